@@ -1,0 +1,100 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Handler } from './chain.js'
+import { type InboundRequest, type InboundResponse, toListener, toUpgradeListener } from './mount.js'
+
+interface Attachment {
+  readonly path: string
+  request(req: InboundRequest, res: InboundResponse): void
+  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
+}
+
+/** Any server that emits `request` and, on HTTP/1, `upgrade`. */
+export type AttachableServer = Pick<Server, 'on' | 'off' | 'listenerCount'>
+
+/** What is attached to a server, and the two listeners that serve all of it. */
+interface Attached {
+  readonly entries: Attachment[]
+  readonly onRequest: (req: IncomingMessage, res: ServerResponse) => void
+  readonly onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+}
+
+const attachments = new WeakMap<object, Attached>()
+
+/**
+ * Serves requests and upgrades of a server, below `path` if given (it is stripped, as a mount of Express does). Several
+ * may be attached to one server: the longest path that matches serves. What none matches is left to the server's other
+ * listeners; where there are none it gets 404.
+ * @returns a function that detaches it
+ */
+export function attach(server: AttachableServer, handler: Handler, options: { path?: string } = {}): () => void {
+  const path = mountPath(options.path)
+  const entry: Attachment = { path, request: toListener(handler), upgrade: toUpgradeListener(handler) }
+  let attached = attachments.get(server)
+  if (attached === undefined) {
+    attached = listeners(server)
+    attachments.set(server, attached)
+    server.on('request', attached.onRequest)
+    server.on('upgrade', attached.onUpgrade)
+  }
+  const { entries, onRequest, onUpgrade } = attached
+  entries.push(entry)
+  entries.sort((a, b) => b.path.length - a.path.length)
+  return () => {
+    const at = entries.indexOf(entry)
+    if (at === -1) return
+    entries.splice(at, 1)
+    if (entries.length > 0) return
+    attachments.delete(server)
+    server.off('request', onRequest)
+    server.off('upgrade', onUpgrade)
+  }
+}
+
+function listeners(server: AttachableServer): Attached {
+  const entries: Attachment[] = []
+  return {
+    entries,
+    onRequest(req, res) {
+      const entry = match(entries, req)
+      if (entry !== undefined) return entry.request(req, res)
+      if (server.listenerCount('request') > 1 || res.headersSent) return
+      res.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' })
+      res.end('404 Not Found\n')
+    },
+    onUpgrade(req, socket, head) {
+      const entry = match(entries, req)
+      if (entry !== undefined) return entry.upgrade(req, socket, head)
+      if (server.listenerCount('upgrade') > 1) return
+      socket.on('error', () => {})
+      socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+    },
+  }
+}
+
+/** The entry whose path holds the request's, with that path stripped from `req.url` and kept in `req.baseUrl`. */
+function match(entries: readonly Attachment[], req: IncomingMessage): Attachment | undefined {
+  const url = req.url ?? '/'
+  for (const entry of entries) {
+    const { path } = entry
+    if (path === '') return entry
+    if (!url.startsWith(path)) continue
+    const rest = url.slice(path.length)
+    if (rest !== '' && rest[0] !== '/' && rest[0] !== '?') continue
+    const mounted = req as IncomingMessage & { baseUrl?: string; originalUrl?: string }
+    mounted.originalUrl ??= url
+    mounted.baseUrl = (mounted.baseUrl ?? '') + path
+    req.url = rest[0] === '/' ? rest : `/${rest}`
+    return entry
+  }
+  return undefined
+}
+
+/** `/x` for `/x` and `/x/`, nothing for `/`. */
+function mountPath(path = ''): string {
+  if (path === '' || path === '/') return ''
+  if (typeof path !== 'string' || path[0] !== '/' || /[?#\s]/.test(path)) {
+    throw new TypeError(`path: got ${JSON.stringify(path)}, takes a path that begins with '/', such as '/api'`)
+  }
+  return path.endsWith('/') ? path.slice(0, -1) : path
+}

@@ -1,0 +1,93 @@
+import { asProxyError } from './proxy-error.js'
+import { Exchange } from './exchange.js'
+import type { Context } from './context.js'
+import { onBodyEnd, type Reply } from './reply.js'
+
+/** Takes a context, gives a reply. What a chain is in the end, and what each layer calls as `next`. */
+export type Handler<C = Context> = (ctx: C) => Reply | Promise<Reply>
+
+/** A layer for a known context. */
+export type Layer<C extends Context = Context> = (next: Handler<C>) => Handler<C>
+
+declare const state: unique symbol
+
+/**
+ * A layer that says what it needs of the context and what it adds to it; a chain checks both when it is compiled. One
+ * that neither needs nor adds anything is a plain `Middleware`.
+ */
+export interface Middleware<Needs extends object = {}, Adds extends object = {}> {
+  <C extends Context & Needs>(next: Handler<C & Adds>): Handler<C>
+  readonly [state]?: [Needs, Adds]
+}
+
+/** What keeps a middleware out of a chain, as a type whose only key says why. */
+export type Check<Have, Needs, Adds> = Have extends Needs
+  ? keyof Have & keyof Adds extends never
+    ? unknown
+    : { 'an earlier middleware already adds': keyof Have & keyof Adds }
+  : { 'this middleware needs': Exclude<keyof Needs, keyof Have> extends never ? Needs : Exclude<keyof Needs, keyof Have> }
+
+/** Layers on their way to a handler. Immutable: each call gives a longer chain. */
+export interface Chain<Start extends Context, Have extends Start> {
+  /** Adds a layer inside the earlier ones. */
+  use(layer: Layer<Have> & { readonly [state]?: never }): Chain<Start, Have>
+  use<Needs extends object, Adds extends object>(
+    middleware: Middleware<Needs, Adds> & Check<Have, Needs, Adds>,
+  ): Chain<Start, Have & Adds>
+  /** Adds keys made of the context. */
+  derive<Adds extends object>(
+    make: ((ctx: Have) => Adds) & Check<Have, {}, Adds>,
+  ): Chain<Start, Have & Adds>
+  /** Ends the chain and links its layers, once. */
+  handle(handler: Handler<Have>): Handler<Start>
+}
+
+type AnyLayer = (next: Handler<never>) => Handler<never>
+
+class LayerChain {
+  constructor(private readonly layers: readonly AnyLayer[]) {}
+
+  use(layer: AnyLayer): LayerChain {
+    if (typeof layer !== 'function') throw new TypeError(`use() takes a middleware, a function; got ${typeof layer}`)
+    return new LayerChain([...this.layers, layer])
+  }
+
+  derive(make: (ctx: never) => object): LayerChain {
+    return this.use((next) => (ctx) => next(Object.assign(ctx, make(ctx))))
+  }
+
+  handle(handler: Handler<never>): Handler<never> {
+    if (typeof handler !== 'function') throw new TypeError(`handle() takes a handler, a function; got ${typeof handler}`)
+    return this.layers.reduceRight<Handler<never>>((next, layer) => layer(next), attempt(handler))
+  }
+}
+
+/** Ties the end of a further attempt to the end of its body, whoever handles it; costs the first one a check. */
+function attempt(handler: Handler<never>): Handler<never> {
+  return (ctx: never) => ((ctx as Context) instanceof Exchange && (ctx as Exchange).isFork ? tied(handler, ctx) : handler(ctx))
+}
+
+async function tied(handler: Handler<never>, ctx: never): Promise<Reply> {
+  const fork = ctx as Exchange
+  try {
+    const reply = await handler(ctx)
+    onBodyEnd(reply, endOfAttempt, fork)
+    return reply
+  } catch (error) {
+    fork.close({ kind: 'error', error: asProxyError(error), bytes: 0 })
+    throw error
+  }
+}
+
+function endOfAttempt(error: Error | undefined, fork: Exchange): void {
+  if (error === undefined) fork.close({ kind: 'done', bytes: 0 })
+  else fork.close({ kind: 'error', error: asProxyError(error), bytes: 0 })
+}
+
+/**
+ * Begins a chain of middlewares. They are linked when `handle` ends it; a request then walks plain function calls, from
+ * the first layer to the handler, and the reply walks back.
+ */
+export function chain<Start extends Context = Context>(): Chain<Start, Start> {
+  return new LayerChain([]) as unknown as Chain<Start, Start>
+}

@@ -1,0 +1,52 @@
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import type { HeaderList } from '@sluice/headers'
+import type { BodyInit } from './body.js'
+import type { ProxyError } from './proxy-error.js'
+
+/** The request as it will go out. Layers edit this one; the inbound request is never edited. */
+export interface Outbound {
+  method: string
+  /** The request-target's bytes as they came, in origin form. */
+  path: string
+  /** Without hop-by-hop fields: they were removed at ingress. */
+  headers: HeaderList
+  body: BodyInit
+  /** Fields after the body; read after its end. */
+  trailers?: () => HeaderList | undefined
+}
+
+/** How an exchange or an attempt ended. */
+export interface Outcome {
+  readonly kind: 'done' | 'client-left' | 'error'
+  readonly error?: ProxyError
+  /** Body bytes that went to the client. */
+  readonly bytes: number
+}
+
+/** One exchange, or one attempt of it, on its way through the chain. Layers add their own keys to it. */
+export interface Context {
+  /** As it came in. Never edited. */
+  readonly req: IncomingMessage | Http2ServerRequest
+  /** What this server was spoken to in. */
+  readonly scheme: 'http' | 'https'
+  /** Host and port that the client asked for: `Host`, `:authority`, or those of an absolute request-target. */
+  readonly authority: string
+  /** The protocol asked for on an upgrade mount, for instance `websocket`. */
+  readonly upgrade?: string
+  /** What the socket says of the other end. */
+  readonly peer: { readonly address: string; readonly port: number }
+  readonly out: Outbound
+  /** Aborts when the exchange (of a fork: the attempt) ends in any other way than well. Made on first read. */
+  readonly signal: AbortSignal
+  /** Calls `fn` once, after the last byte or the abort; at once if that was before. `arg` spares a closure. */
+  onClose(fn: (end: Outcome) => void): void
+  onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void
+  /** Sends an informational response (1xx) to the client, where the connection can carry one now. */
+  inform(status: number, headers: HeaderList): void
+  /**
+   * A further attempt of this exchange: own added keys, own `out`, own `signal` and `onClose`, which fires when the
+   * attempt's body has ended. A detached one is bound to no client: it goes on when the client leaves.
+   */
+  fork(options?: { detach?: boolean }): this
+}

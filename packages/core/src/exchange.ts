@@ -1,0 +1,144 @@
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import { cleanAddress, type HeaderList } from '@sluice/headers'
+import type { Context, Outbound, Outcome } from './context.js'
+import { ProxyError } from './proxy-error.js'
+
+type Closer = (end: Outcome, arg: unknown) => void
+
+/** Writes an informational response, if the connection can carry one now. */
+export type Inform = (status: number, headers: HeaderList) => void
+
+interface Peer {
+  readonly address: string
+  readonly port: number
+}
+
+/**
+ * The context that mounts make. open ──close(outcome)──▶ closed: listeners hear once, and the signal aborts unless all
+ * went well. `end` closes an exchange with every attempt of it.
+ */
+export class Exchange implements Context {
+  readonly req: IncomingMessage | Http2ServerRequest
+  readonly scheme: 'http' | 'https'
+  readonly authority: string
+  declare readonly upgrade?: string
+  readonly out: Outbound
+  #inform: Inform | undefined
+  #peer: Peer | undefined = undefined
+  #controller: AbortController | undefined = undefined
+  #closers: unknown[] | undefined = undefined
+  #forks: Exchange[] | undefined = undefined
+  #outcome: Outcome | undefined = undefined
+  #failure: ProxyError | undefined = undefined
+  #isFork = false
+  /** What this attempt lives and dies with: the first exchange, or the detached attempt that it comes from. */
+  #scope: Exchange = this
+  #gone: Outcome | undefined = undefined
+
+  constructor(
+    req: IncomingMessage | Http2ServerRequest,
+    scheme: 'http' | 'https',
+    authority: string,
+    out: Outbound,
+    inform?: Inform,
+  ) {
+    this.req = req
+    this.scheme = scheme
+    this.authority = authority
+    this.out = out
+    this.#inform = inform
+  }
+
+  get peer(): Peer {
+    if (this.#peer === undefined) {
+      const { socket } = this.req
+      const address = socket.remoteAddress
+      // A Unix socket has no address; an IPv4 client of a dual-stack server is that IPv4 address.
+      this.#peer = { address: address === undefined ? '' : (cleanAddress(address) ?? ''), port: socket.remotePort ?? 0 }
+    }
+    return this.#peer
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#outcome !== undefined && this.#outcome.kind !== 'done') this.#abort(this.#outcome)
+    }
+    return this.#controller.signal
+  }
+
+  /** Whether this is a further attempt: its end is its body's end. */
+  get isFork(): boolean {
+    return this.#isFork
+  }
+
+  /** How it ended, once it has. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome
+  }
+
+  /** What went wrong, if something did though the exchange is not over: an error page may still be on its way. */
+  get failure(): ProxyError | undefined {
+    return this.#failure
+  }
+
+  /** Notes what went wrong. The first counts. */
+  failed(error: ProxyError): void {
+    this.#failure ??= error
+  }
+
+  onClose<T>(fn: (end: Outcome, arg: T) => void, arg?: T): void {
+    if (this.#outcome !== undefined) return fn(this.#outcome, arg as T)
+    if (this.#closers === undefined) this.#closers = [fn, arg]
+    else this.#closers.push(fn, arg)
+  }
+
+  inform(status: number, headers: HeaderList): void {
+    if (this.#outcome === undefined) this.#inform?.(status, headers)
+  }
+
+  fork(options?: { detach?: boolean }): this {
+    const detached = options?.detach === true
+    const out = { ...this.out, headers: this.out.headers.slice() }
+    const fork = new Exchange(this.req, this.scheme, this.authority, out, detached ? undefined : this.#inform)
+    Object.assign(fork, this, { out })
+    fork.#peer = this.#peer
+    fork.#isFork = true
+    if (!detached) {
+      // An attempt that failed has closed, but others may follow it as long as the exchange itself lives.
+      const scope = this.#scope
+      fork.#scope = scope
+      if (scope.#gone !== undefined) fork.close(scope.#gone)
+      else if (scope.#forks === undefined) scope.#forks = [fork]
+      else scope.#forks.push(fork)
+    }
+    return fork as this
+  }
+
+  /** The exchange is over: it closes with all its attempts. The first call counts. */
+  end(outcome: Outcome): void {
+    if (this.#gone !== undefined) return
+    this.#gone = outcome
+    this.close(outcome)
+    if (this.#forks === undefined) return
+    for (const fork of this.#forks) fork.close(outcome)
+    this.#forks = undefined
+  }
+
+  /** This attempt is over; others of the exchange may follow. The first call counts. */
+  close(outcome: Outcome): void {
+    if (this.#outcome !== undefined) return
+    this.#outcome = outcome
+    const closers = this.#closers
+    if (closers !== undefined) {
+      this.#closers = undefined
+      for (let i = 0; i < closers.length; i += 2) (closers[i] as Closer)(outcome, closers[i + 1])
+    }
+    if (outcome.kind !== 'done' && this.#controller !== undefined) this.#abort(outcome)
+  }
+
+  #abort(outcome: Outcome): void {
+    this.#controller?.abort(outcome.error ?? new ProxyError('client_left'))
+  }
+}

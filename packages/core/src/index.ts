@@ -1,0 +1,20 @@
+export type { HeaderList } from '@sluice/headers'
+export { type AttachableServer, attach } from './attach.js'
+export { toBody, toReadable } from './bodies.js'
+export { type Body, type BodyInit, isBody, type Sink } from './body.js'
+export { type Chain, type Check, chain, type Handler, type Layer, type Middleware } from './chain.js'
+export { type Client, clientAddress } from './client-address.js'
+export type { Context, Outbound, Outcome } from './context.js'
+export { errorReply } from './error-reply.js'
+export { type InboundRequest, type InboundResponse, type Next, toListener, toUpgradeListener } from './mount.js'
+export {
+  asProxyError,
+  type ErrorPhase,
+  type ErrorSource,
+  ProxyError,
+  type ProxyErrorCode,
+  type ProxyErrorOptions,
+  proxyErrors,
+} from './proxy-error.js'
+export { PushBody } from './push-body.js'
+export { discard, onBodyEnd, type Reply, unhandled, type Variants } from './reply.js'

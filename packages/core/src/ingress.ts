@@ -1,0 +1,78 @@
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import { get, judgeFraming, parseAuthority, parseRequestTarget, set, withoutHopByHop } from '@sluice/headers'
+import type { BodyInit } from './body.js'
+import type { Outbound } from './context.js'
+import { ProxyError } from './proxy-error.js'
+import { RequestBody } from './request-body.js'
+
+/** What a request is, once it is judged. */
+export interface Ingress {
+  readonly out: Outbound
+  readonly authority: string
+}
+
+type Inbound = IncomingMessage | Http2ServerRequest
+
+/**
+ * Reads a request once, before any layer: judges its framing, removes the fields of this hop, splits the request-target.
+ * This can't be switched off: what two parsers could read in two ways must not pass on any mount.
+ * @throws ProxyError http_request_error, body_consumed
+ */
+export function ingress(req: Inbound): Ingress {
+  const raw = req.rawHeaders
+  const h2 = req.httpVersionMajor === 2
+  const method = req.method as string
+  const framing = judgeFraming(raw, { httpVersion: h2 ? '2.0' : req.httpVersionMinor === 0 ? '1.0' : '1.1', method })
+  if (!framing.ok) throw new ProxyError('http_request_error', { message: framing.reason })
+
+  const headers = withoutHopByHop(raw, h2 ? { joinCookies: true } : undefined)
+  const target = parseRequestTarget(req.url as string)
+  let host = get(headers, 'host')
+  if (h2) {
+    // RFC 9113 section 8.3.1: :authority takes the place of Host, and must not differ from it.
+    const authority = (req as Http2ServerRequest).authority
+    if (authority && host !== undefined && authority !== host) {
+      throw new ProxyError('http_request_error', { message: ':authority and host differ' })
+    }
+    host = authority ?? host
+  }
+  if (host !== undefined && host !== '' && parseAuthority(host) === undefined) {
+    throw new ProxyError('http_request_error', { message: `the Host field is not a host: ${JSON.stringify(host)}` })
+  }
+  // RFC 9112 section 3.2.2: the authority of an absolute target replaces what Host says.
+  const authority = target.authority ?? host ?? ''
+  if (target.authority !== undefined) {
+    if (parseAuthority(target.authority) === undefined) {
+      throw new ProxyError('http_request_error', { message: 'the authority of the request-target is not a host' })
+    }
+    set(headers, 'Host', target.authority)
+  }
+
+  const body = framing.body === 'none' ? null : inboundBody(req, framing.length, headers)
+  return { out: { method, path: target.path, headers, body }, authority }
+}
+
+/** The request's body, or what the host app kept of it if something before the proxy has read it. */
+function inboundBody(req: Inbound, length: number | undefined, headers: string[]): BodyInit {
+  if (length === 0) return null
+  if (!req.readableDidRead && !req.readableEnded && !req.destroyed) return new RequestBody(req, length)
+  const kept = (req as { rawBody?: unknown }).rawBody
+  if (!(kept instanceof Uint8Array)) {
+    throw new ProxyError('body_consumed', { message: consumed })
+  }
+  // Body parsers hand over decoded bytes, so a coded body can be sent on only if these are the coded ones.
+  if (kept.length !== length && get(headers, 'content-encoding') !== undefined) {
+    throw new ProxyError('body_consumed', { message: decoded })
+  }
+  // Framing is made of the bytes that are sent (CVE-2026-29057 came of doing it otherwise).
+  set(headers, 'Content-Length', String(kept.length))
+  return kept
+}
+
+const consumed =
+  'the request body was read before the proxy saw it, by a body parser for instance: mount the proxy before it, ' +
+  'or keep the bytes in req.rawBody: express.json({ verify(req, res, bytes) { req.rawBody = bytes } })'
+
+const decoded =
+  'req.rawBody holds the decoded bytes of a body with Content-Encoding: mount the proxy before the body parser'

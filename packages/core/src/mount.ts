@@ -1,0 +1,156 @@
+import diagnostics from 'node:diagnostics_channel'
+import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { Duplex } from 'node:stream'
+import debug from 'debug'
+import type { Handler } from './chain.js'
+import type { Context, Outcome } from './context.js'
+import { errorReply } from './error-reply.js'
+import { Exchange, type Inform } from './exchange.js'
+import { ingress } from './ingress.js'
+import { asProxyError, ProxyError } from './proxy-error.js'
+import { type Reply, unhandled } from './reply.js'
+import { inform, Responder } from './responder.js'
+import { openTunnel } from './tunnel.js'
+
+const log = debug('sluice:core')
+const started = diagnostics.channel('sluice:request:start')
+const ended = diagnostics.channel('sluice:request:end')
+
+/** What servers and frameworks hand to a listener. */
+export type InboundRequest = IncomingMessage | Http2ServerRequest
+/** What servers and frameworks hand to a listener. */
+export type InboundResponse = ServerResponse | Http2ServerResponse
+/** A `next` of Express or Connect. */
+export type Next = (error?: unknown) => void
+
+const mounted = Symbol('sluice.responder')
+type Marked = { [mounted]?: Responder }
+
+/**
+ * A handler as a request listener for `node:http`, `https`, `http2`, Express and Connect. Every error becomes a reply or
+ * the end of the connection; none is thrown. `unhandled` becomes `next()` where there is a `next`, else 404.
+ */
+export function toListener(
+  handler: Handler,
+): (req: InboundRequest, res: InboundResponse, next?: Next) => void {
+  return function listener(req, res, next) {
+    void serve(handler, req, res, next)
+  }
+}
+
+/**
+ * A handler as a listener for the `upgrade` event. A reply with 101 and a socket becomes a tunnel; any other reply is
+ * written to the socket as the response that it is, and the connection ends.
+ */
+export function toUpgradeListener(handler: Handler): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
+  return function listener(req, socket, head) {
+    // The socket has lost its server's listeners: without one of ours a reset would end the process.
+    socket.on('error', ignore)
+    const res = new ServerResponse(req)
+    res.shouldKeepAlive = false
+    res.assignSocket(socket as never)
+    res.on('finish', () => {
+      if (!res.destroyed) socket.end()
+    })
+    // assignSocket listens for the socket's close, but only a server tells its response.
+    socket.once('close', () => {
+      if (!res.destroyed) res.destroy()
+      res.emit('close')
+    })
+    // Bytes behind the head belong to the new protocol; they go back where a tunnel will read them.
+    if (head.length > 0) socket.unshift(head)
+    // RFC 9110 section 7.8: a server may ignore Upgrade. An h2c tunnel would carry requests past every rule of the proxy.
+    const protocol = req.headers.upgrade?.trim().toLowerCase()
+    void serve(handler, req, res, undefined, protocol === 'h2c' ? undefined : protocol, socket)
+  }
+}
+
+function ignore(): void {}
+
+async function serve(
+  handler: Handler,
+  req: InboundRequest,
+  res: InboundResponse,
+  next: Next | undefined,
+  upgrade?: string,
+  socket?: Duplex,
+): Promise<void> {
+  if (res.headersSent || res.writableEnded) {
+    late(req, next)
+    return
+  }
+  const exchange = open(req, res, upgrade)
+  const responder = new Responder(exchange, res)
+  ;(res as Marked)[mounted] = responder
+  res.on('close', onClose)
+  if (started.hasSubscribers) started.publish({ ctx: exchange })
+  if (ended.hasSubscribers) exchange.onClose(publishEnd, exchange)
+  let reply: Reply
+  try {
+    reply = exchange.failure === undefined ? await handler(exchange) : errorReply(exchange.failure)
+  } catch (error) {
+    const failure = asProxyError(error)
+    report(failure, exchange)
+    exchange.failed(failure)
+    reply = errorReply(failure)
+  }
+  if (reply === unhandled && next !== undefined) {
+    res.off('close', onClose)
+    next()
+    return
+  }
+  if (reply?.status === 101 && reply.socket !== undefined && socket !== undefined) {
+    openTunnel(exchange, socket, res as ServerResponse, reply)
+    return
+  }
+  responder.send(reply)
+}
+
+/** The exchange of a request. One that can't be judged carries its failure and has nothing to send on. */
+function open(req: InboundRequest, res: InboundResponse, upgrade: string | undefined): Exchange {
+  const scheme = (req.socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
+  const send: Inform = (status, headers) => inform(res, status, headers)
+  try {
+    const { out, authority } = ingress(req)
+    const exchange = new Exchange(req, scheme, authority, out, send)
+    if (upgrade !== undefined) (exchange as { upgrade?: string }).upgrade = upgrade
+    return exchange
+  } catch (error) {
+    const exchange = new Exchange(req, scheme, '', { method: req.method ?? '', path: '/', headers: [], body: null })
+    const failure = asProxyError(error)
+    report(failure, exchange)
+    exchange.failed(failure)
+    return exchange
+  }
+}
+
+function onClose(this: InboundResponse): void {
+  ;(this as Marked)[mounted]?.closed()
+}
+
+function publishEnd(outcome: Outcome, ctx: Context): void {
+  ended.publish({ ctx, outcome })
+}
+
+const warned = new Set<string>()
+
+/** An error of the app's own code is told once on stderr, every error where `debug` is on. */
+function report(error: ProxyError, ctx: Context): void {
+  if (log.enabled) log('%s %s: %s (%s)', ctx.out.method, ctx.out.path, error.message, error.code, error.cause ?? '')
+  if ((error.code !== 'proxy_internal_error' && error.code !== 'body_consumed') || warned.has(error.message)) return
+  if (warned.size < 100) {
+    warned.add(error.message)
+    const detail = error.cause instanceof Error ? error.cause.stack : undefined
+    process.emitWarning(error.message, { type: 'SluiceWarning', code: error.code, ...(detail === undefined ? {} : { detail }) })
+  }
+}
+
+/** Somebody has answered already: all that is left is to tell the app. */
+function late(req: InboundRequest, next: Next | undefined): void {
+  const message = 'the proxy was called after the response had begun: let either the app or the proxy answer'
+  const error = new ProxyError('proxy_internal_error', { message })
+  if (log.enabled) log('%s %s: %s', req.method, req.url, message)
+  if (next !== undefined) next(error)
+}
+

@@ -1,0 +1,97 @@
+/** Whose fault an error is: decides whether a target's health suffers for it. */
+export type ErrorSource = 'client' | 'upstream' | 'proxy'
+
+/** How far the exchange had come. */
+export type ErrorPhase = 'select' | 'connect' | 'request' | 'headers' | 'body' | 'upgrade'
+
+interface ErrorKind {
+  readonly status: number
+  readonly source: ErrorSource
+  readonly phase: ErrorPhase
+  /** The target processed nothing, so any method may be sent again, to another one. */
+  readonly retryable: boolean
+  readonly message: string
+}
+
+function kind(status: number, source: ErrorSource, phase: ErrorPhase, message: string, retryable = false): ErrorKind {
+  return { status, source, phase, retryable, message }
+}
+
+/**
+ * Every error that Sluice makes: the closed list of codes with status, side, phase and whether any request may be
+ * retried. Names are the error types of RFC 9209 section 2.3 where it has one.
+ */
+export const proxyErrors = {
+  destination_unavailable: kind(503, 'proxy', 'select', 'no target is available'),
+  request_unsupported: kind(501, 'proxy', 'select', 'no transport can carry this request'),
+  proxy_closing: kind(503, 'proxy', 'select', 'the proxy is closing'),
+  proxy_internal_error: kind(500, 'proxy', 'select', 'a handler failed'),
+  proxy_loop_detected: kind(508, 'proxy', 'request', 'the request has passed this proxy before'),
+  body_consumed: kind(500, 'proxy', 'request', 'the request body was read before the proxy saw it'),
+  total_timeout: kind(504, 'proxy', 'headers', 'the exchange took longer than its total timeout'),
+
+  http_request_error: kind(400, 'client', 'request', 'the request is malformed'),
+  request_timeout: kind(408, 'client', 'request', 'the client stopped sending its body'),
+  client_left: kind(499, 'client', 'request', 'the client left'),
+
+  dns_error: kind(502, 'upstream', 'connect', 'the name of the target does not resolve', true),
+  destination_ip_unroutable: kind(502, 'upstream', 'connect', 'there is no route to the target', true),
+  connection_refused: kind(502, 'upstream', 'connect', 'the target refused the connection', true),
+  connection_timeout: kind(504, 'upstream', 'connect', 'the target did not accept the connection in time', true),
+  tls_protocol_error: kind(502, 'upstream', 'connect', 'the TLS handshake with the target failed', true),
+  tls_certificate_error: kind(502, 'upstream', 'connect', 'the certificate of the target was not accepted', true),
+
+  connection_write_timeout: kind(504, 'upstream', 'request', 'the target stopped reading the request'),
+  connection_terminated: kind(502, 'upstream', 'headers', 'the target closed the connection before it answered'),
+  http_response_timeout: kind(504, 'upstream', 'headers', 'the target did not answer in time'),
+  http_protocol_error: kind(502, 'upstream', 'headers', 'the answer of the target is not valid HTTP'),
+  http_response_header_section_size: kind(502, 'upstream', 'headers', 'the head of the answer is too large'),
+  http_response_incomplete: kind(502, 'upstream', 'body', 'the target ended its body too early'),
+  connection_read_timeout: kind(504, 'upstream', 'body', 'the target stopped sending its body'),
+  http_upgrade_failed: kind(502, 'upstream', 'upgrade', 'the upgraded connection failed'),
+} as const satisfies Record<string, ErrorKind>
+
+/** A code of {@link proxyErrors}. */
+export type ProxyErrorCode = keyof typeof proxyErrors
+
+/** What to know beyond the code. */
+export interface ProxyErrorOptions {
+  /** For the log; the table's text if left out. Clients never see it. */
+  readonly message?: string
+  /** The error underneath. */
+  readonly cause?: unknown
+  /** The id of the target that was tried. For the log alone. */
+  readonly target?: string
+}
+
+/**
+ * The one error of the proxy: whose fault, where, and may it be retried. Its status is what the client gets; nothing
+ * else of it goes to the client.
+ */
+export class ProxyError extends Error {
+  override readonly name = 'ProxyError'
+  readonly code: ProxyErrorCode
+  readonly status: number
+  readonly source: ErrorSource
+  readonly phase: ErrorPhase
+  readonly retryable: boolean
+  readonly target?: string
+
+  constructor(code: ProxyErrorCode, options: ProxyErrorOptions = {}) {
+    const known = proxyErrors[code]
+    super(options.message ?? known.message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.status = known.status
+    this.source = known.source
+    this.phase = known.phase
+    this.retryable = known.retryable
+    if (options.target !== undefined) this.target = options.target
+  }
+}
+
+/** The error itself if it is a {@link ProxyError}, else a `proxy_internal_error` with it as cause. */
+export function asProxyError(error: unknown): ProxyError {
+  if (error instanceof ProxyError) return error
+  const message = `a handler threw: ${error instanceof Error ? error.message : String(error)}`
+  return new ProxyError('proxy_internal_error', { message, cause: error })
+}

@@ -1,0 +1,68 @@
+import type { Duplex, Writable } from 'node:stream'
+import type { HeaderList } from '@sluice/headers'
+import { type Body, type BodyInit, isBody } from './body.js'
+import { toBody } from './bodies.js'
+
+/** The answer to an exchange, as a value: layers read it, change it, or make another. */
+export interface Reply {
+  /** 200 to 599, or 101 with `socket`. */
+  status: number
+  headers: HeaderList
+  body: BodyInit
+  /** Fields after the body; read after the body's end. */
+  trailers?: () => HeaderList | undefined
+  /** With 101 alone: the upgraded connection to the target. Layers that transform bodies pass such a reply on untouched. */
+  socket?: Duplex
+  /** With 101 alone: bytes of the new protocol that came with the target's head. */
+  head?: Buffer
+  /** The seam between a cache and a compressor. */
+  variants?: Variants
+}
+
+/** Coded forms of one stored body: a cache offers it, a compressor asks it for the coded bytes or fills it. */
+export interface Variants {
+  /** The body in this coding, if it is there. */
+  get(coding: string): BodyInit | undefined
+  /** Where to write the body in this coding, if it may be kept. */
+  put(coding: string): Writable | undefined
+}
+
+/** Drops a reply: its body is cancelled, its socket closed. Whoever doesn't pass a reply on calls it. */
+export function discard(reply: Reply): void {
+  reply.socket?.destroy()
+  const { body } = reply
+  if (body === null || typeof body === 'string' || body instanceof Uint8Array) return
+  if (isBody(body)) body.cancel()
+  else body.destroy()
+}
+
+/**
+ * Calls `fn` once when the reply's body has ended (`undefined`), failed or been cancelled (the error); for a reply with a
+ * socket, when that has closed. A body that can't tell by itself is replaced in the reply by one that can.
+ */
+export function onBodyEnd<T>(reply: Reply, fn: (error: Error | undefined, arg: T) => void, arg: T): void {
+  if (reply.socket !== undefined) {
+    const { socket } = reply
+    if (socket.destroyed) fn(undefined, arg)
+    else socket.once('close', () => fn(undefined, arg))
+    return
+  }
+  const { body } = reply
+  if (body === null || typeof body === 'string' || body instanceof Uint8Array) return fn(undefined, arg)
+  let told: Body | null = isBody(body) ? body : toBody(body)
+  if (told?.onEnd === undefined) told = toBody((told as Body).readable())
+  reply.body = told
+  ;(told as Body).onEnd?.(fn, arg)
+}
+
+/**
+ * "Not mine": under Express and Connect the mount calls `next()`, elsewhere the client gets 404. Layers pass it on as it
+ * is; it is one shared value, so its fields can't be changed.
+ */
+export const unhandled: Reply = Object.freeze({
+  status: 404,
+  get headers(): HeaderList {
+    return ['content-type', 'text/plain; charset=utf-8']
+  },
+  body: '404 Not Found\n',
+})

@@ -1,0 +1,5 @@
+export { type ForwardOptions, forward } from './middleware.js'
+export { resolveTimeouts, type TimeoutOptions, type Timeouts, timeoutOptions } from './timeouts.js'
+export type { Attempt, Transport } from './transport.js'
+export { type UndiciTransportOptions, undiciTransport } from './undici-transport.js'
+export type { HostPolicy } from './wire-fields.js'

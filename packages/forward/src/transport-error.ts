@@ -1,0 +1,58 @@
+import { ProxyError, type ProxyErrorCode } from '@sluice/core'
+
+/** How far an attempt has come when something fails. */
+export type Progress = 'connecting' | 'sent' | 'answered'
+
+/** Errors that mean the same at any time. */
+const always: Record<string, ProxyErrorCode> = {
+  UND_ERR_CONNECT_TIMEOUT: 'connection_timeout',
+  UND_ERR_HEADERS_TIMEOUT: 'http_response_timeout',
+  UND_ERR_BODY_TIMEOUT: 'connection_read_timeout',
+  UND_ERR_HEADERS_OVERFLOW: 'http_response_header_section_size',
+  UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: 'http_request_error',
+  UND_ERR_INVALID_ARG: 'http_request_error',
+  UND_ERR_NOT_SUPPORTED: 'request_unsupported',
+  UND_ERR_CLOSED: 'proxy_closing',
+  UND_ERR_DESTROYED: 'proxy_closing',
+  ECONNREFUSED: 'connection_refused',
+  ENOENT: 'connection_refused',
+  EACCES: 'connection_refused',
+  ENOTFOUND: 'dns_error',
+  EAI_AGAIN: 'dns_error',
+  EHOSTUNREACH: 'destination_ip_unroutable',
+  ENETUNREACH: 'destination_ip_unroutable',
+  EADDRNOTAVAIL: 'destination_ip_unroutable',
+}
+
+const certificate = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|CRL_|INVALID_CA|INVALID_PURPOSE)/
+
+/** What an error of the socket, of TLS or of undici means for the exchange. */
+export function transportError(cause: unknown, progress: Progress, target: string): ProxyError {
+  if (cause instanceof ProxyError) return cause
+  const { code: found, message } = describe(cause)
+  const code = codeFor(found, progress)
+  return new ProxyError(code, { message: `${message} [${target}]`, cause, target })
+}
+
+function codeFor(code: string, progress: Progress): ProxyErrorCode {
+  const known = always[code]
+  if (known !== undefined) return known
+  if (progress === 'answered') return 'http_response_incomplete'
+  if (code.startsWith('HPE_')) return 'http_protocol_error'
+  if (progress === 'sent') return 'connection_terminated'
+  if (code === 'ETIMEDOUT') return 'connection_timeout'
+  if (certificate.test(code)) return 'tls_certificate_error'
+  if (code.startsWith('ERR_SSL_') || code === 'EPROTO') return 'tls_protocol_error'
+  // Reset, or closed during the handshake: the target took no request.
+  return 'connection_refused'
+}
+
+/** Code and text of an error; of an aggregate (one error an address tried) the first code and every text. */
+function describe(cause: unknown): { code: string; message: string } {
+  if (!(cause instanceof Error)) return { code: '', message: String(cause) }
+  const { errors } = cause as { errors?: unknown }
+  const inner = Array.isArray(errors) ? errors.filter((error): error is Error => error instanceof Error) : []
+  const code = (cause as { code?: unknown }).code ?? (inner[0] as { code?: unknown } | undefined)?.code
+  const message = cause.message === '' ? inner.map((error) => error.message).join('; ') : cause.message
+  return { code: typeof code === 'string' ? code : '', message }
+}

@@ -1,0 +1,57 @@
+import type { Context, Outbound, Outcome, Reply } from '@sluice/core'
+import type { HeaderList } from '@sluice/headers'
+import type { Target } from '@sluice/upstream'
+import type { Timeouts } from './timeouts.js'
+
+/** One try at sending a request to one target: what a transport is given. */
+export interface Attempt {
+  readonly target: Target
+  /** What goes on the wire: the fields are final, but for those that the transport places itself. */
+  readonly out: Outbound
+  /** Aborts when nobody waits for the answer any more. Made on first read: `onClose` spares it. */
+  readonly signal?: AbortSignal
+  /** The protocol to upgrade to. */
+  readonly upgrade?: string
+  readonly timeouts: Timeouts
+  /** Passes an informational response (1xx) on. */
+  inform(status: number, headers: HeaderList): void
+  /** Calls `fn` once when the attempt is over, for whatever reason. A transport that uses it need not read `signal`. */
+  onClose?<T>(fn: (end: Outcome, arg: T) => void, arg: T): void
+}
+
+/** A way to speak to targets. */
+export interface Transport {
+  readonly name: string
+  /** Whether it can carry this request. */
+  accepts(out: Outbound, target: Target): boolean
+  /** Sends one attempt; the reply's body flows as it comes. Rejects with ProxyError only. */
+  send(attempt: Attempt): Promise<Reply>
+  /** Ends connections: idle ones at once, others when their exchange ends, or at once with `force`. */
+  close(force?: boolean): Promise<void>
+}
+
+/** An {@link Attempt} that stands on a context: nothing of it is made before a transport asks. */
+export class ContextAttempt implements Attempt {
+  declare readonly upgrade?: string
+
+  constructor(
+    private readonly ctx: Context,
+    readonly target: Target,
+    readonly out: Outbound,
+    readonly timeouts: Timeouts,
+  ) {
+    if (ctx.upgrade !== undefined) this.upgrade = ctx.upgrade
+  }
+
+  get signal(): AbortSignal {
+    return this.ctx.signal
+  }
+
+  inform(status: number, headers: HeaderList): void {
+    this.ctx.inform(status, headers)
+  }
+
+  onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void {
+    this.ctx.onClose(fn, arg)
+  }
+}

@@ -1,0 +1,199 @@
+import type { Duplex } from 'node:stream'
+import { type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
+import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
+import { type Progress, transportError } from './transport-error.js'
+import type { Attempt } from './transport.js'
+
+type Settle = (reply: Reply) => void
+type Refuse = (error: ProxyError) => void
+
+/**
+ * One request inside undici: its handler, and the body of its answer. Bytes go from undici's parser into the sink with no
+ * stream between.
+ *
+ * connecting ──onConnect──▶ sent ──onHeaders──▶ answered ──onComplete──▶ over
+ *      └───────────────── onError, or nobody waits any more ──────────────┘
+ *
+ * It speaks the handler interface that undici's parser calls by itself (raw fields as buffers); the newer interface is a
+ * wrapper over it that parses the fields into an object, whereby case and order would be lost.
+ */
+export class UndiciExchange extends PushBody {
+  private progress: Progress = 'connecting'
+  private abortRequest: ((error?: Error) => void) | undefined = undefined
+  private resumeParser: (() => void) | undefined = undefined
+  private gone: Error | undefined = undefined
+  private idle = 0
+  private idleTimer: NodeJS.Timeout | undefined = undefined
+  private totalTimer: NodeJS.Timeout | undefined = undefined
+
+  constructor(
+    private readonly attempt: Attempt,
+    private readonly settle: Settle,
+    private readonly refuse: Refuse,
+  ) {
+    super()
+    const { total } = attempt.timeouts
+    if (total > 0) this.totalTimer = setTimeout(totalExpired, total, this).unref()
+    if (attempt.onClose !== undefined) attempt.onClose(onClose, this)
+    else if (attempt.signal !== undefined) this.follow(attempt.signal)
+  }
+
+  onConnect(abort: (error?: Error) => void): void {
+    if (this.gone !== undefined) {
+      abort(this.gone)
+      return
+    }
+    this.abortRequest = abort
+    this.progress = 'sent'
+  }
+
+  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
+    const headers = fields(raw)
+    if (status < 200) {
+      this.attempt.inform(status, headers)
+      return true
+    }
+    if (status > 599) throw new ProxyError('http_protocol_error', { message: `the target answered with status ${status}` })
+    this.progress = 'answered'
+    this.resumeParser = resume
+    const { method } = this.attempt.out
+    if (method === 'HEAD' || status === 204 || status === 304) {
+      this.settle({ status, headers, body: null })
+      return true
+    }
+    const length = get(headers, 'content-length')
+    const reply: Reply = { status, headers, body: this }
+    if (length === undefined) reply.trailers = () => this.trailers
+    else (this as { length?: number }).length = Number(length)
+    const { timeouts } = this.attempt
+    this.idle = isEventStream(get(headers, 'content-type')) ? timeouts.stream : timeouts.body
+    this.settle(reply)
+    return true
+  }
+
+  onData(chunk: Buffer): boolean {
+    const room = this.push(chunk)
+    // While the client can't take more it isn't the target that is idle.
+    if (this.idleTimer !== undefined) room ? this.idleTimer.refresh() : this.stopIdle()
+    return room
+  }
+
+  onComplete(raw: Buffer[]): void {
+    this.stopTimers()
+    this.finish(raw !== null && raw.length > 0 ? withoutHopByHop(strings(raw), { response: true }) : undefined)
+  }
+
+  onError(cause: Error): void {
+    this.stopTimers()
+    const error = transportError(this.gone ?? cause, this.progress, this.attempt.target.id)
+    if (this.progress === 'answered') this.fail(error)
+    else this.refuse(error)
+  }
+
+  onUpgrade(status: number, raw: Buffer[] | null, socket: Duplex): void {
+    this.stopTimers()
+    const all = strings(raw ?? [])
+    const headers = withoutHopByHop(all, { response: true })
+    headers.push('Connection', 'Upgrade', 'Upgrade', get(all, 'upgrade') ?? this.attempt.upgrade ?? '')
+    const { tunnel } = this.attempt.timeouts
+    if (tunnel > 0 && 'setTimeout' in socket) {
+      ;(socket as Duplex & { setTimeout(ms: number, fn: () => void): void }).setTimeout(tunnel, () => {
+        socket.destroy(new ProxyError('connection_read_timeout', { message: `the tunnel was idle for ${tunnel} ms` }))
+      })
+    }
+    // From here on the tunnel owns the socket; until it listens, a reset must not end the process.
+    socket.on('error', () => {})
+    this.progress = 'answered'
+    this.settle({ status, headers, body: null, socket })
+  }
+
+  /** Nobody waits any more: the request ends, wherever it is. */
+  leave(error: Error): void {
+    if (this.gone !== undefined || this.ended) return
+    this.gone = error
+    this.stopTimers()
+    if (this.progress === 'answered') {
+      this.cancel(error)
+      return
+    }
+    this.abortRequest?.(error)
+    this.refuse(error instanceof ProxyError ? error : new ProxyError('client_left', { cause: error }))
+  }
+
+  protected override flowing(): void {
+    if (this.idle > 0) this.idleTimer = setTimeout(idleExpired, this.idle, this).unref()
+  }
+
+  protected resume(): void {
+    if (this.idle > 0 && this.idleTimer === undefined) this.flowing()
+    this.resumeParser?.()
+  }
+
+  protected stop(why: Error): void {
+    this.stopTimers()
+    this.gone ??= why
+    this.abortRequest?.(why)
+  }
+
+  /** Ends the body with an error of our own. */
+  expire(error: ProxyError): void {
+    if (this.progress !== 'answered') {
+      this.leave(error)
+      return
+    }
+    this.stopTimers()
+    this.gone = error
+    this.fail(error)
+    this.abortRequest?.(error)
+  }
+
+  private follow(signal: AbortSignal): void {
+    const leave = (): void => {
+      const reason: unknown = signal.reason
+      this.leave(reason instanceof Error ? reason : new ProxyError('client_left', { cause: reason }))
+    }
+    if (signal.aborted) {
+      leave()
+      return
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    this.onEnd(() => signal.removeEventListener('abort', leave), undefined)
+  }
+
+  private stopIdle(): void {
+    clearTimeout(this.idleTimer)
+    this.idleTimer = undefined
+  }
+
+  private stopTimers(): void {
+    if (this.idleTimer !== undefined) this.stopIdle()
+    if (this.totalTimer !== undefined) clearTimeout(this.totalTimer)
+  }
+}
+
+function onClose(end: Outcome, exchange: UndiciExchange): void {
+  if (end.kind !== 'done') exchange.leave(end.error ?? new ProxyError('client_left'))
+}
+
+function totalExpired(exchange: UndiciExchange): void {
+  exchange.expire(new ProxyError('total_timeout'))
+}
+
+function idleExpired(exchange: UndiciExchange): void {
+  exchange.expire(new ProxyError('connection_read_timeout'))
+}
+
+/** End-to-end fields of an answer, as text: each byte one character, as Node writes them again. */
+function fields(raw: Buffer[]): HeaderList {
+  return withoutHopByHop(strings(raw), { response: true })
+}
+
+function strings(raw: Buffer[]): HeaderList {
+  const list = new Array<string>(raw.length)
+  for (let i = 0; i < raw.length; i++) list[i] = (raw[i] as Buffer).latin1Slice()
+  return list
+}
+
+function isEventStream(type: string | undefined): boolean {
+  return type !== undefined && type.charCodeAt(5) === 101 && /^text\/event-stream\s*(;|$)/i.test(type)
+}

@@ -1,0 +1,148 @@
+import { type Body, isBody, type Outbound, type Reply, toBody } from '@sluice/core'
+import { integer, parse, v } from '@sluice/options'
+import type { Target } from '@sluice/upstream'
+import debug from 'debug'
+import { type Dispatcher, Pool } from 'undici'
+import type { Attempt, Transport } from './transport.js'
+import { UndiciExchange } from './undici-exchange.js'
+import { Upload } from './upload.js'
+
+const log = debug('sluice:forward')
+
+/** Options of {@link undiciTransport}. */
+export interface UndiciTransportOptions {
+  /** Connections to a target at most. Further requests wait for one. Default 128; 0: no limit. */
+  connections?: number
+  /**
+   * Any undici `Dispatcher`, in place of a pool for each target: a `ProxyAgent`, a `MockAgent`, one's own `Agent`. Its own
+   * connect settings and limits count then, and it is its owner's to close.
+   */
+  dispatcher?: Dispatcher
+}
+
+const optionsSchema = v.strictObject({
+  connections: v.optional(integer(0), 128),
+  dispatcher: v.optional(v.any()),
+})
+
+/**
+ * HTTP/1.1 to targets by undici 7, with kept connections. It places Host, Connection and Content-Length itself, and can't
+ * carry `OPTIONS *`, CONNECT, `Expect` (it is dropped: Node has answered it) or request trailers (they are dropped).
+ * @throws TypeError for a wrong option
+ */
+export function undiciTransport(options: UndiciTransportOptions = {}): Transport {
+  return new UndiciTransport(parse(optionsSchema, options, 'undiciTransport') as UndiciSettings)
+}
+
+interface UndiciSettings {
+  connections: number
+  dispatcher?: Dispatcher
+}
+
+class UndiciTransport implements Transport {
+  readonly name = 'undici'
+  /** Pools by connect timeout, then by target: the timeout is a property of a pool in undici. */
+  private readonly pools = new Map<number, Map<Target, Pool>>()
+  private readonly connections: number
+  private readonly dispatcher: Dispatcher | undefined
+
+  constructor(settings: UndiciSettings) {
+    this.connections = settings.connections
+    this.dispatcher = settings.dispatcher
+  }
+
+  accepts(out: Outbound): boolean {
+    return out.path.charCodeAt(0) === 47 && out.method !== 'CONNECT'
+  }
+
+  send(attempt: Attempt): Promise<Reply> {
+    return new Promise((settle, refuse) => {
+      const { target, out, timeouts, upgrade } = attempt
+      const exchange = new UndiciExchange(attempt, settle, refuse)
+      const { origin, servername } = address(target)
+      const body = requestBody(out, timeouts.requestBody)
+      const dispatcher = this.dispatcher ?? this.pool(target, timeouts.connect)
+      const request: Dispatcher.DispatchOptions & { servername?: string } = {
+        origin,
+        path: out.path,
+        method: out.method as Dispatcher.HttpMethod,
+        headers: out.headers,
+        body,
+        upgrade: upgrade ?? null,
+        headersTimeout: timeouts.head,
+        bodyTimeout: 0,
+      }
+      // Without it the Host field would name the server in TLS too, and miss the target's certificate.
+      if (servername !== undefined) request.servername = servername
+      dispatcher.dispatch(request, exchange as unknown as Dispatcher.DispatchHandler)
+    })
+  }
+
+  async close(force = false): Promise<void> {
+    const pools = [...this.pools.values()].flatMap((byTarget) => [...byTarget.values()])
+    this.pools.clear()
+    await Promise.all(pools.map((pool) => (force ? pool.destroy() : pool.close())))
+  }
+
+  private pool(target: Target, connect: number): Pool {
+    let byTarget = this.pools.get(connect)
+    if (byTarget === undefined) {
+      byTarget = new Map()
+      this.pools.set(connect, byTarget)
+    }
+    return byTarget.get(target) ?? this.open(target, connect, byTarget)
+  }
+
+  private open(target: Target, connect: number, byTarget: Map<Target, Pool>): Pool {
+    const { origin, socketPath } = address(target)
+    const pool = new Pool(origin, {
+      connections: this.connections === 0 ? null : this.connections,
+      pipelining: 1,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: connect, ...(socketPath === undefined ? {} : { socketPath }) },
+    })
+    byTarget.set(target, pool)
+    // A target that was removed or isn't used any more leaves no pool behind.
+    pool.on('disconnect', () => {
+      const { connected, pending, queued, running } = pool.stats
+      if (connected + pending + queued + running > 0 || byTarget.get(target) !== pool) return
+      byTarget.delete(target)
+      pool.close().catch((error: unknown) => {
+        if (log.enabled) log('closing the pool of %s: %O', target.id, error)
+      })
+    })
+    return pool
+  }
+}
+
+interface Address {
+  readonly origin: string
+  readonly servername?: string
+  readonly socketPath?: string
+}
+
+const addresses = new WeakMap<Target, Address>()
+
+/** Where a target is, in the words of undici; made once for each. */
+function address(target: Target): Address {
+  let found = addresses.get(target)
+  if (found === undefined) {
+    found = parseAddress(target.url)
+    addresses.set(target, found)
+  }
+  return found
+}
+
+function parseAddress(url: string): Address {
+  if (url.startsWith('unix:')) return { origin: 'http://localhost', socketPath: url.slice('unix:'.length) }
+  const { origin, protocol, hostname } = new URL(url)
+  return protocol === 'https:' && !/^[\d.]+$|^\[/.test(hostname) ? { origin, servername: hostname } : { origin }
+}
+
+/** The body as undici takes it. */
+function requestBody(out: Outbound, idle: number): string | Uint8Array | Upload | null {
+  const { body } = out
+  if (body === null || typeof body === 'string' || body instanceof Uint8Array) return body
+  return new Upload(isBody(body) ? body : (toBody(body) as Body), idle)
+}

@@ -1,0 +1,126 @@
+import { balance } from '@sluice/balance'
+import {
+  asProxyError,
+  type Client,
+  type Context,
+  chain,
+  clientAddress,
+  type Handler,
+  type Layer,
+  type ProxyError,
+  type Reply,
+  unhandled,
+} from '@sluice/core'
+import { forward, type TimeoutOptions, type Transport, undiciTransport } from '@sluice/forward'
+import { httpProbe, monitor } from '@sluice/health'
+import { retry } from '@sluice/resilience'
+import { route } from '@sluice/route'
+import { createUpstream, type Upstream } from '@sluice/upstream'
+import type { Parts } from './proxy.js'
+import type { ProxyOptions, RouteOptions, UpstreamOptions } from './proxy-options.js'
+import { policyOf } from './policy-option.js'
+
+type Site = Context & Client
+
+/** A group of targets with all that is needed to reach them. */
+interface Group {
+  readonly upstream: Upstream
+  readonly options: UpstreamOptions
+  readonly transport: Transport
+  /** The transport is the proxy's own, hence the proxy's to close. */
+  readonly owned: boolean
+}
+
+/**
+ * Builds the chain that the options describe:
+ * client's address, `onError`, `use`, then for each route its `use`, retry, balance and forward.
+ */
+export function assemble(options: ProxyOptions, upstreams: Record<string, UpstreamOptions>, pathOf: PathOf): Parts {
+  const groups = new Map<string, Group>()
+  for (const [name, upstreamOptions] of Object.entries(upstreams)) {
+    const { targets, transport } = upstreamOptions
+    groups.set(name, {
+      upstream: createUpstream({ name, targets }, pathOf(name)),
+      options: upstreamOptions,
+      transport: transport ?? undiciTransport(pick(upstreamOptions, 'connections')),
+      owned: transport === undefined,
+    })
+  }
+  const monitors: Disposable[] = []
+  for (const { upstream, options } of groups.values()) {
+    const { health } = options
+    if (health) monitors.push(monitor(upstream, httpProbe(health), health))
+  }
+  let layers = chain().use(clientAddress({ trust: options.trust ?? [] })) as unknown as SiteChain
+  if (options.onError !== undefined) layers = layers.use(hearErrors(options.onError))
+  for (const layer of options.use ?? []) layers = layers.use(layer)
+  const { routes } = options
+  const [only] = groups.values()
+  const handler =
+    routes === undefined
+      ? layers.handle(toUpstream(only as Group, options))
+      : layers
+          .use(
+            route(
+              routes.map(({ upstream, hostHeader, timeouts, use, ...match }) => ({
+                ...match,
+                handler: routed(groups.get(upstream) as Group, options, { upstream, hostHeader, timeouts, use } as RouteOptions),
+              })),
+            ),
+          )
+          .handle(() => unhandled)
+
+  return {
+    handler,
+    upstreams: new Map([...groups].map(([name, group]) => [name, group.upstream])),
+    stop() {
+      for (const each of monitors) each[Symbol.dispose]()
+    },
+    async disconnect(force) {
+      await Promise.all([...groups.values()].map(({ transport, owned }) => (owned ? transport.close(force) : undefined)))
+    },
+  }
+}
+
+/** Where an upstream's targets stand in what the user wrote. */
+export type PathOf = (name: string) => string
+
+interface SiteChain {
+  use(layer: Layer<Site>): SiteChain
+  handle(handler: Handler<Site>): Handler
+}
+
+function routed(group: Group, options: ProxyOptions, rule: RouteOptions): Handler<Site> {
+  const handler = toUpstream(group, options, rule)
+  return (rule.use ?? []).reduceRight<Handler<Site>>((next, layer) => layer(next), handler)
+}
+
+function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): Handler<Site> {
+  const { upstream, transport } = group
+  const own = group.options
+  const timeouts: TimeoutOptions = { ...options.timeouts, ...own.timeouts, ...rule?.timeouts }
+  const host = rule?.hostHeader ?? own.host
+  const end = forward({ transport, timeouts, ...(host === undefined ? {} : { host }), ...pick(options, 'via') })
+  const policy = policyOf(own.balance)
+  const balanced = chain<Site>().use(balance(upstream, policy)).handle(end)
+  return own.retry === false ? balanced : retry(own.retry ?? {})(balanced)
+}
+
+/** Shows errors to `onError`, whose reply goes out in place of the error's page. */
+function hearErrors(onError: (error: ProxyError, ctx: Context) => Reply | undefined | void): Layer<Site> {
+  return (next) => async (ctx) => {
+    try {
+      return await next(ctx)
+    } catch (error) {
+      const reply = onError(asProxyError(error), ctx)
+      if (reply) return reply
+      throw error
+    }
+  }
+}
+
+/** One option as an object that lacks it where it isn't set. */
+function pick<T extends object, K extends keyof T>(options: T, key: K): { [P in K]?: Exclude<T[P], undefined> } {
+  const value = options[key]
+  return (value === undefined ? {} : { [key]: value }) as { [P in K]?: Exclude<T[P], undefined> }
+}

@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { createProxy } from './create-proxy.js'
+import type { Proxy } from './proxy.js'
+
+const usage = `Usage: sluice TARGET... [options]
+
+Puts a reverse proxy in front of one or more servers.
+
+  TARGET          a server's URL, such as http://127.0.0.1:3000
+
+Options:
+  --port PORT     where to listen (default 8080; 0 picks a free port)
+  --host HOST     on which address (default 127.0.0.1: this machine alone)
+  --help          this text
+  --version       the version
+
+Example:
+  sluice http://127.0.0.1:3000 http://127.0.0.1:3001 --port 8080
+`
+
+/** What the command line says; `text` is to be printed and ends it. */
+type Command = { readonly targets: string[]; readonly port: number; readonly host: string } | { readonly text: string }
+
+/**
+ * The command line. Resolves when it is over: 0 after help or a drained Ctrl-C, 1 on a fault, 2 on wrong arguments.
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  let command: Command
+  let proxy: Proxy
+  try {
+    command = read(args)
+    if ('text' in command) {
+      process.stdout.write(command.text)
+      return 0
+    }
+    proxy = createProxy(command.targets)
+  } catch (error) {
+    process.stderr.write(`sluice: ${message(error)}\nTry sluice --help.\n`)
+    return 2
+  }
+  const { targets, port, host } = command
+  try {
+    const address = await proxy.listen(port, host)
+    const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
+    process.stdout.write(`sluice: http://${name}:${address.port} -> ${targets.join(', ')}\n`)
+    await signalled()
+    process.stdout.write('sluice: draining\n')
+    // A second signal doesn't wait for the drain.
+    void signalled().then(() => process.exit(1))
+    await proxy.close()
+    return 0
+  } catch (error) {
+    process.stderr.write(`sluice: ${message(error)}\n`)
+    await proxy.close({ drain: 0 })
+    return 1
+  }
+}
+
+function read(args: readonly string[]): Command {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      port: { type: 'string', default: '8080' },
+      host: { type: 'string', default: '127.0.0.1' },
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean', short: 'v' },
+    },
+  })
+  if (values.help) return { text: usage }
+  if (values.version) return { text: `${version()}\n` }
+  if (positionals.length === 0) throw new TypeError('no target: say which server to put the proxy in front of')
+  if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535) {
+    throw new TypeError(`--port: got ${JSON.stringify(values.port)}, takes a whole number from 0 to 65535`)
+  }
+  return { targets: positionals, port: Number(values.port), host: values.host }
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  return manifest.version
+}
+
+function signalled(): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      process.off('SIGINT', done)
+      process.off('SIGTERM', done)
+      resolve()
+    }
+    process.on('SIGINT', done)
+    process.on('SIGTERM', done)
+  })
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,60 @@
+import type { Client, Context, Layer, ProxyError, Reply } from '@sluice/core'
+import type { HostPolicy, TimeoutOptions, Transport } from '@sluice/forward'
+import type { HealthOptions } from '@sluice/health'
+import type { RetryOptions } from '@sluice/resilience'
+import type { RouteMatch } from '@sluice/route'
+import type { Discovery, TargetInit } from '@sluice/upstream'
+import type { PolicyOption } from './policy-option.js'
+
+/** What {@link createProxy} is made of. */
+export interface ProxyOptions {
+  /** Groups of targets by name. A string or a list of strings are its targets' URLs. */
+  upstreams: Record<string, string | string[] | UpstreamOptions>
+  /** Which request goes to which upstream; the most specific match counts. Without routes the only upstream takes all. */
+  routes?: RouteOptions[]
+  /**
+   * CIDR ranges of one's own proxies, whose X-Forwarded-* fields are believed. Default: none. A range from which clients
+   * call lets them choose their address.
+   */
+  trust?: string[]
+  /** Layers of one's own, outermost first, inside the client's address and outside the routes. */
+  use?: Layer<Context & Client>[]
+  /** Hears every error before its page goes out; what it returns goes out instead. */
+  onError?: (error: ProxyError, ctx: Context) => Reply | undefined | void
+  /** Limits by phase, for every upstream that has none of its own. */
+  timeouts?: TimeoutOptions
+  /** The pseudonym in `Via`; `false` writes none. Default a random one. */
+  via?: string | false
+}
+
+/** A group of targets and how to use them. */
+export interface UpstreamOptions {
+  /** URLs, or a source that delivers them. */
+  targets: TargetInit[] | Discovery
+  /** Who gets the next request. Default `'round-robin'` under 3 targets, else `'power-of-two'`. */
+  balance?: PolicyOption
+  /** Active probes. Default `false`: no path to ask for is known. */
+  health?: false | HealthOptions
+  /** A second try on another target. Default on; `false` turns it off. */
+  retry?: false | RetryOptions
+  /** Limits by phase; those left out come from the proxy's. */
+  timeouts?: TimeoutOptions
+  /** Connections to each target at most. Default 128; 0: no limit. */
+  connections?: number
+  /** What `Host` says to the target. Default `'target'`. */
+  host?: HostPolicy
+  /** How to speak to the targets. Default `undiciTransport()`. It is its owner's to close. */
+  transport?: Transport
+}
+
+/** One rule of the routes: what it takes, and where that goes. */
+export interface RouteOptions extends RouteMatch {
+  /** A name of `upstreams`. */
+  upstream: string
+  /** What `Host` says to the target, in place of the upstream's policy. */
+  hostHeader?: HostPolicy
+  /** Limits by phase; those left out come from the upstream's. */
+  timeouts?: TimeoutOptions
+  /** Layers of one's own for this route. */
+  use?: Layer<Context & Client>[]
+}

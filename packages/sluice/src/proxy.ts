@@ -1,0 +1,187 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import {
+  type AttachableServer,
+  attach,
+  type Context,
+  type Handler,
+  type InboundRequest,
+  type InboundResponse,
+  type Next,
+  ProxyError,
+  type Reply,
+  toListener,
+  toUpgradeListener,
+} from '@sluice/core'
+import { type Duration, parseDuration } from '@sluice/options'
+import type { Upstream } from '@sluice/upstream'
+import debug from 'debug'
+
+const log = debug('sluice:proxy')
+
+/** A reverse proxy, ready to be mounted, attached or listened with. */
+export interface Proxy {
+  /** The proxy as the handler of a chain. */
+  readonly handler: Handler
+  /** Request listener for `node:http`, Express, Connect. Bound. After `close()`: 503 and `Connection: close`. */
+  listener(req: InboundRequest, res: InboundResponse, next?: Next): void
+  /** Listener for a server's `upgrade` event. Bound. */
+  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
+  /**
+   * Serves a server's requests and upgrades below `path` (stripped), and leaves the rest to its other listeners.
+   * @returns a function that detaches it
+   */
+  attach(server: AttachableServer, options?: { path?: string }): () => void
+  /**
+   * Listens in a server of its own.
+   * @param port default 0: a free one
+   * @param host default '127.0.0.1'
+   * @throws Error that says so if the port is in use or not allowed
+   */
+  listen(port?: number, host?: string): Promise<AddressInfo>
+  /**
+   * Takes no more requests, lets those in flight finish for up to `drain` (default '10s'), then ends what is left, its
+   * servers, connections and timers. Calling it again waits for the same end.
+   */
+  close(options?: { drain?: Duration }): Promise<void>
+  /** The groups of targets by name, live. */
+  readonly upstreams: ReadonlyMap<string, Upstream>
+}
+
+/** What a proxy stands on. */
+export interface Parts {
+  readonly handler: Handler
+  readonly upstreams: ReadonlyMap<string, Upstream>
+  /** Ends timers and idle connections. */
+  stop(): void
+  /** Ends all connections to targets; with `force` those in use too. */
+  disconnect(force: boolean): Promise<void>
+}
+
+/**
+ * open ──close()──▶ draining ──nothing in flight, or `drain` over──▶ closed
+ */
+export class AssembledProxy implements Proxy {
+  readonly handler: Handler
+  readonly upstreams: ReadonlyMap<string, Upstream>
+  readonly listener: (req: InboundRequest, res: InboundResponse, next?: Next) => void
+  readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+  private readonly parts: Parts
+  private readonly servers: Server[] = []
+  private readonly detachers: (() => void)[] = []
+  private readonly tunnels = new Set<Duplex>()
+  private inFlight = 0
+  private closing: Promise<void> | undefined = undefined
+  private idle: (() => void) | undefined = undefined
+
+  constructor(parts: Parts) {
+    this.parts = parts
+    this.upstreams = parts.upstreams
+    this.handler = (ctx) => this.handle(ctx)
+    this.listener = toListener(this.handler)
+    this.upgrade = toUpgradeListener(this.handler)
+  }
+
+  attach(server: AttachableServer, options?: { path?: string }): () => void {
+    const detach = attach(server, this.handler, options)
+    this.detachers.push(detach)
+    return detach
+  }
+
+  listen(port = 0, host = '127.0.0.1'): Promise<AddressInfo> {
+    if (this.closing !== undefined) return Promise.reject(new Error('listen: the proxy is closed'))
+    // Uploads may take longer than Node's 5 minutes for a whole request: their idle time is limited, not their length.
+    const server = createServer({ requestTimeout: 0 })
+    attach(server, this.handler)
+    return new Promise((resolve, reject) => {
+      server.once('error', (error) => reject(listenError(error, port, host)))
+      server.listen({ port, host }, () => {
+        this.servers.push(server)
+        if (log.enabled) log('listening on %o', server.address())
+        resolve(server.address() as AddressInfo)
+      })
+    })
+  }
+
+  close(options: { drain?: Duration } = {}): Promise<void> {
+    this.closing ??= this.shut(parseDuration(options.drain ?? 10_000, 'close.drain'))
+    return this.closing
+  }
+
+  private handle(ctx: Context): Reply | Promise<Reply> {
+    if (this.closing !== undefined) throw new ProxyError('proxy_closing')
+    this.inFlight++
+    ctx.onClose(exchangeEnded, this)
+    return ctx.upgrade === undefined ? this.parts.handler(ctx) : this.tunnel(ctx)
+  }
+
+  private async tunnel(ctx: Context): Promise<Reply> {
+    const reply = await this.parts.handler(ctx)
+    const { socket } = reply
+    if (socket !== undefined) {
+      this.tunnels.add(socket)
+      socket.once('close', () => this.tunnels.delete(socket))
+    }
+    return reply
+  }
+
+  /** One exchange less. While draining, its connection has become idle, and the last one ends the wait. */
+  ended(): void {
+    this.inFlight--
+    if (this.closing === undefined) return
+    setImmediate(() => {
+      for (const server of this.servers) server.closeIdleConnections()
+    })
+    if (this.inFlight === 0) this.idle?.()
+  }
+
+  private async shut(drain: number): Promise<void> {
+    if (log.enabled) log('closing, %d in flight', this.inFlight)
+    this.parts.stop()
+    const closed = this.servers.map(
+      (server) =>
+        new Promise<void>((resolve) => {
+          server.close(() => resolve())
+          server.closeIdleConnections()
+        }),
+    )
+    await this.drained(drain)
+    for (const tunnel of this.tunnels) tunnel.destroy()
+    await this.parts.disconnect(this.inFlight > 0)
+    for (const server of this.servers) server.closeAllConnections()
+    await Promise.all(closed)
+    for (const upstream of this.upstreams.values()) await upstream.close()
+    if (log.enabled) log('closed')
+  }
+
+  private drained(drain: number): Promise<void> {
+    if (this.inFlight === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, drain)
+      this.idle = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}
+
+function exchangeEnded(_end: unknown, proxy: AssembledProxy): void {
+  proxy.ended()
+}
+
+/** What went wrong with a port, for the person who chose it. */
+function listenError(cause: Error, port: number, host: string): Error {
+  const { code } = cause as NodeJS.ErrnoException
+  const where = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const why: Record<string, string> = {
+    EADDRINUSE: 'the port is in use: choose another, or 0 for a free one',
+    EACCES: 'not allowed: ports below 1024 want privileges, choose a higher one',
+    EADDRNOTAVAIL: 'this machine has no such address',
+    ENOTFOUND: 'there is no such host',
+    ERR_SOCKET_BAD_PORT: 'a port is a whole number from 0 to 65535',
+  }
+  const error = new Error(`cannot listen on ${where}: ${why[code ?? ''] ?? cause.message}`, { cause })
+  return Object.assign(error, { code })
+}
