@@ -23,7 +23,9 @@ export function ingress(req: Inbound): Ingress {
   const raw = req.rawHeaders
   const h2 = req.httpVersionMajor === 2
   const method = req.method as string
-  const framing = judgeFraming(raw, { httpVersion: h2 ? '2.0' : req.httpVersionMinor === 0 ? '1.0' : '1.1', method })
+  const httpVersion = h2 ? '2.0' : req.httpVersionMinor === 0 ? '1.0' : '1.1'
+  const endStream = h2 && (req as Http2ServerRequest).stream.endAfterHeaders
+  const framing = judgeFraming(raw, { httpVersion, method, endStream })
   if (!framing.ok) throw new ProxyError('http_request_error', { message: framing.reason })
 
   const headers = withoutHopByHop(raw, h2 ? { joinCookies: true } : undefined)

@@ -188,9 +188,12 @@ function fields(raw: Buffer[]): HeaderList {
   return withoutHopByHop(strings(raw), { response: true })
 }
 
+/** Node's buffers have it, its types don't: the quickest way to text. */
+type Latin1Buffer = Buffer & { latin1Slice(): string }
+
 function strings(raw: Buffer[]): HeaderList {
   const list = new Array<string>(raw.length)
-  for (let i = 0; i < raw.length; i++) list[i] = (raw[i] as Buffer).latin1Slice()
+  for (let i = 0; i < raw.length; i++) list[i] = (raw[i] as Latin1Buffer).latin1Slice()
   return list
 }
 

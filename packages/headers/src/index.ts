@@ -1,1 +1,8 @@
-export {}
+export { type Authority, parseAuthority } from './authority.js'
+export { isFieldName, isFieldValue } from './field.js'
+export { cleanAddress, type ForwardedFor, walkForwardedFor } from './forwarded-for.js'
+export { type Framing, judgeFraming } from './framing.js'
+export { groupByName } from './group.js'
+export { append, get, getAll, type HeaderList, has, remove, set } from './header-list.js'
+export { type HopByHopOptions, withoutHopByHop } from './hop-by-hop.js'
+export { joinPath, parseRequestTarget, type RequestTarget } from './request-target.js'

@@ -1,1 +1,7 @@
-export {}
+export * as v from 'valibot'
+export { type CidrSet, cidrSet } from './cidr-set.js'
+export { type Duration, parseDuration } from './duration.js'
+export { fault, quote } from './fault.js'
+export { parse } from './parse.js'
+export { duration, integer, oneOf, ranged, size, that } from './schemas.js'
+export { parseSize, type Size } from './size.js'

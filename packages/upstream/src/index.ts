@@ -1,1 +1,3 @@
-export {}
+export type { Lease, LeaseResult, Selected, Tried } from './lease.js'
+export type { Target, TargetInit, TargetState } from './target.js'
+export { createUpstream, type Discovery, type StateChange, type Upstream, type UpstreamSettings } from './upstream.js'

@@ -1,0 +1,112 @@
+import { type Middleware, onBodyEnd, ProxyError } from '@sluice/core'
+import type { Lease, Selected, Target, Tried, Upstream } from '@sluice/upstream'
+import debug from 'debug'
+import type { Balancer } from './balancer.js'
+import { powerOfTwo } from './power-of-two.js'
+import { ranksOf } from './ranks.js'
+import { roundRobin } from './round-robin.js'
+
+const log = debug('sluice:balance')
+
+/** Options of {@link balance}. */
+export interface BalanceOptions {
+  /** Monotonic milliseconds. Default `performance.now`. */
+  clock?: () => number
+}
+
+/**
+ * Picks a target for each attempt and takes a lease on it: adds `target` and `lease`. The lease ends when the reply's body
+ * has ended or failed, at once when the attempt throws.
+ *
+ * Targets that were tried before are left out as long as there is another; the policy is asked among the targets known to
+ * be fit first, then among those not probed yet, and in each by priority.
+ * @param policy default `roundRobin()` under 3 targets, else `powerOfTwo()`
+ */
+export function balance<C = unknown>(
+  upstream: Upstream,
+  policy?: Balancer<C>,
+  options: BalanceOptions = {},
+): Middleware<C extends object ? C : {}, Selected> {
+  const pick: Balancer<C> = policy ?? byCount()
+  const clock = options.clock ?? (() => performance.now())
+  let known: readonly Target[] | undefined
+  let ranks: readonly (readonly Target[])[] = []
+
+  const choose = (ctx: C, not?: (target: Target) => boolean): Target | undefined => {
+    const { available } = upstream
+    if (available !== known) {
+      known = available
+      ranks = ranksOf(available)
+    }
+    for (const rank of ranks) {
+      const target = pick(rank, ctx, not)
+      if (target !== undefined && (not === undefined || !not(target))) return target
+      // A policy that ignores `not` is corrected.
+      const fit = target === undefined ? undefined : rank.find((each) => not === undefined || !not(each))
+      if (fit !== undefined) return fit
+    }
+    return undefined
+  }
+
+  const select = (ctx: C): Target => {
+    const { tried } = ctx as Tried
+    const target =
+      tried === undefined ? choose(ctx) : (choose(ctx, (each) => tried.includes(each)) ?? choose(ctx))
+    if (target !== undefined) return target
+    const why = upstream.all.length === 0 ? 'has no targets' : 'has no target that may be used'
+    throw new ProxyError('destination_unavailable', { message: `upstream ${upstream.name} ${why}` })
+  }
+
+  const middleware: Middleware<{}, Selected> = (next) => async (ctx) => {
+    const target = select(ctx as unknown as C)
+    const lease = upstream.lease(target)
+    const selected = ctx as typeof ctx & Selected
+    selected.target = target
+    selected.lease = lease
+    const begun = clock()
+    const held = new Held(lease)
+    try {
+      const reply = await next(selected)
+      held.ttfb = clock() - begun
+      onBodyEnd(reply, release, held)
+      // Whatever becomes of the reply, the exchange's end is the lease's.
+      ctx.onClose(abandon, held)
+      return reply
+    } catch (error) {
+      held.end(error instanceof Error ? error : new Error(String(error)))
+      if (log.enabled) log('%s: %s', target.id, error)
+      throw error
+    }
+  }
+  return middleware as Middleware<C extends object ? C : {}, Selected>
+}
+
+/** A lease on its way to its end. */
+class Held {
+  ttfb = 0
+
+  constructor(readonly lease: Lease) {}
+
+  /** Only what the target did counts for or against it: not a client that left, nor a fault of our own. */
+  end(error: Error | undefined): void {
+    if (error === undefined) this.lease.release({ ok: true, ttfb: this.ttfb })
+    else if (error instanceof ProxyError && error.source === 'upstream') this.lease.release({ ok: false, error })
+    else this.lease.release()
+  }
+}
+
+function release(error: Error | undefined, held: Held): void {
+  held.end(error)
+}
+
+function abandon(_end: unknown, held: Held): void {
+  held.lease.release()
+}
+
+/** The default: in turn while there are few, else the less loaded of two. */
+function byCount(): Balancer {
+  const few = roundRobin()
+  const many = powerOfTwo()
+  return (available, ctx, not) => (available.length < 3 ? few : many)(available, ctx, not)
+}
+

@@ -1,0 +1,52 @@
+import { isIP } from 'node:net'
+
+/** Who called, and what of X-Forwarded-For can be believed of it. */
+export interface ForwardedFor {
+  readonly address: string
+  /** The client's address first, then each trusted proxy but the peer. */
+  readonly believed: string[]
+}
+
+/**
+ * An IP address in its plain form: without brackets, port and zone, an IPv4-mapped one as IPv4, lower case. `undefined` for
+ * what is none.
+ */
+export function cleanAddress(text: string): string | undefined {
+  let address = text.trim()
+  if (address[0] === '"' && address.endsWith('"')) address = address.slice(1, -1)
+  if (address[0] === '[') address = address.slice(1, address.indexOf(']'))
+  else if (/^[\d.]+:\d+$/.test(address)) address = address.slice(0, address.indexOf(':'))
+  const zone = address.indexOf('%')
+  if (zone !== -1) address = address.slice(0, zone)
+  const kind = isIP(address)
+  if (kind === 0) return undefined
+  if (kind === 4) return address
+  const lower = address.toLowerCase()
+  return lower.startsWith('::ffff:') && isIP(lower.slice(7)) === 4 ? lower.slice(7) : lower
+}
+
+/**
+ * Walks X-Forwarded-For from the right. Each entry is believed if the one who wrote it, the peer first, is trusted; the
+ * first entry that isn't a trusted proxy is the client. An entry that is no address ends the walk.
+ * @param value every X-Forwarded-For line, joined by commas
+ * @param limit entries looked at, at most
+ */
+export function walkForwardedFor(
+  value: string,
+  peer: string,
+  trusted: (address: string) => boolean,
+  limit = 10_000,
+): ForwardedFor {
+  let address = peer
+  const believed: string[] = []
+  let end = value.length
+  for (let seen = 0; seen < limit && end > 0 && trusted(address); seen++) {
+    const comma = value.lastIndexOf(',', end - 1)
+    const entry = cleanAddress(value.slice(comma + 1, end))
+    end = comma
+    if (entry === undefined) break
+    believed.push(entry)
+    address = entry
+  }
+  return { address, believed: believed.reverse() }
+}

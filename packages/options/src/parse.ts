@@ -1,0 +1,125 @@
+import * as v from 'valibot'
+import { fault, quote } from './fault.js'
+
+/**
+ * The output of a schema for a user's options.
+ * @param path where the options stand in what the user wrote; nothing for the outermost
+ * @throws TypeError with a line for every fault: the option's path, what it got, what it takes
+ */
+export function parse<S extends v.GenericSchema>(schema: S, value: unknown, path: string): v.InferOutput<S> {
+  const result = v.safeParse(schema, value)
+  if (result.success) return result.output
+  const faults = result.issues.map((issue) => describe(issue, path, schema))
+  throw new TypeError([...new Set(faults)].join('\n'))
+}
+
+function describe(issue: v.BaseIssue<unknown>, base: string, schema: v.GenericSchema): string {
+  const path = pathOf(issue.path as PathItem[] | undefined, base)
+  if (issue.type === 'strict_object' && issue.expected === 'never') {
+    const item = issue.path?.at(-1) as PathItem
+    const close = nearest(String(item.key), knownKeys(schema, issue.path as PathItem[]))
+    return `${path}: unknown option${close === undefined ? '' : `, did you mean ${close}?`}`
+  }
+  const missing = issue.type === 'strict_object' && issue.input === undefined && issue.expected?.startsWith('"')
+  if (missing) return fault(path, 'nothing', 'a value: it is required')
+  return fault(path, quote(issue.input), takes(issue))
+}
+
+interface PathItem {
+  readonly type: string
+  readonly key?: unknown
+  readonly input: unknown
+}
+
+function pathOf(items: readonly PathItem[] | undefined, base: string): string {
+  let path = base
+  for (const { key } of items ?? []) {
+    if (typeof key === 'number') path += `[${key}]`
+    else path += path === '' ? String(key) : `.${String(key)}`
+  }
+  return path === '' ? 'options' : path
+}
+
+/** What an issue says that the option takes: our own schemas say it in their message. */
+function takes(issue: v.BaseIssue<unknown>): string {
+  if (issue.type === 'custom' || issue.type === 'check') return issue.message
+  if (issue.message.startsWith('Invalid type')) {
+    const expected = issue.expected ?? 'another type'
+    return typeNames[expected] ?? expected
+  }
+  return issue.message
+}
+
+const typeNames: Record<string, string> = {
+  Object: 'an object',
+  Array: 'a list',
+  string: 'a text',
+  number: 'a number',
+  boolean: 'true or false',
+  Function: 'a function',
+}
+
+/** The option names of the object in which an unknown one stood. */
+function knownKeys(schema: v.GenericSchema, path: readonly PathItem[]): string[] {
+  let at: unknown = schema
+  for (const item of path.slice(0, -1)) at = step(at, item)
+  const { entries } = unwrap(at) as { entries?: object }
+  return Object.keys(entries ?? {})
+}
+
+interface Wrapped {
+  readonly wrapped?: unknown
+  readonly entries?: Record<string, unknown>
+  readonly item?: unknown
+  readonly value?: unknown
+  readonly options?: readonly unknown[]
+  readonly pipe?: readonly unknown[]
+  readonly type?: string
+}
+
+/** The object, list or record inside optional and union schemas. */
+function unwrap(schema: unknown): Wrapped {
+  let at = schema as Wrapped
+  for (;;) {
+    if (at?.wrapped !== undefined) at = at.wrapped as Wrapped
+    else if (at?.options !== undefined && Array.isArray(at.options) && typeof at.options[0] === 'object') {
+      const found = (at.options as Wrapped[]).find(({ type }) => type === 'strict_object')
+      if (found === undefined) return at
+      at = found
+    } else return at ?? {}
+  }
+}
+
+function step(schema: unknown, item: PathItem): unknown {
+  const at = unwrap(schema)
+  if (at.entries !== undefined) return at.entries[String(item.key)]
+  return at.item ?? at.value
+}
+
+/** The known name that is at most two edits away. */
+function nearest(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined
+  let least = 3
+  for (const candidate of known) {
+    const edits = distance(name.toLowerCase(), candidate.toLowerCase())
+    if (edits < least && edits < candidate.length) {
+      least = edits
+      best = candidate
+    }
+  }
+  return best
+}
+
+/** Levenshtein's distance, by rows. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1
+      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, (row[j - 1] as number) + cost))
+    }
+    row = next
+  }
+  return row[b.length] as number
+}

@@ -1,0 +1,27 @@
+import type { Target } from './target.js'
+
+/** How an attempt went, as far as the target is concerned. Nothing at all counts for nothing: a client that left, say. */
+export interface LeaseResult {
+  readonly ok: boolean
+  readonly error?: Error
+  /** Time to the head of the answer, in ms. */
+  readonly ttfb?: number
+}
+
+/** One attempt in flight on a target. */
+export interface Lease {
+  readonly target: Target
+  /** Ends it. The first call counts. */
+  release(result?: LeaseResult): void
+}
+
+/** What `balance` adds to a context. */
+export interface Selected {
+  target: Target
+  lease: Lease
+}
+
+/** What `retry` and its like tell `balance`: targets to leave out if there are others. */
+export interface Tried {
+  tried?: readonly Target[]
+}

@@ -1,0 +1,70 @@
+import type { Lease, LeaseResult } from './lease.js'
+import type { Target, TargetSettings, TargetState } from './target.js'
+
+/** Time over which the average of answers forgets, in ms. */
+const memory = 10_000
+
+/**
+ * A target and its live state, counted in place.
+ *
+ * state: draining while told so, else what the last verdict was: unknown ──mark──▶ healthy ◀──mark──▶ unhealthy
+ * ewma:  e + (ttfb - e) * (1 - exp(-dt / 10 s)), dt since the last answer; the first answer sets it
+ */
+export class LiveTarget implements Target {
+  readonly id: string
+  readonly url: string
+  weight: number
+  priority: number
+  declare zone?: string
+  inFlight = 0
+  ewma = 0
+  verdict: 'unknown' | 'healthy' | 'unhealthy' = 'unknown'
+  draining = false
+  private answeredAt = 0
+
+  constructor(settings: TargetSettings) {
+    this.id = settings.id
+    this.url = settings.url
+    this.weight = settings.weight
+    this.priority = settings.priority
+    if (settings.zone !== undefined) this.zone = settings.zone
+  }
+
+  get state(): TargetState {
+    return this.draining ? 'draining' : this.verdict
+  }
+
+  /** Takes over what may change while it lives. */
+  update(settings: TargetSettings): void {
+    this.weight = settings.weight
+    this.priority = settings.priority
+    if (settings.zone === undefined) delete this.zone
+    else this.zone = settings.zone
+  }
+
+  answered(ttfb: number, now: number): void {
+    if (this.answeredAt === 0) this.ewma = ttfb
+    else this.ewma += (ttfb - this.ewma) * (1 - Math.exp(-Math.max(now - this.answeredAt, 0) / memory))
+    this.answeredAt = now
+  }
+}
+
+/** A lease on a live target. */
+export class TargetLease implements Lease {
+  private held = true
+
+  constructor(
+    readonly target: LiveTarget,
+    private readonly clock: () => number,
+  ) {
+    target.inFlight++
+  }
+
+  release(result?: LeaseResult): void {
+    if (!this.held) return
+    this.held = false
+    const { target } = this
+    target.inFlight--
+    if (result?.ok === true && result.ttfb !== undefined) target.answered(result.ttfb, this.clock())
+  }
+}

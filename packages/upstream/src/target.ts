@@ -1,0 +1,108 @@
+import { normaliseUrl } from './target-url.js'
+
+/** Where a target stands. `unknown` until its first probe, if it is probed at all. */
+export type TargetState = 'unknown' | 'healthy' | 'unhealthy' | 'ejected' | 'draining'
+
+/** One address with its weight and its live state. */
+export interface Target {
+  /** Stable: default the normalised URL. */
+  readonly id: string
+  readonly url: string
+  /** Its share in relation to the others'. */
+  readonly weight: number
+  /** 0 is used first, 1 when no 0 is available, and so on. */
+  readonly priority: number
+  readonly zone?: string
+  /** Leases held now. */
+  readonly inFlight: number
+  /** Time to the head of an answer, in ms: an average that forgets over about ten seconds. 0 before the first. */
+  readonly ewma: number
+  readonly state: TargetState
+}
+
+/** A target as a user writes it. */
+export type TargetInit =
+  | string
+  | {
+      /** `http:`, `https:` or `unix:`. A path is put before each request's. */
+      url: string
+      /** Default the normalised URL. */
+      id?: string
+      /** Default 1; above 0. */
+      weight?: number
+      /** Default 0. */
+      priority?: number
+      zone?: string
+    }
+
+/** A {@link TargetInit} with its defaults. */
+export interface TargetSettings {
+  readonly id: string
+  readonly url: string
+  readonly weight: number
+  readonly priority: number
+  readonly zone: string | undefined
+}
+
+const known = ['url', 'id', 'weight', 'priority', 'zone']
+
+/**
+ * Reads a list of targets.
+ * @param path where the list stands in what the user wrote
+ * @throws TypeError with a line for every fault
+ */
+export function readTargets(list: readonly TargetInit[], path: string): TargetSettings[] {
+  if (!Array.isArray(list)) throw new TypeError(`${path}: got ${show(list)}, takes a list of URLs such as ['http://127.0.0.1:3000']`)
+  const faults: string[] = []
+  const settings: TargetSettings[] = []
+  const ids = new Map<string, number>()
+  const urls = new Map<string, number>()
+  list.forEach((init: unknown, i) => {
+    const where = `${path}[${i}]`
+    const target = readTarget(init, where, faults)
+    if (target === undefined) return
+    const { id, url } = target
+    if (urls.has(url)) faults.push(`${where}: got ${show(url)} again, as in ${path}[${urls.get(url)}]; takes each target once`)
+    else if (ids.has(id)) faults.push(`${where}.id: got ${show(id)} again, as in ${path}[${ids.get(id)}]; takes a name of its own`)
+    urls.set(url, i)
+    ids.set(id, i)
+    settings.push(target)
+  })
+  if (faults.length > 0) throw new TypeError(faults.join('\n'))
+  return settings
+}
+
+function readTarget(init: unknown, path: string, faults: string[]): TargetSettings | undefined {
+  const before = faults.length
+  const given = (typeof init === 'string' ? { url: init } : init) as Record<string, unknown> | null
+  if (typeof given !== 'object' || given === null) {
+    faults.push(`${path}: got ${show(init)}, takes a URL or { url, id, weight, priority, zone }`)
+    return undefined
+  }
+  for (const key of Object.keys(given)) if (!known.includes(key)) faults.push(`${path}.${key}: unknown option`)
+  const { id, weight = 1, priority = 0, zone } = given
+  const at = typeof init === 'string' ? path : `${path}.url`
+  const url = normaliseUrl(given['url'], at, faults)
+  if (!isNumber(weight) || weight <= 0) faults.push(`${path}.weight: got ${show(weight)}, takes a number above 0`)
+  if (!Number.isInteger(priority) || (priority as number) < 0) {
+    faults.push(`${path}.priority: got ${show(priority)}, takes a whole number, 0 or more`)
+  }
+  if (id !== undefined && (typeof id !== 'string' || id === '')) faults.push(`${path}.id: got ${show(id)}, takes a name`)
+  if (zone !== undefined && typeof zone !== 'string') faults.push(`${path}.zone: got ${show(zone)}, takes a name`)
+  if (faults.length > before || url === undefined) return undefined
+  return {
+    id: (id as string | undefined) ?? url,
+    url,
+    weight: weight as number,
+    priority: priority as number,
+    zone: zone as string | undefined,
+  }
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value)
+}
+
+function show(value: unknown): string {
+  return value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value))
+}
