@@ -62,38 +62,28 @@ const typeNames: Record<string, string> = {
 /** The option names of the object in which an unknown one stood. */
 function knownKeys(schema: v.GenericSchema, path: readonly PathItem[]): string[] {
   let at: unknown = schema
-  for (const item of path.slice(0, -1)) at = step(at, item)
-  const { entries } = unwrap(at) as { entries?: object }
-  return Object.keys(entries ?? {})
+  for (const item of path.slice(0, -1)) at = step(unwrap(at, item.input), item)
+  return Object.keys(unwrap(at, path.at(-1)?.input).entries ?? {})
 }
 
-interface Wrapped {
+/** What of valibot's schemas leads further in. */
+interface Inner {
   readonly wrapped?: unknown
+  readonly getter?: (input: unknown) => unknown
   readonly entries?: Record<string, unknown>
   readonly item?: unknown
   readonly value?: unknown
-  readonly options?: readonly unknown[]
-  readonly pipe?: readonly unknown[]
-  readonly type?: string
 }
 
-/** The object, list or record inside optional and union schemas. */
-function unwrap(schema: unknown): Wrapped {
-  let at = schema as Wrapped
-  for (;;) {
-    if (at?.wrapped !== undefined) at = at.wrapped as Wrapped
-    else if (at?.options !== undefined && Array.isArray(at.options) && typeof at.options[0] === 'object') {
-      const found = (at.options as Wrapped[]).find(({ type }) => type === 'strict_object')
-      if (found === undefined) return at
-      at = found
-    } else return at ?? {}
-  }
+/** The object, list or record inside optional and lazy schemas. */
+function unwrap(schema: unknown, input: unknown): Inner {
+  let at = (schema ?? {}) as Inner
+  while (at.wrapped !== undefined || at.getter !== undefined) at = (at.wrapped ?? at.getter?.(input) ?? {}) as Inner
+  return at
 }
 
-function step(schema: unknown, item: PathItem): unknown {
-  const at = unwrap(schema)
-  if (at.entries !== undefined) return at.entries[String(item.key)]
-  return at.item ?? at.value
+function step({ entries, item, value }: Inner, { key }: PathItem): unknown {
+  return entries !== undefined ? entries[String(key)] : (item ?? value)
 }
 
 /** The known name that is at most two edits away. */

@@ -1,9 +1,9 @@
+import { parse } from '@sluice/options'
 import type { TargetInit } from '@sluice/upstream'
 import { assemble } from './assemble.js'
 import { proxyOptions } from './options-schema.js'
 import { AssembledProxy, type Proxy } from './proxy.js'
 import type { ProxyOptions, UpstreamOptions } from './proxy-options.js'
-import { parse } from '@sluice/options'
 
 /**
  * A reverse proxy from one target, a list of targets (one upstream named `default`), or options. It opens no connection
@@ -18,13 +18,13 @@ export function createProxy(options: string | string[] | ProxyOptions): Proxy {
     const targets: TargetInit[] = typeof options === 'string' ? [options] : options
     return new AssembledProxy(assemble({ upstreams: {} }, { default: { targets } }, () => 'createProxy'))
   }
-  const valid = parse(proxyOptions, options, '') as ProxyOptions
+  parse(proxyOptions, options, '')
   const upstreams: Record<string, UpstreamOptions> = {}
-  for (const [name, given] of Object.entries(valid.upstreams)) {
+  for (const [name, given] of Object.entries(options.upstreams)) {
     upstreams[name] = typeof given === 'string' ? { targets: [given] } : Array.isArray(given) ? { targets: given } : given
   }
-  checkRoutes(valid, Object.keys(upstreams))
-  return new AssembledProxy(assemble(valid, upstreams, (name) => `upstreams.${name}`))
+  checkRoutes(options, Object.keys(upstreams))
+  return new AssembledProxy(assemble(options, upstreams, (name) => `upstreams.${name}`))
 }
 
 /** @throws TypeError if it isn't clear which request goes to which upstream */

@@ -1,0 +1,36 @@
+import { that, v } from '@sluice/options'
+
+/** What a request must be for a route to take it. What is left out takes anything. */
+export interface RouteMatch {
+  /** `example.com`, or `*.example.com` for the names below it; one or several. Letter case and port don't count. */
+  host?: string | readonly string[]
+  /**
+   * `/x` takes `/x` and what is below it at a `/`; `=/x` takes exactly that; a segment `:id` takes any one segment. The query
+   * doesn't count; an encoded unreserved character counts as that character (RFC 3986 section 6.2.2.2).
+   */
+  path?: string
+  /** One or several. */
+  method?: string | readonly string[]
+  /** Fields by name: equal to a text, or matched by a regular expression. */
+  headers?: Record<string, string | RegExp>
+}
+
+const oneHost = (value: unknown): boolean =>
+  typeof value === 'string' && /^(\*\.)?[a-z\d_-]+(\.[a-z\d_-]+)*$|^\[[\da-f:.]+\]$/i.test(value)
+const onePath = (value: unknown): boolean => typeof value === 'string' && /^=?\/[^?#\s]*$/.test(value)
+const oneMethod = (value: unknown): boolean => typeof value === 'string' && /^[!#$%&'*+.^`|~\w-]+$/.test(value)
+const condition = (value: unknown): boolean => typeof value === 'string' || value instanceof RegExp
+
+function several(is: (each: unknown) => boolean): (value: unknown) => boolean {
+  return (value) => (Array.isArray(value) ? value.length > 0 && value.every(is) : is(value))
+}
+
+type Several = string | readonly string[]
+
+/** Schemas of the parts of a {@link RouteMatch}, to be spread into the schema of a larger rule. */
+export const routeMatchEntries = {
+  host: v.optional(that<Several>(several(oneHost), "a host such as 'example.com' or '*.example.com', or several")),
+  path: v.optional(that<string>(onePath, "a path such as '/x', '=/x' or '/users/:id'")),
+  method: v.optional(that<Several>(several(oneMethod), "a method such as 'GET', or several")),
+  headers: v.optional(v.record(v.string(), that<string | RegExp>(condition, 'a text or a regular expression'))),
+}

@@ -1,0 +1,73 @@
+import { timeoutOptions } from '@sluice/forward'
+import { healthOptions } from '@sluice/health'
+import { integer, that, v } from '@sluice/options'
+import { retryOptions } from '@sluice/resilience'
+import { routeMatchEntries } from '@sluice/route'
+import { policyNames } from './policy-option.js'
+
+const isFunction = (value: unknown): boolean => typeof value === 'function'
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
+const layers = v.array(that(isFunction, 'a middleware, a function'))
+const policy = that(
+  (value) => isFunction(value) || policyNames.includes(value as never),
+  `${policyNames.map((name) => `'${name}'`).join(', ')}, or a function`,
+)
+const host = that(
+  (value) =>
+    value === 'target' ||
+    value === 'original' ||
+    (isObject(value) && /^[\w.:[\]-]+$/.test(String((value as { fixed?: unknown }).fixed)) && Object.keys(value).length === 1),
+  "'target', 'original' or { fixed: 'example.com' }",
+)
+const via = that(
+  (value) => value === false || (typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value)),
+  'a name without blanks, or false',
+)
+const transport = that(
+  (value) => isObject(value) && isFunction((value as { send?: unknown }).send),
+  'a transport, such as undiciTransport()',
+)
+/** Targets are read by the upstream that is made of them, which names each. */
+const targets = that(
+  (value) => Array.isArray(value) || (isObject(value) && isFunction((value as { watch?: unknown }).watch)),
+  "a list of URLs such as ['http://127.0.0.1:3000'], or a discovery",
+)
+
+function orFalse(schema: v.GenericSchema): v.GenericSchema {
+  return v.lazy((value) => (value === false ? v.literal(false) : schema))
+}
+
+const upstreamObject = v.strictObject({
+  targets,
+  balance: v.optional(policy),
+  health: v.optional(orFalse(healthOptions)),
+  retry: v.optional(orFalse(retryOptions)),
+  timeouts: v.optional(timeoutOptions),
+  connections: v.optional(integer(0)),
+  host: v.optional(host),
+  transport: v.optional(transport),
+})
+
+const upstream = v.lazy((value) =>
+  typeof value === 'string' ? v.string() : Array.isArray(value) ? v.array(v.unknown()) : upstreamObject,
+)
+
+const route = v.strictObject({
+  ...routeMatchEntries,
+  upstream: v.string(),
+  hostHeader: v.optional(host),
+  timeouts: v.optional(timeoutOptions),
+  use: v.optional(layers),
+})
+
+/** What `createProxy` takes as an object. It checks: defaults are filled in by the packages that the parts belong to. */
+export const proxyOptions = v.strictObject({
+  upstreams: v.record(v.string(), upstream),
+  routes: v.optional(v.array(route)),
+  trust: v.optional(v.array(v.string())),
+  use: v.optional(layers),
+  onError: v.optional(that(isFunction, 'a function')),
+  timeouts: v.optional(timeoutOptions),
+  via: v.optional(via),
+})
