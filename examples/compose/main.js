@@ -30,7 +30,8 @@ export function createSite(targets) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const targets = process.argv.length > 2 ? process.argv.slice(2) : ['http://127.0.0.1:3000', 'http://127.0.0.1:3001']
+  const targets =
+    process.argv.length > 2 ? process.argv.slice(2) : ['http://127.0.0.1:3000', 'http://127.0.0.1:3001']
   const server = createSite(targets)
   server.listen(Number(process.env.PORT ?? 8080), '127.0.0.1', () => {
     console.log(`http://127.0.0.1:${server.address().port} -> ${targets.join(', ')}`)

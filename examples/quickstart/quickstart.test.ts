@@ -1,0 +1,52 @@
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+import { originServer, owner, program, until } from '../../test/kit/index.js'
+
+const own = owner()
+const main = fileURLToPath(new URL('dist/main.js', import.meta.url))
+
+async function text(url: string): Promise<string> {
+  return (await fetch(url)).text()
+}
+
+it('balances over three servers, goes on when one is killed, and drains on Ctrl-C', async () => {
+  const demo = own(program([main], { PORT: '0' }))
+  const [, url] = await demo.says(/proxy {2}(http:\S+)/)
+  const [, red] = await demo.says(/red +(http:\S+)/)
+  const seen = new Set<string>()
+  await until(async () => {
+    seen.add(/Hello from (\w+)/.exec(await text(`${url}/`))?.[1] ?? '')
+    return seen.size === 3
+  }, 'an answer of each server')
+
+  expect(await text(`${red}/die`)).toContain('red dies now')
+  for (let i = 0; i < 12; i++) expect(await text(`${url}/`)).toMatch(/Hello from (green|blue)/)
+
+  demo.signalGroup('SIGINT')
+  expect(await demo.ended).toBe(0)
+  expect(demo.output).toContain('ended')
+})
+
+it("fronts the person's own servers", async () => {
+  const origin = own(await originServer((_req, res) => void res.end('mine')))
+  const demo = own(program([main, origin.url], { PORT: '0' }))
+  const [, url] = await demo.says(/proxy {2}(http:\S+)/)
+  expect(await text(`${url}/`)).toBe('mine')
+  demo.signalGroup('SIGTERM')
+  expect(await demo.ended).toBe(0)
+})
+
+it('says what is wrong with a target, a port, and a port in use', async () => {
+  const wrong = own(program([main, 'localhost:3000'], { PORT: '0' }))
+  expect(await wrong.ended).toBe(1)
+  expect(wrong.output).toContain("takes a URL with its scheme: 'http://localhost:3000'")
+
+  const port = own(program([main], { PORT: 'eighty' }))
+  expect(await port.ended).toBe(2)
+  expect(port.output).toContain('PORT: got "eighty"')
+
+  const taken = own(await originServer())
+  const second = own(program([main], { PORT: String(taken.port) }))
+  expect(await second.ended).toBe(1)
+  expect(second.output).toContain(`cannot listen on 127.0.0.1:${taken.port}: the port is in use`)
+})

@@ -1,0 +1,219 @@
+import { createServer } from 'node:http'
+import { balance } from '@sluice/balance'
+import {
+  attach,
+  type Client,
+  type Context,
+  chain,
+  clientAddress,
+  type Handler,
+  type Layer,
+  toListener,
+  toUpgradeListener,
+} from '@sluice/core'
+import { forward, type HostPolicy, type TimeoutOptions, undiciTransport } from '@sluice/forward'
+import { retry } from '@sluice/resilience'
+import { createUpstream, type Upstream } from '@sluice/upstream'
+import { createProxy, type Proxy } from 'sluice'
+import { type HttpClient, httpClient } from './client.js'
+import { listen, type Mounted, mountNamed, mounts } from './mounts.js'
+
+/** What the proxies of the tests are made of. */
+export interface FrontOptions {
+  targets: string | readonly string[]
+  timeouts?: TimeoutOptions
+  host?: HostPolicy
+  via?: string | false
+  trust?: string[]
+  /** Layers inside the client's address and outside everything else. */
+  use?: readonly Layer<Context & Client>[]
+  /** Default `true`. */
+  retry?: boolean
+  /** Connections to a target at most. */
+  connections?: number
+}
+
+/** A proxy that stands somewhere, with a client that speaks to it. */
+export interface Front {
+  readonly port: number
+  readonly client: HttpClient
+  readonly upstream: Upstream
+  /** Exchanges that targets have in flight, by the leases. */
+  readonly inFlight: number
+  /** Where it is made by `createProxy`. */
+  readonly proxy?: Proxy
+  close(): Promise<void>
+}
+
+/** One way to put the proxy in front of targets. */
+export interface FrontKind {
+  readonly name: string
+  readonly http2: boolean
+  readonly tls: boolean
+  /** It stands in Express or Connect. */
+  readonly framework: boolean
+  start(options: FrontOptions | string): Promise<Front>
+}
+
+/** A handler with what it stands on. */
+export interface Built {
+  readonly handler: Handler
+  readonly upstream: Upstream
+  readonly proxy?: Proxy
+  close(): Promise<void>
+}
+
+/** The facade's chain. */
+export function proxyOf(given: FrontOptions | string): Built & { readonly proxy: Proxy } {
+  const { targets, timeouts, host, via, trust, use, retry: retries, connections } = options(given)
+  const proxy = createProxy({
+    upstreams: {
+      default: {
+        targets: [...list(targets)],
+        ...(host === undefined ? {} : { host }),
+        ...(connections === undefined ? {} : { connections }),
+        ...(retries === false ? { retry: false } : {}),
+      },
+    },
+    ...(timeouts === undefined ? {} : { timeouts }),
+    ...(via === undefined ? {} : { via }),
+    ...(trust === undefined ? {} : { trust }),
+    ...(use === undefined ? {} : { use: [...use] }),
+  })
+  return {
+    handler: proxy.handler,
+    proxy,
+    upstream: proxy.upstreams.get('default') as Upstream,
+    close: () => proxy.close({ drain: 0 }),
+  }
+}
+
+/** A chain made by hand, of the same layers. */
+export function chainOf(given: FrontOptions | string): Built {
+  const { targets, timeouts, host, via, trust, use = [], retry: retries, connections } = options(given)
+  const upstream = createUpstream({ name: 'by hand', targets: list(targets) })
+  const transport = undiciTransport(connections === undefined ? {} : { connections })
+  const end = forward({
+    transport,
+    ...(timeouts === undefined ? {} : { timeouts }),
+    ...(host === undefined ? {} : { host }),
+    ...(via === undefined ? {} : { via }),
+  })
+  let links = chain().use(clientAddress(trust === undefined ? {} : { trust }))
+  for (const layer of use) links = links.use(layer)
+  const handler =
+    retries === false
+      ? links.use(balance(upstream)).handle(end)
+      : links.use(retry()).use(balance(upstream)).handle(end)
+  return {
+    handler,
+    upstream,
+    async close() {
+      await transport.close(true)
+      await upstream.close()
+    },
+  }
+}
+
+function options(given: FrontOptions | string): FrontOptions {
+  return typeof given === 'string' ? { targets: given } : given
+}
+
+function list(targets: string | readonly string[]): readonly string[] {
+  return typeof targets === 'string' ? [targets] : targets
+}
+
+/** A proxy and the server that it stands in, as one thing. */
+export function frontOf(built: Built, mounted: Pick<Mounted, 'port' | 'client' | 'close'>): Front {
+  return {
+    port: mounted.port,
+    client: mounted.client,
+    upstream: built.upstream,
+    get inFlight() {
+      return built.upstream.all.reduce((sum, target) => sum + target.inFlight, 0)
+    },
+    ...(built.proxy === undefined ? {} : { proxy: built.proxy }),
+    async close() {
+      await mounted.client.close()
+      await built.close()
+      await mounted.close()
+    },
+  }
+}
+
+/** `createProxy().listen()`: the proxy's own server. */
+export const listening: FrontKind = {
+  name: 'createProxy().listen()',
+  http2: false,
+  tls: false,
+  framework: false,
+  async start(given) {
+    const built = proxyOf(given)
+    const { port } = await built.proxy.listen()
+    return frontOf(built, { port, client: httpClient({ port }), close: async () => {} })
+  },
+}
+
+/** `attach(server, handler)` with a chain made by hand. */
+export const attached: FrontKind = {
+  name: 'a chain attached to node:http',
+  http2: false,
+  tls: false,
+  framework: false,
+  async start(given) {
+    const built = chainOf(given)
+    const server = createServer()
+    attach(server, built.handler)
+    return frontOf(built, await listen(server))
+  },
+}
+
+function proxyOn(mountName: string): FrontKind {
+  const { http2, tls, framework, serve } = mountNamed(mountName)
+  return {
+    name: `createProxy().listener on ${mountName}`,
+    http2,
+    tls,
+    framework,
+    async start(given) {
+      const built = proxyOf(given)
+      return frontOf(built, await serve(built.proxy))
+    },
+  }
+}
+
+function chainOn(mountName: string): FrontKind {
+  const { http2, tls, framework, serve } = mountNamed(mountName)
+  return {
+    name: `a chain on ${mountName}`,
+    http2,
+    tls,
+    framework,
+    async start(given) {
+      const built = chainOf(given)
+      const served = { listener: toListener(built.handler), upgrade: toUpgradeListener(built.handler) }
+      return frontOf(built, await serve(served))
+    },
+  }
+}
+
+/** Every way to put the proxy somewhere: the facade on every mount, a chain made by hand on those that differ. */
+export const fronts: readonly FrontKind[] = [
+  listening,
+  ...mounts.map(({ name }) => proxyOn(name)),
+  attached,
+  chainOn('node:http2 without TLS'),
+  chainOn('Express 5'),
+]
+
+/** Those that speak HTTP/1.1. */
+export const http1Fronts: readonly FrontKind[] = fronts.filter(({ http2 }) => !http2)
+
+/** Those that speak HTTP/1.1 without TLS: raw bytes can be sent to them. */
+export const rawFronts: readonly FrontKind[] = http1Fronts.filter(({ tls }) => !tls)
+
+/** Those that speak HTTP/2. */
+export const http2Fronts: readonly FrontKind[] = fronts.filter(({ http2 }) => http2)
+
+/** One of the facade and one made by hand: enough for what doesn't depend on the server around. */
+export const twoFronts: readonly FrontKind[] = [listening, attached]

@@ -1,0 +1,44 @@
+export { type TestCertificate, testCertificate } from './certificate.js'
+export { type Answer, type Ask, type Call, type Head, type HttpClient, httpClient } from './client.js'
+export {
+  attached,
+  chainOf,
+  type Front,
+  type FrontKind,
+  type FrontOptions,
+  frontOf,
+  fronts,
+  http1Fronts,
+  http2Fronts,
+  listening,
+  proxyOf,
+  rawFronts,
+  twoFronts,
+} from './fronts.js'
+export { type LeakCheck, leakCheck } from './leak-check.js'
+export { listen, type Mount, type Mounted, mountNamed, mounts } from './mounts.js'
+export {
+  answerOk,
+  echo,
+  type Origin,
+  type OriginHandler,
+  type OriginRequest,
+  originServer,
+} from './origin-server.js'
+export { type Closable, owner } from './owner.js'
+export { answering, type RawConnection, type RawOrigin, rawOrigin } from './raw-origin.js'
+export {
+  parseResponses,
+  type RawClient,
+  type RawExchange,
+  type RawResponse,
+  rawClient,
+  rawRequest,
+  value,
+  values,
+} from './raw-request.js'
+export { type Program, program } from './program.js'
+export { skipUnless } from './skip.js'
+export { shared } from './shared.js'
+export { trapUnhandled } from './trap-unhandled.js'
+export { atRest, type Deferred, deferred, patience, until, within } from './until.js'
