@@ -1,6 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { answering, echo, fronts, originServer, owner, rawFronts, rawOrigin, rawRequest, trapUnhandled, value, values } from '../kit/index.js'
+import {
+  answering,
+  echo,
+  fronts,
+  originServer,
+  owner,
+  rawFronts,
+  rawOrigin,
+  rawRequest,
+  trapUnhandled,
+  value,
+  values,
+} from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
@@ -52,7 +64,7 @@ describe.each(fronts)('bodies through $name', (kind) => {
     expect(origin.requests.map(({ url }) => url)).toEqual(['/one'])
   })
 
-  it('one after another on kept connections don\'t mix', async () => {
+  it("one after another on kept connections don't mix", async () => {
     const origin = own(await originServer(echo))
     const front = own(await kind.start(origin.url))
     for (let i = 0; i < 20; i++) {
@@ -63,12 +75,14 @@ describe.each(fronts)('bodies through $name', (kind) => {
     expect(origin.connections).toBeLessThanOrEqual(2)
   })
 
-  it('many at once don\'t mix', async () => {
+  it("many at once don't mix", async () => {
     const origin = own(await originServer(echo))
     const front = own(await kind.start(origin.url))
     const bodies = Array.from({ length: 40 }, (_, i) => randomBytes(i * 1000))
     const answers = await Promise.all(
-      bodies.map((body, i) => front.client.ask({ method: 'POST', path: `/${i}`, body, chunked: i % 3 === 0 })),
+      bodies.map((body, i) =>
+        front.client.ask({ method: 'POST', path: `/${i}`, body, chunked: i % 3 === 0 }),
+      ),
     )
     for (const [i, { body }] of answers.entries()) expect(body.equals(bodies[i] as Buffer)).toBe(true)
     expect(front.inFlight).toBe(0)
@@ -87,7 +101,9 @@ describe.each(fronts)('answers through $name', (kind) => {
 
   it('in chunks, with extensions, arrive whole', async () => {
     const chunks = '5;ext=1\r\nhello\r\n1;a="b"\r\n \r\n5\r\nworld\r\n0\r\n\r\n'
-    const origin = own(await rawOrigin(answering(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`)))
+    const origin = own(
+      await rawOrigin(answering(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`)),
+    )
     const front = own(await kind.start(origin.url))
     expect(await front.client.ask()).toMatchObject({ status: 200, text: 'hello world', complete: true })
   })
@@ -106,7 +122,11 @@ describe.each(fronts)('answers through $name', (kind) => {
 
   it.each([
     ['204', 'HTTP/1.1 204 No Content\r\nETag: "e"\r\n\r\n', 204],
-    ['304 with the length of what it stands for', 'HTTP/1.1 304 Not Modified\r\nETag: "e"\r\nContent-Length: 99\r\n\r\n', 304],
+    [
+      '304 with the length of what it stands for',
+      'HTTP/1.1 304 Not Modified\r\nETag: "e"\r\nContent-Length: 99\r\n\r\n',
+      304,
+    ],
     ['205', 'HTTP/1.1 205 Reset Content\r\nETag: "e"\r\nContent-Length: 0\r\n\r\n', 205],
     ['200 of length 0', 'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 0\r\n\r\n', 200],
   ])('%s have no body, and the connection goes on', async (_name, head, status) => {
@@ -164,7 +184,8 @@ describe.each(fronts)('answers through $name', (kind) => {
 
 describe.each(fronts)('trailers through $name', (kind) => {
   it('of the target reach the client, announced or not, without those of the hop', async () => {
-    const trailers = 'X-Sum: 42\r\nX-Late: a\r\nX-Late: b\r\nTransfer-Encoding: gzip\r\nConnection: close\r\nContent-Length: 3\r\n'
+    const trailers =
+      'X-Sum: 42\r\nX-Late: a\r\nX-Late: b\r\nTransfer-Encoding: gzip\r\nConnection: close\r\nContent-Length: 3\r\n'
     const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n'
     const origin = own(await rawOrigin(answering(`${head}2\r\nok\r\n0\r\n${trailers}\r\n`)))
     const front = own(await kind.start(origin.url))
@@ -205,7 +226,10 @@ describe.each(rawFronts)('framing towards the client through $name', (kind) => {
     const front = own(await kind.start(origin.url))
     const get = (method: string, path: string): string => `${method} ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
     const requests = get('HEAD', '/') + get('GET', '/204') + get('GET', '/304') + get('GET', '/')
-    const { responses } = await rawRequest(front.port, requests, { responses: 4, methods: ['HEAD', 'GET', 'GET', 'GET'] })
+    const { responses } = await rawRequest(front.port, requests, {
+      responses: 4,
+      methods: ['HEAD', 'GET', 'GET', 'GET'],
+    })
     expect(responses.map(({ status, body }) => [status, body.toString()])).toEqual([
       [200, ''],
       [204, ''],
@@ -232,7 +256,10 @@ describe.each(rawFronts)('framing towards the client through $name', (kind) => {
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))
     for (let i = 0; i < 3; i++) {
-      const { responses, ended } = await rawRequest(front.port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+      const { responses, ended } = await rawRequest(
+        front.port,
+        'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+      )
       expect(responses.map(({ status }) => status)).toEqual([200])
       expect(ended).toBe('end')
     }
@@ -259,7 +286,9 @@ describe.each(fronts)('1xx through $name', (kind) => {
 
   it('100 Continue of the target without our asking is nothing to the client', async () => {
     const origin = own(
-      await rawOrigin(answering('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')),
+      await rawOrigin(
+        answering('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
+      ),
     )
     const front = own(await kind.start(origin.url))
     const call = front.client.call()

@@ -1,11 +1,11 @@
 import { createServer } from 'node:http'
-import { createUpstream } from '@sluice/upstream'
-import { forward } from '@sluice/forward'
 import { balance } from '@sluice/balance'
 import { chain, toListener } from '@sluice/core'
-import { createProxy } from 'sluice'
+import { forward } from '@sluice/forward'
+import { createUpstream } from '@sluice/upstream'
 import connect from 'connect'
 import express from 'express'
+import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { fronts, listen, originServer, owner, trapUnhandled, twoFronts, value, values } from '../kit/index.js'
 
@@ -14,14 +14,22 @@ const own = owner()
 
 /** What a client may say of itself to be taken for somebody else. */
 const forged = [
-  'X-Forwarded-For', '6.6.6.6',
-  'x-forwarded-for', '7.7.7.7',
-  'X-Forwarded-Host', 'evil.example',
-  'X-Forwarded-Proto', 'gopher',
-  'X-Forwarded-Port', '666',
-  'X-Forwarded-Prefix', '/evil',
-  'X-Forwarded-Server', 'evil.example',
-  'Forwarded', 'for=6.6.6.6;proto=gopher',
+  'X-Forwarded-For',
+  '6.6.6.6',
+  'x-forwarded-for',
+  '7.7.7.7',
+  'X-Forwarded-Host',
+  'evil.example',
+  'X-Forwarded-Proto',
+  'gopher',
+  'X-Forwarded-Port',
+  '666',
+  'X-Forwarded-Prefix',
+  '/evil',
+  'X-Forwarded-Server',
+  'evil.example',
+  'Forwarded',
+  'for=6.6.6.6;proto=gopher',
 ]
 
 describe.each(fronts)('forwarding fields through $name', (kind) => {
@@ -42,12 +50,18 @@ describe.each(fronts)('forwarding fields through $name', (kind) => {
     const origin = own(await originServer())
     const front = own(await kind.start({ targets: origin.url, trust: ['127.0.0.0/8', '10.0.0.0/8'] }))
     const headers = [
-      'X-Forwarded-For', '6.6.6.6, 203.0.113.9',
-      'X-Forwarded-For', '10.1.2.3',
-      'X-Forwarded-Host', 'outer.example',
-      'X-Forwarded-Proto', 'https',
-      'X-Forwarded-Prefix', '/outer',
-      'Forwarded', 'for=6.6.6.6',
+      'X-Forwarded-For',
+      '6.6.6.6, 203.0.113.9',
+      'X-Forwarded-For',
+      '10.1.2.3',
+      'X-Forwarded-Host',
+      'outer.example',
+      'X-Forwarded-Proto',
+      'https',
+      'X-Forwarded-Prefix',
+      '/outer',
+      'Forwarded',
+      'for=6.6.6.6',
     ]
     await front.client.ask({ headers: ['Host', 'inner.example', ...headers] })
     const got = origin.requests[0]?.rawHeaders ?? []
@@ -74,18 +88,23 @@ describe('X-Forwarded-Prefix', () => {
   it.each([
     ['Express', () => express()],
     ['Connect', () => connect() as unknown as express.Express],
-  ])('under %s is the path that the proxy is mounted at, which the target does not see', async (name, make) => {
-    const origin = own(await originServer())
-    const proxy = own(createProxy(origin.url))
-    const app = make()
-    app.use('/api', proxy.listener as never)
-    const front = own(await listen(createServer(app)))
-    expect(await front.client.ask({ path: '/api/%2Fx//y?q=1', headers: forged })).toMatchObject({ status: 200 })
-    const got = origin.requests[0]
-    expect(got?.url).toBe('/%2Fx//y?q=1')
-    // Connect strips a mount path too, but leaves no word of it.
-    expect(values(got?.rawHeaders ?? [], 'x-forwarded-prefix')).toEqual(name === 'Express' ? ['/api'] : [])
-  })
+  ])(
+    'under %s is the path that the proxy is mounted at, which the target does not see',
+    async (name, make) => {
+      const origin = own(await originServer())
+      const proxy = own(createProxy(origin.url))
+      const app = make()
+      app.use('/api', proxy.listener as never)
+      const front = own(await listen(createServer(app)))
+      expect(await front.client.ask({ path: '/api/%2Fx//y?q=1', headers: forged })).toMatchObject({
+        status: 200,
+      })
+      const got = origin.requests[0]
+      expect(got?.url).toBe('/%2Fx//y?q=1')
+      // Connect strips a mount path too, but leaves no word of it.
+      expect(values(got?.rawHeaders ?? [], 'x-forwarded-prefix')).toEqual(name === 'Express' ? ['/api'] : [])
+    },
+  )
 
   it('is what attach() has stripped', async () => {
     const origin = own(await originServer())
@@ -98,7 +117,8 @@ describe('X-Forwarded-Prefix', () => {
     await front.client.ask({ path: '/api?q' })
     expect(await front.client.ask({ path: '/apix' })).toMatchObject({ status: 404 })
     expect(origin.requests.map(({ url }) => url)).toEqual(['/', '/x', '/?q'])
-    for (const { rawHeaders } of origin.requests) expect(values(rawHeaders, 'x-forwarded-prefix')).toEqual(['/api'])
+    for (const { rawHeaders } of origin.requests)
+      expect(values(rawHeaders, 'x-forwarded-prefix')).toEqual(['/api'])
   })
 })
 
@@ -176,14 +196,21 @@ describe.each(twoFronts)('a loop through $name', (kind) => {
     const origin = own(await originServer())
     const inner = own(await kind.start(origin.url))
     const outer = own(await kind.start(`http://127.0.0.1:${inner.port}`))
-    expect(await outer.client.ask({ headers: ['Via', '1.1 sluice, 1.1 edge (sluice)'] })).toMatchObject({ status: 200 })
-    expect(values(origin.requests[0]?.rawHeaders ?? [], 'via').join(', ').split(',')).toHaveLength(4)
+    expect(await outer.client.ask({ headers: ['Via', '1.1 sluice, 1.1 edge (sluice)'] })).toMatchObject({
+      status: 200,
+    })
+    expect(
+      values(origin.requests[0]?.rawHeaders ?? [], 'via')
+        .join(', ')
+        .split(','),
+    ).toHaveLength(4)
   })
 
   it('is found in a list, and not in a comment or a longer name', async () => {
     const origin = own(await originServer())
     const front = own(await kind.start({ targets: origin.url, via: 'edge' }))
-    const status = async (via: string): Promise<number> => (await front.client.ask({ headers: ['Via', via] })).status
+    const status = async (via: string): Promise<number> =>
+      (await front.client.ask({ headers: ['Via', via] })).status
     expect(await status('1.1 other, 1.1 edge')).toBe(508)
     expect(await status('HTTP/1.1 edge (comment)')).toBe(508)
     expect(await status('1.1 edge-two, 1.1 other (edge)')).toBe(200)
@@ -194,7 +221,9 @@ describe('a chain without clientAddress()', () => {
   it('says of the client what the socket says', async () => {
     const origin = own(await originServer())
     const upstream = createUpstream({ name: 'u', targets: [origin.url] })
-    const front = own(await listen(createServer(toListener(chain().use(balance(upstream)).handle(forward())))))
+    const front = own(
+      await listen(createServer(toListener(chain().use(balance(upstream)).handle(forward())))),
+    )
     await front.client.ask({ headers: forged })
     const got = origin.requests[0]?.rawHeaders ?? []
     expect(values(got, 'x-forwarded-for')).toEqual(['127.0.0.1'])

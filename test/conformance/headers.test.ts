@@ -1,6 +1,16 @@
 import type { Layer } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
-import { answering, fronts, http1Fronts, originServer, owner, rawOrigin, trapUnhandled, value, values } from '../kit/index.js'
+import {
+  answering,
+  fronts,
+  http1Fronts,
+  originServer,
+  owner,
+  rawOrigin,
+  trapUnhandled,
+  value,
+  values,
+} from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
@@ -18,27 +28,44 @@ function fieldsOf(head: string): string[] {
 
 /** Of a flat list those whose names are among these, in any case. */
 function among(list: readonly string[], names: readonly string[]): string[] {
-  return list.flatMap((name, i) => (i % 2 === 0 && names.includes(name.toLowerCase()) ? [name, list[i + 1] as string] : []))
+  return list.flatMap((name, i) =>
+    i % 2 === 0 && names.includes(name.toLowerCase()) ? [name, list[i + 1] as string] : [],
+  )
 }
 
-const namesOf = (list: readonly string[]): string[] => list.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
+const namesOf = (list: readonly string[]): string[] =>
+  list.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
 
 /** Fields to send, with what people have lost: case, order, duplicates, empty values, bytes above 0x7f. */
 const odd = [
-  'x-lower', 'a',
-  'X-MiXeD-cAsE', 'b',
-  'X-Twice', '1',
-  'X-Between', 'c',
-  'X-Twice', '2',
-  'X-Empty', '',
-  'X-Latin1', 'caf\xe9 \xff\x80',
-  'X-Commas', 'a, b,c',
-  'X-Quoted', '"a, b" ; q="\\""',
-  'X-Spaces', 'in  the   middle',
-  'x-twice', '3',
-  'ETag', 'W/"x"',
-  'Accept', '*/*',
-  'Accept', 'text/html;q=0.5',
+  'x-lower',
+  'a',
+  'X-MiXeD-cAsE',
+  'b',
+  'X-Twice',
+  '1',
+  'X-Between',
+  'c',
+  'X-Twice',
+  '2',
+  'X-Empty',
+  '',
+  'X-Latin1',
+  'caf\xe9 \xff\x80',
+  'X-Commas',
+  'a, b,c',
+  'X-Quoted',
+  '"a, b" ; q="\\""',
+  'X-Spaces',
+  'in  the   middle',
+  'x-twice',
+  '3',
+  'ETag',
+  'W/"x"',
+  'Accept',
+  '*/*',
+  'Accept',
+  'text/html;q=0.5',
 ]
 const oddNames = [...new Set(namesOf(odd))]
 
@@ -87,7 +114,9 @@ describe.each(fronts)('fields through $name', (kind) => {
   it('Cookie arrives as one field', async () => {
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))
-    await front.client.ask({ headers: kind.http2 ? ['Cookie', 'a=1', 'Cookie', 'b=2'] : ['Cookie', 'a=1; b=2'] })
+    await front.client.ask({
+      headers: kind.http2 ? ['Cookie', 'a=1', 'Cookie', 'b=2'] : ['Cookie', 'a=1; b=2'],
+    })
     expect(values(origin.requests[0]?.rawHeaders ?? [], 'cookie')).toEqual(['a=1; b=2'])
   })
 
@@ -114,13 +143,16 @@ describe.each(fronts)('fields through $name', (kind) => {
     expect(sent.toSorted()).toEqual(expected.toSorted())
     const framework = ['x-powered-by']
     const hop = ['connection', 'keep-alive', 'date']
-    const received = namesOf(answer.headers).filter((name) => !framework.includes(name) && !hop.includes(name))
+    const received = namesOf(answer.headers).filter(
+      (name) => !framework.includes(name) && !hop.includes(name),
+    )
     expect(received.toSorted()).toEqual(['content-length', 'via'])
     expect(values(answer.headers, 'date').length).toBeLessThanOrEqual(1)
   })
 
   it('Date, Server and validators of the target are kept once and as they are', async () => {
-    const fields = 'Date: Tue, 15 Nov 1994 08:12:31 GMT\r\nServer: origin/1\r\nETag: "e"\r\nLast-Modified: Tue, 15 Nov 1994 12:45:26 GMT\r\n'
+    const fields =
+      'Date: Tue, 15 Nov 1994 08:12:31 GMT\r\nServer: origin/1\r\nETag: "e"\r\nLast-Modified: Tue, 15 Nov 1994 12:45:26 GMT\r\n'
     const origin = own(await rawOrigin(answering(`HTTP/1.1 200 OK\r\n${fields}Content-Length: 0\r\n\r\n`)))
     const front = own(await kind.start(origin.url))
     const { headers } = await front.client.ask()
@@ -145,7 +177,16 @@ describe.each(fronts)('fields through $name', (kind) => {
     }
     const origin = own(await originServer())
     const front = own(await kind.start({ targets: `${origin.url}/base`, use: [look] }))
-    const headers = ['X-Forwarded-For', '6.6.6.6', 'Forwarded', 'for=6.6.6.6', 'Via', '1.1 x', 'TE', 'trailers']
+    const headers = [
+      'X-Forwarded-For',
+      '6.6.6.6',
+      'Forwarded',
+      'for=6.6.6.6',
+      'Via',
+      '1.1 x',
+      'TE',
+      'trailers',
+    ]
     await front.client.ask({ path: '/x?y', headers, method: 'POST', body: 'bytes' })
     expect(before).not.toBe('')
     expect(after).toBe(before)
@@ -155,17 +196,28 @@ describe.each(fronts)('fields through $name', (kind) => {
 
 /** Fields of one hop (RFC 9110 section 7.6.1 and kin). Those that HTTP/2 itself forbids are sent on HTTP/1 alone. */
 const ofHop = [
-  'Keep-Alive', 'timeout=9',
-  'Proxy-Connection', 'keep-alive',
-  'Proxy-Authenticate', 'Basic',
-  'Proxy-Authentication-Info', 'x',
-  'Proxy-Authorization', 'Basic eDp5',
-  'Proxy-Features', 'x',
-  'Proxy-Instruction', 'x',
-  'Security-Scheme', 'x',
-  'ALPN', 'h2',
-  'Close', 'x',
-  'HTTP2-Settings', 'AAMAAABkAAQAAP__',
+  'Keep-Alive',
+  'timeout=9',
+  'Proxy-Connection',
+  'keep-alive',
+  'Proxy-Authenticate',
+  'Basic',
+  'Proxy-Authentication-Info',
+  'x',
+  'Proxy-Authorization',
+  'Basic eDp5',
+  'Proxy-Features',
+  'x',
+  'Proxy-Instruction',
+  'x',
+  'Security-Scheme',
+  'x',
+  'ALPN',
+  'h2',
+  'Close',
+  'x',
+  'HTTP2-Settings',
+  'AAMAAABkAAQAAP__',
 ]
 const forbiddenOnHttp2 = ['keep-alive', 'proxy-connection', 'http2-settings']
 
@@ -173,7 +225,12 @@ describe.each(fronts)('hop-by-hop fields through $name', (kind) => {
   it('of a request are not forwarded', async () => {
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))
-    const list = kind.http2 ? among(ofHop, namesOf(ofHop).filter((name) => !forbiddenOnHttp2.includes(name))) : ofHop
+    const list = kind.http2
+      ? among(
+          ofHop,
+          namesOf(ofHop).filter((name) => !forbiddenOnHttp2.includes(name)),
+        )
+      : ofHop
     await front.client.ask({ headers: [...list, 'X-End', 'to end'] })
     const got = origin.requests[0]?.rawHeaders ?? []
     expect(among(got, namesOf(ofHop))).toEqual([])
@@ -181,7 +238,19 @@ describe.each(fronts)('hop-by-hop fields through $name', (kind) => {
   })
 
   it('of an answer are not forwarded, Alt-Svc included', async () => {
-    const lines = [...ofHop, 'Alt-Svc', 'h2=":1"', 'TE', 'trailers', 'X-End', 'to end', 'Connection', 'X-Named', 'X-Named', 'x']
+    const lines = [
+      ...ofHop,
+      'Alt-Svc',
+      'h2=":1"',
+      'TE',
+      'trailers',
+      'X-End',
+      'to end',
+      'Connection',
+      'X-Named',
+      'X-Named',
+      'x',
+    ]
     const head = lines.map((_, i) => (i % 2 === 0 ? `${lines[i]}: ${lines[i + 1]}\r\n` : '')).join('')
     const origin = own(await rawOrigin(answering(`HTTP/1.1 200 OK\r\n${head}Content-Length: 0\r\n\r\n`)))
     const front = own(await kind.start(origin.url))
@@ -210,13 +279,20 @@ describe.each(http1Fronts)('fields that Connection names, through $name', (kind)
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))
     const headers = [
-      'Connection', 'X-One, , keep-alive,x-TWO',
-      'X-One', '1',
-      'x-two', '2',
-      'Connection', 'X-Three',
-      'X-Three', '3',
-      'X-Three', '3 again',
-      'X-Stays', 'here',
+      'Connection',
+      'X-One, , keep-alive,x-TWO',
+      'X-One',
+      '1',
+      'x-two',
+      '2',
+      'Connection',
+      'X-Three',
+      'X-Three',
+      '3',
+      'X-Three',
+      '3 again',
+      'X-Stays',
+      'here',
     ]
     await front.client.ask({ headers })
     const got = origin.requests[0]?.rawHeaders ?? []

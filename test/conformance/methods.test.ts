@@ -1,22 +1,49 @@
 import { METHODS } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { answering, echo, fronts, originServer, owner, rawFronts, rawOrigin, rawRequest, trapUnhandled, twoFronts, value } from '../kit/index.js'
+import {
+  answering,
+  echo,
+  fronts,
+  originServer,
+  owner,
+  rawFronts,
+  rawOrigin,
+  rawRequest,
+  trapUnhandled,
+  twoFronts,
+  value,
+} from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
 
 /** Registered methods that no rule of HTTP treats apart; QUERY where this Node's parser knows it. */
-const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'MKCOL', 'REPORT', 'QUERY']
+const methods = [
+  'GET',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'OPTIONS',
+  'TRACE',
+  'PROPFIND',
+  'MKCOL',
+  'REPORT',
+  'QUERY',
+]
 const withBody = ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'REPORT', 'QUERY', 'GET']
 
 describe.each(fronts)('methods through $name', (kind) => {
-  it.each(methods.filter((method) => METHODS.includes(method)))('%s reaches the target as it is', async (method) => {
-    const origin = own(await originServer())
-    const front = own(await kind.start(origin.url))
-    const answer = await front.client.ask({ method, path: '/thing' })
-    expect(answer).toMatchObject({ status: 200, text: 'ok', complete: true })
-    expect(origin.requests.map(({ method, url }) => `${method} ${url}`)).toEqual([`${method} /thing`])
-  })
+  it.each(methods.filter((method) => METHODS.includes(method)))(
+    '%s reaches the target as it is',
+    async (method) => {
+      const origin = own(await originServer())
+      const front = own(await kind.start(origin.url))
+      const answer = await front.client.ask({ method, path: '/thing' })
+      expect(answer).toMatchObject({ status: 200, text: 'ok', complete: true })
+      expect(origin.requests.map(({ method, url }) => `${method} ${url}`)).toEqual([`${method} /thing`])
+    },
+  )
 
   it.each(withBody.filter((method) => METHODS.includes(method)))('%s carries a body', async (method) => {
     const origin = own(await originServer(echo))
@@ -39,7 +66,10 @@ describe.each(fronts)('methods through $name', (kind) => {
     expect(value(answer.headers, 'etag')).toBe('"x"')
     expect(origin.requests[0]?.method).toBe('HEAD')
     // The connection is fit for the next exchange.
-    expect(await front.client.ask({ method: 'HEAD', path: '/2' })).toMatchObject({ status: 200, complete: true })
+    expect(await front.client.ask({ method: 'HEAD', path: '/2' })).toMatchObject({
+      status: 200,
+      complete: true,
+    })
   })
 })
 
@@ -58,7 +88,9 @@ describe.each(twoFronts)('methods that are not forwarded, through $name', (kind)
   it('OPTIONS * is answered with 501: this transport cannot carry it', async () => {
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))
-    const { responses } = await rawRequest(front.port, 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n', { responses: 1 })
+    const { responses } = await rawRequest(front.port, 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n', {
+      responses: 1,
+    })
     expect(responses.map(({ status }) => status)).toEqual([501])
     expect(origin.requests).toHaveLength(0)
   })
@@ -66,7 +98,10 @@ describe.each(twoFronts)('methods that are not forwarded, through $name', (kind)
   it('CONNECT opens no tunnel', async () => {
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))
-    const { responses, ended } = await rawRequest(front.port, 'CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: a\r\n\r\n')
+    const { responses, ended } = await rawRequest(
+      front.port,
+      'CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: a\r\n\r\n',
+    )
     expect(responses.every(({ status }) => status >= 400)).toBe(true)
     expect(ended).not.toBe('open')
     expect(origin.connections).toBe(0)

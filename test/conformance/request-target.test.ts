@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { answering, http2Fronts, owner, rawFronts, rawOrigin, rawRequest, trapUnhandled, twoFronts, values } from '../kit/index.js'
+import {
+  answering,
+  http2Fronts,
+  owner,
+  rawFronts,
+  rawOrigin,
+  rawRequest,
+  trapUnhandled,
+  twoFronts,
+  values,
+} from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
@@ -37,13 +47,16 @@ const targets = [
 /** Bytes above 0x7f: Node's HTTP/1 parser refuses them (as RFC 9112 section 3 lets it), its HTTP/2 passes them on. */
 const highBytes = ['/\xe9\xff\x80', '/caf\xc3\xa9?\xc3\xa9']
 
-const named = (list: readonly string[]): [string, string][] => list.map((target) => [target.slice(0, 40), target])
+const named = (list: readonly string[]): [string, string][] =>
+  list.map((target) => [target.slice(0, 40), target])
 
 describe.each(rawFronts)('the request-target through $name', (kind) => {
   it.each(named(targets))('%j goes out as it came in', async (_name, target) => {
     const origin = own(await rawOrigin(ok))
     const front = own(await kind.start(origin.url))
-    const { responses } = await rawRequest(front.port, `GET ${target} HTTP/1.1\r\nHost: a.example\r\n\r\n`, { responses: 1 })
+    const { responses } = await rawRequest(front.port, `GET ${target} HTTP/1.1\r\nHost: a.example\r\n\r\n`, {
+      responses: 1,
+    })
     expect(responses.map(({ status }) => status)).toEqual([200])
     expect(origin.connections[0]?.text.split('\r\n')[0]).toBe(`GET ${target} HTTP/1.1`)
   })
@@ -51,7 +64,10 @@ describe.each(rawFronts)('the request-target through $name', (kind) => {
   it.each(highBytes)('%j is refused, and the target hears nothing', async (target) => {
     const origin = own(await rawOrigin(ok))
     const front = own(await kind.start(origin.url))
-    const { responses, ended } = await rawRequest(front.port, `GET ${target} HTTP/1.1\r\nHost: a.example\r\n\r\n`)
+    const { responses, ended } = await rawRequest(
+      front.port,
+      `GET ${target} HTTP/1.1\r\nHost: a.example\r\n\r\n`,
+    )
     expect(responses.map(({ status }) => status)).toEqual([400])
     expect(ended).not.toBe('open')
     expect(origin.connections).toHaveLength(0)
@@ -126,6 +142,8 @@ describe.each(twoFronts)("a target's own path through $name", (kind) => {
     const front = own(await kind.start(origin.url + base))
     await rawRequest(front.port, `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`, { responses: 1 })
     expect(origin.connections[0]?.text.split('\r\n')[0]).toBe(`GET ${joined} HTTP/1.1`)
-    expect(values(origin.connections[0]?.text.split(/\r\n|: /).slice(1) ?? [], 'host')).toEqual([`127.0.0.1:${origin.port}`])
+    expect(values(origin.connections[0]?.text.split(/\r\n|: /).slice(1) ?? [], 'host')).toEqual([
+      `127.0.0.1:${origin.port}`,
+    ])
   })
 })

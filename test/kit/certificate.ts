@@ -20,7 +20,9 @@ export function testCertificate(): TestCertificate | undefined {
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
     const what = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
     const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
-    execFileSync('openssl', ['req', '-x509', ...what, ...names, '-keyout', key, '-out', cert], { stdio: 'ignore' })
+    execFileSync('openssl', ['req', '-x509', ...what, ...names, '-keyout', key, '-out', cert], {
+      stdio: 'ignore',
+    })
     made = { key: readFileSync(key), cert: readFileSync(cert) }
   } catch {
     made = undefined

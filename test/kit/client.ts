@@ -1,5 +1,10 @@
-import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http'
-import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2'
+import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+  constants,
+} from 'node:http2'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Readable, Writable } from 'node:stream'
 import { deferred, within } from './until.js'
@@ -111,7 +116,9 @@ class Http1Client implements HttpClient {
     const head = deferred<Head>()
     const informed: { status: number; headers: string[] }[] = []
     let response: IncomingMessage | undefined
-    req.on('information', ({ statusCode, rawHeaders }) => informed.push({ status: statusCode, headers: rawHeaders }))
+    req.on('information', ({ statusCode, rawHeaders }) =>
+      informed.push({ status: statusCode, headers: rawHeaders }),
+    )
     req.on('response', (res) => {
       response = res
       // An answer that is cut while nobody reads it is no error of the test's.
@@ -127,7 +134,11 @@ class Http1Client implements HttpClient {
       head: head.promise,
       informed,
       async answer() {
-        const { status, headers: fields, body: stream } = await within(head.promise, `an answer to ${method} ${path}`)
+        const {
+          status,
+          headers: fields,
+          body: stream,
+        } = await within(head.promise, `an answer to ${method} ${path}`)
         const bytes = await read(stream)
         return answer(status, fields, bytes, response?.rawTrailers ?? [], response?.complete === true)
       },
@@ -189,7 +200,11 @@ class Http2Client implements HttpClient {
       head: head.promise,
       informed,
       async answer() {
-        const { status, headers: list, body: source } = await within(head.promise, `an answer to ${method} ${path}`)
+        const {
+          status,
+          headers: list,
+          body: source,
+        } = await within(head.promise, `an answer to ${method} ${path}`)
         const bytes = await read(source)
         return answer(status, list, bytes, trailers, stream.rstCode === constants.NGHTTP2_NO_ERROR)
       },
@@ -227,7 +242,11 @@ function has(list: readonly string[], name: string): boolean {
   return list.some((each, i) => i % 2 === 0 && each.toLowerCase() === name)
 }
 
-function write(to: ClientRequest | ClientHttp2Stream, body: string | Uint8Array | undefined, inPieces: boolean): void {
+function write(
+  to: ClientRequest | ClientHttp2Stream,
+  body: string | Uint8Array | undefined,
+  inPieces: boolean,
+): void {
   if (body === undefined) {
     to.end()
     return
@@ -242,7 +261,13 @@ function write(to: ClientRequest | ClientHttp2Stream, body: string | Uint8Array 
   to.end(bytes.subarray(middle))
 }
 
-function answer(status: number, headers: string[], body: Buffer, trailers: string[], complete: boolean): Answer {
+function answer(
+  status: number,
+  headers: string[],
+  body: Buffer,
+  trailers: string[],
+  complete: boolean,
+): Answer {
   return { status, headers, body, text: body.toString('latin1'), trailers, complete }
 }
 

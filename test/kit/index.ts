@@ -26,6 +26,7 @@ export {
   originServer,
 } from './origin-server.js'
 export { type Closable, owner } from './owner.js'
+export { type Program, program } from './program.js'
 export { answering, type RawConnection, type RawOrigin, rawOrigin } from './raw-origin.js'
 export {
   parseResponses,
@@ -37,8 +38,7 @@ export {
   value,
   values,
 } from './raw-request.js'
-export { type Program, program } from './program.js'
-export { skipUnless } from './skip.js'
 export { shared } from './shared.js'
+export { skipUnless } from './skip.js'
 export { trapUnhandled } from './trap-unhandled.js'
 export { atRest, type Deferred, deferred, patience, until, within } from './until.js'

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import {
-  createSecureServer,
   createServer as createHttp2Server,
+  createSecureServer,
   type Http2Server,
   type ServerHttp2Session,
 } from 'node:http2'

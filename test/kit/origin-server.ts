@@ -40,7 +40,11 @@ export interface Origin {
 export type OriginHandler = (req: IncomingMessage, res: ServerResponse, seen: OriginRequest) => unknown
 
 /** Reads the request and answers 200 with `ok`. */
-export async function answerOk(_req: IncomingMessage, res: ServerResponse, seen: OriginRequest): Promise<void> {
+export async function answerOk(
+  _req: IncomingMessage,
+  res: ServerResponse,
+  seen: OriginRequest,
+): Promise<void> {
   await seen.body()
   res.end('ok')
 }

@@ -41,7 +41,9 @@ export interface RawOrigin {
  * Starts a server that does with each connection what `script` says. Without a script it says nothing. What a script throws
  * (for instance since the other end has left) ends its connection.
  */
-export async function rawOrigin(script: (connection: RawConnection) => unknown = () => {}): Promise<RawOrigin> {
+export async function rawOrigin(
+  script: (connection: RawConnection) => unknown = () => {},
+): Promise<RawOrigin> {
   const connections: RawConnection[] = []
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -127,7 +129,8 @@ function connect(socket: Socket, index: number): RawConnection {
     get text() {
       return received.toString('latin1')
     },
-    until: (mark) => waitFor(() => (typeof mark === 'number' ? received.length >= mark : received.includes(mark))),
+    until: (mark) =>
+      waitFor(() => (typeof mark === 'number' ? received.length >= mark : received.includes(mark))),
     async head() {
       await waitFor(() => received.includes('\r\n\r\n'))
       return received.subarray(0, received.indexOf('\r\n\r\n') + 4).toString('latin1')

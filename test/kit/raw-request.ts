@@ -38,7 +38,12 @@ export interface RawClient {
 
 /** Opens a connection to a port of 127.0.0.1. A string that is written is latin1. */
 export async function rawClient(port: number, options: { allowHalfOpen?: boolean } = {}): Promise<RawClient> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: options.allowHalfOpen ?? false })
+  const socket = connect({
+    port,
+    host: '127.0.0.1',
+    noDelay: true,
+    allowHalfOpen: options.allowHalfOpen ?? false,
+  })
   let received = Buffer.alloc(0)
   let ended: 'open' | 'end' | 'reset' = 'open'
   const closed = deferred()
@@ -79,7 +84,8 @@ export async function rawClient(port: number, options: { allowHalfOpen?: boolean
     until: async (mark) => {
       await waitFor(
         () => received.includes(mark),
-        () => `${JSON.stringify(mark)}; received ${JSON.stringify(received.toString('latin1').slice(0, 400))}`,
+        () =>
+          `${JSON.stringify(mark)}; received ${JSON.stringify(received.toString('latin1').slice(0, 400))}`,
       )
     },
     responses: (count = 1, methods = []) =>
@@ -118,16 +124,24 @@ export async function rawRequest(
   const { responses, methods = [] } = options
   const client = await rawClient(port)
   client.write(bytes)
-  const finals = (): RawResponse[] => parseResponses(client.received, methods).filter((each) => each.status >= 200)
+  const finals = (): RawResponse[] =>
+    parseResponses(client.received, methods).filter((each) => each.status >= 200)
   await until(
     () =>
       client.socket.destroyed ||
       client.ended !== 'open' ||
-      (responses !== undefined && finals().filter((each) => each.complete && !each.untilClose).length >= responses),
-    () => `the answer to ${JSON.stringify(String(bytes).slice(0, 80))}; received ${JSON.stringify(client.text.slice(0, 200))}`,
+      (responses !== undefined &&
+        finals().filter((each) => each.complete && !each.untilClose).length >= responses),
+    () =>
+      `the answer to ${JSON.stringify(String(bytes).slice(0, 80))}; received ${JSON.stringify(client.text.slice(0, 200))}`,
   ).finally(() => client.close())
   const { received, ended } = client
-  return { bytes: received, text: received.toString('latin1'), responses: parseResponses(received, methods), ended }
+  return {
+    bytes: received,
+    text: received.toString('latin1'),
+    responses: parseResponses(received, methods),
+    ended,
+  }
 }
 
 /**
@@ -184,7 +198,13 @@ function readChunks(bytes: Buffer, start: number): ReadBody {
     const line = bytes.indexOf('\r\n', at)
     const size = line === -1 ? Number.NaN : Number.parseInt(bytes.subarray(at, line).toString('latin1'), 16)
     if (Number.isNaN(size) || (size > 0 && bytes.length < line + 4 + size)) {
-      return { body: Buffer.concat(chunks), trailers: [], end: bytes.length, complete: false, untilClose: false }
+      return {
+        body: Buffer.concat(chunks),
+        trailers: [],
+        end: bytes.length,
+        complete: false,
+        untilClose: false,
+      }
     }
     at = line + 2
     if (size === 0) break
@@ -194,10 +214,12 @@ function readChunks(bytes: Buffer, start: number): ReadBody {
   const trailers: string[] = []
   for (;;) {
     const line = bytes.indexOf('\r\n', at)
-    if (line === -1) return { body: Buffer.concat(chunks), trailers, end: bytes.length, complete: false, untilClose: false }
+    if (line === -1)
+      return { body: Buffer.concat(chunks), trailers, end: bytes.length, complete: false, untilClose: false }
     const text = bytes.subarray(at, line).toString('latin1')
     at = line + 2
-    if (text === '') return { body: Buffer.concat(chunks), trailers, end: at, complete: true, untilClose: false }
+    if (text === '')
+      return { body: Buffer.concat(chunks), trailers, end: at, complete: true, untilClose: false }
     trailers.push(...fields([text]))
   }
 }

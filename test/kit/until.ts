@@ -14,7 +14,8 @@ export async function until<T>(
   for (;;) {
     const found = await condition()
     if (found !== undefined && found !== false) return found
-    if (performance.now() > limit) throw new Error(`waited in vain for ${typeof what === 'string' ? what : what()}`)
+    if (performance.now() > limit)
+      throw new Error(`waited in vain for ${typeof what === 'string' ? what : what()}`)
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
 }

@@ -13,7 +13,7 @@ export function leastRequests(options: RandomOptions = {}): Balancer {
     let ties = 0
     for (const target of available) {
       const load = loadOf(target)
-      if (load > least || (not !== undefined && not(target))) continue
+      if (load > least || not?.(target) === true) continue
       ties = load < least ? 1 : ties + 1
       // Each of n alike is picked with probability 1/n (reservoir sampling), so that the first doesn't get all.
       if (ties === 1 || chance() * ties < 1) best = target

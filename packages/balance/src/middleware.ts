@@ -90,7 +90,8 @@ class Held {
   /** Only what the target did counts for or against it: not a client that left, nor a fault of our own. */
   end(error: Error | undefined): void {
     if (error === undefined) this.lease.release({ ok: true, ttfb: this.ttfb })
-    else if (error instanceof ProxyError && error.source === 'upstream') this.lease.release({ ok: false, error })
+    else if (error instanceof ProxyError && error.source === 'upstream')
+      this.lease.release({ ok: false, error })
     else this.lease.release()
   }
 }
@@ -109,4 +110,3 @@ function byCount(): Balancer {
   const many = powerOfTwo()
   return (available, ctx, not) => (available.length < 3 ? few : many)(available, ctx, not)
 }
-

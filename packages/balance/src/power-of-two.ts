@@ -14,7 +14,8 @@ export function powerOfTwo(options: RandomOptions = {}): Balancer {
     const first = available[a]
     const second = available[draw(available, chance, a)]
     if (first === undefined || second === undefined) return allowed(available, not)[0]
-    if (not === undefined || (!not(first) && !not(second))) return loadOf(second) < loadOf(first) ? second : first
+    if (not === undefined || (!not(first) && !not(second)))
+      return loadOf(second) < loadOf(first) ? second : first
     const rest = allowed(available, not)
     const one = rest[draw(rest, chance, -1)]
     const other = rest[draw(rest, chance, one === undefined ? -1 : rest.indexOf(one))]
@@ -30,6 +31,9 @@ function draw(list: readonly Target[], chance: () => number, except: number): nu
   return except !== -1 && drawn >= except ? drawn + 1 : drawn
 }
 
-function allowed(available: readonly Target[], not: ((target: Target) => boolean) | undefined): readonly Target[] {
+function allowed(
+  available: readonly Target[],
+  not: ((target: Target) => boolean) | undefined,
+): readonly Target[] {
   return not === undefined ? available : available.filter((target) => !not(target))
 }

@@ -27,7 +27,11 @@ const attachments = new WeakMap<object, Attached>()
  * listeners; where there are none it gets 404.
  * @returns a function that detaches it
  */
-export function attach(server: AttachableServer, handler: Handler, options: { path?: string } = {}): () => void {
+export function attach(
+  server: AttachableServer,
+  handler: Handler,
+  options: { path?: string } = {},
+): () => void {
   const path = mountPath(options.path)
   const entry: Attachment = { path, request: toListener(handler), upgrade: toUpgradeListener(handler) }
   let attached = attachments.get(server)
@@ -94,7 +98,9 @@ function match(entries: readonly Attachment[], req: IncomingMessage): Attachment
 function mountPath(path = ''): string {
   if (path === '' || path === '/') return ''
   if (typeof path !== 'string' || path[0] !== '/' || /[?#\s]/.test(path)) {
-    throw new TypeError(`path: got ${JSON.stringify(path)}, takes a path that begins with '/', such as '/api'`)
+    throw new TypeError(
+      `path: got ${JSON.stringify(path)}, takes a path that begins with '/', such as '/api'`,
+    )
   }
   return path.endsWith('/') ? path.slice(0, -1) : path
 }

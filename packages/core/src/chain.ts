@@ -1,6 +1,6 @@
-import { asProxyError } from './proxy-error.js'
-import { Exchange } from './exchange.js'
 import type { Context } from './context.js'
+import { Exchange } from './exchange.js'
+import { asProxyError } from './proxy-error.js'
 import { onBodyEnd, type Reply } from './reply.js'
 
 /** Takes a context, gives a reply. What a chain is in the end, and what each layer calls as `next`. */
@@ -25,7 +25,11 @@ export type Check<Have, Needs, Adds> = Have extends Needs
   ? keyof Have & keyof Adds extends never
     ? unknown
     : { 'an earlier middleware already adds': keyof Have & keyof Adds }
-  : { 'this middleware needs': Exclude<keyof Needs, keyof Have> extends never ? Needs : Exclude<keyof Needs, keyof Have> }
+  : {
+      'this middleware needs': Exclude<keyof Needs, keyof Have> extends never
+        ? Needs
+        : Exclude<keyof Needs, keyof Have>
+    }
 
 /** Layers on their way to a handler. Immutable: each call gives a longer chain. */
 export interface Chain<Start extends Context, Have extends Start> {
@@ -35,9 +39,7 @@ export interface Chain<Start extends Context, Have extends Start> {
     middleware: Middleware<Needs, Adds> & Check<Have, Needs, Adds>,
   ): Chain<Start, Have & Adds>
   /** Adds keys made of the context. */
-  derive<Adds extends object>(
-    make: ((ctx: Have) => Adds) & Check<Have, {}, Adds>,
-  ): Chain<Start, Have & Adds>
+  derive<Adds extends object>(make: ((ctx: Have) => Adds) & Check<Have, {}, Adds>): Chain<Start, Have & Adds>
   /** Ends the chain and links its layers, once. */
   handle(handler: Handler<Have>): Handler<Start>
 }
@@ -48,7 +50,8 @@ class LayerChain {
   constructor(private readonly layers: readonly AnyLayer[]) {}
 
   use(layer: AnyLayer): LayerChain {
-    if (typeof layer !== 'function') throw new TypeError(`use() takes a middleware, a function; got ${typeof layer}`)
+    if (typeof layer !== 'function')
+      throw new TypeError(`use() takes a middleware, a function; got ${typeof layer}`)
     return new LayerChain([...this.layers, layer])
   }
 
@@ -57,14 +60,16 @@ class LayerChain {
   }
 
   handle(handler: Handler<never>): Handler<never> {
-    if (typeof handler !== 'function') throw new TypeError(`handle() takes a handler, a function; got ${typeof handler}`)
+    if (typeof handler !== 'function')
+      throw new TypeError(`handle() takes a handler, a function; got ${typeof handler}`)
     return this.layers.reduceRight<Handler<never>>((next, layer) => layer(next), attempt(handler))
   }
 }
 
 /** Ties the end of a further attempt to the end of its body, whoever handles it; costs the first one a check. */
 function attempt(handler: Handler<never>): Handler<never> {
-  return (ctx: never) => ((ctx as Context) instanceof Exchange && (ctx as Exchange).isFork ? tied(handler, ctx) : handler(ctx))
+  return (ctx: never) =>
+    (ctx as Context) instanceof Exchange && (ctx as Exchange).isFork ? tied(handler, ctx) : handler(ctx)
 }
 
 async function tied(handler: Handler<never>, ctx: never): Promise<Reply> {

@@ -35,7 +35,11 @@ export function clientAddress(options: { trust?: readonly string[] } = {}): Midd
       return next(added)
     }
     const { headers } = ctx.out
-    const { address, believed } = walkForwardedFor(getAll(headers, 'x-forwarded-for').join(','), peer, trusted)
+    const { address, believed } = walkForwardedFor(
+      getAll(headers, 'x-forwarded-for').join(','),
+      peer,
+      trusted,
+    )
     const proto = believed.length > 0 ? get(headers, 'x-forwarded-proto') : undefined
     const scheme = proto === 'https' || proto === 'http' ? proto : ctx.scheme
     added.client = { address, scheme, believed }

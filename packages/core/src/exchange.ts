@@ -55,7 +55,10 @@ export class Exchange implements Context {
       const { socket } = this.req
       const address = socket.remoteAddress
       // A Unix socket has no address; an IPv4 client of a dual-stack server is that IPv4 address.
-      this.#peer = { address: address === undefined ? '' : (cleanAddress(address) ?? ''), port: socket.remotePort ?? 0 }
+      this.#peer = {
+        address: address === undefined ? '' : (cleanAddress(address) ?? ''),
+        port: socket.remotePort ?? 0,
+      }
     }
     return this.#peer
   }

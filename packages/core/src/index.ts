@@ -6,7 +6,13 @@ export { type Chain, type Check, chain, type Handler, type Layer, type Middlewar
 export { type Client, clientAddress } from './client-address.js'
 export type { Context, Outbound, Outcome } from './context.js'
 export { errorReply } from './error-reply.js'
-export { type InboundRequest, type InboundResponse, type Next, toListener, toUpgradeListener } from './mount.js'
+export {
+  type InboundRequest,
+  type InboundResponse,
+  type Next,
+  toListener,
+  toUpgradeListener,
+} from './mount.js'
 export {
   asProxyError,
   type ErrorPhase,

@@ -40,13 +40,17 @@ export function ingress(req: Inbound): Ingress {
     host = authority ?? host
   }
   if (host !== undefined && host !== '' && parseAuthority(host) === undefined) {
-    throw new ProxyError('http_request_error', { message: `the Host field is not a host: ${JSON.stringify(host)}` })
+    throw new ProxyError('http_request_error', {
+      message: `the Host field is not a host: ${JSON.stringify(host)}`,
+    })
   }
   // RFC 9112 section 3.2.2: the authority of an absolute target replaces what Host says.
   const authority = target.authority ?? host ?? ''
   if (target.authority !== undefined) {
     if (parseAuthority(target.authority) === undefined) {
-      throw new ProxyError('http_request_error', { message: 'the authority of the request-target is not a host' })
+      throw new ProxyError('http_request_error', {
+        message: 'the authority of the request-target is not a host',
+      })
     }
     set(headers, 'Host', target.authority)
   }

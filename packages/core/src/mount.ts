@@ -43,7 +43,9 @@ export function toListener(
  * A handler as a listener for the `upgrade` event. A reply with 101 and a socket becomes a tunnel; any other reply is
  * written to the socket as the response that it is, and the connection ends.
  */
-export function toUpgradeListener(handler: Handler): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
+export function toUpgradeListener(
+  handler: Handler,
+): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
   return function listener(req, socket, head) {
     // The socket has lost its server's listeners: without one of ours a reset would end the process.
     socket.on('error', ignore)
@@ -117,7 +119,12 @@ function open(req: InboundRequest, res: InboundResponse, upgrade: string | undef
     if (upgrade !== undefined) (exchange as { upgrade?: string }).upgrade = upgrade
     return exchange
   } catch (error) {
-    const exchange = new Exchange(req, scheme, '', { method: req.method ?? '', path: '/', headers: [], body: null })
+    const exchange = new Exchange(req, scheme, '', {
+      method: req.method ?? '',
+      path: '/',
+      headers: [],
+      body: null,
+    })
     const failure = asProxyError(error)
     report(failure, exchange)
     exchange.failed(failure)
@@ -137,12 +144,18 @@ const warned = new Set<string>()
 
 /** An error of the app's own code is told once on stderr, every error where `debug` is on. */
 function report(error: ProxyError, ctx: Context): void {
-  if (log.enabled) log('%s %s: %s (%s)', ctx.out.method, ctx.out.path, error.message, error.code, error.cause ?? '')
-  if ((error.code !== 'proxy_internal_error' && error.code !== 'body_consumed') || warned.has(error.message)) return
+  if (log.enabled)
+    log('%s %s: %s (%s)', ctx.out.method, ctx.out.path, error.message, error.code, error.cause ?? '')
+  if ((error.code !== 'proxy_internal_error' && error.code !== 'body_consumed') || warned.has(error.message))
+    return
   if (warned.size < 100) {
     warned.add(error.message)
     const detail = error.cause instanceof Error ? error.cause.stack : undefined
-    process.emitWarning(error.message, { type: 'SluiceWarning', code: error.code, ...(detail === undefined ? {} : { detail }) })
+    process.emitWarning(error.message, {
+      type: 'SluiceWarning',
+      code: error.code,
+      ...(detail === undefined ? {} : { detail }),
+    })
   }
 }
 
@@ -153,4 +166,3 @@ function late(req: InboundRequest, next: Next | undefined): void {
   if (log.enabled) log('%s %s: %s', req.method, req.url, message)
   if (next !== undefined) next(error)
 }
-

@@ -13,7 +13,13 @@ interface ErrorKind {
   readonly message: string
 }
 
-function kind(status: number, source: ErrorSource, phase: ErrorPhase, message: string, retryable = false): ErrorKind {
+function kind(
+  status: number,
+  source: ErrorSource,
+  phase: ErrorPhase,
+  message: string,
+  retryable = false,
+): ErrorKind {
   return { status, source, phase, retryable, message }
 }
 
@@ -37,12 +43,29 @@ export const proxyErrors = {
   dns_error: kind(502, 'upstream', 'connect', 'the name of the target does not resolve', true),
   destination_ip_unroutable: kind(502, 'upstream', 'connect', 'there is no route to the target', true),
   connection_refused: kind(502, 'upstream', 'connect', 'the target refused the connection', true),
-  connection_timeout: kind(504, 'upstream', 'connect', 'the target did not accept the connection in time', true),
+  connection_timeout: kind(
+    504,
+    'upstream',
+    'connect',
+    'the target did not accept the connection in time',
+    true,
+  ),
   tls_protocol_error: kind(502, 'upstream', 'connect', 'the TLS handshake with the target failed', true),
-  tls_certificate_error: kind(502, 'upstream', 'connect', 'the certificate of the target was not accepted', true),
+  tls_certificate_error: kind(
+    502,
+    'upstream',
+    'connect',
+    'the certificate of the target was not accepted',
+    true,
+  ),
 
   connection_write_timeout: kind(504, 'upstream', 'request', 'the target stopped reading the request'),
-  connection_terminated: kind(502, 'upstream', 'headers', 'the target closed the connection before it answered'),
+  connection_terminated: kind(
+    502,
+    'upstream',
+    'headers',
+    'the target closed the connection before it answered',
+  ),
   http_response_timeout: kind(504, 'upstream', 'headers', 'the target did not answer in time'),
   http_protocol_error: kind(502, 'upstream', 'headers', 'the answer of the target is not valid HTTP'),
   http_response_header_section_size: kind(502, 'upstream', 'headers', 'the head of the answer is too large'),
@@ -79,7 +102,10 @@ export class ProxyError extends Error {
 
   constructor(code: ProxyErrorCode, options: ProxyErrorOptions = {}) {
     const known = proxyErrors[code]
-    super(options.message ?? known.message, options.cause === undefined ? undefined : { cause: options.cause })
+    super(
+      options.message ?? known.message,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    )
     this.code = code
     this.status = known.status
     this.source = known.source

@@ -1,7 +1,7 @@
 import type { Duplex, Writable } from 'node:stream'
 import type { HeaderList } from '@sluice/headers'
-import { type Body, type BodyInit, isBody } from './body.js'
 import { toBody } from './bodies.js'
+import { type Body, type BodyInit, isBody } from './body.js'
 
 /** The answer to an exchange, as a value: layers read it, change it, or make another. */
 export interface Reply {

@@ -1,8 +1,8 @@
 import { OutgoingMessage, type ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
-import { type HeaderList, get, groupByName, isFieldName, isFieldValue } from '@sluice/headers'
-import type { Body, Sink } from './body.js'
+import { get, groupByName, type HeaderList, isFieldName, isFieldValue } from '@sluice/headers'
 import { toBody } from './bodies.js'
+import type { Body, Sink } from './body.js'
 import { BytesBody } from './bytes-body.js'
 import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
@@ -94,7 +94,9 @@ export class Responder implements Sink {
     const reply = this.reply as Reply
     const length = body?.length
     if (length !== undefined && length !== this.bytes && this.exchange.req.method !== 'HEAD') {
-      return this.abort(new ProxyError('http_response_incomplete', { message: `${this.bytes} of ${length} bytes` }))
+      return this.abort(
+        new ProxyError('http_response_incomplete', { message: `${this.bytes} of ${length} bytes` }),
+      )
     }
     const fields = trailers ?? reply.trailers?.()
     const { first } = this
@@ -125,7 +127,12 @@ export class Responder implements Sink {
     this.exchange.failed(failure)
     // What was sent must not pass for a whole answer; a body that ends with its connection needs a reset to show it.
     const { socket } = res
-    if (this.h1 && socket !== null && 'resetAndDestroy' in socket && typeof socket.resetAndDestroy === 'function') {
+    if (
+      this.h1 &&
+      socket !== null &&
+      'resetAndDestroy' in socket &&
+      typeof socket.resetAndDestroy === 'function'
+    ) {
       if ((res as ServerResponse).chunkedEncoding || this.body?.length !== undefined) res.destroy()
       else socket.resetAndDestroy()
     } else {
@@ -167,7 +174,9 @@ export class Responder implements Sink {
   private put(chunk: Uint8Array): boolean {
     const length = this.body?.length
     if (length !== undefined && this.bytes > length) {
-      const error = new ProxyError('http_response_incomplete', { message: `more than the ${length} bytes announced` })
+      const error = new ProxyError('http_response_incomplete', {
+        message: `more than the ${length} bytes announced`,
+      })
       this.body?.cancel(error)
       this.abort(error)
       return false
@@ -203,7 +212,8 @@ export class Responder implements Sink {
     if (this.h1 && !(res as ServerResponse).chunkedEncoding) return
     const trailers: Record<string, string | string[]> = {}
     for (const [name, value] of groupByName(fields)) {
-      if (isFieldName(name) && !/^(content-length|transfer-encoding|host|trailer)$/i.test(name)) trailers[name] = value
+      if (isFieldName(name) && !/^(content-length|transfer-encoding|host|trailer)$/i.test(name))
+        trailers[name] = value
     }
     res.addTrailers(trailers as Record<string, string>)
   }
@@ -212,7 +222,10 @@ export class Responder implements Sink {
 const plain = OutgoingMessage.prototype
 
 /** What of `ServerResponse` joins the head with a first text. `write` and `end` cork the socket around it. */
-type Joining = ServerResponse & { _send?(data: string, encoding: 'latin1'): boolean; readonly _hasBody?: boolean }
+type Joining = ServerResponse & {
+  _send?(data: string, encoding: 'latin1'): boolean
+  readonly _hasBody?: boolean
+}
 
 /**
  * Ends a response whose whole body is one small piece. `end(text)` makes two chunks of it, the head with the text and an
@@ -222,7 +235,13 @@ type Joining = ServerResponse & { _send?(data: string, encoding: 'latin1'): bool
 function endInOneWrite(res: Joining, text: string): void {
   // Middlewares of a host app that replaced `write` and `end` must see the bytes.
   const patched = res.write !== plain.write || res.end !== plain.end
-  if (patched || res._send === undefined || res._hasBody !== true || res.chunkedEncoding || res.socket === null) {
+  if (
+    patched ||
+    res._send === undefined ||
+    res._hasBody !== true ||
+    res.chunkedEncoding ||
+    res.socket === null
+  ) {
     res.end(text, 'latin1')
     return
   }
@@ -233,7 +252,8 @@ function endInOneWrite(res: Joining, text: string): void {
 /** Fields of the app stay unless the reply has them; cookies of both stay, since each is its own. */
 function mergeField(res: ServerResponse | Http2ServerResponse, name: string, value: string | string[]): void {
   const http1 = res as ServerResponse
-  const present = name.length === 10 && name.toLowerCase() === 'set-cookie' ? http1.getHeader(name) : undefined
+  const present =
+    name.length === 10 && name.toLowerCase() === 'set-cookie' ? http1.getHeader(name) : undefined
   if (present === undefined) http1.setHeader(name, value)
   else http1.setHeader(name, [present as string | string[], value].flat())
 }
@@ -251,10 +271,13 @@ function withoutConnectionFields(headers: HeaderList): HeaderList {
 
 /** @throws ProxyError proxy_internal_error if a handler gave something that is no reply */
 function check(reply: Reply): void {
-  if (typeof reply !== 'object' || reply === null) throw noReply(`a handler gave ${String(reply)} and no reply`)
+  if (typeof reply !== 'object' || reply === null)
+    throw noReply(`a handler gave ${String(reply)} and no reply`)
   const { status, headers } = reply
-  if (!Number.isInteger(status) || status < 200 || status > 599) throw noReply(`a reply has the status ${String(status)}`)
-  if (!Array.isArray(headers) || headers.length % 2 !== 0) throw noReply('the headers of a reply are not a flat list')
+  if (!Number.isInteger(status) || status < 200 || status > 599)
+    throw noReply(`a reply has the status ${String(status)}`)
+  if (!Array.isArray(headers) || headers.length % 2 !== 0)
+    throw noReply('the headers of a reply are not a flat list')
 }
 
 function noReply(message: string): ProxyError {
@@ -262,7 +285,9 @@ function noReply(message: string): ProxyError {
 }
 
 function latin1(bytes: Uint8Array): string {
-  return (bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)).toString('latin1')
+  return (
+    bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  ).toString('latin1')
 }
 
 function failedStream(res: ServerResponse | Http2ServerResponse): boolean {
@@ -283,7 +308,8 @@ export function inform(res: ServerResponse | Http2ServerResponse, status: number
     const { stream } = res
     if (stream === undefined || stream.destroyed || stream.headersSent) return
     const fields: Record<string, string | string[] | number> = { ':status': status }
-    for (const [name, value] of groupByName(withoutConnectionFields(valid))) fields[name.toLowerCase()] = value
+    for (const [name, value] of groupByName(withoutConnectionFields(valid)))
+      fields[name.toLowerCase()] = value
     stream.additionalHeaders(fields)
     return
   }

@@ -59,7 +59,9 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
     const wire: Outbound = { method: out.method, path, headers, body }
     if (out.trailers !== undefined) wire.trailers = out.trailers
     if (!transport.accepts(wire, target)) {
-      throw new ProxyError('request_unsupported', { message: `${transport.name} can't carry ${out.method} ${out.path}` })
+      throw new ProxyError('request_unsupported', {
+        message: `${transport.name} can't carry ${out.method} ${out.path}`,
+      })
     }
     if (tries.hasSubscribers) tries.publish({ ctx, target })
     if (log.enabled) log('%s %s -> %s', out.method, path, target.id)
@@ -83,10 +85,17 @@ function basePath(target: Target): string {
 
 function hostPolicy(host: HostPolicy = 'target'): HostPolicy {
   if (host === 'target' || host === 'original') return host
-  if (typeof host === 'object' && host !== null && typeof host.fixed === 'string' && /^[\w.:[\]-]+$/.test(host.fixed)) {
+  if (
+    typeof host === 'object' &&
+    host !== null &&
+    typeof host.fixed === 'string' &&
+    /^[\w.:[\]-]+$/.test(host.fixed)
+  ) {
     return { fixed: host.fixed }
   }
-  throw new TypeError(`host: got ${JSON.stringify(host)}, takes 'target', 'original' or { fixed: 'example.com' }`)
+  throw new TypeError(
+    `host: got ${JSON.stringify(host)}, takes 'target', 'original' or { fixed: 'example.com' }`,
+  )
 }
 
 function pseudonym(via: string | false | undefined): string | undefined {

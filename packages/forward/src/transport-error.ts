@@ -24,7 +24,8 @@ const always: Record<string, ProxyErrorCode> = {
   EADDRNOTAVAIL: 'destination_ip_unroutable',
 }
 
-const certificate = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|CRL_|INVALID_CA|INVALID_PURPOSE)/
+const certificate =
+  /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|CRL_|INVALID_CA|INVALID_PURPOSE)/
 
 /** What an error of the socket, of TLS or of undici means for the exchange. */
 export function transportError(cause: unknown, progress: Progress, target: string): ProxyError {

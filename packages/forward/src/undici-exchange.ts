@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream'
 import { type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
-import { type Progress, transportError } from './transport-error.js'
 import type { Attempt } from './transport.js'
+import { type Progress, transportError } from './transport-error.js'
 
 type Settle = (reply: Reply) => void
 type Refuse = (error: ProxyError) => void
@@ -53,7 +53,8 @@ export class UndiciExchange extends PushBody {
       this.attempt.inform(status, headers)
       return true
     }
-    if (status > 599) throw new ProxyError('http_protocol_error', { message: `the target answered with status ${status}` })
+    if (status > 599)
+      throw new ProxyError('http_protocol_error', { message: `the target answered with status ${status}` })
     this.progress = 'answered'
     this.resumeParser = resume
     const { method } = this.attempt.out
@@ -80,7 +81,9 @@ export class UndiciExchange extends PushBody {
 
   onComplete(raw: Buffer[]): void {
     this.stopTimers()
-    this.finish(raw !== null && raw.length > 0 ? withoutHopByHop(strings(raw), { response: true }) : undefined)
+    this.finish(
+      raw !== null && raw.length > 0 ? withoutHopByHop(strings(raw), { response: true }) : undefined,
+    )
   }
 
   onError(cause: Error): void {
@@ -98,7 +101,9 @@ export class UndiciExchange extends PushBody {
     const { tunnel } = this.attempt.timeouts
     if (tunnel > 0 && 'setTimeout' in socket) {
       ;(socket as Duplex & { setTimeout(ms: number, fn: () => void): void }).setTimeout(tunnel, () => {
-        socket.destroy(new ProxyError('connection_read_timeout', { message: `the tunnel was idle for ${tunnel} ms` }))
+        socket.destroy(
+          new ProxyError('connection_read_timeout', { message: `the tunnel was idle for ${tunnel} ms` }),
+        )
       })
     }
     // From here on the tunnel owns the socket; until it listens, a reset must not end the process.

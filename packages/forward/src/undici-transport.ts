@@ -137,7 +137,9 @@ function address(target: Target): Address {
 function parseAddress(url: string): Address {
   if (url.startsWith('unix:')) return { origin: 'http://localhost', socketPath: url.slice('unix:'.length) }
   const { origin, protocol, hostname } = new URL(url)
-  return protocol === 'https:' && !/^[\d.]+$|^\[/.test(hostname) ? { origin, servername: hostname } : { origin }
+  return protocol === 'https:' && !/^[\d.]+$|^\[/.test(hostname)
+    ? { origin, servername: hostname }
+    : { origin }
 }
 
 /** The body as undici takes it. */

@@ -44,12 +44,18 @@ export function wireFields(ctx: Context, policy: FieldPolicy): HeaderList | unde
         break
       default:
         // x-forwarded-for, -host, -proto, -port, -prefix and whatever else somebody may believe
-        if (name.length > 14 && name.charCodeAt(1) === 45 && name.slice(0, 12).toLowerCase() === 'x-forwarded-') continue
+        if (
+          name.length > 14 &&
+          name.charCodeAt(1) === 45 &&
+          name.slice(0, 12).toLowerCase() === 'x-forwarded-'
+        )
+          continue
     }
     out.push(name, value)
   }
   forwardingFields(ctx, out)
-  if (via !== undefined) out.push('Via', `${ctx.req.httpVersionMajor === 1 ? ctx.req.httpVersion : '2.0'} ${via}`)
+  if (via !== undefined)
+    out.push('Via', `${ctx.req.httpVersionMajor === 1 ? ctx.req.httpVersion : '2.0'} ${via}`)
   return out
 }
 
@@ -80,5 +86,8 @@ function isVia(name: string): boolean {
 
 /** Whether a member of this Via value was received by `pseudonym`. */
 function passedBefore(value: string, pseudonym: string): boolean {
-  return value.includes(pseudonym) && value.split(',').some((member) => member.trim().split(/\s+/)[1] === pseudonym)
+  return (
+    value.includes(pseudonym) &&
+    value.split(',').some((member) => member.trim().split(/\s+/)[1] === pseudonym)
+  )
 }

@@ -18,7 +18,11 @@ function refuse(reason: string): Framing {
  */
 export function judgeFraming(
   raw: readonly string[],
-  request: { readonly httpVersion: '1.0' | '1.1' | '2.0'; readonly method: string; readonly endStream?: boolean },
+  request: {
+    readonly httpVersion: '1.0' | '1.1' | '2.0'
+    readonly method: string
+    readonly endStream?: boolean
+  },
 ): Framing {
   let length: string | undefined
   let coding: string | undefined

@@ -14,7 +14,8 @@ export function get(list: readonly string[], name: string): string | undefined {
 /** Every value of a field, in order. `name` in lower case. */
 export function getAll(list: readonly string[], name: string): string[] {
   const values: string[] = []
-  for (let i = 0; i < list.length; i += 2) if (same(list[i] as string, name)) values.push(list[i + 1] as string)
+  for (let i = 0; i < list.length; i += 2)
+    if (same(list[i] as string, name)) values.push(list[i + 1] as string)
   return values
 }
 

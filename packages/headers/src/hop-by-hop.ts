@@ -34,7 +34,15 @@ const lengths = [...ofHop, 'alt-svc', 'cookie'].reduce((bits, name) => bits | (1
  * Fields that `Connection` can't take away. A message without them would be another one: its framing, its host and its
  * path to us are not options of a connection (RFC 9110 section 7.6.1 forbids to name fields meant for all recipients).
  */
-const kept = new Set(['host', 'content-length', 'via', 'forwarded', 'date', 'content-type', 'content-encoding'])
+const kept = new Set([
+  'host',
+  'content-length',
+  'via',
+  'forwarded',
+  'date',
+  'content-type',
+  'content-encoding',
+])
 
 /**
  * The end-to-end fields of a message: those of this hop are left out (RFC 9110 section 7.6.1), those that any

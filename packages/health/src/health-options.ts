@@ -47,7 +47,9 @@ const probeEntries = {
   path: v.optional(that<string>(path, "a path such as '/health'"), '/'),
   method: v.optional(that<string>(method, "a method such as 'GET'"), 'GET'),
   host: v.optional(that<string>(host, "a host such as 'example.com'")),
-  status: v.optional(v.array(that<StatusRange>(range, "a status such as 204 or a range such as '200-399'")), ['200-399']),
+  status: v.optional(v.array(that<StatusRange>(range, "a status such as 204 or a range such as '200-399'")), [
+    '200-399',
+  ]),
 }
 
 const monitorEntries = {

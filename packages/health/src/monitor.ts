@@ -117,7 +117,9 @@ class Watch {
     const passed = failure === undefined
     if (log.enabled) log('%s: %s', target.id, passed ? 'passed' : failure)
     if (state.take(passed)) {
-      const reason = passed ? 'probe passed' : `probe failed: ${failure instanceof Error ? failure.message : String(failure)}`
+      const reason = passed
+        ? 'probe passed'
+        : `probe failed: ${failure instanceof Error ? failure.message : String(failure)}`
       this.upstream.mark(target, passed ? 'healthy' : 'unhealthy', reason)
     }
     const interval = state.verdict === 'unhealthy' ? settings.unhealthyInterval : settings.interval

@@ -15,7 +15,8 @@ export interface CidrSet {
  * @throws TypeError with a line for every wrong entry; bits set behind the prefix are one
  */
 export function cidrSet(list: readonly string[], path = 'cidr'): CidrSet {
-  if (!Array.isArray(list)) throw new TypeError(fault(path, quote(list), "a list of ranges such as ['10.0.0.0/8', '::1']"))
+  if (!Array.isArray(list))
+    throw new TypeError(fault(path, quote(list), "a list of ranges such as ['10.0.0.0/8', '::1']"))
   const blocks = new BlockList()
   const faults: string[] = []
   list.forEach((entry: unknown, i) => {

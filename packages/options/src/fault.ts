@@ -8,6 +8,11 @@ export function fault(path: string, got: string, takes: string): string {
 /** A wrong value in an error's text: short, on one line. */
 export function quote(value: unknown): string {
   if (value === undefined) return 'nothing'
-  const text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80, maxArrayLength: 5 })
+  const text = inspect(value, {
+    depth: 1,
+    breakLength: Number.POSITIVE_INFINITY,
+    maxStringLength: 80,
+    maxArrayLength: 5,
+  })
   return text.length > 120 ? `${text.slice(0, 117)}...` : text
 }

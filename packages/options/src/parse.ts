@@ -20,7 +20,8 @@ function describe(issue: v.BaseIssue<unknown>, base: string, schema: v.GenericSc
     const close = nearest(String(item.key), knownKeys(schema, issue.path as PathItem[]))
     return `${path}: unknown option${close === undefined ? '' : `, did you mean ${close}?`}`
   }
-  const missing = issue.type === 'strict_object' && issue.input === undefined && issue.expected?.startsWith('"')
+  const missing =
+    issue.type === 'strict_object' && issue.input === undefined && issue.expected?.startsWith('"')
   if (missing) return fault(path, 'nothing', 'a value: it is required')
   return fault(path, quote(issue.input), takes(issue))
 }
@@ -78,7 +79,8 @@ interface Inner {
 /** The object, list or record inside optional and lazy schemas. */
 function unwrap(schema: unknown, input: unknown): Inner {
   let at = (schema ?? {}) as Inner
-  while (at.wrapped !== undefined || at.getter !== undefined) at = (at.wrapped ?? at.getter?.(input) ?? {}) as Inner
+  while (at.wrapped !== undefined || at.getter !== undefined)
+    at = (at.wrapped ?? at.getter?.(input) ?? {}) as Inner
   return at
 }
 

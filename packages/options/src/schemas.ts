@@ -37,10 +37,7 @@ export function ranged(min: number, max: number): v.GenericSchema<number> {
 
 /** Schema of one of some texts. */
 export function oneOf<const T extends string>(...values: readonly T[]): v.GenericSchema<T> {
-  return v.custom<T>(
-    (value) => values.includes(value as T),
-    values.map((value) => `'${value}'`).join(', '),
-  )
+  return v.custom<T>((value) => values.includes(value as T), values.map((value) => `'${value}'`).join(', '))
 }
 
 /** Schema of anything that `is` accepts; `takes` says in an error what that is. */

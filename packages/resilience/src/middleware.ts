@@ -1,4 +1,13 @@
-import { type Body, type BodyInit, type Context, discard, isBody, type Middleware, ProxyError, type Reply } from '@sluice/core'
+import {
+  type Body,
+  type BodyInit,
+  type Context,
+  discard,
+  isBody,
+  type Middleware,
+  ProxyError,
+  type Reply,
+} from '@sluice/core'
 import type { Selected, Target, Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { type RetryOptions, type RetrySettings, resolveRetry } from './retry-options.js'
@@ -41,7 +50,7 @@ async function attempts(
     if (log.enabled) log('%s %s failed (%s): %s', method, first.out.path, code(failure), no ?? 'trying again')
     if (no !== undefined) {
       if (reply !== undefined) return reply
-      throw failure
+      throw failure as ProxyError
     }
     if (reply !== undefined) discard(reply)
     const tried = triedSoFar(ctx)

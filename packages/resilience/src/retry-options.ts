@@ -21,12 +21,18 @@ export interface RetrySettings {
 }
 
 const token = (value: unknown): boolean => typeof value === 'string' && /^[!#$%&'*+.^`|~\w-]+$/.test(value)
-const status = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 400 && (value as number) <= 599
+const status = (value: unknown): boolean =>
+  Number.isInteger(value) && (value as number) >= 400 && (value as number) <= 599
 
 /** Validates {@link RetryOptions} and fills in the defaults. */
 export const retryOptions = v.strictObject({
   attempts: v.optional(integer(1, 100), 2),
-  methods: v.optional(v.array(that<string>(token, "a method such as 'GET'")), ['GET', 'HEAD', 'OPTIONS', 'TRACE']),
+  methods: v.optional(v.array(that<string>(token, "a method such as 'GET'")), [
+    'GET',
+    'HEAD',
+    'OPTIONS',
+    'TRACE',
+  ]),
   statuses: v.optional(v.array(that<number>(status, 'a status from 400 to 599')), []),
 })
 

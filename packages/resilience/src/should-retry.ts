@@ -13,13 +13,21 @@ export interface FailedTry {
 }
 
 /** Why there is no further try. */
-export type NoRetry = 'status-not-listed' | 'attempts-used' | 'not-the-targets-fault' | 'method-not-safe' | 'body-gone'
+export type NoRetry =
+  | 'status-not-listed'
+  | 'attempts-used'
+  | 'not-the-targets-fault'
+  | 'method-not-safe'
+  | 'body-gone'
 
 /**
  * Whether to try again: `undefined` for yes, else the name of the reason against it. What the target has not processed may
  * be sent again whatever its method (RFC 9110 section 9.2.2); what it may have processed only by a listed method.
  */
-export function whyNot({ failure, method, attempt, replayable }: FailedTry, settings: RetrySettings): NoRetry | undefined {
+export function whyNot(
+  { failure, method, attempt, replayable }: FailedTry,
+  settings: RetrySettings,
+): NoRetry | undefined {
   const answered = typeof failure === 'number'
   if (answered && !settings.statuses.includes(failure)) return 'status-not-listed'
   if (attempt >= settings.attempts) return 'attempts-used'

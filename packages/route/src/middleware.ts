@@ -11,7 +11,10 @@ export interface Route<C extends Context = Context> extends RouteMatch {
 const routesSchema = v.array(
   v.strictObject({
     ...routeMatchEntries,
-    handler: that<Handler>((value) => typeof value === 'function', 'a handler, such as a chain that was ended by handle()'),
+    handler: that<Handler>(
+      (value) => typeof value === 'function',
+      'a handler, such as a chain that was ended by handle()',
+    ),
   }),
 )
 

@@ -18,7 +18,8 @@ export interface RouteMatch {
 const oneHost = (value: unknown): boolean =>
   typeof value === 'string' && /^(\*\.)?[a-z\d_-]+(\.[a-z\d_-]+)*$|^\[[\da-f:.]+\]$/i.test(value)
 const onePath = (value: unknown): boolean => typeof value === 'string' && /^=?\/[^?#\s]*$/.test(value)
-const oneMethod = (value: unknown): boolean => typeof value === 'string' && /^[!#$%&'*+.^`|~\w-]+$/.test(value)
+const oneMethod = (value: unknown): boolean =>
+  typeof value === 'string' && /^[!#$%&'*+.^`|~\w-]+$/.test(value)
 const condition = (value: unknown): boolean => typeof value === 'string' || value instanceof RegExp
 
 function several(is: (each: unknown) => boolean): (value: unknown) => boolean {
@@ -29,8 +30,12 @@ type Several = string | readonly string[]
 
 /** Schemas of the parts of a {@link RouteMatch}, to be spread into the schema of a larger rule. */
 export const routeMatchEntries = {
-  host: v.optional(that<Several>(several(oneHost), "a host such as 'example.com' or '*.example.com', or several")),
+  host: v.optional(
+    that<Several>(several(oneHost), "a host such as 'example.com' or '*.example.com', or several"),
+  ),
   path: v.optional(that<string>(onePath, "a path such as '/x', '=/x' or '/users/:id'")),
   method: v.optional(that<Several>(several(oneMethod), "a method such as 'GET', or several")),
-  headers: v.optional(v.record(v.string(), that<string | RegExp>(condition, 'a text or a regular expression'))),
+  headers: v.optional(
+    v.record(v.string(), that<string | RegExp>(condition, 'a text or a regular expression')),
+  ),
 }

@@ -61,7 +61,8 @@ export function createRouter<T>(routes: readonly { match: RouteMatch; value: T }
       const lower = name.toLowerCase()
       const wildcard = lower.startsWith('*.')
       if (wildcard) usesWildcards = true
-      const tree = lower === '' ? anyHost : treeFor(wildcard ? wildcards : hosts, wildcard ? lower.slice(2) : lower)
+      const tree =
+        lower === '' ? anyHost : treeFor(wildcard ? wildcards : hosts, wildcard ? lower.slice(2) : lower)
       insert(tree, match, value, order)
     }
   })
@@ -106,13 +107,17 @@ function insert<T>(tree: Node<T>, match: RouteMatch, value: T, order: number): v
     value,
     order,
     methods: methods === undefined ? undefined : new Set(methods),
-    headers: Object.entries(match.headers ?? {}).map(([name, condition]) => [name.toLowerCase(), condition] as const),
+    headers: Object.entries(match.headers ?? {}).map(
+      ([name, condition]) => [name.toLowerCase(), condition] as const,
+    ),
     params,
   }
   const rules = exact ? at.exact : at.prefix
   const twin = rules.find((other) => signature(other) === signature(rule))
   if (twin !== undefined) {
-    throw new TypeError(`routes[${order}]: takes just the requests of routes[${twin.order}], which never get here`)
+    throw new TypeError(
+      `routes[${order}]: takes just the requests of routes[${twin.order}], which never get here`,
+    )
   }
   rules.push(rule)
   rules.sort((a, b) => specificity(b) - specificity(a) || a.order - b.order)
@@ -131,7 +136,12 @@ function specificity<T>({ methods, headers }: Rule<T>): number {
  * Walks down, literal segments before parameters, and takes on the way back the first rule whose other conditions hold: so
  * the longest path counts. How often it branches is bounded by the parameters that were declared, not by the request.
  */
-function search<T>(at: Node<T>, segments: readonly string[], request: RoutedRequest, depth = 0): Found<T> | undefined {
+function search<T>(
+  at: Node<T>,
+  segments: readonly string[],
+  request: RoutedRequest,
+  depth = 0,
+): Found<T> | undefined {
   const segment = segments[depth]
   if (segment === undefined) return take(at.exact, segments, request) ?? take(at.prefix, segments, request)
   const literal = at.literals.get(segment)
@@ -147,7 +157,11 @@ function search<T>(at: Node<T>, segments: readonly string[], request: RoutedRequ
 
 const nothing: Readonly<Record<string, string>> = Object.freeze({})
 
-function take<T>(rules: readonly Rule<T>[], segments: readonly string[], request: RoutedRequest): Found<T> | undefined {
+function take<T>(
+  rules: readonly Rule<T>[],
+  segments: readonly string[],
+  request: RoutedRequest,
+): Found<T> | undefined {
   for (const rule of rules) {
     if (!holds(rule, request)) continue
     if (rule.params.length === 0) return { value: rule.value, params: nothing }
@@ -162,7 +176,11 @@ function holds<T>({ methods, headers }: Rule<T>, request: RoutedRequest): boolea
   if (methods !== undefined && !methods.has(request.method)) return false
   for (const [name, condition] of headers) {
     const values = getAll(request.headers, name)
-    if (typeof condition === 'string' ? !values.includes(condition) : !values.some((value) => test(condition, value))) {
+    if (
+      typeof condition === 'string'
+        ? !values.includes(condition)
+        : !values.some((value) => test(condition, value))
+    ) {
       return false
     }
   }

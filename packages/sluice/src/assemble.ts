@@ -16,9 +16,9 @@ import { httpProbe, monitor } from '@sluice/health'
 import { retry } from '@sluice/resilience'
 import { route } from '@sluice/route'
 import { createUpstream, type Upstream } from '@sluice/upstream'
+import { policyOf } from './policy-option.js'
 import type { Parts } from './proxy.js'
 import type { ProxyOptions, RouteOptions, UpstreamOptions } from './proxy-options.js'
-import { policyOf } from './policy-option.js'
 
 type Site = Context & Client
 
@@ -35,7 +35,11 @@ interface Group {
  * Builds the chain that the options describe:
  * client's address, `onError`, `use`, then for each route its `use`, retry, balance and forward.
  */
-export function assemble(options: ProxyOptions, upstreams: Record<string, UpstreamOptions>, pathOf: PathOf): Parts {
+export function assemble(
+  options: ProxyOptions,
+  upstreams: Record<string, UpstreamOptions>,
+  pathOf: PathOf,
+): Parts {
   const groups = new Map<string, Group>()
   for (const [name, upstreamOptions] of Object.entries(upstreams)) {
     const { targets, transport } = upstreamOptions
@@ -64,7 +68,12 @@ export function assemble(options: ProxyOptions, upstreams: Record<string, Upstre
             route(
               routes.map(({ upstream, hostHeader, timeouts, use, ...match }) => ({
                 ...match,
-                handler: routed(groups.get(upstream) as Group, options, { upstream, hostHeader, timeouts, use } as RouteOptions),
+                handler: routed(groups.get(upstream) as Group, options, {
+                  upstream,
+                  hostHeader,
+                  timeouts,
+                  use,
+                } as RouteOptions),
               })),
             ),
           )
@@ -77,7 +86,8 @@ export function assemble(options: ProxyOptions, upstreams: Record<string, Upstre
       for (const each of monitors) each[Symbol.dispose]()
     },
     async disconnect(force) {
-      await Promise.all([...groups.values()].map(({ transport, owned }) => (owned ? transport.close(force) : undefined)))
+      const owned = [...groups.values()].filter((group) => group.owned)
+      await Promise.all(owned.map(({ transport }) => transport.close(force)))
     },
   }
 }
@@ -100,7 +110,12 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
   const own = group.options
   const timeouts: TimeoutOptions = { ...options.timeouts, ...own.timeouts, ...rule?.timeouts }
   const host = rule?.hostHeader ?? own.host
-  const end = forward({ transport, timeouts, ...(host === undefined ? {} : { host }), ...pick(options, 'via') })
+  const end = forward({
+    transport,
+    timeouts,
+    ...(host === undefined ? {} : { host }),
+    ...pick(options, 'via'),
+  })
   const policy = policyOf(own.balance)
   const balanced = chain<Site>().use(balance(upstream, policy)).handle(end)
   return own.retry === false ? balanced : retry(own.retry ?? {})(balanced)
@@ -120,7 +135,10 @@ function hearErrors(onError: (error: ProxyError, ctx: Context) => Reply | undefi
 }
 
 /** One option as an object that lacks it where it isn't set. */
-function pick<T extends object, K extends keyof T>(options: T, key: K): { [P in K]?: Exclude<T[P], undefined> } {
+function pick<T extends object, K extends keyof T>(
+  options: T,
+  key: K,
+): { [P in K]?: Exclude<T[P], undefined> } {
   const value = options[key]
   return (value === undefined ? {} : { [key]: value }) as { [P in K]?: Exclude<T[P], undefined> }
 }

@@ -20,7 +20,9 @@ Example:
 `
 
 /** What the command line says; `text` is to be printed and ends it. */
-type Command = { readonly targets: string[]; readonly port: number; readonly host: string } | { readonly text: string }
+type Command =
+  | { readonly targets: string[]; readonly port: number; readonly host: string }
+  | { readonly text: string }
 
 /**
  * The command line. Resolves when it is over: 0 after help or a drained Ctrl-C, 1 on a fault, 2 on wrong arguments.
@@ -70,7 +72,8 @@ function read(args: readonly string[]): Command {
   })
   if (values.help) return { text: usage }
   if (values.version) return { text: `${version()}\n` }
-  if (positionals.length === 0) throw new TypeError('no target: say which server to put the proxy in front of')
+  if (positionals.length === 0)
+    throw new TypeError('no target: say which server to put the proxy in front of')
   if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535) {
     throw new TypeError(`--port: got ${JSON.stringify(values.port)}, takes a whole number from 0 to 65535`)
   }
@@ -78,7 +81,9 @@ function read(args: readonly string[]): Command {
 }
 
 function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
   return manifest.version
 }
 

@@ -21,7 +21,8 @@ export function createProxy(options: string | string[] | ProxyOptions): Proxy {
   parse(proxyOptions, options, '')
   const upstreams: Record<string, UpstreamOptions> = {}
   for (const [name, given] of Object.entries(options.upstreams)) {
-    upstreams[name] = typeof given === 'string' ? { targets: [given] } : Array.isArray(given) ? { targets: given } : given
+    upstreams[name] =
+      typeof given === 'string' ? { targets: [given] } : Array.isArray(given) ? { targets: given } : given
   }
   checkRoutes(options, Object.keys(upstreams))
   return new AssembledProxy(assemble(options, upstreams, (name) => `upstreams.${name}`))
@@ -34,7 +35,9 @@ function checkRoutes(options: ProxyOptions, names: readonly string[]): void {
   if (names.length === 0) throw new TypeError('upstreams: got none, takes at least one group of targets')
   if (routes === undefined) {
     if (names.length === 1) return
-    throw new TypeError(`routes: got none with several upstreams (${known}), takes rules that say which request goes where`)
+    throw new TypeError(
+      `routes: got none with several upstreams (${known}), takes rules that say which request goes where`,
+    )
   }
   const faults = routes.flatMap(({ upstream }, i) =>
     names.includes(upstream)
@@ -43,4 +46,3 @@ function checkRoutes(options: ProxyOptions, names: readonly string[]): void {
   )
   if (faults.length > 0) throw new TypeError(faults.join('\n'))
 }
-

@@ -17,7 +17,9 @@ const host = that(
   (value) =>
     value === 'target' ||
     value === 'original' ||
-    (isObject(value) && /^[\w.:[\]-]+$/.test(String((value as { fixed?: unknown }).fixed)) && Object.keys(value).length === 1),
+    (isObject(value) &&
+      /^[\w.:[\]-]+$/.test(String((value as { fixed?: unknown }).fixed)) &&
+      Object.keys(value).length === 1),
   "'target', 'original' or { fixed: 'example.com' }",
 )
 const via = that(

@@ -1,3 +1,9 @@
 export type { Lease, LeaseResult, Selected, Tried } from './lease.js'
 export type { Target, TargetInit, TargetState } from './target.js'
-export { createUpstream, type Discovery, type StateChange, type Upstream, type UpstreamSettings } from './upstream.js'
+export {
+  createUpstream,
+  type Discovery,
+  type StateChange,
+  type Upstream,
+  type UpstreamSettings,
+} from './upstream.js'

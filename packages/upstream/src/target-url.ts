@@ -9,7 +9,9 @@ export function normaliseUrl(text: unknown, path: string, faults: string[]): str
   if (typeof text !== 'string') return refuse(how)
   if (text.startsWith('unix:')) {
     const socket = text.slice('unix:'.length).replace(/^\/\/(?=\/)/, '')
-    return socket.startsWith('/') && !/[?#]/.test(socket) ? `unix:${socket}` : refuse("takes an absolute path: 'unix:/run/app.sock'")
+    return socket.startsWith('/') && !/[?#]/.test(socket)
+      ? `unix:${socket}`
+      : refuse("takes an absolute path: 'unix:/run/app.sock'")
   }
   if (!/^https?:\/\//i.test(text)) {
     const bare = /^[\w.-]+(:\d+)?(\/|$)/.test(text) || /^\[[\da-f:]+\]/i.test(text)

@@ -52,7 +52,8 @@ const known = ['url', 'id', 'weight', 'priority', 'zone']
  * @throws TypeError with a line for every fault
  */
 export function readTargets(list: readonly TargetInit[], path: string): TargetSettings[] {
-  if (!Array.isArray(list)) throw new TypeError(`${path}: got ${show(list)}, takes a list of URLs such as ['http://127.0.0.1:3000']`)
+  if (!Array.isArray(list))
+    throw new TypeError(`${path}: got ${show(list)}, takes a list of URLs such as ['http://127.0.0.1:3000']`)
   const faults: string[] = []
   const settings: TargetSettings[] = []
   const ids = new Map<string, number>()
@@ -62,8 +63,12 @@ export function readTargets(list: readonly TargetInit[], path: string): TargetSe
     const target = readTarget(init, where, faults)
     if (target === undefined) return
     const { id, url } = target
-    if (urls.has(url)) faults.push(`${where}: got ${show(url)} again, as in ${path}[${urls.get(url)}]; takes each target once`)
-    else if (ids.has(id)) faults.push(`${where}.id: got ${show(id)} again, as in ${path}[${ids.get(id)}]; takes a name of its own`)
+    if (urls.has(url))
+      faults.push(`${where}: got ${show(url)} again, as in ${path}[${urls.get(url)}]; takes each target once`)
+    else if (ids.has(id))
+      faults.push(
+        `${where}.id: got ${show(id)} again, as in ${path}[${ids.get(id)}]; takes a name of its own`,
+      )
     urls.set(url, i)
     ids.set(id, i)
     settings.push(target)
@@ -79,16 +84,20 @@ function readTarget(init: unknown, path: string, faults: string[]): TargetSettin
     faults.push(`${path}: got ${show(init)}, takes a URL or { url, id, weight, priority, zone }`)
     return undefined
   }
-  for (const key of Object.keys(given)) if (!known.includes(key)) faults.push(`${path}.${key}: unknown option`)
+  for (const key of Object.keys(given))
+    if (!known.includes(key)) faults.push(`${path}.${key}: unknown option`)
   const { id, weight = 1, priority = 0, zone } = given
   const at = typeof init === 'string' ? path : `${path}.url`
   const url = normaliseUrl(given['url'], at, faults)
-  if (!isNumber(weight) || weight <= 0) faults.push(`${path}.weight: got ${show(weight)}, takes a number above 0`)
+  if (!isNumber(weight) || weight <= 0)
+    faults.push(`${path}.weight: got ${show(weight)}, takes a number above 0`)
   if (!Number.isInteger(priority) || (priority as number) < 0) {
     faults.push(`${path}.priority: got ${show(priority)}, takes a whole number, 0 or more`)
   }
-  if (id !== undefined && (typeof id !== 'string' || id === '')) faults.push(`${path}.id: got ${show(id)}, takes a name`)
-  if (zone !== undefined && typeof zone !== 'string') faults.push(`${path}.zone: got ${show(zone)}, takes a name`)
+  if (id !== undefined && (typeof id !== 'string' || id === ''))
+    faults.push(`${path}.id: got ${show(id)}, takes a name`)
+  if (zone !== undefined && typeof zone !== 'string')
+    faults.push(`${path}.zone: got ${show(zone)}, takes a name`)
   if (faults.length > before || url === undefined) return undefined
   return {
     id: (id as string | undefined) ?? url,

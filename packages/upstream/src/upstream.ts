@@ -70,11 +70,14 @@ export function createUpstream(
   clock: () => number = () => performance.now(),
 ): Upstream {
   const { name, targets } = options
-  if (typeof name !== 'string' || name === '') throw new TypeError(`${path}.name: got ${String(name)}, takes a name`)
+  if (typeof name !== 'string' || name === '')
+    throw new TypeError(`${path}.name: got ${String(name)}, takes a name`)
   const upstream = new TargetGroup(name, `${path}.targets`, clock)
   if (isDiscovery(targets)) upstream.follow(targets)
   else if (Array.isArray(targets) && targets.length === 0) {
-    throw new TypeError(`${path}.targets: got an empty list, takes at least one URL such as 'http://127.0.0.1:3000'`)
+    throw new TypeError(
+      `${path}.targets: got an empty list, takes at least one URL such as 'http://127.0.0.1:3000'`,
+    )
   } else upstream.replace(targets)
   return upstream
 }
@@ -199,7 +202,10 @@ class TargetGroup implements Upstream {
       fn()
     } catch (error) {
       if (log.enabled) log('%s: %O', this.name, error)
-      process.emitWarning(`upstream ${this.name}: ${error instanceof Error ? error.message : String(error)}`, 'SluiceWarning')
+      process.emitWarning(
+        `upstream ${this.name}: ${error instanceof Error ? error.message : String(error)}`,
+        'SluiceWarning',
+      )
     }
   }
 }
