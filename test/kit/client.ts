@@ -139,8 +139,8 @@ class Http1Client implements HttpClient {
           headers: fields,
           body: stream,
         } = await within(head.promise, `an answer to ${method} ${path}`)
-        const bytes = await read(stream)
-        return answer(status, fields, bytes, response?.rawTrailers ?? [], response?.complete === true)
+        const { bytes, ended } = await read(stream)
+        return answer(status, fields, bytes, response?.rawTrailers ?? [], ended && response?.complete === true)
       },
       abort: () => void req.destroy(),
     }
@@ -205,10 +205,11 @@ class Http2Client implements HttpClient {
           headers: list,
           body: source,
         } = await within(head.promise, `an answer to ${method} ${path}`)
-        const bytes = await read(source)
-        return answer(status, list, bytes, trailers, stream.rstCode === constants.NGHTTP2_NO_ERROR)
+        const { bytes, ended } = await read(source)
+        return answer(status, list, bytes, trailers, ended && stream.rstCode === constants.NGHTTP2_NO_ERROR)
       },
-      abort: () => stream.close(constants.NGHTTP2_CANCEL),
+      // `close()` would send the end of the request ahead of the reset.
+      abort: () => void stream.destroy(new Error('the client leaves')),
     }
   }
 
@@ -271,17 +272,23 @@ function answer(
   return { status, headers, body, text: body.toString('latin1'), trailers, complete }
 }
 
-/** What comes until the end or the breach. */
-async function read(stream: Readable): Promise<Buffer> {
+/** What comes until the end or the breach, and which of the two it was. */
+async function read(stream: Readable): Promise<{ bytes: Buffer; ended: boolean }> {
   const chunks: Buffer[] = []
+  let ended = stream.readableEnded
   await within(
     new Promise<void>((resolve) => {
       stream.on('data', (chunk: Buffer) => chunks.push(chunk))
-      stream.on('close', resolve)
       stream.on('error', () => {})
+      stream.on('close', resolve)
+      // An HTTP/2 stream closes only when the request has ended too.
+      stream.on('end', () => {
+        ended = true
+        resolve()
+      })
       if (stream.destroyed) resolve()
     }),
     'the end of an answer',
   )
-  return Buffer.concat(chunks)
+  return { bytes: Buffer.concat(chunks), ended }
 }

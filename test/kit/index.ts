@@ -17,6 +17,7 @@ export {
 } from './fronts.js'
 export { type LeakCheck, leakCheck } from './leak-check.js'
 export { listen, type Mount, type Mounted, mountNamed, mounts } from './mounts.js'
+export { type Observer, observer } from './observer.js'
 export {
   answerOk,
   echo,

@@ -6,6 +6,8 @@ export { type Chain, type Check, chain, type Handler, type Layer, type Middlewar
 export { type Client, clientAddress } from './client-address.js'
 export type { Context, Outbound, Outcome } from './context.js'
 export { errorReply } from './error-reply.js'
+export { type ConnectMiddleware, fromConnect } from './from-connect.js'
+export { type AnyListener, fromListener } from './from-listener.js'
 export {
   type InboundRequest,
   type InboundResponse,

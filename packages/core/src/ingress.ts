@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
-import { get, judgeFraming, parseAuthority, parseRequestTarget, set, withoutHopByHop } from '@sluice/headers'
+import { get, type HeaderList, judgeFraming, parseAuthority, parseRequestTarget, set, withoutHopByHop } from '@sluice/headers'
 import type { BodyInit } from './body.js'
-import type { Outbound } from './context.js'
+import type { Context, Outbound } from './context.js'
 import { ProxyError } from './proxy-error.js'
 import { RequestBody } from './request-body.js'
 
@@ -60,13 +60,22 @@ export function ingress(req: Inbound): Ingress {
 }
 
 /** The request's body, or what the host app kept of it if something before the proxy has read it. */
-function inboundBody(req: Inbound, length: number | undefined, headers: string[]): BodyInit {
+function inboundBody(req: Inbound, length: number | undefined, headers: HeaderList): BodyInit {
   if (length === 0) return null
   if (!req.readableDidRead && !req.readableEnded && !req.destroyed) return new RequestBody(req, length)
+  return keptBody(req, length, headers)
+}
+
+/** Looks again at a body that a middleware of others may have read since. */
+export function reread({ req, out }: Context): void {
+  const { body } = out
+  if (!(body instanceof RequestBody) || body.taken || !req.readableDidRead) return
+  out.body = keptBody(req, body.length, out.headers)
+}
+
+function keptBody(req: Inbound, length: number | undefined, headers: HeaderList): Uint8Array {
   const kept = (req as { rawBody?: unknown }).rawBody
-  if (!(kept instanceof Uint8Array)) {
-    throw new ProxyError('body_consumed', { message: consumed })
-  }
+  if (!(kept instanceof Uint8Array)) throw new ProxyError('body_consumed', { message: consumed })
   // Body parsers hand over decoded bytes, so a coded body can be sent on only if these are the coded ones.
   if (kept.length !== length && get(headers, 'content-encoding') !== undefined) {
     throw new ProxyError('body_consumed', { message: decoded })

@@ -29,6 +29,7 @@ export abstract class PushBody implements Body {
   private held: Uint8Array[] | undefined = undefined
   private heldBytes = 0
   private over = false
+  private cancelled = false
   private error: Error | undefined = undefined
   private listeners: unknown[] | undefined = undefined
 
@@ -115,6 +116,7 @@ export abstract class PushBody implements Body {
     this.held = undefined
     if (this.over) return
     this.over = true
+    this.cancelled = true
     this.error = why ?? new Error('the body was cancelled')
     this.stop(this.error)
     this.tell()
@@ -134,20 +136,26 @@ export abstract class PushBody implements Body {
   }
 
   private flow(to: Sink): void {
+    if (this.cancelled) {
+      to.abort(this.error as Error)
+      return
+    }
     const held = this.held
     this.held = undefined
     this.sink = to
+    if (!this.over) to.onDrain(() => this.drained())
     let room = true
     if (held !== undefined) for (const chunk of held) room = to.write(chunk)
     if (this.over) {
+      // What a sink does may cancel the body, and then it has heard so.
+      if (this.cancelled) return
       if (this.error === undefined) to.end(this.trailers)
       else to.abort(this.error)
       return
     }
-    to.onDrain(() => this.drained())
     this.flowing()
-    if (this.waiting && room) this.drained()
-    else if (!room) this.waiting = true
+    if (!room) this.waiting = true
+    else if (this.waiting) this.drained()
   }
 
   private drained(): void {

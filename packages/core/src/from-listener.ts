@@ -1,0 +1,30 @@
+import type { ServerResponse } from 'node:http'
+import type { Handler } from './chain.js'
+import type { Reply } from './reply.js'
+import { StandIn } from './stand-in-response.js'
+
+/** Any listener of Node's: a function, an Express or Connect app. */
+// biome-ignore lint/suspicious/noExplicitAny: listeners are typed by each framework in its own way
+export type AnyListener = (req: any, res: any) => unknown
+
+/**
+ * A listener as the end of a chain: layers stand in front of an app, with no proxy at all. It gets `ctx.req` and a
+ * response that becomes the reply; the bytes stream. What it throws becomes 500.
+ */
+export function fromListener(listener: AnyListener): Handler {
+  return (ctx) =>
+    new Promise<Reply>((resolve, reject) => {
+      const standIn = new StandIn(ctx, resolve, reject)
+      call(standIn, () => listener(ctx.req, standIn.res as ServerResponse))
+    })
+}
+
+/** Calls code of others: what it throws, now or later, is the response's failure. */
+export function call(standIn: StandIn, code: () => unknown): void {
+  try {
+    const result = code()
+    if (result instanceof Promise) result.catch((error: unknown) => standIn.fail(error))
+  } catch (error) {
+    standIn.fail(error)
+  }
+}

@@ -1,0 +1,53 @@
+// One measurement, and all of them in turn.
+import { performance } from 'node:perf_hooks'
+import { load } from './load.mjs'
+import { cpuMicroseconds, residentBytes } from './usage.mjs'
+
+/**
+ * Puts load on one contender.
+ * @param server `{ port, pid }`
+ * @returns CPU microseconds a request, requests a second, p99 in ms, memory in bytes, the share of the time that it was
+ *   running, and errors
+ */
+async function measure({ port, pid }, settings) {
+  const before = cpuMicroseconds(pid)
+  const began = performance.now()
+  const { requests, perSecond, p99, errors } = await load(`http://127.0.0.1:${port}/`, settings)
+  const took = (performance.now() - began) * 1000
+  const cpu = cpuMicroseconds(pid) - before
+  if (requests === 0) throw new Error('answered no request')
+  return { microseconds: cpu / requests, perSecond, p99, rss: residentBytes(pid), busy: cpu / took, errors }
+}
+
+/**
+ * Warms each server up, then measures all of them in turn, round after round: A B C A B C. So a machine that changes its
+ * pace meets all of them alike. One that breaks down is left out, with a line that says why.
+ * @param servers `name: { port, pid }`
+ * @param settings `rounds`, `seconds` and `warmUp` (seconds), `connections`, an abort `signal`, and `say`, which gets a
+ *   line for each measurement
+ * @returns `name: measurements`, one a round
+ */
+export async function measureInTurn(servers, settings) {
+  const { rounds, warmUp, say, signal } = settings
+  const measured = Object.fromEntries(Object.keys(servers).map((name) => [name, []]))
+  for (let round = 0; round <= rounds; round++) {
+    for (const name of Object.keys(measured)) {
+      // The code that V8 makes of a hot path is there after a second or two; until then the proxy is another one.
+      const seconds = round === 0 ? warmUp : settings.seconds
+      try {
+        const result = await measure(servers[name], { ...settings, seconds })
+        if (round > 0) measured[name].push(result)
+        say(`${round === 0 ? 'warm-up' : `round ${round}/${rounds}`}  ${name}: ${told(result)}`)
+      } catch (error) {
+        signal.throwIfAborted()
+        say(`${name} is left out: ${error.message}`)
+        delete measured[name]
+      }
+    }
+  }
+  return measured
+}
+
+function told({ microseconds, errors }) {
+  return `${microseconds.toFixed(1)} µs/request${errors === 0 ? '' : `, ${errors} errors`}`
+}

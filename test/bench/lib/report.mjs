@@ -1,0 +1,76 @@
+// From measurements to what is written and what is shown.
+import { references } from './contenders.mjs'
+import { goals } from './goals.mjs'
+import { ratio, spread } from './statistics.mjs'
+
+/** The figures of each contender: spreads over the rounds, ratios against the references that were measured too. */
+export function figures(measured) {
+  return Object.fromEntries(
+    Object.entries(measured).map(([name, rounds]) => [name, { ...summary(rounds), ratios: ratios(measured, name) }]),
+  )
+}
+
+function summary(rounds) {
+  const of = (key) => spread(rounds.map((round) => round[key]))
+  return {
+    microseconds: { ...of('microseconds'), rounds: rounds.map((round) => round.microseconds) },
+    perSecond: of('perSecond'),
+    p99: of('p99'),
+    rss: of('rss'),
+    busy: of('busy'),
+    errors: rounds.reduce((sum, { errors }) => sum + errors, 0),
+  }
+}
+
+function ratios(measured, name) {
+  const cost = (one) => measured[one].map((round) => round.microseconds)
+  const present = references.filter((reference) => reference in measured)
+  return Object.fromEntries(present.map((reference) => [reference, ratio(cost(name), cost(reference))]))
+}
+
+/** Whether each goal is reached, where both of its sides were measured. */
+export function judged(results) {
+  return goals.flatMap(({ contender, against, atMost }) => {
+    const value = results[contender]?.ratios[against]
+    return value === undefined ? [] : [{ contender, against, atMost, ratio: value, reached: value <= atMost }]
+  })
+}
+
+/** The table, as Markdown. */
+export function table(results) {
+  const head = ['contender', 'µs/request', 'min–max', ...references.map((name) => `÷ ${name}`)]
+  head.push('req/s', 'p99 ms', 'RSS MB', 'busy', 'errors')
+  return markdown(head, Object.entries(results).map(row))
+}
+
+function row([name, { microseconds, ratios, perSecond, p99, rss, busy, errors }]) {
+  return [
+    name,
+    microseconds.median.toFixed(1),
+    `${microseconds.min.toFixed(1)}–${microseconds.max.toFixed(1)}`,
+    ...references.map((reference) => ratios[reference]?.toFixed(2) ?? '-'),
+    perSecond.median.toFixed(0),
+    p99.median.toFixed(1),
+    (rss.median / 1e6).toFixed(0),
+    `${(busy.median * 100).toFixed(0)}%`,
+    String(errors),
+  ]
+}
+
+function markdown(head, rows) {
+  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((cells) => cells[i].length)))
+  const line = (cells) => {
+    const padded = cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+    return `| ${padded.join(' | ')} |`
+  }
+  const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
+  return [line(head), line(rule), ...rows.map(line)].join('\n')
+}
+
+/** The goals, a line each. */
+export function goalLines(results) {
+  return judged(results).map(({ contender, against, atMost, ratio: value, reached }) => {
+    const verdict = reached ? 'reached' : 'NOT REACHED'
+    return `${contender} ÷ ${against}: ${value.toFixed(2)}, at most ${atMost.toFixed(2)}: ${verdict}`
+  })
+}

@@ -1,0 +1,471 @@
+import { createServer } from 'node:http'
+import { createProxy } from 'sluice'
+import express from 'express'
+import { describe, expect, it } from 'vitest'
+import { type ClientOptions, WebSocket, WebSocketServer } from 'ws'
+import {
+  deferred,
+  type Front,
+  http1Fronts,
+  leakCheck,
+  listen,
+  observer,
+  type Origin,
+  originServer,
+  owner,
+  rawClient,
+  rawFronts,
+  rawOrigin,
+  rawRequest,
+  testCertificate,
+  trapUnhandled,
+  twoFronts,
+  until,
+  value,
+  values,
+  within,
+} from '../kit/index.js'
+
+trapUnhandled()
+const own = owner()
+
+interface WebSocketOrigin extends Origin {
+  /** Handshake requests: what the target has seen of each. */
+  readonly handshakes: { readonly url: string; readonly rawHeaders: readonly string[] }[]
+  readonly peers: WebSocket[]
+}
+
+/** A target that echoes messages; `each` sees every connection first. */
+async function webSocketOrigin(each: (peer: WebSocket) => void = () => {}): Promise<WebSocketOrigin> {
+  const origin = await originServer()
+  const peers: WebSocket[] = []
+  const handshakes: WebSocketOrigin['handshakes'] = []
+  const server = new WebSocketServer({
+    server: origin.server,
+    handleProtocols: (protocols) => (protocols.has('chat.v2') ? 'chat.v2' : false),
+  })
+  server.on('connection', (peer, req) => {
+    handshakes.push({ url: req.url ?? '', rawHeaders: req.rawHeaders })
+    peers.push(peer)
+    each(peer)
+    peer.on('error', () => {})
+    peer.on('message', (data, binary) => peer.send(data, { binary }))
+  })
+  const closeOrigin = origin.close
+  return Object.defineProperties(
+    {
+      handshakes,
+      peers,
+      close: async () => {
+        for (const peer of peers) peer.terminate()
+        server.close()
+        await closeOrigin()
+      },
+    },
+    Object.fromEntries(
+      Object.entries(Object.getOwnPropertyDescriptors(origin)).filter(([name]) => name !== 'close'),
+    ),
+  ) as WebSocketOrigin
+}
+
+/** A client with what it has heard. */
+class Peer {
+  readonly socket: WebSocket
+  readonly messages: (string | Buffer)[] = []
+  readonly opened = deferred()
+  readonly closed = deferred<{ code: number; reason: string }>()
+  refused: number | undefined
+
+  constructor(url: string, protocols: string[] = [], options: ClientOptions = {}) {
+    const ca = testCertificate()?.cert
+    this.socket = new WebSocket(url, protocols, { ...options, ...(url.startsWith('wss') && ca !== undefined ? { ca } : {}) })
+    this.socket.on('open', () => this.opened.resolve())
+    this.socket.on('message', (data, binary) => this.messages.push(binary ? (data as Buffer) : String(data)))
+    this.socket.on('close', (code, reason) => this.closed.resolve({ code, reason: String(reason) }))
+    this.socket.on('error', (error) => this.opened.reject(error))
+    this.socket.on('unexpected-response', (request, response) => {
+      this.refused = response.statusCode
+      request.destroy()
+      this.opened.reject(new Error(`refused with ${response.statusCode}`))
+    })
+  }
+
+  async heard(count: number): Promise<(string | Buffer)[]> {
+    await until(() => this.messages.length >= count, () => `${count} messages; heard ${this.messages.length}`)
+    return this.messages
+  }
+
+  close(): void {
+    this.socket.terminate()
+  }
+}
+
+const released = (front: Front): Promise<boolean> => until(() => front.inFlight === 0, 'all leases to be released')
+
+describe.each(http1Fronts)('WebSocket through $name', (kind) => {
+  const url = (front: Front, path = '/'): string => `${kind.tls ? 'wss' : 'ws'}://127.0.0.1:${front.port}${path}`
+
+  it('carries text, binary, empty and large messages both ways', async () => {
+    const origin = own(await webSocketOrigin())
+    const front = own(await kind.start(origin.url))
+    const peer = own(new Peer(url(front)))
+    await peer.opened.promise
+    const large = Buffer.alloc(300_000, 7)
+    const sent = ['text', Buffer.from([0, 1, 255]), '', large, 'é€🦊']
+    for (const message of sent) peer.socket.send(message, { binary: typeof message !== 'string' })
+    expect(await peer.heard(sent.length)).toEqual(sent)
+    expect(front.inFlight).toBe(1)
+  })
+
+  it('passes path, query, origin, sub-protocol and the forwarding fields on', async () => {
+    const origin = own(await webSocketOrigin())
+    const front = own(await kind.start({ targets: origin.url, via: 'edge' }))
+    const headers = { Origin: 'http://site.example', 'X-Forwarded-For': '6.6.6.6', 'X-Custom': 'a' }
+    const peer = own(new Peer(url(front, '/a%2Fb//?q=%zz'), ['chat.v1', 'chat.v2'], { headers }))
+    await peer.opened.promise
+    expect(peer.socket.protocol).toBe('chat.v2')
+    const [handshake] = origin.handshakes
+    expect(handshake?.url).toBe('/a%2Fb//?q=%zz')
+    const raw = handshake?.rawHeaders ?? []
+    expect(value(raw, 'origin')).toBe('http://site.example')
+    expect(values(raw, 'sec-websocket-protocol')).toEqual(['chat.v1,chat.v2'])
+    expect(values(raw, 'x-forwarded-for')).toEqual(['127.0.0.1'])
+    expect(values(raw, 'x-forwarded-proto')).toEqual([kind.tls ? 'https' : 'http'])
+    expect(values(raw, 'via')).toEqual(['1.1 edge'])
+    expect(values(raw, 'x-custom')).toEqual(['a'])
+    expect(values(raw, 'host')).toEqual([`127.0.0.1:${origin.port}`])
+  })
+
+  it('passes close codes and reasons both ways', async () => {
+    const origin = own(
+      await webSocketOrigin((peer) => {
+        peer.on('message', (data) => String(data) === 'bye' && peer.close(4001, 'from the target'))
+      }),
+    )
+    const front = own(await kind.start(origin.url))
+    const first = own(new Peer(url(front)))
+    await first.opened.promise
+    const target = await until(() => origin.peers[0], 'the target to see the connection')
+    const heard = deferred<string>()
+    target.on('close', (code, reason) => heard.resolve(`${code} ${reason}`))
+    first.socket.close(4000, 'from the client')
+    expect(await within(heard.promise, 'the close at the target')).toBe('4000 from the client')
+    expect(await within(first.closed.promise, 'the close at the client')).toMatchObject({ code: 4000 })
+
+    const second = own(new Peer(url(front)))
+    await second.opened.promise
+    second.socket.send('bye')
+    const closed = await within(second.closed.promise, 'the close at the client')
+    expect(closed).toEqual({ code: 4001, reason: 'from the target' })
+    await released(front)
+  })
+
+  it('ends on the other side when one side is lost', async () => {
+    const origin = own(await webSocketOrigin())
+    const front = own(await kind.start(origin.url))
+    const leaves = own(new Peer(url(front)))
+    await leaves.opened.promise
+    const target = await until(() => origin.peers[0], 'the target to see the connection')
+    const heard = deferred()
+    target.on('close', () => heard.resolve())
+    leaves.socket.terminate()
+    await within(heard.promise, 'the target to learn that the client has left')
+    await released(front)
+
+    const stays = own(new Peer(url(front)))
+    await stays.opened.promise
+    const lost = await until(() => origin.peers[1], 'the target to see the connection')
+    lost.terminate()
+    expect(await within(stays.closed.promise, 'the client to learn that the target has left')).toMatchObject({ code: 1006 })
+    await released(front)
+  })
+
+  it('many at once: none hears another, and nothing is left behind', async () => {
+    const origin = own(await webSocketOrigin())
+    const front = own(await kind.start(origin.url))
+    expect(await front.client.ask()).toMatchObject({ status: 200 })
+    const leaks = leakCheck()
+    const peers = Array.from({ length: 20 }, () => new Peer(url(front)))
+    await Promise.all(peers.map((peer) => peer.opened.promise))
+    for (const [i, peer] of peers.entries()) for (let j = 0; j < 5; j++) peer.socket.send(`${i}/${j}`)
+    for (const [i, peer] of peers.entries()) {
+      expect(await peer.heard(5)).toEqual([0, 1, 2, 3, 4].map((j) => `${i}/${j}`))
+    }
+    expect(front.inFlight).toBe(20)
+    for (const [i, peer] of peers.entries()) i % 2 === 0 ? peer.socket.close() : peer.socket.terminate()
+    await Promise.all(peers.map((peer) => peer.closed.promise))
+    await released(front)
+    await leaks.settled()
+  })
+
+  it.each([
+    ['401', 401],
+    ['200', 200],
+    ['404', 404],
+    ['503', 503],
+  ])('a target that refuses with %s: the answer is relayed as it is', async (_name, status) => {
+    const origin = own(await originServer())
+    // With no listener Node would take the request for an ordinary one.
+    origin.server.on('upgrade', (_req, socket) => {
+      socket.end(`HTTP/1.1 ${status} Whatever\r\nX-Reason: no\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 4\r\n\r\nnope`)
+    })
+    const front = own(await kind.start(origin.url))
+    const peer = own(new Peer(url(front)))
+    await expect(peer.opened.promise).rejects.toThrow()
+    expect(peer.refused).toBe(status)
+    await released(front)
+  })
+
+  it('a dead target gives 502 as a response', async () => {
+    const dead = await originServer()
+    await dead.close()
+    const front = own(await kind.start(dead.url))
+    const peer = own(new Peer(url(front)))
+    await expect(peer.opened.promise).rejects.toThrow()
+    expect(peer.refused).toBe(502)
+    await released(front)
+  })
+})
+
+const handshake = [
+  'GET /ws HTTP/1.1',
+  'Host: a',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  '\r\n',
+].join('\r\n')
+const accepted =
+  'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n'
+
+describe.each(rawFronts)('upgrades as bytes through $name', (kind) => {
+  it('what either side sends right behind its head arrives', async () => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write(`${accepted}hello from the target`)
+        await connection.until('hello from the client')
+        await connection.write(' and again')
+      }),
+    )
+    const front = own(await kind.start(origin.url))
+    const client = own(await rawClient(front.port))
+    client.write(`${handshake}hello from the client`)
+    await client.until('hello from the target and again')
+    expect(client.text.startsWith('HTTP/1.1 101')).toBe(true)
+    const head = (await origin.connections[0]?.head()) ?? ''
+    expect(origin.connections[0]?.text.slice(head.length)).toBe('hello from the client')
+  })
+
+  it('the handshake keeps its fields: Connection and Upgrade once, in both directions', async () => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write(accepted.replace('\r\n\r\n', '\r\nX-Twice: 1\r\nX-Twice: 2\r\nKeep-Alive: timeout=5\r\n\r\n'))
+      }),
+    )
+    const front = own(await kind.start({ targets: origin.url, via: 'edge' }))
+    const client = own(await rawClient(front.port))
+    client.write(handshake)
+    const [response] = await client.responses(1)
+    expect(response?.status).toBe(101)
+    const headers = response?.headers ?? []
+    expect(values(headers, 'connection').map((text) => text.toLowerCase())).toEqual(['upgrade'])
+    expect(values(headers, 'upgrade')).toEqual(['websocket'])
+    expect(values(headers, 'sec-websocket-accept')).toEqual(['s3pPLMBiTxaQ9kYGzzhZRbK+xOo='])
+    expect(values(headers, 'x-twice')).toEqual(['1', '2'])
+    expect(values(headers, 'keep-alive')).toEqual([])
+    expect(values(headers, 'content-length')).toEqual([])
+    expect(values(headers, 'transfer-encoding')).toEqual([])
+    const lines = ((await origin.connections[0]?.head()) ?? '').split('\r\n')
+    expect(lines[0]).toBe('GET /ws HTTP/1.1')
+    expect(lines.filter((line) => /^upgrade:/i.test(line))).toHaveLength(1)
+    expect(lines.filter((line) => /^connection:/i.test(line)).join().toLowerCase()).toBe('connection: upgrade')
+    expect(lines.filter((line) => /^sec-websocket-/i.test(line))).toEqual([
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    ])
+  })
+
+  it('either half may end while the other goes on', async () => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        connection.socket.removeAllListeners('end')
+        const ended = deferred()
+        connection.socket.on('end', () => ended.resolve())
+        await connection.write(accepted)
+        await ended.promise
+        await connection.write('after your end')
+        connection.end()
+      }),
+    )
+    const front = own(await kind.start(origin.url))
+    const client = own(await rawClient(front.port, { allowHalfOpen: true }))
+    client.write(handshake)
+    await client.until('\r\n\r\n')
+    client.socket.end('my last words')
+    await client.until('after your end')
+    await within(client.closed, 'the close')
+    expect(origin.connections[0]?.text).toContain('my last words')
+    await released(front)
+  })
+
+  it('a refusal is a whole response that closes the connection', async () => {
+    const body = 'x'.repeat(100_000)
+    const origin = own(
+      await originServer((_req, res) => {
+        res.writeHead(403, { 'Set-Cookie': ['a=1', 'b=2'], 'X-Reason': 'no' })
+        res.write(body)
+        res.end()
+      }),
+    )
+    origin.server.on('upgrade', () => {})
+    origin.server.removeAllListeners('upgrade')
+    const front = own(await kind.start(origin.url))
+    const { responses, ended } = await rawRequest(front.port, handshake)
+    expect(responses).toHaveLength(1)
+    expect(responses[0]).toMatchObject({ status: 403, complete: true })
+    expect(responses[0]?.body.toString()).toBe(body)
+    expect(values(responses[0]?.headers ?? [], 'set-cookie')).toEqual(['a=1', 'b=2'])
+    expect(ended).toBe('end')
+    await released(front)
+  })
+
+  it('an error is a response that names nobody', async () => {
+    const origin = own(await rawOrigin((connection) => connection.reset()))
+    const front = own(await kind.start(origin.url))
+    const { responses, ended, text } = await rawRequest(front.port, handshake)
+    expect(responses.map(({ status }) => status)).toEqual([502])
+    expect(ended).not.toBe('open')
+    expect(text).not.toMatch(/127\.0\.0\.1|:\d{4,5}\b|\.js/)
+    await released(front)
+  })
+
+  it('a client that resets before the answer, or right behind it, leaves nothing behind', async () => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write(`${accepted}data`)
+      }),
+    )
+    const front = own(await kind.start(origin.url))
+    const leaks = leakCheck()
+    for (let i = 0; i < 20; i++) {
+      const client = await rawClient(front.port)
+      client.write(handshake.slice(0, i < 10 ? handshake.length : handshake.length - i))
+      if (i % 2 === 0) await new Promise((resolve) => setImmediate(resolve))
+      if (i % 5 === 0) await client.until('data').catch(() => {})
+      client.reset()
+      await client.closed
+    }
+    await released(front)
+    await leaks.settled()
+  })
+})
+
+describe.each(twoFronts)('targets that fail at an upgrade, through $name', (kind) => {
+  it.each([
+    ['reset before the head', ''],
+    ['reset in the head', accepted.slice(0, 40)],
+    ['answer with garbage', 'garbage\r\n\r\n'],
+  ])('%s: 502', async (_name, bytes) => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write(bytes)
+        connection.reset()
+      }),
+    )
+    const front = own(await kind.start({ targets: origin.url, retry: false }))
+    const { responses } = await rawRequest(front.port, handshake)
+    expect(responses.map(({ status }) => status)).toEqual([502])
+    await released(front)
+  })
+
+  it('a target that resets an open tunnel ends it for the client, and says so in the outcome', async () => {
+    const seen = observer()
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write(`${accepted}one`)
+        await connection.until('two')
+        connection.reset()
+      }),
+    )
+    const front = own(await kind.start({ targets: origin.url, use: [seen.layer] }))
+    const client = own(await rawClient(front.port))
+    client.write(handshake)
+    await client.until('one')
+    client.write('two')
+    await within(client.closed, 'the end of the tunnel')
+    expect(await seen.outcome()).toMatchObject({ kind: 'error', error: { code: 'http_upgrade_failed' } })
+    await released(front)
+  })
+
+  it('a 101 that nobody asked for is a 502', async () => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write(accepted)
+      }),
+    )
+    const front = own(await kind.start({ targets: origin.url, retry: false }))
+    const answer = await front.client.ask()
+    expect(answer).toMatchObject({ status: 502, complete: true })
+    await released(front)
+  })
+
+  it('h2c is not switched to: the request goes on as an ordinary one', async () => {
+    const origin = own(await originServer())
+    const front = own(await kind.start(origin.url))
+    const request = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n'
+    const { responses } = await rawRequest(front.port, request)
+    expect(responses.map(({ status }) => status)).toEqual([200])
+    const got = origin.requests[0]?.rawHeaders ?? []
+    expect([...values(got, 'upgrade'), ...values(got, 'http2-settings')]).toEqual([])
+  })
+})
+
+describe('upgrades in an app', () => {
+  it('attach() with a path takes its own and leaves the rest to the app', async () => {
+    const origin = own(await webSocketOrigin())
+    const proxy = own(createProxy(origin.url))
+    const app = express()
+    app.use('/api', proxy.listener)
+    app.get('/own', (_req, res) => void res.send('the app itself'))
+    const server = createServer(app)
+    const ownSockets = new WebSocketServer({ noServer: true })
+    const detach = proxy.attach(server, { path: '/api' })
+    server.on('upgrade', (req, socket, head) => {
+      if (req.url !== '/chat') return
+      ownSockets.handleUpgrade(req, socket, head, (peer) => peer.send('the app itself'))
+    })
+    const front = own(await listen(server))
+    const own1 = own(new Peer(`ws://127.0.0.1:${front.port}/chat`))
+    const forwarded = own(new Peer(`ws://127.0.0.1:${front.port}/api/room?x=1`))
+    await Promise.all([own1.opened.promise, forwarded.opened.promise])
+    forwarded.socket.send('through')
+    expect(await forwarded.heard(1)).toEqual(['through'])
+    expect(await own1.heard(1)).toEqual(['the app itself'])
+    expect(origin.handshakes.map(({ url }) => url)).toEqual(['/room?x=1'])
+    expect(values(origin.handshakes[0]?.rawHeaders ?? [], 'x-forwarded-prefix')).toEqual(['/api'])
+    expect((await front.client.ask({ path: '/own' })).text).toBe('the app itself')
+    expect((await front.client.ask({ path: '/api/x' })).text).toBe('ok')
+    expect(origin.requests.map((request) => request.url)).toEqual(['/x'])
+    detach()
+    ownSockets.close()
+  })
+
+  it('nobody matching an upgrade gets 404', async () => {
+    const origin = own(await originServer())
+    const proxy = own(createProxy(origin.url))
+    const server = createServer()
+    proxy.attach(server, { path: '/api' })
+    const front = own(await listen(server))
+    const { responses, ended } = await rawRequest(front.port, handshake)
+    expect(responses.map(({ status }) => status)).toEqual([404])
+    expect(ended).toBe('end')
+  })
+})
