@@ -16,6 +16,12 @@ let interruptedBy
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => interrupt(signal))
 process.on('exit', () => kill('SIGKILL'))
 
+// Under npm, npm is the parent. Killed outright it passes nothing on, so its end counts as a signal.
+const parent = process.ppid
+if (process.env.npm_lifecycle_event !== undefined) {
+  setInterval(() => process.ppid !== parent && interrupt('SIGTERM'), 500).unref()
+}
+
 function interrupt(signal) {
   if (interruptedBy !== undefined) return
   interruptedBy = signal

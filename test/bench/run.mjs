@@ -5,13 +5,12 @@ import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArguments, usage } from './lib/arguments.mjs'
 import { stopAll } from './lib/children.mjs'
-import { native } from './lib/contenders.mjs'
 import { cores, pinSelf } from './lib/cores.mjs'
 import { originName, startContenders, startOrigin } from './lib/household.mjs'
 import { generator } from './lib/load.mjs'
 import { measureInTurn } from './lib/measure.mjs'
 import { profileOf } from './lib/profiles.mjs'
-import { figures, goalLines, judged, table } from './lib/report.mjs'
+import { figures, goalLine, judged, table } from './lib/report.mjs'
 import { scenarios } from './lib/scenarios.mjs'
 
 const interrupt = new AbortController()
@@ -61,9 +60,8 @@ async function run({ names, scenario, rounds, seconds, connections, json, profil
   const { servers, skipped } = await startContenders(names, origin, size, { cores: proxy, flags, signal })
   for (const [name, why] of Object.entries(skipped)) console.log(`${name} is skipped: ${why}`)
 
-  const warmUp = Math.min(3, seconds)
   const say = (line) => console.error(line)
-  const measured = await measureInTurn(servers, { rounds, seconds, connections, warmUp, say, signal })
+  const measured = await measureInTurn(servers, { rounds, seconds, connections, say, signal })
   if (Object.keys(measured).length === 0) throw new Error('nothing could be measured')
   const results = figures(measured)
   console.log(`\n${table(results)}\n`)
@@ -72,10 +70,23 @@ async function run({ names, scenario, rounds, seconds, connections, json, profil
     console.log(`The profile of ${names[0]}, warm-up included: ${profileOf(names[0]).file}`)
     return
   }
-  if (scenario === 'get-100b') for (const line of goalLines(results)) console.log(line)
+  const goals = judged(results, setting)
+  for (const goal of goals) console.log(goalLine(goal))
   const file = resolve(json ?? fileURLToPath(new URL(`results/${scenario}.json`, import.meta.url)))
   const date = new Date().toISOString()
   mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify({ date, ...setting, contenders: results, skipped, goals: judged(results) }, null, 2)}\n`)
+  const record = { date, ...setting, contenders: results, goals, skipped }
+  writeFileSync(file, `${JSON.stringify(record, null, 2)}\n`)
   console.log(`Figures: ${file}`)
+}
+
+function introduction({ scenario, rounds, seconds, connections, load, origin, node, cpu, pinned }, note) {
+  const lines = [
+    `${scenario}: ${rounds} rounds of ${seconds} s over ${connections} connections`,
+    `Node ${node} on ${cpu}; load by ${load === 'wrk' ? 'wrk' : 'a generator of our own (wrk is missing)'}`,
+    `origin: ${origin === 'nginx' ? 'nginx' : 'Node in another process (nginx is missing)'}`,
+    pinned ? 'the proxy has a core of its own, load and origin share the rest' : note,
+    'Absolute figures belong to this machine and this hour; it is the ratios that count.',
+  ]
+  return `${lines.join('\n')}\n`
 }

@@ -20,7 +20,8 @@ import {
 trapUnhandled()
 const own = owner()
 
-const released = (front: Front): Promise<boolean> => until(() => front.inFlight === 0, 'all leases to be released')
+const released = (front: Front): Promise<boolean> =>
+  until(() => front.inFlight === 0, 'all leases to be released')
 
 describe.each(fronts)('a client that leaves, through $name', (kind) => {
   it('before the head: the target learns, and it counts neither as 502 nor against the target', async () => {
@@ -32,7 +33,10 @@ describe.each(fronts)('a client that leaves, through $name', (kind) => {
     call.abort()
     await within(request.closed, 'the connection to the target to close')
     expect(request.aborted).toBe(true)
-    expect(await seen.outcome()).toMatchObject({ kind: 'client-left', error: { code: 'client_left', status: 499 } })
+    expect(await seen.outcome()).toMatchObject({
+      kind: 'client-left',
+      error: { code: 'client_left', status: 499 },
+    })
     await released(front)
     expect(origin.requests).toHaveLength(1)
     expect(front.upstream.all.map(({ state }) => state)).not.toContain('ejected')
@@ -151,11 +155,31 @@ describe.each(fronts)('a target that dies in mid-body, through $name', (kind) =>
     ['in chunks, by an orderly end', beginChunked, 'end'],
     ['in the middle of a chunk', `${beginChunked}5\r\n12`, 'end'],
     ['before the last chunk line', `${beginChunked}0\r\n`, 'end'],
-    ['with a length and Connection: close, by a reset', `${beginClosing}Content-Length: 10\r\n\r\n12345`, 'reset'],
-    ['with a length and Connection: close, by an orderly end', `${beginClosing}Content-Length: 10\r\n\r\n12345`, 'end'],
-    ['in chunks with Connection: close, by a reset', `${beginClosing}Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n`, 'reset'],
-    ['in chunks with Connection: close, by an orderly end', `${beginClosing}Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n`, 'end'],
-    ['in the middle of a chunk with Connection: close', `${beginClosing}Transfer-Encoding: chunked\r\n\r\n5\r\n12`, 'end'],
+    [
+      'with a length and Connection: close, by a reset',
+      `${beginClosing}Content-Length: 10\r\n\r\n12345`,
+      'reset',
+    ],
+    [
+      'with a length and Connection: close, by an orderly end',
+      `${beginClosing}Content-Length: 10\r\n\r\n12345`,
+      'end',
+    ],
+    [
+      'in chunks with Connection: close, by a reset',
+      `${beginClosing}Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n`,
+      'reset',
+    ],
+    [
+      'in chunks with Connection: close, by an orderly end',
+      `${beginClosing}Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n`,
+      'end',
+    ],
+    [
+      'in the middle of a chunk with Connection: close',
+      `${beginClosing}Transfer-Encoding: chunked\r\n\r\n5\r\n12`,
+      'end',
+    ],
   ] as const)('%s: the client can tell', async (_name, bytes, how) => {
     const seen = observer()
     const go = deferred()

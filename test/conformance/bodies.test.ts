@@ -185,7 +185,8 @@ describe.each(fronts)('answers through $name', (kind) => {
 
 describe.each(fronts)('trailers through $name', (kind) => {
   const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\n'
-  const namesOf = (list: readonly string[]): string[] => list.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
+  const namesOf = (list: readonly string[]): string[] =>
+    list.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
 
   it('of the target reach the client, announced or not', async () => {
     const trailers = 'X-Sum: 42\r\nX-Late: a\r\nX-Late: b\r\n'
@@ -210,7 +211,8 @@ describe.each(fronts)('trailers through $name', (kind) => {
     expect(answer).toMatchObject({ status: 200, text: 'ok' })
     expect(namesOf(answer.trailers).filter((name) => name !== 'x-late')).toEqual([])
     // A target that frames twice may be cut off instead.
-    if (sound) expect(answer).toMatchObject({ complete: true, trailers: [expect.stringMatching(/x-late/i), 'a'] })
+    if (sound)
+      expect(answer).toMatchObject({ complete: true, trailers: [expect.stringMatching(/x-late/i), 'a'] })
   })
 })
 
@@ -302,7 +304,9 @@ describe.each(fronts)('1xx through $name', (kind) => {
 
   it('100 Continue that nobody asked for is nothing to the client: undici refuses the answer', async () => {
     const origin = own(
-      await rawOrigin(answering('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')),
+      await rawOrigin(
+        answering('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
+      ),
     )
     const front = own(await kind.start(origin.url))
     const call = front.client.call()

@@ -1,4 +1,4 @@
-import type { Layer } from '@sluice/core'
+import type { Middleware } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import {
   answering,
@@ -165,7 +165,7 @@ describe.each(fronts)('fields through $name', (kind) => {
   it('the inbound request is not edited', async () => {
     let before = ''
     let after = ''
-    const look: Layer = (next) => async (ctx) => {
+    const look: Middleware = (next) => async (ctx) => {
       const picture = (): string => {
         const { method, url, headers, rawHeaders, httpVersion } = ctx.req
         return JSON.stringify({ method, url, headers, rawHeaders, httpVersion })
@@ -303,7 +303,7 @@ describe.each(http1Fronts)('fields that Connection names, through $name', (kind)
 
   it('are gone before any layer sees them, so that none is fooled', async () => {
     let seen: string[] = []
-    const look: Layer = (next) => (ctx) => {
+    const look: Middleware = (next) => (ctx) => {
       seen = [...ctx.out.headers]
       ctx.out.headers.push('X-Trusted', 'set by a layer')
       return next(ctx)

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
-import { createProxy } from 'sluice'
 import express from 'express'
+import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws'
 import {
@@ -9,8 +9,8 @@ import {
   http1Fronts,
   leakCheck,
   listen,
-  observer,
   type Origin,
+  observer,
   originServer,
   owner,
   rawClient,
@@ -29,10 +29,14 @@ import {
 trapUnhandled()
 const own = owner()
 
-interface WebSocketOrigin extends Origin {
+interface WebSocketOrigin {
+  readonly origin: Origin
+  readonly url: string
+  readonly port: number
   /** Handshake requests: what the target has seen of each. */
   readonly handshakes: { readonly url: string; readonly rawHeaders: readonly string[] }[]
   readonly peers: WebSocket[]
+  close(): Promise<void>
 }
 
 /** A target that echoes messages; `each` sees every connection first. */
@@ -51,21 +55,18 @@ async function webSocketOrigin(each: (peer: WebSocket) => void = () => {}): Prom
     peer.on('error', () => {})
     peer.on('message', (data, binary) => peer.send(data, { binary }))
   })
-  const closeOrigin = origin.close
-  return Object.defineProperties(
-    {
-      handshakes,
-      peers,
-      close: async () => {
-        for (const peer of peers) peer.terminate()
-        server.close()
-        await closeOrigin()
-      },
+  return {
+    origin,
+    url: origin.url,
+    port: origin.port,
+    handshakes,
+    peers,
+    async close() {
+      for (const peer of peers) peer.terminate()
+      server.close()
+      await origin.close()
     },
-    Object.fromEntries(
-      Object.entries(Object.getOwnPropertyDescriptors(origin)).filter(([name]) => name !== 'close'),
-    ),
-  ) as WebSocketOrigin
+  }
 }
 
 /** A client with what it has heard. */
@@ -78,7 +79,10 @@ class Peer {
 
   constructor(url: string, protocols: string[] = [], options: ClientOptions = {}) {
     const ca = testCertificate()?.cert
-    this.socket = new WebSocket(url, protocols, { ...options, ...(url.startsWith('wss') && ca !== undefined ? { ca } : {}) })
+    this.socket = new WebSocket(url, protocols, {
+      ...options,
+      ...(url.startsWith('wss') && ca !== undefined ? { ca } : {}),
+    })
     this.socket.on('open', () => this.opened.resolve())
     this.socket.on('message', (data, binary) => this.messages.push(binary ? (data as Buffer) : String(data)))
     this.socket.on('close', (code, reason) => this.closed.resolve({ code, reason: String(reason) }))
@@ -91,7 +95,10 @@ class Peer {
   }
 
   async heard(count: number): Promise<(string | Buffer)[]> {
-    await until(() => this.messages.length >= count, () => `${count} messages; heard ${this.messages.length}`)
+    await until(
+      () => this.messages.length >= count,
+      () => `${count} messages; heard ${this.messages.length}`,
+    )
     return this.messages
   }
 
@@ -100,10 +107,12 @@ class Peer {
   }
 }
 
-const released = (front: Front): Promise<boolean> => until(() => front.inFlight === 0, 'all leases to be released')
+const released = (front: Front): Promise<boolean> =>
+  until(() => front.inFlight === 0, 'all leases to be released')
 
 describe.each(http1Fronts)('WebSocket through $name', (kind) => {
-  const url = (front: Front, path = '/'): string => `${kind.tls ? 'wss' : 'ws'}://127.0.0.1:${front.port}${path}`
+  const url = (front: Front, path = '/'): string =>
+    `${kind.tls ? 'wss' : 'ws'}://127.0.0.1:${front.port}${path}`
 
   it('carries text, binary, empty and large messages both ways', async () => {
     const origin = own(await webSocketOrigin())
@@ -176,7 +185,9 @@ describe.each(http1Fronts)('WebSocket through $name', (kind) => {
     await stays.opened.promise
     const lost = await until(() => origin.peers[1], 'the target to see the connection')
     lost.terminate()
-    expect(await within(stays.closed.promise, 'the client to learn that the target has left')).toMatchObject({ code: 1006 })
+    expect(await within(stays.closed.promise, 'the client to learn that the target has left')).toMatchObject({
+      code: 1006,
+    })
     await released(front)
   })
 
@@ -207,7 +218,9 @@ describe.each(http1Fronts)('WebSocket through $name', (kind) => {
     const origin = own(await originServer())
     // With no listener Node would take the request for an ordinary one.
     origin.server.on('upgrade', (_req, socket) => {
-      socket.end(`HTTP/1.1 ${status} Whatever\r\nX-Reason: no\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 4\r\n\r\nnope`)
+      socket.end(
+        `HTTP/1.1 ${status} Whatever\r\nX-Reason: no\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 4\r\n\r\nnope`,
+      )
     })
     const front = own(await kind.start(origin.url))
     const peer = own(new Peer(url(front)))
@@ -262,7 +275,9 @@ describe.each(rawFronts)('upgrades as bytes through $name', (kind) => {
     const origin = own(
       await rawOrigin(async (connection) => {
         await connection.head()
-        await connection.write(accepted.replace('\r\n\r\n', '\r\nX-Twice: 1\r\nX-Twice: 2\r\nKeep-Alive: timeout=5\r\n\r\n'))
+        await connection.write(
+          accepted.replace('\r\n\r\n', '\r\nX-Twice: 1\r\nX-Twice: 2\r\nKeep-Alive: timeout=5\r\n\r\n'),
+        )
       }),
     )
     const front = own(await kind.start({ targets: origin.url, via: 'edge' }))
@@ -281,7 +296,12 @@ describe.each(rawFronts)('upgrades as bytes through $name', (kind) => {
     const lines = ((await origin.connections[0]?.head()) ?? '').split('\r\n')
     expect(lines[0]).toBe('GET /ws HTTP/1.1')
     expect(lines.filter((line) => /^upgrade:/i.test(line))).toHaveLength(1)
-    expect(lines.filter((line) => /^connection:/i.test(line)).join().toLowerCase()).toBe('connection: upgrade')
+    expect(
+      lines
+        .filter((line) => /^connection:/i.test(line))
+        .join()
+        .toLowerCase(),
+    ).toBe('connection: upgrade')
     expect(lines.filter((line) => /^sec-websocket-/i.test(line))).toEqual([
       'Sec-WebSocket-Version: 13',
       'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
@@ -321,8 +341,6 @@ describe.each(rawFronts)('upgrades as bytes through $name', (kind) => {
         res.end()
       }),
     )
-    origin.server.on('upgrade', () => {})
-    origin.server.removeAllListeners('upgrade')
     const front = own(await kind.start(origin.url))
     const { responses, ended } = await rawRequest(front.port, handshake)
     expect(responses).toHaveLength(1)
@@ -356,7 +374,7 @@ describe.each(rawFronts)('upgrades as bytes through $name', (kind) => {
       const client = await rawClient(front.port)
       client.write(handshake.slice(0, i < 10 ? handshake.length : handshake.length - i))
       if (i % 2 === 0) await new Promise((resolve) => setImmediate(resolve))
-      if (i % 5 === 0) await client.until('data').catch(() => {})
+      if (i === 0 || i === 5) await client.until('data')
       client.reset()
       await client.closed
     }
@@ -420,7 +438,8 @@ describe.each(twoFronts)('targets that fail at an upgrade, through $name', (kind
   it('h2c is not switched to: the request goes on as an ordinary one', async () => {
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))
-    const request = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n'
+    const request =
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n'
     const { responses } = await rawRequest(front.port, request)
     expect(responses.map(({ status }) => status)).toEqual([200])
     const got = origin.requests[0]?.rawHeaders ?? []
@@ -453,7 +472,7 @@ describe('upgrades in an app', () => {
     expect(values(origin.handshakes[0]?.rawHeaders ?? [], 'x-forwarded-prefix')).toEqual(['/api'])
     expect((await front.client.ask({ path: '/own' })).text).toBe('the app itself')
     expect((await front.client.ask({ path: '/api/x' })).text).toBe('ok')
-    expect(origin.requests.map((request) => request.url)).toEqual(['/x'])
+    expect(origin.origin.requests.map((request) => request.url)).toEqual(['/x'])
     detach()
     ownSockets.close()
   })

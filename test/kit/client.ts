@@ -140,7 +140,13 @@ class Http1Client implements HttpClient {
           body: stream,
         } = await within(head.promise, `an answer to ${method} ${path}`)
         const { bytes, ended } = await read(stream)
-        return answer(status, fields, bytes, response?.rawTrailers ?? [], ended && response?.complete === true)
+        return answer(
+          status,
+          fields,
+          bytes,
+          response?.rawTrailers ?? [],
+          ended && response?.complete === true,
+        )
       },
       abort: () => void req.destroy(),
     }

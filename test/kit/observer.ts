@@ -1,9 +1,9 @@
-import { type Layer, type Outcome, ProxyError } from '@sluice/core'
+import { type Middleware, type Outcome, ProxyError } from '@sluice/core'
 import { until } from './until.js'
 
 /** A layer that remembers how exchanges fared. */
 export interface Observer {
-  readonly layer: Layer
+  readonly layer: Middleware
   /** Codes of the errors that came out of the layers below, in order. */
   readonly codes: string[]
   readonly outcomes: Outcome[]

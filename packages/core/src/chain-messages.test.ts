@@ -14,8 +14,21 @@ function compile(snippet: string): string {
   try {
     const file = join(folder, 'snippet.ts')
     writeFileSync(file, `import { chain, clientAddress, type Middleware } from '@sluice/core'\n${snippet}`)
-    const flags = ['--ignoreConfig', '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--types', 'node']
-    execFileSync(process.execPath, [join(typescript, 'bin', 'tsc'), ...flags, file], { encoding: 'utf8', cwd: folder })
+    const flags = [
+      '--ignoreConfig',
+      '--noEmit',
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2023',
+      '--types',
+      'node',
+    ]
+    execFileSync(process.execPath, [join(typescript, 'bin', 'tsc'), ...flags, file], {
+      encoding: 'utf8',
+      cwd: folder,
+    })
     return ''
   } catch (error) {
     return (error as { stdout: string }).stdout
@@ -39,5 +52,9 @@ it('says which key is added twice', () => {
 })
 
 it('says nothing of a chain that is right', () => {
-  expect(compile('chain().use(clientAddress()).handle((ctx) => ({ status: 200, headers: [], body: ctx.client.address }))')).toBe('')
+  expect(
+    compile(
+      'chain().use(clientAddress()).handle((ctx) => ({ status: 200, headers: [], body: ctx.client.address }))',
+    ),
+  ).toBe('')
 })

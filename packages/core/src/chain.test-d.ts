@@ -67,7 +67,12 @@ holds<Equal<typeof site, Handler<Context>>>()
 // A balancer whose key reads what an earlier layer added.
 chain()
   .use(clientAddress())
-  .use(balance(upstream, ring((ctx: Client) => ctx.client.address)))
+  .use(
+    balance(
+      upstream,
+      ring((ctx: Client) => ctx.client.address),
+    ),
+  )
   .handle(forward())
 
 // A layer that needs what nobody added, in each of its forms.
@@ -78,11 +83,18 @@ chain()
   .use(rateLimit(tokenBucket({ rate: 1, burst: 1 }), { key: (ctx) => ctx.client.address }))
 chain()
   // @ts-expect-error the ring's key needs Client
-  .use(balance(upstream, ring((ctx: Client) => ctx.client.address)))
+  .use(
+    balance(
+      upstream,
+      ring((ctx: Client) => ctx.client.address),
+    ),
+  )
 // @ts-expect-error an earlier middleware already adds client
 chain().use(clientAddress()).use(clientAddress())
 // @ts-expect-error derive adds a key that is there
-chain().use(clientAddress()).derive(() => ({ client: 1 }))
+chain()
+  .use(clientAddress())
+  .derive(() => ({ client: 1 }))
 
 // Inline layers see what was added, and keep it.
 chain()

@@ -26,7 +26,11 @@ async function serve(handler: Handler): Promise<{ url: string; port: number }> {
   return { url: `http://127.0.0.1:${port}`, port }
 }
 
-const ok = (): Reply => ({ status: 200, headers: ['content-type', 'text/plain', 'x-inner', '1'], body: 'inner' })
+const ok = (): Reply => ({
+  status: 200,
+  headers: ['content-type', 'text/plain', 'x-inner', '1'],
+  body: 'inner',
+})
 
 it('merges the fields that it set; the reply has the last word', async () => {
   const handler = chain()
@@ -81,13 +85,20 @@ it('is the reply when it ends the response, and the rest is not called', async (
     })
   const { url } = await serve(handler)
   const response = await fetch(url)
-  expect([response.status, response.headers.get('www-authenticate'), await response.text()]).toEqual([401, 'Basic', 'who?'])
+  expect([response.status, response.headers.get('www-authenticate'), await response.text()]).toEqual([
+    401,
+    'Basic',
+    'who?',
+  ])
   expect(response.headers.get('content-length')).toBe('4')
   expect(called).toBe(false)
 })
 
 it.each([
-  ['next(error)', (_req: unknown, _res: unknown, next: (error: unknown) => void) => next(new Error('secret place'))],
+  [
+    'next(error)',
+    (_req: unknown, _res: unknown, next: (error: unknown) => void) => next(new Error('secret place')),
+  ],
   [
     'a throw',
     () => {
@@ -128,7 +139,11 @@ it('lets the compression package compress, whole and streamed', async () => {
     .use(fromConnect(compression({ threshold: 0 })))
     .handle((ctx) => ({
       status: 200,
-      headers: ['content-type', 'text/plain', ...(ctx.out.path === '/whole' ? ['content-length', String(text.length)] : [])],
+      headers: [
+        'content-type',
+        'text/plain',
+        ...(ctx.out.path === '/whole' ? ['content-length', String(text.length)] : []),
+      ],
       body: ctx.out.path === '/whole' ? text : Readable.from(pieces),
     }))
   const { port } = await serve(handler)
@@ -189,7 +204,10 @@ it('refuses a body that it has read, unless its bytes were kept', async () => {
 it('fromListener puts layers in front of an Express app', async () => {
   const app = express()
   app.get('/json', (_req, res) => void res.cookie('a', '1').cookie('b', '2').json({ ok: true }))
-  app.get('/stream', (_req, res) => void Readable.from(Array.from({ length: 200 }, () => Buffer.alloc(10_000, 'x'))).pipe(res))
+  app.get(
+    '/stream',
+    (_req, res) => void Readable.from(Array.from({ length: 200 }, () => Buffer.alloc(10_000, 'x'))).pipe(res),
+  )
   app.get('/throw', () => {
     throw new Error('secret')
   })

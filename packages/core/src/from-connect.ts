@@ -90,7 +90,8 @@ function replay(reply: Reply, standIn: StandIn): void {
   body.pipe({
     write: (chunk) => res.write(chunk),
     end: (trailers) => {
-      if (trailers !== undefined) res.addTrailers(Object.fromEntries(groupByName(trailers)) as Record<string, string>)
+      if (trailers !== undefined)
+        res.addTrailers(Object.fromEntries(groupByName(trailers)) as Record<string, string>)
       res.end()
     },
     abort: (error) => void res.destroy(error),
@@ -101,6 +102,8 @@ function replay(reply: Reply, standIn: StandIn): void {
 /** Members of several lists, each once. */
 function union(values: readonly string[]): string {
   const members = values.flatMap((value) => value.split(',')).map((member) => member.trim())
-  const seen = new Map(members.filter((member) => member !== '').map((member) => [member.toLowerCase(), member]))
+  const seen = new Map(
+    members.filter((member) => member !== '').map((member) => [member.toLowerCase(), member]),
+  )
   return [...seen.values()].join(', ')
 }

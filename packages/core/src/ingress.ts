@@ -1,6 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
-import { get, type HeaderList, judgeFraming, parseAuthority, parseRequestTarget, set, withoutHopByHop } from '@sluice/headers'
+import {
+  get,
+  type HeaderList,
+  judgeFraming,
+  parseAuthority,
+  parseRequestTarget,
+  set,
+  withoutHopByHop,
+} from '@sluice/headers'
 import type { BodyInit } from './body.js'
 import type { Context, Outbound } from './context.js'
 import { ProxyError } from './proxy-error.js'

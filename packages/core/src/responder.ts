@@ -250,7 +250,11 @@ function endInOneWrite(res: Joining, text: string): void {
 }
 
 /** Fields of the app stay unless the reply has them; cookies of both stay, since each is its own. */
-export function mergeField(res: ServerResponse | Http2ServerResponse, name: string, value: string | string[]): void {
+export function mergeField(
+  res: ServerResponse | Http2ServerResponse,
+  name: string,
+  value: string | string[],
+): void {
   const http1 = res as ServerResponse
   const present =
     name.length === 10 && name.toLowerCase() === 'set-cookie' ? http1.getHeader(name) : undefined

@@ -119,7 +119,8 @@ export class StandIn {
 
   private writeHead(args: unknown[]): ServerResponse {
     const { res } = this
-    if (this.sent) throw Object.assign(new Error('the head was sent before'), { code: 'ERR_HTTP_HEADERS_SENT' })
+    if (this.sent)
+      throw Object.assign(new Error('the head was sent before'), { code: 'ERR_HTTP_HEADERS_SENT' })
     const [status, second, third] = args
     res.statusCode = Number(status)
     if (typeof second === 'string') res.statusMessage = second
@@ -170,7 +171,12 @@ export class StandIn {
       if (done !== undefined) process.nextTick(done)
       return res
     }
-    if (!this.sent && !res.hasHeader('content-length') && !res.hasHeader('transfer-encoding') && this.hasBody) {
+    if (
+      !this.sent &&
+      !res.hasHeader('content-length') &&
+      !res.hasHeader('transfer-encoding') &&
+      this.hasBody
+    ) {
       res.setHeader('Content-Length', chunk?.length ?? 0)
     }
     this.implicitHead()
@@ -200,11 +206,17 @@ function exchangeClosed(_end: unknown, standIn: StandIn): void {
 }
 
 /** The arguments of `write` and `end`, sorted out. */
-function writing(args: unknown[]): { chunk: Uint8Array | undefined; done: ((error?: Error) => void) | undefined } {
+function writing(args: unknown[]): {
+  chunk: Uint8Array | undefined
+  done: ((error?: Error) => void) | undefined
+} {
   const done = args.find((arg) => typeof arg === 'function') as ((error?: Error) => void) | undefined
   const [data, encoding] = args
   if (typeof data === 'string') {
-    return { chunk: Buffer.from(data, (typeof encoding === 'string' ? encoding : 'utf8') as BufferEncoding), done }
+    return {
+      chunk: Buffer.from(data, (typeof encoding === 'string' ? encoding : 'utf8') as BufferEncoding),
+      done,
+    }
   }
   return { chunk: data instanceof Uint8Array ? data : undefined, done }
 }
@@ -213,7 +225,11 @@ type Entries = readonly (readonly [string, unknown])[]
 
 function flat(entries: Entries): HeaderList {
   return entries.flatMap(([name, value]) =>
-    Array.isArray(value) ? value.flatMap((one) => [name, String(one)]) : value === undefined ? [] : [name, String(value)],
+    Array.isArray(value)
+      ? value.flatMap((one) => [name, String(one)])
+      : value === undefined
+        ? []
+        : [name, String(value)],
   )
 }
 

@@ -1,6 +1,6 @@
 // The command line of run.mjs.
 import { parseArgs } from 'node:util'
-import { contenders } from './contenders.mjs'
+import { contenders, native } from './contenders.mjs'
 import { scenarios } from './scenarios.mjs'
 
 export const usage = `usage: npm run bench -- [options]
@@ -24,6 +24,7 @@ export function parseArguments(args) {
   const names = values.profile === undefined ? only : [values.profile]
   for (const name of names) oneOf(contenders, name, 'contender')
   oneOf(scenarios, scenario, 'scenario')
+  if (native.includes(values.profile)) throw new Error(`--profile: ${values.profile} isn't a Node program`)
   return {
     help: values.help === true,
     rounds: values.profile === undefined ? count(values, 'rounds', values.quick ? 3 : 5) : 1,

@@ -25,11 +25,15 @@ export async function load(url, { connections, seconds }) {
 function readWrk(text) {
   const number = (pattern) => Number(pattern.exec(text)?.[1] ?? 0)
   const [, p99 = Number.NaN, unit = 'ms'] = /^\s*99%\s+([\d.]+)(us|ms|s|m)$/m.exec(text) ?? []
-  const [, ...socketErrors] = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text) ?? []
+  const [, ...socketErrors] =
+    /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text) ?? []
   return {
     requests: number(/(\d+) requests in/),
     perSecond: number(/Requests\/sec:\s+([\d.]+)/),
     p99: p99 * { us: 0.001, ms: 1, s: 1000, m: 60_000 }[unit],
-    errors: socketErrors.reduce((sum, count) => sum + Number(count), number(/Non-2xx or 3xx responses: (\d+)/)),
+    errors: socketErrors.reduce(
+      (sum, count) => sum + Number(count),
+      number(/Non-2xx or 3xx responses: (\d+)/),
+    ),
   }
 }

@@ -19,20 +19,22 @@ async function measure({ port, pid }, settings) {
   return { microseconds: cpu / requests, perSecond, p99, rss: residentBytes(pid), busy: cpu / took, errors }
 }
 
+/** Seconds. What V8 makes of a hot path is there after one or two; until then the proxy is another program. */
+const warmUp = 3
+
 /**
  * Warms each server up, then measures all of them in turn, round after round: A B C A B C. So a machine that changes its
  * pace meets all of them alike. One that breaks down is left out, with a line that says why.
  * @param servers `name: { port, pid }`
- * @param settings `rounds`, `seconds` and `warmUp` (seconds), `connections`, an abort `signal`, and `say`, which gets a
- *   line for each measurement
+ * @param settings `rounds`, `seconds`, `connections`, an abort `signal`, and `say`, which gets a line for each
+ *   measurement
  * @returns `name: measurements`, one a round
  */
 export async function measureInTurn(servers, settings) {
-  const { rounds, warmUp, say, signal } = settings
+  const { rounds, say, signal } = settings
   const measured = Object.fromEntries(Object.keys(servers).map((name) => [name, []]))
   for (let round = 0; round <= rounds; round++) {
     for (const name of Object.keys(measured)) {
-      // The code that V8 makes of a hot path is there after a second or two; until then the proxy is another one.
       const seconds = round === 0 ? warmUp : settings.seconds
       try {
         const result = await measure(servers[name], { ...settings, seconds })

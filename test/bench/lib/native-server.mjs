@@ -23,7 +23,8 @@ export async function launch(program, files, args) {
   // As root these servers hand their work to another user, who must be able to read here.
   chmodSync(folder, 0o755)
   const port = await freePort()
-  for (const [name, content] of Object.entries(files(folder, port))) writeFileSync(join(folder, name), content)
+  for (const [name, content] of Object.entries(files(folder, port)))
+    writeFileSync(join(folder, name), content)
   const child = spawn(binary, args(folder), { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.on('data', (chunk) => {

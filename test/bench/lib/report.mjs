@@ -1,12 +1,15 @@
 // From measurements to what is written and what is shown.
 import { references } from './contenders.mjs'
-import { goals } from './goals.mjs'
+import { goals, setting } from './goals.mjs'
 import { ratio, spread } from './statistics.mjs'
 
 /** The figures of each contender: spreads over the rounds, ratios against the references that were measured too. */
 export function figures(measured) {
   return Object.fromEntries(
-    Object.entries(measured).map(([name, rounds]) => [name, { ...summary(rounds), ratios: ratios(measured, name) }]),
+    Object.entries(measured).map(([name, rounds]) => [
+      name,
+      { ...summary(rounds), ratios: ratios(measured, name) },
+    ]),
   )
 }
 
@@ -28,8 +31,9 @@ function ratios(measured, name) {
   return Object.fromEntries(present.map((reference) => [reference, ratio(cost(name), cost(reference))]))
 }
 
-/** Whether each goal is reached, where both of its sides were measured. */
-export function judged(results) {
+/** Whether each goal is reached: those that are for this setting and of which both sides were measured. */
+export function judged(results, { scenario, connections }) {
+  if (scenario !== setting.scenario || connections !== setting.connections) return []
   return goals.flatMap(({ contender, against, atMost }) => {
     const value = results[contender]?.ratios[against]
     return value === undefined ? [] : [{ contender, against, atMost, ratio: value, reached: value <= atMost }]
@@ -67,10 +71,8 @@ function markdown(head, rows) {
   return [line(head), line(rule), ...rows.map(line)].join('\n')
 }
 
-/** The goals, a line each. */
-export function goalLines(results) {
-  return judged(results).map(({ contender, against, atMost, ratio: value, reached }) => {
-    const verdict = reached ? 'reached' : 'NOT REACHED'
-    return `${contender} ÷ ${against}: ${value.toFixed(2)}, at most ${atMost.toFixed(2)}: ${verdict}`
-  })
+/** A goal and how it went, for a person. */
+export function goalLine({ contender, against, atMost, ratio: value, reached }) {
+  const verdict = reached ? 'reached' : 'NOT REACHED'
+  return `${contender} ÷ ${against}: ${value.toFixed(2)}, at most ${atMost.toFixed(2)}: ${verdict}`
 }

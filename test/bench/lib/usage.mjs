@@ -27,7 +27,9 @@ function residentOf(pid) {
 
 /** The process and all below it. */
 function tree(root) {
-  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(stat)
+  const all = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(stat)
   const found = all.filter(({ pid }) => pid === root)
   for (const { pid } of found) found.push(...all.filter(({ parent }) => parent === pid))
   return found

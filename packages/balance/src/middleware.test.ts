@@ -1,0 +1,150 @@
+import { type Context, chain, discard, ProxyError, PushBody, type Reply } from '@sluice/core'
+import { createUpstream, type Selected, type Target, type Tried } from '@sluice/upstream'
+import { expect, it } from 'vitest'
+import { balance, first } from './index.js'
+
+class Source extends PushBody {
+  done(): void {
+    this.finish()
+  }
+  lose(error: Error): void {
+    this.fail(error)
+  }
+  protected resume(): void {}
+  protected stop(): void {}
+}
+
+/** As much of a context as `balance` needs. */
+function context(keys: object = {}): Context & Selected & { close(): void } {
+  const closers: (() => void)[] = []
+  return {
+    ...keys,
+    onClose: (fn: (end: unknown, arg: unknown) => void, arg: unknown) =>
+      closers.push(() => fn(undefined, arg)),
+    close() {
+      for (const close of closers) close()
+    },
+  } as never
+}
+
+const sink = { write: () => true, end() {}, abort() {}, onDrain() {} }
+const upstreamOf = (...targets: Parameters<typeof createUpstream>[0]['targets'][]) =>
+  createUpstream({ name: 'api', targets: targets.flat() as string[] })
+
+it('adds target and lease, and holds the lease until the body has ended', async () => {
+  const upstream = upstreamOf('http://a')
+  const [target] = upstream.all
+  let now = 0
+  const body = new Source()
+  const handler = balance(upstream, undefined, { clock: () => now })((ctx) => {
+    expect(ctx.target).toBe(target)
+    expect(ctx.lease.target).toBe(target)
+    now += 40
+    return { status: 200, headers: [], body }
+  })
+  await handler(context())
+  expect(target?.inFlight).toBe(1)
+  body.pipe(sink)
+  body.done()
+  expect([target?.inFlight, target?.ewma]).toEqual([0, 40])
+})
+
+it.each([
+  ['fails', (body: Source) => body.lose(new ProxyError('http_response_incomplete'))],
+  ['is dropped', (body: Source, reply: Reply) => discard({ ...reply, body })],
+  [
+    'is never taken, and the exchange ends',
+    (_body: Source, _reply: Reply, ctx: { close(): void }) => ctx.close(),
+  ],
+])('ends the lease when the body %s', async (_name, end) => {
+  const upstream = upstreamOf('http://a')
+  const body = new Source()
+  const ctx = context()
+  const reply = await balance(upstream)(() => ({ status: 200, headers: [], body }))(ctx)
+  expect(upstream.all[0]?.inFlight).toBe(1)
+  end(body, reply, ctx)
+  expect([upstream.all[0]?.inFlight, upstream.all[0]?.ewma]).toEqual([0, 0])
+})
+
+it('ends the lease at once when the attempt throws', async () => {
+  const upstream = upstreamOf('http://a')
+  const handler = balance(upstream)(() => {
+    throw new ProxyError('connection_refused')
+  })
+  await expect(async () => handler(context())).rejects.toThrow('refused')
+  expect(upstream.all[0]?.inFlight).toBe(0)
+})
+
+it('says which upstream has nobody', async () => {
+  const upstream = upstreamOf('http://a')
+  upstream.drain('http://a')
+  const handler = balance(upstream)(() => ({ status: 200, headers: [], body: null }))
+  await expect(async () => handler(context())).rejects.toMatchObject({
+    code: 'destination_unavailable',
+    status: 503,
+    message: 'upstream api has no target that may be used',
+  })
+})
+
+it('asks targets known to be fit first, then by priority, and the tried ones last', async () => {
+  const upstream = upstreamOf({ url: 'http://a', priority: 1 } as never, 'http://b', 'http://c')
+  const seen: string[] = []
+  const handler = balance(
+    upstream,
+    first(),
+  )((ctx) => {
+    seen.push(ctx.target.id)
+    return { status: 200, headers: [], body: null }
+  })
+  const tried: Target[] = []
+  for (let i = 0; i < 4; i++) {
+    const ctx = context({ tried: [...tried] } satisfies Tried)
+    await handler(ctx)
+    tried.push(ctx.target)
+  }
+  expect(seen).toEqual(['http://b', 'http://c', 'http://a', 'http://b'])
+  seen.length = 0
+  upstream.mark(upstream.all[0] as Target, 'healthy', 'probe')
+  await handler(context())
+  expect(seen).toEqual(['http://a'])
+})
+
+it('corrects a policy that ignores what is left out', async () => {
+  const upstream = upstreamOf('http://a', 'http://b')
+  const [a] = upstream.all as [Target]
+  const ctx = context({ tried: [a] })
+  await balance(upstream, () => a)(() => ({ status: 200, headers: [], body: null }))(ctx)
+  expect(ctx.target.id).toBe('http://b')
+})
+
+it('by default takes turns over two targets, and draws two of more', async () => {
+  const count = async (urls: string[]): Promise<string[]> => {
+    const upstream = upstreamOf(...(urls as never[]))
+    const handler = balance(upstream)(() => ({ status: 200, headers: [], body: null }))
+    const seen: string[] = []
+    for (let i = 0; i < 6; i++) {
+      const ctx = context()
+      await handler(ctx)
+      seen.push(ctx.target.id)
+    }
+    return seen
+  }
+  expect(await count(['http://a', 'http://b'])).toEqual([
+    'http://a',
+    'http://b',
+    'http://a',
+    'http://b',
+    'http://a',
+    'http://b',
+  ])
+  expect((await count(['http://a', 'http://b', 'http://c'])).every((id) => /http:\/\/[abc]/.test(id))).toBe(
+    true,
+  )
+})
+
+it('is a middleware of a chain', () => {
+  const handler = chain()
+    .use(balance(upstreamOf('http://a'), first()))
+    .handle((ctx) => ({ status: 200, headers: ['target', ctx.target.id], body: null }))
+  expect(typeof handler).toBe('function')
+})

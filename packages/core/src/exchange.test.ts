@@ -1,0 +1,123 @@
+import type { IncomingMessage } from 'node:http'
+import { expect, it } from 'vitest'
+import { Exchange } from './exchange.js'
+import {
+  type Context,
+  chain,
+  discard,
+  type Handler,
+  type Outcome,
+  ProxyError,
+  PushBody,
+  type Reply,
+} from './index.js'
+
+class Source extends PushBody {
+  done(): void {
+    this.finish()
+  }
+  protected resume(): void {}
+  protected stop(): void {}
+}
+
+function exchange(): Exchange {
+  const out = { method: 'GET', path: '/', headers: ['a', '1'], body: null }
+  return new Exchange({ socket: {} } as IncomingMessage, 'http', 'host', out)
+}
+
+const sink = { write: () => true, end() {}, abort() {}, onDrain() {} }
+
+it('a fork has keys and out of its own', () => {
+  const root = exchange() as Exchange & { key?: string; mine?: string }
+  root.key = 'root'
+  const fork = root.fork()
+  fork.key = 'fork'
+  fork.mine = 'fork'
+  fork.out.path = '/other'
+  fork.out.headers.push('b', '2')
+  expect([root.key, root.mine, root.out.path, root.out.headers]).toEqual(['root', undefined, '/', ['a', '1']])
+  const other = root.fork()
+  expect([other.key, other.mine]).toEqual(['root', undefined])
+})
+
+it('an exchange that ends takes its attempts with it, but no detached one', () => {
+  const root = exchange()
+  const fork = root.fork()
+  const inner = fork.fork()
+  const detached = root.fork({ detach: true })
+  const signals = [root, fork, inner, detached].map((each) => each.signal)
+  const ends: (Outcome | undefined)[] = []
+  for (const each of [root, fork, inner, detached]) each.onClose((end) => ends.push(end))
+  root.end({ kind: 'client-left', error: new ProxyError('client_left'), bytes: 0 })
+  expect(signals.map((signal) => signal.aborted)).toEqual([true, true, true, false])
+  expect(ends.map((end) => end?.kind)).toEqual(['client-left', 'client-left', 'client-left'])
+  expect(root.fork().signal.aborted).toBe(true)
+  expect(root.fork({ detach: true }).signal.aborted).toBe(false)
+})
+
+it('tells its end once, and at once to whoever comes later', () => {
+  const root = exchange()
+  const ends: string[] = []
+  root.onClose((end, name) => ends.push(`${name} ${end.kind}`), 'early')
+  root.end({ kind: 'done', bytes: 3 })
+  root.end({ kind: 'error', bytes: 0 })
+  root.onClose((end, name) => ends.push(`${name} ${end.kind}`), 'late')
+  expect(ends).toEqual(['early done', 'late done'])
+  expect(root.signal.aborted).toBe(false)
+})
+
+it("a fork's end is its body's end, whoever handles it", async () => {
+  const bodies: Source[] = []
+  const handler: Handler = chain().handle((): Reply => {
+    const body = new Source()
+    bodies.push(body)
+    return { status: 200, headers: [], body }
+  })
+  const root = exchange()
+  const ends: string[] = []
+  const one = root.fork()
+  const two = root.fork()
+  one.onClose((end) => ends.push(`one ${end.kind}`))
+  two.onClose((end) => ends.push(`two ${end.kind}`))
+  const first = await handler(one)
+  const second = await handler(two)
+  expect(ends).toEqual([])
+  discard(first)
+  expect(ends).toEqual(['one error'])
+  ;(second.body as Source).pipe(sink)
+  bodies[1]?.done()
+  expect(ends).toEqual(['one error', 'two done'])
+})
+
+it('an attempt that failed on a detached fork leaves room for the next', async () => {
+  const handler = chain().handle(() => {
+    throw new ProxyError('connection_refused')
+  })
+  const fetch = exchange().fork({ detach: true })
+  await expect(async () => handler(fetch)).rejects.toThrow('refused')
+  expect(fetch.signal.aborted).toBe(true)
+  expect(fetch.fork().signal.aborted).toBe(false)
+})
+
+it('links layers once, outermost first', async () => {
+  const order: string[] = []
+  const layer =
+    (name: string) =>
+    (next: Handler): Handler => {
+      order.push(`link ${name}`)
+      return async (ctx: Context) => {
+        order.push(`in ${name}`)
+        const reply = await next(ctx)
+        order.push(`out ${name}`)
+        return reply
+      }
+    }
+  const base = chain().use(layer('a'))
+  const handler = base.use(layer('b')).handle(() => ({ status: 200, headers: [], body: null }))
+  await handler(exchange())
+  await handler(exchange())
+  const walk = ['in a', 'in b', 'out b', 'out a']
+  expect(order).toEqual(['link b', 'link a', ...walk, ...walk])
+  expect(() => base.use(undefined as never)).toThrow('use() takes a middleware')
+  expect(() => base.handle(undefined as never)).toThrow('handle() takes a handler')
+})

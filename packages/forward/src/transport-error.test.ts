@@ -1,0 +1,41 @@
+import { ProxyError } from '@sluice/core'
+import { expect, it } from 'vitest'
+import { type Progress, transportError } from './transport-error.js'
+
+it.each<[string, Progress, string]>([
+  ['ECONNREFUSED', 'connecting', 'connection_refused'],
+  ['ENOENT', 'connecting', 'connection_refused'],
+  ['ECONNRESET', 'connecting', 'connection_refused'],
+  ['UND_ERR_CONNECT_TIMEOUT', 'connecting', 'connection_timeout'],
+  ['ETIMEDOUT', 'connecting', 'connection_timeout'],
+  ['ENOTFOUND', 'connecting', 'dns_error'],
+  ['EHOSTUNREACH', 'connecting', 'destination_ip_unroutable'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'connecting', 'tls_certificate_error'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'connecting', 'tls_certificate_error'],
+  ['ERR_SSL_WRONG_VERSION_NUMBER', 'connecting', 'tls_protocol_error'],
+  ['ECONNRESET', 'sent', 'connection_terminated'],
+  ['UND_ERR_SOCKET', 'sent', 'connection_terminated'],
+  ['HPE_INVALID_CONSTANT', 'sent', 'http_protocol_error'],
+  ['UND_ERR_HEADERS_OVERFLOW', 'sent', 'http_response_header_section_size'],
+  ['UND_ERR_HEADERS_TIMEOUT', 'sent', 'http_response_timeout'],
+  ['ECONNRESET', 'answered', 'http_response_incomplete'],
+  ['HPE_INVALID_CHUNK_SIZE', 'answered', 'http_response_incomplete'],
+  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'answered', 'http_response_incomplete'],
+  ['UND_ERR_INVALID_ARG', 'connecting', 'http_request_error'],
+])('%s while %s is %s', (code, progress, expected) => {
+  const cause = Object.assign(new Error('text'), { code })
+  const error = transportError(cause, progress, 'http://target')
+  expect([error.code, error.cause, error.target]).toEqual([expected, cause, 'http://target'])
+})
+
+it('leaves our own errors as they are, and names every address that was tried', () => {
+  const own = new ProxyError('client_left')
+  expect(transportError(own, 'sent', 't')).toBe(own)
+  const tried = ['::1', '127.0.0.1'].map((address) =>
+    Object.assign(new Error(`connect ECONNREFUSED ${address}:1`), { code: 'ECONNREFUSED' }),
+  )
+  const error = transportError(new AggregateError(tried, ''), 'connecting', 't')
+  expect(error.code).toBe('connection_refused')
+  expect(error.message).toContain('::1')
+  expect(error.message).toContain('127.0.0.1')
+})

@@ -1,0 +1,170 @@
+import { createUpstream } from '@sluice/upstream'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { originServer, owner } from '../../../test/kit/index.js'
+import { type HealthOptions, HealthState, httpProbe, monitor, type Probe } from './index.js'
+
+const own = owner()
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const options: HealthOptions = { interval: 5_000, unhealthyInterval: 1_000, timeout: 2_000, jitter: 0 }
+
+function watched(probe: Probe, given: HealthOptions = {}, urls = ['http://a']) {
+  const upstream = createUpstream({ name: 'x', targets: urls })
+  const changes: string[] = []
+  upstream.on('state', ({ target, from, to, reason }) =>
+    changes.push(`${target.id} ${from} ${to}: ${reason}`),
+  )
+  const watch = monitor(upstream, probe, { ...options, ...given }, { random: () => 0.5 })
+  own({ close: () => watch[Symbol.dispose]() })
+  return { upstream, changes, watch }
+}
+
+it('lets the first probe decide, then fall and rise in a row', async () => {
+  let fit = true
+  let probes = 0
+  const { changes } = watched(async () => {
+    probes++
+    if (!fit) throw new Error('answered 500')
+  })
+  await vi.advanceTimersByTimeAsync(0)
+  expect(changes).toEqual(['http://a unknown healthy: probe passed'])
+  fit = false
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(changes).toHaveLength(1)
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(changes[1]).toBe('http://a healthy unhealthy: probe failed: answered 500')
+  expect(probes).toBe(3)
+  fit = true
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(changes).toHaveLength(2)
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(changes[2]).toBe('http://a unhealthy healthy: probe passed')
+})
+
+it('marks a target that fails its first probe, and goes on probing it', async () => {
+  let probes = 0
+  const { upstream } = watched(async () => {
+    probes++
+    throw new Error('no')
+  })
+  await vi.advanceTimersByTimeAsync(3_000)
+  expect([upstream.all[0]?.state, probes]).toEqual(['unhealthy', 4])
+})
+
+it.each<[string, Probe, string]>([
+  ['never settles', () => new Promise(() => {}), 'no answer within 2000 ms'],
+  [
+    'throws',
+    () => {
+      throw new Error('thrown')
+    },
+    'thrown',
+  ],
+  ['rejects with nothing', () => Promise.reject(undefined), 'the probe failed'],
+])('takes a probe that %s for a failed one', async (_name, probe, reason) => {
+  const { changes } = watched(probe)
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(changes).toEqual([`http://a unknown unhealthy: probe failed: ${reason}`])
+})
+
+it('aborts a probe that takes too long, and ignores what it says later', async () => {
+  let aborted = false
+  let finish: () => void = () => {}
+  const { changes } = watched((_target, signal) => {
+    signal.addEventListener('abort', () => {
+      aborted = true
+    })
+    return new Promise((resolve) => {
+      finish = resolve
+    })
+  })
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(aborted).toBe(true)
+  finish()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(changes).toHaveLength(1)
+})
+
+it('leaves a part of each interval to chance, and spreads the first probes', async () => {
+  let probes = 0
+  watched(async () => void probes++, { jitter: 0.5 })
+  // First after 0.5 * 0.5 of 1 s, then every 5 s * (1 - 0.5 * 0.5).
+  await vi.advanceTimersByTimeAsync(249)
+  expect(probes).toBe(0)
+  await vi.advanceTimersByTimeAsync(1)
+  expect(probes).toBe(1)
+  await vi.advanceTimersByTimeAsync(3_749)
+  expect(probes).toBe(1)
+  await vi.advanceTimersByTimeAsync(1)
+  expect(probes).toBe(2)
+})
+
+it('follows the membership and stops when disposed', async () => {
+  const seen: string[] = []
+  const { upstream, watch } = watched(async ({ id }) => void seen.push(id), {}, ['http://a', 'http://b'])
+  await vi.advanceTimersByTimeAsync(0)
+  expect(seen).toEqual(['http://a', 'http://b'])
+  upstream.replace(['http://b', 'http://c'])
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(seen.slice(2).sort()).toEqual(['http://b', 'http://c', 'http://c'])
+  watch[Symbol.dispose]()
+  seen.length = 0
+  upstream.replace(['http://d'])
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(seen).toEqual([])
+})
+
+it('counts in a row', () => {
+  const state = new HealthState(2, 3)
+  const take = (...results: boolean[]): string[] =>
+    results.map((passed) => (state.take(passed) ? state.verdict : '-'))
+  expect(take(true, false, false, true, false, false, false)).toEqual([
+    'healthy',
+    '-',
+    '-',
+    '-',
+    '-',
+    '-',
+    'unhealthy',
+  ])
+  expect(take(true, false, true, true)).toEqual(['-', '-', '-', 'healthy'])
+})
+
+it.each([
+  [{ path: 'health' }, 'health.path'],
+  [{ status: ['399-200'] }, 'health.status[0]'],
+  [{ rise: 0 }, 'health.rise'],
+  [{ jitter: 2 }, 'health.jitter'],
+  [{ type: 'grpc' }, 'health.type: unknown option'],
+])('refuses %j', (given, says) => {
+  expect(() =>
+    monitor(createUpstream({ name: 'x', targets: ['http://a'] }), async () => {}, given as never),
+  ).toThrow(says)
+})
+
+it('httpProbe asks for its path, and goes by the status', async () => {
+  vi.useRealTimers()
+  let status = 204
+  const origin = own(
+    await originServer((_req, res) => {
+      res.writeHead(status).end()
+    }),
+  )
+  const [target] = createUpstream({ name: 'x', targets: [`${origin.url}/base`] }).all
+  const probe = httpProbe({ path: '/health', host: 'api.example', status: [204, '300-399'] })
+  const signal = new AbortController().signal
+  await probe(target as never, signal)
+  expect(origin.requests[0]?.url).toBe('/health')
+  expect(origin.requests[0]?.req.headers.host).toBe('api.example')
+  status = 302
+  await probe(target as never, signal)
+  status = 200
+  await expect(probe(target as never, signal)).rejects.toThrow('GET /health answered 200')
+  await origin.close()
+  await expect(probe(target as never, signal)).rejects.toThrow('ECONNREFUSED')
+})

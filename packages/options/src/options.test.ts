@@ -1,0 +1,154 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  cidrSet,
+  duration,
+  integer,
+  oneOf,
+  parse,
+  parseDuration,
+  parseSize,
+  ranged,
+  size,
+  v,
+} from './index.js'
+
+/** The message of what a function throws. */
+function fault(fn: () => unknown): string {
+  try {
+    fn()
+  } catch (error) {
+    expect(error).toBeInstanceOf(TypeError)
+    return (error as Error).message
+  }
+  return 'nothing thrown'
+}
+
+it.each([
+  [250, 250],
+  ['250ms', 250],
+  ['2s', 2_000],
+  ['1.5s', 1_500],
+  ['5m', 300_000],
+  ['1h', 3_600_000],
+  [0, 0],
+] as const)('duration %j is %d ms', (given, ms) => {
+  expect(parseDuration(given)).toBe(ms)
+})
+
+it.each([
+  [100, 100],
+  ['1b', 1],
+  ['64kb', 65_536],
+  ['8MB' as '8mb', 8_388_608],
+  ['1gb', 1_073_741_824],
+] as const)('size %j is %d bytes', (given, bytes) => {
+  expect(parseSize(given)).toBe(bytes)
+})
+
+it.each([-1, Number.NaN, Number.POSITIVE_INFINITY, '5 minutes', '5', '', null, {}])(
+  '%j is neither',
+  (given) => {
+    expect(fault(() => parseDuration(given as never, 'a.b'))).toContain('a.b: got')
+    expect(fault(() => parseSize(given as never, 'a.b'))).toContain('a.b: got')
+  },
+)
+
+describe('parse', () => {
+  const schema = v.strictObject({
+    interval: v.optional(duration(), 5_000),
+    limit: v.optional(size(), 10),
+    count: v.optional(integer(1, 10)),
+    share: v.optional(ranged(0, 1)),
+    kind: v.optional(oneOf('one', 'two')),
+    inner: v.optional(
+      v.record(
+        v.string(),
+        v.lazy(() => v.strictObject({ name: v.string() })),
+      ),
+    ),
+    list: v.optional(v.array(v.string())),
+  })
+
+  it('fills in defaults and reads units', () => {
+    expect(parse(schema, { limit: '1kb' }, 'x')).toEqual({ interval: 5_000, limit: 1_024 })
+  })
+
+  it('tells every fault at once: path, what it got, what it takes', () => {
+    const text = fault(() =>
+      parse(
+        schema,
+        {
+          interval: '5 minutes',
+          count: 11,
+          share: 2,
+          kind: 'three',
+          intervall: 1,
+          list: ['a', 5],
+          inner: { a: { nam: 'x' } },
+        },
+        'health',
+      ),
+    )
+    expect(text.split('\n').sort()).toEqual([
+      'health.count: got 11, takes a whole number from 1 to 10',
+      'health.inner.a.nam: unknown option, did you mean name?',
+      'health.inner.a.name: got nothing, takes a value: it is required',
+      "health.interval: got '5 minutes', takes milliseconds or a text such as '250ms', '2s', '5m', '1h'",
+      'health.intervall: unknown option, did you mean interval?',
+      "health.kind: got 'three', takes 'one', 'two'",
+      'health.list[1]: got 5, takes a text',
+      'health.share: got 2, takes a number from 0 to 1',
+    ])
+  })
+
+  it('tells what is no object at all', () => {
+    expect(fault(() => parse(schema, 5, 'health'))).toBe('health: got 5, takes an object')
+    expect(fault(() => parse(schema, null, ''))).toBe('options: got null, takes an object')
+  })
+
+  it('never shows a long value whole', () => {
+    expect(fault(() => parse(schema, { kind: 'x'.repeat(10_000) }, 'h')).length).toBeLessThan(300)
+  })
+})
+
+describe('cidrSet', () => {
+  it('holds ranges and single addresses of both families', () => {
+    const set = cidrSet(['10.0.0.0/8', '192.168.1.7', 'fd00::/8', '::1'])
+    expect(set.size).toBe(4)
+    const inside = ['10.255.0.1', '192.168.1.7', 'fd12::3', '::1', '::ffff:10.1.1.1']
+    const outside = ['11.0.0.1', '192.168.1.8', 'fe80::1', '::2', 'nonsense', '', '::ffff:11.0.0.1']
+    expect(inside.map((address) => set.has(address))).toEqual(inside.map(() => true))
+    expect(outside.map((address) => set.has(address))).toEqual(outside.map(() => false))
+  })
+
+  it('refuses what is no range, and says the right one where bits are set behind the prefix', () => {
+    const text = fault(() =>
+      cidrSet(['10.0.0.1/8', 'fd00::1/8', '10.0.0.0/33', 'localhost', '::1/129', 7 as never], 'trust'),
+    )
+    expect(text.split('\n')).toEqual([
+      "trust[0]: got '10.0.0.1/8', takes bits behind the prefix that are 0: '10.0.0.0/8'",
+      "trust[1]: got 'fd00::1/8', takes bits behind the prefix that are 0: 'fd00::/8'",
+      "trust[2]: got '10.0.0.0/33', takes an address or a range such as '10.0.0.0/8' or 'fd00::/8'",
+      "trust[3]: got 'localhost', takes an address or a range such as '10.0.0.0/8' or 'fd00::/8'",
+      "trust[4]: got '::1/129', takes an address or a range such as '10.0.0.0/8' or 'fd00::/8'",
+      "trust[5]: got 7, takes an address or a range such as '10.0.0.0/8' or 'fd00::/8'",
+    ])
+    expect(fault(() => cidrSet('10.0.0.0/8' as never, 'trust'))).toContain('trust: got')
+  })
+
+  it('agrees with arithmetic on IPv4', () => {
+    const octet = fc.integer({ min: 0, max: 255 })
+    const address = fc.tuple(octet, octet, octet, octet)
+    const value = (parts: number[]): number => parts.reduce((sum, part) => sum * 256 + part, 0)
+    fc.assert(
+      fc.property(address, fc.integer({ min: 0, max: 32 }), address, (base, bits, other) => {
+        const block = 2 ** (32 - bits)
+        const first = Math.floor(value(base) / block) * block
+        const network = [24, 16, 8, 0].map((shift) => Math.floor(first / 2 ** shift) % 256)
+        const inside = value(other) >= first && value(other) < first + block
+        expect(cidrSet([`${network.join('.')}/${bits}`]).has(other.join('.'))).toBe(inside)
+      }),
+    )
+  })
+})

@@ -1,0 +1,140 @@
+import { type Context, ProxyError, type ProxyErrorCode, PushBody, type Reply } from '@sluice/core'
+import type { Target } from '@sluice/upstream'
+import { describe, expect, it } from 'vitest'
+import { type RetryOptions, resolveRetry, retry, whyNot } from './index.js'
+
+class Source extends PushBody {
+  cancelled = false
+  protected resume(): void {}
+  protected stop(): void {
+    this.cancelled = true
+  }
+}
+
+interface Attempt extends Context {
+  target?: Target
+  tried?: readonly Target[]
+}
+
+/** As much of a context as `retry` needs; every fork is kept. */
+function context(
+  method = 'GET',
+  body: unknown = null,
+  forks: Attempt[] = [],
+): { ctx: Attempt; forks: Attempt[] } {
+  const ctx = {
+    out: { method, path: '/', headers: [], body },
+    fork(this: Attempt) {
+      const fork = { ...this } as Attempt
+      forks.push(fork)
+      return fork
+    },
+  } as unknown as Attempt
+  return { ctx, forks }
+}
+
+const target = (id: string): Target => ({ id }) as Target
+const reply = (status: number, body: Reply['body'] = null): Reply => ({ status, headers: [], body })
+
+/** Runs `retry` over attempts that each go to a target of their own and end as told. */
+async function run(
+  ends: (ProxyErrorCode | Error | number)[],
+  options: RetryOptions = {},
+  method = 'GET',
+  body: unknown = null,
+) {
+  const { ctx, forks } = context(method, body)
+  let calls = 0
+  const handler = retry(options)((attempt: Attempt) => {
+    const end = ends[calls++]
+    attempt.target = target(`t${calls}`)
+    if (typeof end === 'number') return reply(end)
+    throw typeof end === 'string' ? new ProxyError(end) : end
+  }) as (ctx: Attempt) => Promise<Reply>
+  const result = await handler(ctx).then(
+    ({ status }) => status,
+    (error: Error) => ('code' in error ? error.code : error.message),
+  )
+  return { result, calls, tried: forks.map((fork) => fork.tried?.map(({ id }) => id)) }
+}
+
+describe('retry', () => {
+  it('tries a safe request again, and leaves out the targets that were tried', async () => {
+    expect(await run(['connection_terminated', 200])).toEqual({ result: 200, calls: 2, tried: [['t1']] })
+    expect(
+      await run(['connection_refused', 'connection_terminated', 'http_response_timeout', 200], {
+        attempts: 4,
+      }),
+    ).toEqual({
+      result: 200,
+      calls: 4,
+      tried: [['t1'], ['t1', 't2'], ['t1', 't2', 't3']],
+    })
+  })
+
+  it('gives up after its attempts, with the last error', async () => {
+    expect(await run(['connection_refused', 'connection_timeout', 200])).toMatchObject({
+      result: 'connection_timeout',
+      calls: 2,
+    })
+  })
+
+  it.each<[string, ProxyErrorCode, string, unknown, number]>([
+    ['a POST that may have been processed', 'connection_terminated', 'POST', null, 1],
+    ['a POST that was not sent', 'connection_refused', 'POST', 'text', 2],
+    ['a POST whose stream nobody has read', 'connection_refused', 'POST', new Source(), 2],
+    ['a client that left', 'client_left', 'GET', null, 1],
+    ['a malformed request', 'http_request_error', 'GET', null, 1],
+    ['nobody available', 'destination_unavailable', 'GET', null, 1],
+  ])('%s', async (_name, code, method, body, calls) => {
+    expect(await run([code, 200], {}, method, body)).toMatchObject({ calls })
+  })
+
+  it('does not send a body again that was read', async () => {
+    const body = new Source()
+    body.taken = true
+    expect(await run(['connection_refused', 200], {}, 'POST', body)).toMatchObject({ calls: 1 })
+  })
+
+  it('lets errors that are not of the proxy pass', async () => {
+    expect(await run([new TypeError('a bug'), 200])).toMatchObject({ result: 'a bug', calls: 1 })
+  })
+
+  it('drops a reply with a listed status before it tries again, and passes the last on', async () => {
+    expect(await run([503, 200], { statuses: [503] })).toMatchObject({ result: 200, calls: 2 })
+    expect(await run([503, 503], { statuses: [503] })).toMatchObject({ result: 503, calls: 2 })
+    expect(await run([503, 200])).toMatchObject({ result: 503, calls: 1 })
+    const body = new Source()
+    let calls = 0
+    const handler = retry({ statuses: [502] })(() => (calls++ === 0 ? reply(502, body) : reply(200)))
+    expect((await handler(context().ctx)).status).toBe(200)
+    expect(body.cancelled).toBe(true)
+  })
+})
+
+it('names each reason against a further try', () => {
+  const settings = resolveRetry({ statuses: [503] })
+  const failed = {
+    failure: new ProxyError('connection_terminated'),
+    method: 'GET',
+    attempt: 1,
+    replayable: true,
+  }
+  expect(whyNot(failed, settings)).toBeUndefined()
+  expect(whyNot({ ...failed, attempt: 2 }, settings)).toBe('attempts-used')
+  expect(whyNot({ ...failed, method: 'POST' }, settings)).toBe('method-not-safe')
+  expect(whyNot({ ...failed, replayable: false }, settings)).toBe('body-gone')
+  expect(whyNot({ ...failed, failure: 500 }, settings)).toBe('status-not-listed')
+  expect(whyNot({ ...failed, failure: new ProxyError('client_left') }, settings)).toBe(
+    'not-the-targets-fault',
+  )
+})
+
+it.each([
+  [{ attempts: 0 }, 'retry.attempts: got 0'],
+  [{ methods: ['G T'] }, 'retry.methods[0]'],
+  [{ statuses: [200] }, 'retry.statuses[0]'],
+  [{ budget: {} }, 'retry.budget: unknown option'],
+])('refuses %j', (options, says) => {
+  expect(() => retry(options as never)).toThrow(says)
+})

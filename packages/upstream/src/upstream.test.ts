@@ -1,0 +1,191 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { createUpstream, type TargetInit, type Upstream } from './index.js'
+
+const [a, b, c] = ['http://a', 'http://b', 'http://c'] as const
+const ids = (targets: Upstream['all']): string[] => targets.map(({ id }) => id)
+
+function fault(targets: unknown): string[] {
+  try {
+    createUpstream({ name: 'api', targets: targets as TargetInit[] }, 'upstreams.api')
+  } catch (error) {
+    expect(error).toBeInstanceOf(TypeError)
+    return (error as Error).message.split('\n')
+  }
+  return []
+}
+
+it.each([
+  ['http://a/', 'http://a'],
+  ['HTTP://A:80/base', 'http://a/base'],
+  ['https://a:443', 'https://a'],
+  ['http://[::1]:3000', 'http://[::1]:3000'],
+  ['unix:/run/app.sock', 'unix:/run/app.sock'],
+])('takes %s', (url, id) => {
+  expect(ids(createUpstream({ name: 'x', targets: [url] }).all)).toEqual([id])
+})
+
+it.each([
+  [
+    'localhost:3000',
+    'upstreams.api.targets[0]: got "localhost:3000", takes a URL with its scheme: \'http://localhost:3000\'',
+  ],
+  ['http://u:p@a', 'user and password'],
+  ['http://a/?x', 'without a query'],
+  ['http://a/#x', 'without a fragment'],
+  ['ftp://a', 'takes a URL such as'],
+  ['http://', 'takes a URL such as'],
+  ['unix:relative', 'absolute path'],
+  [{ url: 'http://a', weight: 0 }, 'upstreams.api.targets[0].weight: got 0'],
+  [{ url: 'http://a', weight: Number.NaN }, 'weight'],
+  [{ url: 'http://a', priority: -1 }, 'priority'],
+  [{ url: 'http://a', tls: {} }, 'upstreams.api.targets[0].tls: unknown option'],
+  [7, 'takes a URL or {'],
+])('refuses %j', (target, says) => {
+  const [text] = fault([target])
+  expect(text).toContain(says)
+  expect(text).not.toContain('u:p')
+})
+
+it('tells every fault at once, and duplicates', () => {
+  expect(fault([a, 'b:1', 'http://a/', { url: b, id: a }])).toHaveLength(3)
+  expect(fault([])).toEqual([expect.stringContaining('empty list')])
+  expect(fault('http://a')).toEqual([expect.stringContaining('takes a list of URLs')])
+})
+
+it('counts what is in flight; a lease ends once', () => {
+  let now = 1_000
+  const upstream = createUpstream({ name: 'x', targets: [a] }, 'x', () => now)
+  const [target] = upstream.all
+  const one = upstream.lease(target as never)
+  const two = upstream.lease(target as never)
+  expect(target?.inFlight).toBe(2)
+  one.release({ ok: true, ttfb: 100 })
+  one.release({ ok: true, ttfb: 900 })
+  expect([target?.inFlight, target?.ewma]).toEqual([1, 100])
+  now += 10_000
+  two.release({ ok: true, ttfb: 200 })
+  expect(target?.ewma).toBeCloseTo(100 + 100 * (1 - Math.exp(-1)))
+  upstream.lease(target as never).release()
+  expect(target?.inFlight).toBe(0)
+})
+
+it('orders who may be used: fit, then unknown, by priority; everyone when none is fit; nobody that drains', () => {
+  const upstream = createUpstream({ name: 'x', targets: [{ url: a, priority: 1 }, b, c] })
+  expect(ids(upstream.available)).toEqual([b, c, a])
+  const before = upstream.available
+  expect(Object.isFrozen(before)).toBe(true)
+  const [ta, tb, tc] = upstream.all as never[]
+  upstream.mark(ta as never, 'healthy', 'probe')
+  expect(ids(upstream.available)).toEqual([a, b, c])
+  expect(upstream.available).not.toBe(before)
+  upstream.mark(tb as never, 'unhealthy', 'probe')
+  expect(ids(upstream.available)).toEqual([a, c])
+  upstream.mark(ta as never, 'unhealthy', 'probe')
+  upstream.mark(tc as never, 'unhealthy', 'probe')
+  expect(ids(upstream.available).sort()).toEqual([a, b, c])
+  upstream.drain(b)
+  expect(ids(upstream.available).sort()).toEqual([a, c])
+  for (const id of [a, c]) upstream.drain(id)
+  expect(upstream.available).toEqual([])
+  upstream.undrain(b)
+  expect(ids(upstream.available)).toEqual([b])
+})
+
+it('tells each change with its reason, to every listener, though one of them throws', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a] })
+  const heard: string[] = []
+  upstream.on('state', () => {
+    throw new Error('listener')
+  })
+  const off = upstream.on('state', ({ from, to, reason }) => heard.push(`${from} ${to} ${reason}`))
+  upstream.mark(upstream.all[0] as never, 'healthy', 'passed')
+  upstream.mark(upstream.all[0] as never, 'healthy', 'passed again')
+  upstream.drain('nobody')
+  upstream.drain(a)
+  upstream.undrain(a)
+  off()
+  upstream.drain(a)
+  expect(heard).toEqual([
+    'unknown healthy passed',
+    'healthy draining drained by hand',
+    'draining healthy undrained by hand',
+  ])
+})
+
+it('keeps the state of targets that stay, and their leases when they go', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a, b] })
+  const [ta, tb] = upstream.all
+  upstream.mark(ta as never, 'healthy', 'probe')
+  const lease = upstream.lease(tb as never)
+  const members: string[][] = []
+  upstream.on('targets', (targets) => members.push(ids(targets)))
+  upstream.replace([{ url: a, weight: 5 }, c])
+  expect(upstream.all[0]).toBe(ta)
+  expect([upstream.all[0]?.state, upstream.all[0]?.weight]).toEqual(['healthy', 5])
+  expect(members).toEqual([[a, c]])
+  lease.release()
+  expect(tb?.inFlight).toBe(0)
+  expect(() => upstream.replace(['nonsense'])).toThrow(TypeError)
+  expect(ids(upstream.all)).toEqual([a, c])
+})
+
+it('follows a discovery until it is closed; what it delivers wrongly changes nothing', async () => {
+  let deliver: (targets: TargetInit[]) => void = () => {}
+  let disposed = false
+  const upstream = createUpstream({
+    name: 'x',
+    targets: {
+      watch(fn) {
+        deliver = fn
+        return {
+          [Symbol.dispose]: () => {
+            disposed = true
+          },
+        }
+      },
+    },
+  })
+  expect(upstream.all).toEqual([])
+  deliver([a])
+  expect(ids(upstream.all)).toEqual([a])
+  const warned = new Promise((resolve) => process.once('warning', resolve))
+  deliver(['nonsense'])
+  await warned
+  expect(ids(upstream.all)).toEqual([a])
+  await upstream.close()
+  expect(disposed).toBe(true)
+  deliver([b])
+  expect(ids(upstream.all)).toEqual([a])
+})
+
+it('keeps its counts under any order of leases, membership and verdicts', () => {
+  const urls = [a, b, c]
+  type Step = { do: 'lease' | 'release' | 'replace' | 'mark' | 'drain' | 'undrain'; n: number }
+  const step: fc.Arbitrary<Step> = fc.record({
+    do: fc.constantFrom('lease', 'release', 'replace', 'mark', 'drain', 'undrain'),
+    n: fc.nat(20),
+  })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const upstream = createUpstream({ name: 'x', targets: urls })
+      const held: ReturnType<Upstream['lease']>[] = []
+      for (const { do: what, n } of steps) {
+        const target = upstream.all[n % upstream.all.length]
+        if (target === undefined) continue
+        if (what === 'lease') held.push(upstream.lease(target))
+        else if (what === 'release') held.splice(n % (held.length || 1), 1)[0]?.release()
+        else if (what === 'replace') upstream.replace(urls.filter((_, i) => i !== n % 4))
+        else if (what === 'mark') upstream.mark(target, n % 2 === 0 ? 'healthy' : 'unhealthy', 'model')
+        else upstream[what](target.id)
+        for (const each of upstream.all) {
+          expect(each.inFlight).toBe(held.filter((lease) => lease.target === each).length)
+        }
+        const states = upstream.all.map(({ state }) => state)
+        const fit = states.filter((state) => state === 'healthy' || state === 'unknown').length
+        const undrained = states.filter((state) => state !== 'draining').length
+        expect(upstream.available).toHaveLength(fit > 0 ? fit : undrained)
+      }
+    }),
+  )
+})
