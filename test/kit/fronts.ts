@@ -215,5 +215,8 @@ export const rawFronts: readonly FrontKind[] = http1Fronts.filter(({ tls }) => !
 /** Those that speak HTTP/2. */
 export const http2Fronts: readonly FrontKind[] = fronts.filter(({ http2 }) => http2)
 
+/** One of each protocol and builder: enough where what is tested takes long and the server around matters little. */
+export const threeFronts: readonly FrontKind[] = [listening, attached, proxyOn('node:http2 without TLS')]
+
 /** One of the facade and one made by hand: enough for what doesn't depend on the server around. */
 export const twoFronts: readonly FrontKind[] = [listening, attached]

@@ -13,6 +13,7 @@ export {
   listening,
   proxyOf,
   rawFronts,
+  threeFronts,
   twoFronts,
 } from './fronts.js'
 export { type LeakCheck, leakCheck } from './leak-check.js'

@@ -1,5 +1,5 @@
 import { type Context, chain, discard, ProxyError, PushBody, type Reply } from '@sluice/core'
-import { createUpstream, type Selected, type Target, type Tried } from '@sluice/upstream'
+import { createUpstream, type Selected, type Target, type TargetInit, type Tried } from '@sluice/upstream'
 import { expect, it } from 'vitest'
 import { balance, first } from './index.js'
 
@@ -28,8 +28,7 @@ function context(keys: object = {}): Context & Selected & { close(): void } {
 }
 
 const sink = { write: () => true, end() {}, abort() {}, onDrain() {} }
-const upstreamOf = (...targets: Parameters<typeof createUpstream>[0]['targets'][]) =>
-  createUpstream({ name: 'api', targets: targets.flat() as string[] })
+const upstreamOf = (...targets: TargetInit[]) => createUpstream({ name: 'api', targets })
 
 it('adds target and lease, and holds the lease until the body has ended', async () => {
   const upstream = upstreamOf('http://a')
@@ -87,7 +86,7 @@ it('says which upstream has nobody', async () => {
 })
 
 it('asks targets known to be fit first, then by priority, and the tried ones last', async () => {
-  const upstream = upstreamOf({ url: 'http://a', priority: 1 } as never, 'http://b', 'http://c')
+  const upstream = upstreamOf({ url: 'http://a', priority: 1 }, 'http://b', 'http://c')
   const seen: string[] = []
   const handler = balance(
     upstream,
@@ -119,7 +118,7 @@ it('corrects a policy that ignores what is left out', async () => {
 
 it('by default takes turns over two targets, and draws two of more', async () => {
   const count = async (urls: string[]): Promise<string[]> => {
-    const upstream = upstreamOf(...(urls as never[]))
+    const upstream = upstreamOf(...urls)
     const handler = balance(upstream)(() => ({ status: 200, headers: [], body: null }))
     const seen: string[] = []
     for (let i = 0; i < 6; i++) {

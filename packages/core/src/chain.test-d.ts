@@ -81,20 +81,14 @@ chain().handle(forward())
 chain()
   // @ts-expect-error the key reads ctx.client, which nobody added
   .use(rateLimit(tokenBucket({ rate: 1, burst: 1 }), { key: (ctx) => ctx.client.address }))
-chain()
-  // @ts-expect-error the ring's key needs Client
-  .use(
-    balance(
-      upstream,
-      ring((ctx: Client) => ctx.client.address),
-    ),
-  )
+const keyed = ring((ctx: Client) => ctx.client.address)
+// @ts-expect-error the ring's key needs Client
+chain().use(balance(upstream, keyed))
 // @ts-expect-error an earlier middleware already adds client
 chain().use(clientAddress()).use(clientAddress())
+const again = () => ({ client: 1 })
 // @ts-expect-error derive adds a key that is there
-chain()
-  .use(clientAddress())
-  .derive(() => ({ client: 1 }))
+chain().use(clientAddress()).derive(again)
 
 // Inline layers see what was added, and keep it.
 chain()

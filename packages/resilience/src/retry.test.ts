@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { type RetryOptions, resolveRetry, retry, whyNot } from './index.js'
 
 class Source extends PushBody {
-  cancelled = false
+  stopped = false
   protected resume(): void {}
   protected stop(): void {
-    this.cancelled = true
+    this.stopped = true
   }
 }
 
@@ -108,7 +108,7 @@ describe('retry', () => {
     let calls = 0
     const handler = retry({ statuses: [502] })(() => (calls++ === 0 ? reply(502, body) : reply(200)))
     expect((await handler(context().ctx)).status).toBe(200)
-    expect(body.cancelled).toBe(true)
+    expect(body.stopped).toBe(true)
   })
 })
 
