@@ -46,16 +46,19 @@ export function digest(files) {
   return hash.digest('hex')
 }
 
-/** All files below a folder of the checkout, as paths inside the checkout. @returns {string[]} */
+/**
+ * All files below a folder of the checkout, as paths inside the checkout. Leaves out what is installed, and folders whose
+ * name begins with a dot: tools and tests put passing things there.
+ * @returns {string[]}
+ */
 export function filesBelow(dir) {
   if (!existsSync(at(dir))) return []
-  return readdirSync(at(dir), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) =>
-      join(entry.parentPath, entry.name)
-        .slice(root.length + 1)
-        .replaceAll('\\', '/'),
-    )
+  return readdirSync(at(dir), { withFileTypes: true }).flatMap((entry) => {
+    const path = dir === '.' ? entry.name : `${dir}/${entry.name}`
+    if (entry.isFile()) return [path]
+    const passing = entry.name === 'node_modules' || /^\.(?!ci$|changeset$|github$)/.test(entry.name)
+    return entry.isDirectory() && !passing ? filesBelow(path) : []
+  })
 }
 
 function globs() {

@@ -10,7 +10,7 @@ import { originName, startContenders, startOrigin } from './lib/household.mjs'
 import { generator } from './lib/load.mjs'
 import { measureInTurn } from './lib/measure.mjs'
 import { profileOf } from './lib/profiles.mjs'
-import { figures, goalLine, judged, table } from './lib/report.mjs'
+import { disturbance, figures, goalLine, judged, table } from './lib/report.mjs'
 import { scenarios } from './lib/scenarios.mjs'
 
 const interrupt = new AbortController()
@@ -19,7 +19,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
     process.exitCode = 128 + constants.signals[signal]
     interrupt.abort()
-    stopAll()
+    void stopAll()
   })
 }
 
@@ -61,10 +61,12 @@ async function run({ names, scenario, rounds, seconds, connections, json, profil
   for (const [name, why] of Object.entries(skipped)) console.log(`${name} is skipped: ${why}`)
 
   const say = (line) => console.error(line)
-  const measured = await measureInTurn(servers, { rounds, seconds, connections, say, signal })
+  const measured = await measureInTurn(servers, { rounds, seconds, connections, core: proxy, say, signal })
   if (Object.keys(measured).length === 0) throw new Error('nothing could be measured')
   const results = figures(measured)
   console.log(`\n${table(results)}\n`)
+  const warning = disturbance(results)
+  if (warning !== undefined) console.log(warning)
   if (profile) {
     await stopAll()
     console.log(`The profile of ${names[0]}, warm-up included: ${profileOf(names[0]).file}`)

@@ -27,10 +27,9 @@ export function read(file: string): string {
   return readFileSync(at(file), 'utf8')
 }
 
-/** Whatever a person wrote: every file but what is installed, built, measured or git's own. */
+/** Whatever a person wrote: every file but what is built or measured. */
 export function writtenFiles(): string[] {
-  const generated = /(^|\/)(node_modules|dist|coverage|\.git|\.build)(\/|$)|^test\/bench\/results\//
-  return filesBelow('.').filter((file) => !generated.test(file))
+  return filesBelow('.').filter((file) => !/(^|\/)(dist|coverage)\/|^test\/bench\/results\//.test(file))
 }
 
 /** The pages that people read. */

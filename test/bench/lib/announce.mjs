@@ -18,10 +18,13 @@ export function serve(server) {
 
 /** Arranges the end of this process, `stop` first. */
 export function endWithTheRun(stop = () => {}) {
-  let ending
-  const end = () => {
+  let ending = false
+  const end = async () => {
+    if (ending) return
+    ending = true
+    await stop()
     // By exit() and not by the signal itself: only so does --cpu-prof write its file.
-    ending ??= Promise.resolve(stop()).finally(() => process.exit(0))
+    process.exit(0)
   }
   process.on('SIGTERM', end)
   process.on('SIGINT', end)

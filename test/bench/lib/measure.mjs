@@ -1,22 +1,27 @@
 // One measurement, and all of them in turn.
 import { performance } from 'node:perf_hooks'
 import { load } from './load.mjs'
-import { cpuMicroseconds, residentBytes } from './usage.mjs'
+import { coreMicroseconds, cpuMicroseconds, residentBytes } from './usage.mjs'
 
 /**
  * Puts load on one contender.
  * @param server `{ port, pid }`
- * @returns CPU microseconds a request, requests a second, p99 in ms, memory in bytes, the share of the time that it was
- *   running, and errors
+ * @returns CPU microseconds a request, requests a second, p99 in ms, memory in bytes, errors; the share of the time that
+ *   it was running, and that others took of its core
  */
 async function measure({ port, pid }, settings) {
+  const { core } = settings
+  const used = () => (core === undefined ? 0 : coreMicroseconds(core))
+  const usedBefore = used()
   const before = cpuMicroseconds(pid)
   const began = performance.now()
   const { requests, perSecond, p99, errors } = await load(`http://127.0.0.1:${port}/`, settings)
   const took = (performance.now() - began) * 1000
   const cpu = cpuMicroseconds(pid) - before
+  const others = core === undefined ? 0 : Math.max(0, used() - usedBefore - cpu)
   if (requests === 0) throw new Error('answered no request')
-  return { microseconds: cpu / requests, perSecond, p99, rss: residentBytes(pid), busy: cpu / took, errors }
+  const shares = { busy: cpu / took, others: others / took }
+  return { microseconds: cpu / requests, perSecond, p99, rss: residentBytes(pid), errors, ...shares }
 }
 
 /** Seconds. What V8 makes of a hot path is there after one or two; until then the proxy is another program. */
@@ -26,8 +31,8 @@ const warmUp = 3
  * Warms each server up, then measures all of them in turn, round after round: A B C A B C. So a machine that changes its
  * pace meets all of them alike. One that breaks down is left out, with a line that says why.
  * @param servers `name: { port, pid }`
- * @param settings `rounds`, `seconds`, `connections`, an abort `signal`, and `say`, which gets a line for each
- *   measurement
+ * @param settings `rounds`, `seconds`, `connections`, the `core` that they are pinned to, an abort `signal`, and
+ *   `say`, which gets a line for each measurement
  * @returns `name: measurements`, one a round
  */
 export async function measureInTurn(servers, settings) {

@@ -21,6 +21,7 @@ function summary(rounds) {
     p99: of('p99'),
     rss: of('rss'),
     busy: of('busy'),
+    others: of('others'),
     errors: rounds.reduce((sum, { errors }) => sum + errors, 0),
   }
 }
@@ -43,11 +44,11 @@ export function judged(results, { scenario, connections }) {
 /** The table, as Markdown. */
 export function table(results) {
   const head = ['contender', 'µs/request', 'min–max', ...references.map((name) => `÷ ${name}`)]
-  head.push('req/s', 'p99 ms', 'RSS MB', 'busy', 'errors')
+  head.push('req/s', 'p99 ms', 'RSS MB', 'busy', 'others', 'errors')
   return markdown(head, Object.entries(results).map(row))
 }
 
-function row([name, { microseconds, ratios, perSecond, p99, rss, busy, errors }]) {
+function row([name, { microseconds, ratios, perSecond, p99, rss, busy, others, errors }]) {
   return [
     name,
     microseconds.median.toFixed(1),
@@ -56,9 +57,22 @@ function row([name, { microseconds, ratios, perSecond, p99, rss, busy, errors }]
     perSecond.median.toFixed(0),
     p99.median.toFixed(1),
     (rss.median / 1e6).toFixed(0),
-    `${(busy.median * 100).toFixed(0)}%`,
+    percent(busy.median),
+    percent(others.median),
     String(errors),
   ]
+}
+
+const percent = (share) => `${(share * 100).toFixed(0)}%`
+
+/** The share of its core above which a measurement was disturbed by what else the machine did. */
+const quiet = 0.05
+
+/** A warning, if others ran on the proxy's core: they take time, and they empty its caches. */
+export function disturbance(results) {
+  const worst = Math.max(...Object.values(results).map(({ others }) => others.max))
+  if (worst <= quiet) return undefined
+  return `Others took up to ${percent(worst)} of the proxy's core: run it again on a quiet machine.`
 }
 
 function markdown(head, rows) {

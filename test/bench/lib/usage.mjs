@@ -2,17 +2,27 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Clock ticks a second, the unit of the times in /proc/<pid>/stat (proc(5)). */
-let ticks
+/** Clock ticks a second, the unit of the times in /proc (proc(5)). */
+let ticksPerSecond
 
 /**
  * CPU time in microseconds, user and system, of all threads, for the whole tree below `pid`. The kernel rounds to a tick,
  * 10 ms nearly everywhere: a quarter of a percent of four seconds.
  */
 export function cpuMicroseconds(pid) {
-  ticks ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
-  const used = tree(pid).reduce((sum, { user, system }) => sum + user + system, 0)
-  return (used / ticks) * 1e6
+  return microseconds(tree(pid).reduce((sum, { user, system }) => sum + user + system, 0))
+}
+
+/** CPU time in microseconds that processes have had on a core, whichever they are. */
+export function coreMicroseconds(core) {
+  const [, user = 0, nice = 0, system = 0] =
+    new RegExp(`^cpu${core} (\\d+) (\\d+) (\\d+)`, 'm').exec(read('/proc/stat')) ?? []
+  return microseconds(Number(user) + Number(nice) + Number(system))
+}
+
+function microseconds(ticks) {
+  ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
+  return (ticks / ticksPerSecond) * 1e6
 }
 
 /** Resident memory in bytes of the tree below `pid`. Pages that two of its processes share count twice. */

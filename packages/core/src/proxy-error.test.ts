@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { asProxyError, errorReply, ProxyError, type ProxyErrorCode, proxyErrors } from './index.js'
+
+const codes = Object.keys(proxyErrors) as ProxyErrorCode[]
+
+it('has a table in the README that says what the code says', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  const rows = readme.match(/^\| `\w+` \| \d{3} .*$/gm)
+  const expected = codes.map((code) => {
+    const { status, source, phase, retryable } = proxyErrors[code]
+    return `| \`${code}\` | ${status} | ${source} | ${phase} | ${retryable ? 'yes' : 'no'} |`
+  })
+  expect(rows).toEqual(expected)
+})
+
+it.each(codes)('%s shows its status and name alone', (code) => {
+  const error = new ProxyError(code, {
+    message: 'http://10.0.0.1:3000 said no',
+    target: 'http://10.0.0.1:3000',
+  })
+  const { status, headers, body } = errorReply(error)
+  expect(status).toBe(proxyErrors[code].status)
+  if (code !== 'body_consumed') expect(JSON.stringify([headers, body])).not.toContain('10.0.0.1')
+})
+
+it('calls only what reached nobody retryable, and only an upstream at fault', () => {
+  for (const code of codes) {
+    const { retryable, phase, source, status } = proxyErrors[code]
+    expect(retryable).toBe(phase === 'connect')
+    if (retryable) expect(source).toBe('upstream')
+    if (source === 'upstream') expect([502, 504]).toContain(status)
+  }
+})
+
+it('wraps what is none', () => {
+  const known = new ProxyError('client_left')
+  expect(asProxyError(known)).toBe(known)
+  const cause = new TypeError('bug')
+  expect(asProxyError(cause)).toMatchObject({ code: 'proxy_internal_error', status: 500, cause })
+  expect(asProxyError('text').message).toContain('text')
+})

@@ -1,0 +1,303 @@
+import { once } from 'node:events'
+import { createServer, request, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { chain, type ProxyError, unhandled } from '@sluice/core'
+import { describe, expect, it } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import {
+  type Origin,
+  type OriginHandler,
+  originServer,
+  owner,
+  program,
+  until,
+} from '../../../test/kit/index.js'
+import { createProxy, type Proxy, type ProxyOptions } from './index.js'
+
+const own = owner()
+
+async function origin(handler?: OriginHandler): Promise<Origin> {
+  return own(await originServer(handler))
+}
+const named =
+  (name: string): OriginHandler =>
+  (req, res) =>
+    void res.end(`${name} ${req.url}`)
+
+function proxyOf(options: string | string[] | ProxyOptions): Proxy {
+  const proxy = createProxy(options)
+  own({ close: () => proxy.close({ drain: 0 }) })
+  return proxy
+}
+async function urlOf(proxy: Proxy): Promise<string> {
+  return `http://127.0.0.1:${(await proxy.listen()).port}`
+}
+function ending(server: Server): void {
+  server.close()
+  server.closeAllConnections()
+}
+const text = async (url: string, init?: RequestInit): Promise<string> => (await fetch(url, init)).text()
+
+describe('the forms of its argument', () => {
+  it('takes a target, a list, options with texts, lists and objects', async () => {
+    const a = await origin(named('a'))
+    const b = await origin(named('b'))
+    expect(await text(await urlOf(proxyOf(a.url)))).toBe('a /')
+    const both = await urlOf(proxyOf([a.url, b.url]))
+    expect([await text(both), await text(both)].sort()).toEqual(['a /', 'b /'])
+    for (const site of [
+      a.url,
+      [a.url],
+      { targets: [{ url: a.url, weight: 3 }], balance: 'first' as const },
+    ]) {
+      const proxy = proxyOf({ upstreams: { site } })
+      expect([...proxy.upstreams.keys()]).toEqual(['site'])
+      expect(await text(await urlOf(proxy))).toBe('a /')
+    }
+  })
+
+  it('holds no process open', async () => {
+    const script = `import { createProxy } from 'sluice'
+      createProxy({ upstreams: { a: { targets: ['http://127.0.0.1:1'], health: {} } } })
+      console.log('made')`
+    const run = own(program(['--input-type=module', '-e', script]))
+    expect(await run.ended).toBe(0)
+    expect(run.output).toBe('made\n')
+  })
+})
+
+describe('wrong options', () => {
+  const url = 'http://a'
+  it.each<[unknown, string]>([
+    [undefined, 'options: got nothing, takes an object'],
+    ['localhost:3000', "takes a URL with its scheme: 'http://localhost:3000'"],
+    [[], 'got an empty list'],
+    [[url, 'http://a/'], 'takes each target once'],
+    [{}, 'upstreams: got nothing'],
+    [{ upstreams: {} }, 'upstreams: got none'],
+    [{ upstreams: { a: url, b: url } }, 'routes: got none with several upstreams ("a", "b")'],
+    [{ upstreams: { a: { targets: ['http://u:p@a'] } } }, 'upstreams.a.targets[0]'],
+    [{ upstreams: { a: { targets: [] } } }, 'upstreams.a.targets: got an empty list'],
+    [
+      { upstreams: { a: { targets: [url], balance: 'maglev' } } },
+      "upstreams.a.balance: got 'maglev', takes 'round-robin'",
+    ],
+    [{ upstreams: { a: { targets: [url], ejection: true } } }, 'upstreams.a.ejection: unknown option'],
+    [{ upstreams: { a: { targets: [url], health: { interval: 'soon' } } } }, 'upstreams.a.health.interval'],
+    [{ upstreams: { a: { targets: [url], retry: { attempts: 0 } } } }, 'upstreams.a.retry.attempts'],
+    [{ upstreams: { a: { targets: [url], timeouts: { head: -1 } } } }, 'upstreams.a.timeouts.head'],
+    [{ upstreams: { a: { targets: [url], host: 'other' } } }, 'upstreams.a.host'],
+    [
+      { upstreams: { a: url }, routes: [{ path: '/x', upstream: 'b' }] },
+      'routes[0].upstream: got "b", takes a name of upstreams: "a"',
+    ],
+    [{ upstreams: { a: url }, routes: [{ path: 'x', upstream: 'a' }] }, 'routes[0].path'],
+    [
+      { upstreams: { a: url }, routes: [{ upstream: 'a' }, { upstream: 'a' }] },
+      'routes[1]: takes just the requests of routes[0]',
+    ],
+    [{ upstreams: { a: url }, trust: ['10.0.0.1/8'] }, "trust[0]: got '10.0.0.1/8'"],
+    [{ upstreams: { a: url }, use: [5] }, 'use[0]'],
+    [{ upstreams: { a: url }, via: 'two words' }, 'via'],
+    [{ upstreams: { a: url }, cache: true }, 'cache: unknown option'],
+  ])('%j', (options, says) => {
+    expect(() => createProxy(options as never)).toThrow(TypeError)
+    expect(() => createProxy(options as never)).toThrow(says)
+  })
+})
+
+it('routes by host, path and method, with layers and a Host of its own; the rest is 404', async () => {
+  const a = await origin(named('a'))
+  const b = await origin((req, res) => void res.end(`b ${req.headers.host}`))
+  const url = await urlOf(
+    proxyOf({
+      upstreams: { a: a.url, b: b.url },
+      routes: [
+        { path: '/a', upstream: 'a' },
+        { path: '/a', method: 'DELETE', upstream: 'b', hostHeader: { fixed: 'deleted.example' } },
+        {
+          path: '=/teapot',
+          upstream: 'a',
+          use: [() => () => ({ status: 418, headers: [], body: 'short and stout' })],
+        },
+      ],
+    }),
+  )
+  expect(await text(`${url}/a/x`)).toBe('a /a/x')
+  expect(await text(`${url}/a`, { method: 'DELETE' })).toBe('b deleted.example')
+  expect(await text(`${url}/teapot`)).toBe('short and stout')
+  expect((await fetch(`${url}/none`)).status).toBe(404)
+})
+
+it('asks onError, and sends what it gives', async () => {
+  const heard: string[] = []
+  const proxy = proxyOf({
+    upstreams: { gone: { targets: ['http://127.0.0.1:1'], retry: false } },
+    onError(error: ProxyError, ctx) {
+      heard.push(`${error.code} ${ctx.out.path}`)
+      return ctx.out.path === '/page'
+        ? { status: 503, headers: ['x-page', '1'], body: 'our page' }
+        : undefined
+    },
+  })
+  const url = await urlOf(proxy)
+  expect(await text(`${url}/page`)).toBe('our page')
+  expect((await fetch(`${url}/other`)).status).toBe(502)
+  expect(heard).toEqual(['connection_refused /page', 'connection_refused /other'])
+})
+
+it('runs layers of its user, outermost first, with the client known', async () => {
+  const a = await origin((req, res) => void res.end(String(req.headers['x-order'])))
+  const url = await urlOf(
+    proxyOf({
+      upstreams: { a: a.url },
+      use: [
+        (next) => (ctx) => {
+          ctx.out.headers.push('X-Order', `1 ${ctx.client.address}`)
+          return next(ctx)
+        },
+        (next) => (ctx) => {
+          ctx.out.headers.push('X-Order', '2')
+          return next(ctx)
+        },
+      ],
+    }),
+  )
+  expect(await text(url)).toBe('1 127.0.0.1, 2')
+})
+
+it('gives the next target what the first refused, and leaves no lease', async () => {
+  const a = await origin(named('a'))
+  const proxy = proxyOf({ upstreams: { a: { targets: ['http://127.0.0.1:1', a.url], balance: 'first' } } })
+  const url = await urlOf(proxy)
+  for (let i = 0; i < 5; i++)
+    expect(await text(url, { method: i % 2 === 0 ? 'GET' : 'POST', body: null })).toBe('a /')
+  expect(await text(url, { method: 'POST', body: 'not sent before' })).toBe('a /')
+  const upstream = proxy.upstreams.get('a')
+  await until(() => upstream?.all.every(({ inFlight }) => inFlight === 0), 'every lease to end')
+})
+
+it('takes targets out that fail their probes, and back in', async () => {
+  let fit = false
+  const sick = await origin((req, res) => {
+    if (req.url === '/health' && !fit) res.statusCode = 500
+    res.end('sick')
+  })
+  const well = await origin(() => {})
+  well.server.removeAllListeners('request')
+  well.server.on('request', (_req, res) => res.end('well'))
+  const proxy = proxyOf({
+    upstreams: {
+      site: {
+        targets: [sick.url, well.url],
+        health: { path: '/health', interval: 20, unhealthyInterval: 10, rise: 2, fall: 2 },
+      },
+    },
+  })
+  const states = () => [...(proxy.upstreams.get('site')?.all ?? [])].map(({ state }) => state).join()
+  await until(() => states() === 'unhealthy,healthy', 'the verdicts')
+  const url = await urlOf(proxy)
+  for (let i = 0; i < 6; i++) expect(await text(url)).toBe('well')
+  fit = true
+  await until(() => states() === 'healthy,healthy', 'the recovery')
+})
+
+describe('close', () => {
+  it('answers 503 with Connection: close wherever it is still called', async () => {
+    const a = await origin(named('a'))
+    const proxy = proxyOf(a.url)
+    const server = createServer(proxy.listener).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    own({ close: () => ending(server) })
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    expect(await text(url)).toBe('a /')
+    await proxy.close()
+    const response = await fetch(url)
+    expect([response.status, response.headers.get('connection')]).toEqual([503, 'close'])
+    await expect(proxy.listen()).rejects.toThrow('closed')
+    await proxy.close()
+  })
+
+  it('lets what is in flight finish, and takes nothing new', async () => {
+    const slow = await origin(() => {})
+    const proxy = createProxy(slow.url)
+    const url = await urlOf(proxy)
+    const answer = text(`${url}/slow`)
+    const { res } = await slow.request()
+    const closing = proxy.close()
+    await expect(fetch(url)).rejects.toThrow()
+    res.end('whole')
+    expect(await answer).toBe('whole')
+    await closing
+  })
+
+  it('ends what does not finish within the drain: requests and tunnels', async () => {
+    const slow = await origin(() => {})
+    const sockets = new WebSocketServer({ server: slow.server })
+    const proxy = createProxy(slow.url)
+    const url = await urlOf(proxy)
+    const lost = fetch(`${url}/never`).then(
+      ({ status }) => status,
+      () => 'cut',
+    )
+    await slow.request()
+    const socket = new WebSocket(url.replace('http', 'ws'))
+    await once(socket, 'open')
+    const closed = once(socket, 'close')
+    await proxy.close({ drain: 1 })
+    await closed
+    expect([503, 502, 'cut']).toContain(await lost)
+    sockets.close()
+  })
+})
+
+it('attaches below a path, strips it, for upgrades too, and leaves the rest to others', async () => {
+  const a = await origin(named('a'))
+  const sockets = new WebSocketServer({ server: a.server })
+  sockets.on('connection', (socket, req) => socket.send(String(req.url)))
+  const server = createServer((req, res) => {
+    if (!/^\/api(\/|$)/.test(String(req.url))) res.end('the app')
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  own({ close: () => ending(server) })
+  const { port } = server.address() as AddressInfo
+  const detach = proxyOf(a.url).attach(server, { path: '/api/' })
+  expect(await text(`http://127.0.0.1:${port}/api/x?y`)).toBe('a /x?y')
+  expect(await text(`http://127.0.0.1:${port}/apis`)).toBe('the app')
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/api/live`)
+  const [message] = (await once(socket, 'message')) as [Buffer]
+  expect(String(message)).toBe('/live')
+  socket.close()
+  await once(socket, 'close')
+  detach()
+  expect(server.listenerCount('upgrade')).toBe(0)
+})
+
+it('is a handler that ends a chain, and passes on what it does not take', async () => {
+  const a = await origin(named('a'))
+  const proxy = proxyOf({ upstreams: { a: a.url }, routes: [{ path: '/a', upstream: 'a' }] })
+  const handler = chain()
+    .use((next) => async (ctx) => {
+      const reply = await next(ctx)
+      return reply === unhandled ? { status: 200, headers: [], body: 'mine' } : reply
+    })
+    .handle(proxy.handler)
+  const outer = createProxy({ upstreams: { none: 'http://127.0.0.1:1' }, use: [() => handler] })
+  own({ close: () => outer.close({ drain: 0 }) })
+  const url = await urlOf(outer)
+  expect([await text(`${url}/a`), await text(`${url}/b`)]).toEqual(['a /a', 'mine'])
+})
+
+it('keeps connections to clients and to targets', async () => {
+  const a = await origin(named('a'))
+  const url = new URL(await urlOf(proxyOf(a.url)))
+  const { Agent } = await import('node:http')
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  own({ close: () => agent.destroy() })
+  for (let i = 0; i < 5; i++) {
+    const [res] = await once(request({ host: url.hostname, port: url.port, agent }).end(), 'response')
+    res.resume()
+    await once(res, 'end')
+  }
+  expect(a.connections).toBe(1)
+})
