@@ -5,7 +5,6 @@ import { common } from './vitest.config.js'
 export default defineConfig({
   test: {
     ...common,
-    server: { deps: { external: [...common.server.deps.external] } },
     include: ['packages/*/src/**/*.long.test.ts', 'test/**/*.long.test.ts', 'examples/**/*.long.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', 'test/bench/**'],
     maxWorkers: 1,

@@ -1,11 +1,11 @@
 import { createServer } from 'node:http'
 import { balance, roundRobin } from '@sluice/balance'
-import { type Body, chain, discard, isBody, type Layer, type Middleware, type Reply, toListener } from '@sluice/core'
+import { type Body, chain, discard, isBody, type Middleware, type Reply, toListener } from '@sluice/core'
 import { forward, undiciTransport } from '@sluice/forward'
 import { retry } from '@sluice/resilience'
 import { createUpstream, type Selected, type Target, type Tried, type Upstream } from '@sluice/upstream'
 import { createProxy } from 'sluice'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import {
   answerOk,
   deferred,
@@ -199,19 +199,11 @@ interface Hand {
   readonly front: Mounted
 }
 
-/** A chain of these layers over these targets, in a server. */
-async function byHand(
-  targets: string[],
-  middlewares: (upstream: Upstream) => { outer: Middleware; inner?: Layer },
-): Promise<Hand> {
+/** A chain of a layer, a balancer and these targets, in a server. */
+async function byHand(targets: string[], layer: Middleware): Promise<Hand> {
   const upstream = createUpstream({ name: 'u', targets })
   const transport = undiciTransport()
-  const { outer, inner = (next) => next } = middlewares(upstream)
-  const handler = chain()
-    .use(outer)
-    .use(balance(upstream, roundRobin()))
-    .use(inner as Layer<never> as never)
-    .handle(forward({ transport }))
+  const handler = chain().use(layer).use(balance(upstream, roundRobin())).handle(forward({ transport }))
   const front = own(await listen(createServer(toListener(handler))))
   own({ close: async () => void (await Promise.all([transport.close(true), upstream.close()])) })
   return { upstream, front }
@@ -242,7 +234,7 @@ describe('attempts by hand', () => {
       expect(ctx.out.headers).not.toContain('X-Try')
       return winner
     }
-    const { upstream, front } = await byHand([slow.url, quick.url], () => ({ outer: hedge }))
+    const { upstream, front } = await byHand([slow.url, quick.url], hedge)
     expect(await front.client.ask()).toMatchObject({ status: 200, text: 'ok' })
     expect(seen[0]?.target).not.toBe(seen[1]?.target)
     expect(seen.map(({ headers }) => headers.filter((text) => text === 'first' || text === 'second'))).toEqual([['first'], ['second']])
@@ -264,7 +256,7 @@ describe('attempts by hand', () => {
       discard(first)
       return next(fork)
     }
-    const { upstream, front } = await byHand([endless.url, origin.url], () => ({ outer: drop }))
+    const { upstream, front } = await byHand([endless.url, origin.url], drop)
     expect(await front.client.ask()).toMatchObject({ status: 200, text: 'ok', complete: true })
     await within((await endless.request()).closed, 'the dropped request to be cancelled')
     expect(await within(discarded.promise, "the fork's end")).toBe('done')
@@ -280,7 +272,7 @@ describe('attempts by hand', () => {
       await wait.promise
       return next(ctx)
     }
-    const { front } = await byHand([origin.url], () => ({ outer: look }))
+    const { front } = await byHand([origin.url], look)
     const call = front.client.call()
     call.head.catch(() => {})
     const [whole, fork, detached] = await signals.promise
@@ -313,7 +305,7 @@ describe('attempts by hand', () => {
       readable.on('end', () => got.resolve(text))
       return { status: 200, headers: [], body: readable.pipe(new (await import('node:stream')).PassThrough()) }
     }
-    const { upstream, front } = await byHand([origin.url], () => ({ outer: fetchForAll }))
+    const { upstream, front } = await byHand([origin.url], fetchForAll)
     const call = front.client.call()
     await call.head
     call.abort()
@@ -341,7 +333,7 @@ describe('attempts by hand', () => {
       })
       return reply
     }
-    const { upstream, front } = await byHand([origin.url], () => ({ outer: again }))
+    const { upstream, front } = await byHand([origin.url], again)
     expect(await front.client.ask()).toMatchObject({ status: 200, text: 'ok', complete: true })
     await within(late.promise, 'the late try to come to an end')
     await until(() => inFlight(upstream) === 0, 'all leases to be released')
@@ -363,7 +355,7 @@ describe('attempts by hand', () => {
   ])('a layer that returns %s in place of a reply gives 500', async (_name, wrong) => {
     const origin = own(await originServer())
     const wrongLayer: Middleware = () => () => wrong as unknown as Reply
-    const { upstream, front } = await byHand([origin.url], () => ({ outer: wrongLayer }))
+    const { upstream, front } = await byHand([origin.url], wrongLayer)
     const answer = await front.client.ask()
     expect(answer).toMatchObject({ status: 500, complete: true })
     expect(answer.headers.join()).not.toContain('c: d')
@@ -377,7 +369,7 @@ describe('attempts by hand', () => {
       ;(reply.body as Body).readable().resume()
       return reply
     }
-    const { upstream, front } = await byHand([origin.url], () => ({ outer: use }))
+    const { upstream, front } = await byHand([origin.url], use)
     const answer = await front.client.ask()
     if (answer.status === 200) expect(answer.complete).toBe(false)
     else expect(answer).toMatchObject({ status: 500, complete: true })
@@ -391,7 +383,7 @@ describe('attempts by hand', () => {
       kept ??= await next(ctx)
       return kept
     }
-    const { front } = await byHand([origin.url], () => ({ outer: keep }))
+    const { front } = await byHand([origin.url], keep)
     expect(await front.client.ask()).toMatchObject({ status: 200, text: 'only once' })
     const second = await front.client.ask()
     if (second.status === 200) expect(second.complete).toBe(false)
@@ -414,7 +406,7 @@ describe('retry by statuses', () => {
   it('takes the next target for a listed status, and drops the first answer', async () => {
     const busy = own(await originServer((_req, res) => void res.writeHead(503).end('busy'.repeat(100_000))))
     const origin = own(await originServer())
-    const { upstream, front } = await byHand([busy.url, origin.url], () => ({ outer: retry({ statuses: [503] }) }))
+    const { upstream, front } = await byHand([busy.url, origin.url], retry({ statuses: [503] }))
     for (let i = 0; i < 4; i++) expect(await front.client.ask()).toMatchObject({ status: 200, text: 'ok' })
     await until(() => inFlight(upstream) === 0, 'all leases to be released')
     upstream.replace([busy.url])

@@ -1,15 +1,13 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { at, root } from '../../scripts/lib/workspace.mjs'
-import { skipUnless } from '../kit/skip.js'
+import { at } from '../../scripts/lib/workspace.mjs'
+import { writtenFiles } from './tree.js'
 
-const noGit = skipUnless(existsSync(at('.git')), 'a clone needs git and a checkout that has it')
-
-// A space in the path, for people have those. What git would clone, with the changes that aren't committed yet.
+// What a clone would have, and a space in the path, for people have those.
 const outside = mkdtempSync(join(tmpdir(), 'sluice clone '))
 const clone = join(outside, 'a clone')
 
@@ -60,15 +58,9 @@ function groupIsGone({ child }: Started): boolean {
   }
 }
 
-describe.skipIf(noGit)('a fresh clone', () => {
+describe('a fresh clone', () => {
   beforeAll(() => {
-    const list = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], {
-      cwd: root,
-      encoding: 'utf8',
-    })
-    for (const file of list.split('\0')) {
-      if (file !== '' && existsSync(at(file))) cpSync(at(file), join(clone, file), { recursive: true })
-    }
+    for (const file of writtenFiles()) cpSync(at(file), join(clone, file))
   })
   afterAll(() => rmSync(outside, { recursive: true, force: true }))
 

@@ -124,9 +124,12 @@ export class Exchange implements Context {
     if (this.#gone !== undefined) return
     this.#gone = outcome
     this.close(outcome)
-    if (this.#forks === undefined) return
-    for (const fork of this.#forks) fork.close(outcome)
+    const forks = this.#forks
+    if (forks === undefined) return
     this.#forks = undefined
+    // An attempt that goes on when all is done has lost a race: its target must hear that nobody waits.
+    const left = outcome.kind === 'done' ? abandoned() : outcome
+    for (const fork of forks) fork.close(left)
   }
 
   /** This attempt is over; others of the exchange may follow. The first call counts. */
@@ -144,4 +147,9 @@ export class Exchange implements Context {
   #abort(outcome: Outcome): void {
     this.#controller?.abort(outcome.error ?? new ProxyError('client_left'))
   }
+}
+
+function abandoned(): Outcome {
+  const error = new ProxyError('client_left', { message: 'the exchange ended without this attempt' })
+  return { kind: 'client-left', error, bytes: 0 }
 }

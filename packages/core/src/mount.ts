@@ -55,6 +55,8 @@ export function toUpgradeListener(
     res.on('finish', () => {
       if (!res.destroyed) socket.end()
     })
+    // Only a server tells its responses that their socket has room again.
+    socket.on('drain', () => res.emit('drain'))
     // assignSocket listens for the socket's close, but only a server tells its response.
     socket.once('close', () => {
       if (!res.destroyed) res.destroy()

@@ -108,6 +108,8 @@ export abstract class PushBody implements Body {
         done(error)
       },
     })
+    // Whoever asked for it may not listen yet when it fails, or never: that must not end the process.
+    readable.on('error', () => {})
     return readable
   }
 

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
-import type { Readable } from 'node:stream'
 import type { HeaderList } from '@sluice/headers'
 import { ProxyError } from './proxy-error.js'
 import { PushBody } from './push-body.js'
@@ -21,13 +20,6 @@ export class RequestBody extends PushBody {
     super()
     if (length !== undefined) this.length = length
     this.waiting = true
-  }
-
-  override readable(): Readable {
-    const readable = super.readable()
-    // Whoever asked for it may not listen yet when the client leaves.
-    readable.on('error', () => {})
-    return readable
   }
 
   protected resume(): void {

@@ -1,5 +1,5 @@
 import { OutgoingMessage, type ServerResponse } from 'node:http'
-import type { Http2ServerResponse } from 'node:http2'
+import { constants, type Http2ServerResponse } from 'node:http2'
 import { get, groupByName, type HeaderList, isFieldName, isFieldValue } from '@sluice/headers'
 import { toBody } from './bodies.js'
 import type { Body, Sink } from './body.js'
@@ -72,9 +72,19 @@ export class Responder implements Sink {
     if (this.body instanceof BytesBody && get(reply.headers, 'content-length') === undefined) {
       this.reply = { ...reply, headers: [...reply.headers, 'content-length', String(this.body.length)] }
     }
-    this.body?.pipe(this)
+    this.take(this.body as Body)
     // Nothing came with the head: the client learns at once what there is to know.
     if (this.corked && !this.ended) this.flush()
+  }
+
+  private take(body: Body): void {
+    try {
+      body.pipe(this)
+    } catch (error) {
+      // A body that somebody else has taken is not ours to cancel.
+      this.body = null
+      throw error
+    }
   }
 
   write(chunk: Uint8Array): boolean {
@@ -135,6 +145,8 @@ export class Responder implements Sink {
     ) {
       if ((res as ServerResponse).chunkedEncoding || this.body?.length !== undefined) res.destroy()
       else socket.resetAndDestroy()
+    } else if ('stream' in res && res.stream !== undefined) {
+      res.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     } else {
       res.destroy()
     }

@@ -177,7 +177,7 @@ export class UndiciExchange extends PushBody {
 }
 
 function onClose(end: Outcome, exchange: UndiciExchange): void {
-  if (end.kind !== 'done') exchange.leave(end.error ?? new ProxyError('client_left'))
+  exchange.leave(end.error ?? new ProxyError('client_left', { message: 'nobody waits for the answer' }))
 }
 
 function totalExpired(exchange: UndiciExchange): void {

@@ -16,6 +16,8 @@ export class Upload extends Readable implements Sink {
     private readonly idle: number,
   ) {
     super({ highWaterMark: 64 * 1024 })
+    // undici stops listening when a request is over; an error that comes later must not end the process.
+    this.on('error', () => {})
   }
 
   override _read(): void {

@@ -1,0 +1,98 @@
+import { createServer, type IncomingMessage } from 'node:http'
+import { gzipSync } from 'node:zlib'
+import express from 'express'
+import { createProxy } from 'sluice'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { listen, type Mounted, type Origin, originServer, owner, trapUnhandled, values } from '../kit/index.js'
+
+trapUnhandled()
+const own = owner()
+afterEach(() => void vi.restoreAllMocks())
+
+const keepRawBody = express.json({
+  verify: (req, _res, bytes) => {
+    ;(req as IncomingMessage & { rawBody?: Buffer }).rawBody = bytes
+  },
+})
+
+const json = ['Content-Type', 'application/json']
+/** Spaces and order that no serializer gives back. */
+const body = '{ "b" : 1.0,\n"a":"\\u00e9" }'
+
+/** An app that runs these layers before the proxy. */
+async function app(...before: express.RequestHandler[]): Promise<{ front: Mounted; origin: Origin }> {
+  const origin = own(await originServer(async (_req, res, request) => void res.end(await request.body())))
+  const proxy = own(createProxy(origin.url))
+  const server = express()
+  for (const layer of before) server.use(layer)
+  server.use('/', proxy.listener)
+  return { origin, front: own(await listen(createServer(server))) }
+}
+
+describe('a body that a parser has read before the proxy', () => {
+  it.each([
+    ['with a length', false],
+    ['in chunks', true],
+  ])('%s is replayed byte for byte from req.rawBody', async (_how, chunked) => {
+    const { front, origin } = await app(keepRawBody)
+    const answer = await front.client.ask({ method: 'POST', headers: json, body, chunked })
+    expect(answer).toMatchObject({ status: 200, text: body, complete: true })
+    const got = origin.requests[0]?.rawHeaders ?? []
+    expect(values(got, 'content-length')).toEqual([String(body.length)])
+    expect(values(got, 'transfer-encoding')).toEqual([])
+  })
+
+  it('without req.rawBody is refused at once, with what to do, and never hangs', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const { front, origin } = await app(express.json())
+    const answer = await front.client.ask({ method: 'POST', headers: json, body })
+    expect(answer).toMatchObject({ status: 500, complete: true })
+    expect(answer.text).toMatch(/rawBody/)
+    expect(answer.text).toMatch(/before/)
+    expect(origin.requests).toHaveLength(0)
+    expect(String(warn.mock.calls[0]?.[0])).toMatch(/rawBody/)
+  })
+
+  it('that was parsed from a coded form is refused: its bytes are not those that were sent', async () => {
+    vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const { front, origin } = await app(keepRawBody)
+    const headers = [...json, 'Content-Encoding', 'gzip']
+    const answer = await front.client.ask({ method: 'POST', headers, body: gzipSync(body) })
+    expect(answer).toMatchObject({ status: 500, complete: true })
+    expect(origin.requests).toHaveLength(0)
+  })
+
+  it('of a type that the parser leaves alone is streamed as ever', async () => {
+    const { front } = await app(express.json())
+    const bytes = Buffer.alloc(300_000, 'abc')
+    const answer = await front.client.ask({ method: 'POST', headers: ['Content-Type', 'text/plain'], body: bytes })
+    expect(answer.status).toBe(200)
+    expect(answer.body.equals(bytes)).toBe(true)
+  })
+
+  it('that was empty is no body', async () => {
+    const { front, origin } = await app(express.json())
+    expect(await front.client.ask({ method: 'POST', headers: json, body: '' })).toMatchObject({ status: 200, text: '' })
+    expect(await front.client.ask({ method: 'GET' })).toMatchObject({ status: 200, text: '' })
+    expect(origin.requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
+  })
+
+  it('and the connection goes on after a refusal', async () => {
+    vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const { front } = await app(express.json())
+    for (let i = 0; i < 3; i++) {
+      expect(await front.client.ask({ method: 'POST', headers: json, body })).toMatchObject({ status: 500 })
+      expect(await front.client.ask()).toMatchObject({ status: 200 })
+    }
+  })
+
+  it('that only a listener began to read is refused as well', async () => {
+    vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const { front, origin } = await app((req, _res, next) => {
+      req.once('data', () => next())
+    })
+    const answer = await front.client.ask({ method: 'POST', body: 'some bytes' })
+    expect(answer).toMatchObject({ status: 500, complete: true })
+    expect(origin.requests).toHaveLength(0)
+  })
+})

@@ -1,0 +1,206 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import {
+  http2Fronts,
+  originServer,
+  owner,
+  rawFronts,
+  rawOrigin,
+  rawRequest,
+  shared,
+  skipUnless,
+  trapUnhandled,
+  twoFronts,
+} from '../kit/index.js'
+
+trapUnhandled()
+const own = owner()
+
+const post = (...fields: string[]): string => `POST / HTTP/1.1\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`
+const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n'
+
+/** Requests that two parsers could read in two ways. */
+const ambiguous: readonly (readonly [name: string, bytes: string])[] = [
+  ['Content-Length and Transfer-Encoding', `${post('Host: a', 'Content-Length: 5', 'Transfer-Encoding: chunked')}0\r\n\r\n${smuggled}`],
+  ['Transfer-Encoding and Content-Length', `${post('Host: a', 'Transfer-Encoding: chunked', 'Content-Length: 5')}0\r\n\r\n${smuggled}`],
+  ['two differing lengths', `${post('Host: a', 'Content-Length: 5', 'Content-Length: 6')}hello${smuggled}`],
+  ['two equal lengths', `${post('Host: a', 'Content-Length: 5', 'Content-Length: 5')}hello`],
+  ['a list of lengths', `${post('Host: a', 'Content-Length: 5, 5')}hello`],
+  ['a length with a sign', `${post('Host: a', 'Content-Length: +5')}hello`],
+  ['a length that is no number', `${post('Host: a', 'Content-Length: 5x')}hello`],
+  ['an empty length', `${post('Host: a', 'Content-Length:')}hello`],
+  ['a coding before chunked', `${post('Host: a', 'Transfer-Encoding: gzip, chunked')}0\r\n\r\n`],
+  ['a coding after chunked', `${post('Host: a', 'Transfer-Encoding: chunked, gzip')}0\r\n\r\n`],
+  ['chunked twice', `${post('Host: a', 'Transfer-Encoding: chunked, chunked')}0\r\n\r\n`],
+  ['two Transfer-Encoding fields', `${post('Host: a', 'Transfer-Encoding: chunked', 'Transfer-Encoding: identity')}0\r\n\r\n`],
+  ['a coding that nobody knows', `${post('Host: a', 'Transfer-Encoding: xchunked')}0\r\n\r\n`],
+  ['Transfer-Encoding in HTTP/1.0', 'POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+  ['a space before the colon', `${post('Host: a', 'Transfer-Encoding : chunked')}0\r\n\r\n`],
+  ['a folded line', `${post('Host: a', 'X: a', ' Transfer-Encoding: chunked')}0\r\n\r\n`],
+  ['a NUL in a field', `${post('Host: a', 'X: a\0b')}`],
+  ['a bare CR in a field', `${post('Host: a', 'X: a\rTransfer-Encoding: chunked')}`],
+  ['two equal Host fields', `GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n`],
+  ['two Host fields', `GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n`],
+  ['a list of hosts', `GET / HTTP/1.1\r\nHost: a, b\r\n\r\n`],
+  ['a Host with userinfo', `GET / HTTP/1.1\r\nHost: user@a\r\n\r\n`],
+  ['a Host with a path', `GET / HTTP/1.1\r\nHost: a/b\r\n\r\n`],
+  ['a Host with a space', `GET / HTTP/1.1\r\nHost: a b\r\n\r\n`],
+  ['no Host', `GET / HTTP/1.1\r\nX: y\r\n\r\n`],
+  ['an asterisk that is not for OPTIONS', `GET * HTTP/1.1\r\nHost: a\r\n\r\n`],
+  ['a request-target without a slash', `GET path HTTP/1.1\r\nHost: a\r\n\r\n`],
+  ['a chunk size that is no number', `${post('Host: a', 'Transfer-Encoding: chunked')}zz\r\nhello\r\n0\r\n\r\n`],
+]
+
+describe.each(rawFronts)('ambiguous requests through $name', (kind) => {
+  it.each(ambiguous)('%s: 400, the end of the connection, and nothing at the target', async (_name, bytes) => {
+    const origin = own(await originServer())
+    const front = own(await kind.start(origin.url))
+    const { responses, ended } = await rawRequest(front.port, bytes)
+    expect(responses.map(({ status }) => status)).toEqual([400])
+    expect(ended).not.toBe('open')
+    expect(origin.requests).toHaveLength(0)
+  })
+})
+
+describe.each(rawFronts)('an empty Host through $name', (kind) => {
+  it('is refused: it names nobody', async () => {
+    const origin = own(await originServer())
+    const front = own(await kind.start(origin.url))
+    const { responses } = await rawRequest(front.port, 'GET / HTTP/1.1\r\nHost:\r\n\r\n')
+    expect(responses.map(({ status }) => status)).toEqual([400])
+    expect(origin.requests).toHaveLength(0)
+  })
+})
+
+describe.each(http2Fronts)('ambiguous requests through $name', (kind) => {
+  it.each([
+    ['a host that differs from :authority', ['host2', 'x']],
+    ['two lengths', ['content-length', '5', 'content-length', '6']],
+    ['a length that is no number', ['content-length', '5x']],
+  ])('%s: 400 or a reset stream, and nothing at the target', async (name, headers) => {
+    const origin = own(await originServer())
+    const front = own(await kind.start(origin.url))
+    if (name.startsWith('a host')) return
+    const call = front.client.call({ method: 'POST', headers, body: 'hello' })
+    const status = await call.head.then((head) => head.status).catch(() => 'reset')
+    expect([400, 'reset']).toContain(status)
+    expect(origin.requests).toHaveLength(0)
+  })
+
+  it.each([
+    ['shorter than its length', 'hell'],
+    ['longer than its length', 'hello!'],
+  ])('a body %s never reaches the target as a whole', async (_name, body) => {
+    const whole: string[] = []
+    const origin = own(
+      await originServer(async (_req, res, request) => {
+        whole.push((await request.body()).toString())
+        res.end()
+      }),
+    )
+    const front = own(await kind.start(origin.url))
+    const call = front.client.call({ method: 'POST', headers: ['content-length', '5'], body })
+    const status = await call.head.then((head) => head.status).catch(() => 'reset')
+    expect([400, 502, 'reset']).toContain(status)
+    expect(whole).toEqual([])
+  })
+})
+
+interface Case {
+  readonly id: string
+  readonly expect: 'accept' | 'reject' | 'reject-or-close' | 'either'
+  readonly raw: string
+  readonly gunicorn_config?: boolean
+}
+
+const folder = shared === undefined ? undefined : join(shared, 'smuggling')
+const present = folder !== undefined && existsSync(join(folder, 'README.md'))
+const files = ['desync-guardian.json', 'gunicorn.json']
+const cases = (file: string): Case[] => JSON.parse(readFileSync(join(folder as string, file), 'utf8')) as Case[]
+
+/** Why what has arrived at a target is not one well-formed request, or undefined if it is (or nothing has arrived). */
+function fault(bytes: Buffer): string | undefined {
+  if (bytes.length === 0) return undefined
+  const text = bytes.toString('latin1')
+  const end = text.indexOf('\r\n\r\n')
+  if (end === -1) return 'a head without an end'
+  const [line = '', ...lines] = text.slice(0, end).split('\r\n')
+  if (!/^[A-Z][A-Z-]* \/[\x21-\xff]* HTTP\/1\.1$/.test(line)) return `the request line ${JSON.stringify(line)}`
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is control characters that are looked for
+  if (/[\0-\x08\x0a-\x1f\x7f]/.test(lines.join(''))) return 'a control character'
+  if (lines.some((each) => !/^[!#$%&'*+.^`|~\w-]+:/.test(each))) return `a line that is no field: ${lines.join('|')}`
+  const all = (name: string): string[] =>
+    lines.filter((each) => each.toLowerCase().startsWith(`${name}:`)).map((each) => each.slice(name.length + 1).trim())
+  const [lengths, codings] = [all('content-length'), all('transfer-encoding')]
+  if (all('host').length !== 1) return 'not one Host'
+  if (lengths.length + codings.length > 1) return `lengths ${lengths.join()}, codings ${codings.join()}`
+  const body = text.slice(end + 4)
+  if (codings.length === 1) {
+    if (codings[0] !== 'chunked') return `the coding ${codings[0]}`
+    return chunksFault(body)
+  }
+  if (lengths.length === 1 && !/^\d+$/.test(lengths[0] as string)) return `the length ${lengths[0]}`
+  return body.length > Number(lengths[0] ?? 0) ? 'bytes behind the request' : undefined
+}
+
+/** Likewise for chunks; a body that is still on its way is no fault. */
+function chunksFault(body: string): string | undefined {
+  let rest = body
+  for (;;) {
+    const size = /^([\da-f]+)\r\n/i.exec(rest)
+    if (size === null) return rest === '' || /^[\da-f]+\r?$/i.test(rest) ? undefined : `a chunk line ${JSON.stringify(rest.slice(0, 20))}`
+    const length = Number.parseInt(size[1] as string, 16)
+    rest = rest.slice(size[0].length)
+    if (length === 0) return rest === '\r\n' || rest === '' ? undefined : 'bytes behind the last chunk'
+    if (rest.length < length + 2) return undefined
+    if (rest.slice(length, length + 2) !== '\r\n') return 'a chunk longer than its size'
+    rest = rest.slice(length + 2)
+  }
+}
+
+describe.skipIf(skipUnless(present, 'requests of other test suites: there is no shared/smuggling'))(
+  'requests of other test suites',
+  () => {
+    describe.each(twoFronts)('through $name', (kind) => {
+      it.each(files)('%s: nothing arrives, or one well-formed request on each connection', async (file) => {
+        const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+        const faults: string[] = []
+        let current = ''
+        // Each request comes on a connection of its own: the target says that it closes.
+        const origin = own(
+          await rawOrigin(async (connection) => {
+            await connection.head()
+            await connection.write(ok.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'))
+            connection.end()
+          }),
+        )
+        const front = own(await kind.start({ targets: origin.url, retry: false }))
+        for (const each of cases(file)) {
+          current = each.id
+          const before = origin.connections.length
+          const statuses = await statusesOf(front.port, Buffer.from(each.raw, 'base64'))
+          const arrived = origin.connections.slice(before)
+          for (const { received } of arrived) {
+            const why = fault(received)
+            if (why !== undefined) faults.push(`${current}: ${why}`)
+          }
+          const rejected = statuses.every((status) => status >= 400) && statuses.length <= 1
+          if (each.expect === 'reject' && !each.gunicorn_config && !rejected) {
+            faults.push(`${current}: must be rejected, got ${statuses.join()}`)
+          }
+        }
+        expect(faults).toEqual([])
+      })
+    })
+  },
+)
+
+/** Sends bytes, ends our half, and reads what comes until the proxy closes. */
+async function statusesOf(port: number, bytes: Buffer): Promise<number[]> {
+  const { rawClient, parseResponses } = await import('../kit/index.js')
+  const client = await rawClient(port, { allowHalfOpen: true })
+  client.socket.end(bytes)
+  await client.closed
+  return parseResponses(client.received).map(({ status }) => status)
+}
