@@ -29,7 +29,8 @@ export async function install(scope) {
   const wanted = scope === 'all' || existsSync(at('node_modules', 'vitest')) ? 'all' : 'start'
   // pnpm installs the root's dependencies too, whatever the filter says; these are development dependencies all.
   const which = wanted === 'all' ? ['--prod=false'] : ['--prod', '--filter', 'quickstart...']
-  const { code } = await npx(['--yes', '--prefer-offline', pnpm, 'install', '--frozen-lockfile', ...which])
+  const command = ['exec', 'pnpm', 'install', '--frozen-lockfile', ...which].join(' ')
+  const { code } = await npx(['--yes', '--prefer-offline', '--package', pnpm, '-c', command])
   if (code === 0) {
     writeStamp('install', { scope: wanted, state: state() })
   } else if (interruptCode() === undefined) {

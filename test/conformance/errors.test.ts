@@ -142,6 +142,23 @@ describe.each(twoFronts)('answers that cannot be relied on, through $name', (kin
     await until(() => origin.sockets === 0, 'the connection to the target to close')
   })
 
+  it('one of them does not hold up the next request', async () => {
+    for (const [name, bytes] of bad) {
+      const origin = own(
+        await rawOrigin(async (connection) => {
+          const head = await connection.head()
+          await connection.write(head.startsWith('GET /ok') ? 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok' : bytes)
+          if (!head.startsWith('GET /ok') && !bytes.includes('\r\n\r\n')) connection.end()
+        }),
+      )
+      const targets = origin.url
+      const front = own(await kind.start({ targets, retry: false, connections: 1, timeouts: { head: '3s' } }))
+      const first = await front.client.ask()
+      const second = await front.client.ask({ path: '/ok' })
+      expect([name, first.status, second.status]).toEqual([name, 502, 200])
+    }
+  })
+
   it.each(badBodies)('%s: 502 or an aborted connection, never a whole answer', async (_name, bytes) => {
     const origin = own(await rawOrigin(answering(bytes)))
     const front = own(await kind.start({ targets: origin.url, retry: false }))

@@ -1,21 +1,27 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { connect } from 'node:http2'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
   http2Fronts,
   originServer,
   owner,
+  parseResponses,
+  rawClient,
   rawFronts,
   rawOrigin,
   rawRequest,
   shared,
   skipUnless,
+  testCertificate,
   trapUnhandled,
   twoFronts,
+  until,
 } from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
+afterEach(() => void vi.restoreAllMocks())
 
 const post = (...fields: string[]): string => `POST / HTTP/1.1\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`
 const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n'
@@ -47,7 +53,7 @@ const ambiguous: readonly (readonly [name: string, bytes: string])[] = [
   ['a Host with a path', `GET / HTTP/1.1\r\nHost: a/b\r\n\r\n`],
   ['a Host with a space', `GET / HTTP/1.1\r\nHost: a b\r\n\r\n`],
   ['no Host', `GET / HTTP/1.1\r\nX: y\r\n\r\n`],
-  ['an asterisk that is not for OPTIONS', `GET * HTTP/1.1\r\nHost: a\r\n\r\n`],
+  ['an empty Host', `GET / HTTP/1.1\r\nHost:\r\n\r\n`],
   ['a request-target without a slash', `GET path HTTP/1.1\r\nHost: a\r\n\r\n`],
   ['a chunk size that is no number', `${post('Host: a', 'Transfer-Encoding: chunked')}zz\r\nhello\r\n0\r\n\r\n`],
 ]
@@ -63,26 +69,50 @@ describe.each(rawFronts)('ambiguous requests through $name', (kind) => {
   })
 })
 
-describe.each(rawFronts)('an empty Host through $name', (kind) => {
-  it('is refused: it names nobody', async () => {
+describe.each(rawFronts)('requests that make no sense, through $name', (kind) => {
+  it.each([
+    ['an asterisk that is not for OPTIONS', 'GET * HTTP/1.1\r\nHost: a\r\n\r\n', kind.framework ? [400, 404] : [400]],
+    ['HTTP/2.0 in the words of HTTP/1', 'GET / HTTP/2.0\r\nHost: a\r\n\r\n', [400, 505]],
+    ['HTTP/0.9 with fields', 'GET / HTTP/0.9\r\nHost: a\r\n\r\n', [400, 505]],
+    ['HTTP/1.2', 'GET / HTTP/1.2\r\nHost: a\r\n\r\n', [400, 505]],
+    ['HTTP/3.0', 'GET / HTTP/3.0\r\nHost: a\r\n\r\n', [400, 505]],
+  ])('%s: refused, and nothing at the target', async (_name, bytes, statuses) => {
+    const warn = vi.spyOn(process, 'emitWarning')
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))
-    const { responses } = await rawRequest(front.port, 'GET / HTTP/1.1\r\nHost:\r\n\r\n')
-    expect(responses.map(({ status }) => status)).toEqual([400])
+    const { responses } = await rawRequest(front.port, bytes, { responses: 1 })
+    const [response, ...rest] = responses
+    expect(statuses).toContain(response?.status)
+    expect(rest).toEqual([])
     expect(origin.requests).toHaveLength(0)
+    // What a client sends is no fault of the app's code.
+    expect(warn).not.toHaveBeenCalled()
   })
 })
 
 describe.each(http2Fronts)('ambiguous requests through $name', (kind) => {
-  it.each([
-    ['a host that differs from :authority', ['host2', 'x']],
-    ['two lengths', ['content-length', '5', 'content-length', '6']],
-    ['a length that is no number', ['content-length', '5x']],
-  ])('%s: 400 or a reset stream, and nothing at the target', async (name, headers) => {
+  it('a host that differs from :authority gets 400, and nothing arrives at the target', async () => {
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))
-    if (name.startsWith('a host')) return
-    const call = front.client.call({ method: 'POST', headers, body: 'hello' })
+    const ca = kind.tls ? testCertificate()?.cert : undefined
+    const session = connect(`${kind.tls ? 'https' : 'http'}://127.0.0.1:${front.port}`, ca === undefined ? {} : { ca })
+    own({ close: () => session.destroy() })
+    const status = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const stream = session.request({ ':path': '/', ':authority': 'a.example', host })
+        stream.on('response', (fields) => resolve(fields[':status']))
+        stream.on('error', reject)
+        stream.resume()
+      })
+    expect(await status('b.example')).toBe(400)
+    expect(origin.requests).toHaveLength(0)
+    expect(await status('a.example')).toBe(200)
+  })
+
+  it('a length that is no number gets 400 or a reset stream, and nothing arrives at the target', async () => {
+    const origin = own(await originServer())
+    const front = own(await kind.start(origin.url))
+    const call = front.client.call({ method: 'POST', headers: ['content-length', '5x'], body: 'hello' })
     const status = await call.head.then((head) => head.status).catch(() => 'reset')
     expect([400, 'reset']).toContain(status)
     expect(origin.requests).toHaveLength(0)
@@ -196,11 +226,18 @@ describe.skipIf(skipUnless(present, 'requests of other test suites: there is no 
   },
 )
 
-/** Sends bytes, ends our half, and reads what comes until the proxy closes. */
+/**
+ * Sends bytes and reads what comes until the proxy closes, or has answered, or waits for more: then nothing comes for a
+ * while. Going on too early would only miss what is still to come.
+ */
 async function statusesOf(port: number, bytes: Buffer): Promise<number[]> {
-  const { rawClient, parseResponses } = await import('../kit/index.js')
-  const client = await rawClient(port, { allowHalfOpen: true })
-  client.socket.end(bytes)
-  await client.closed
+  const client = await rawClient(port)
+  client.write(bytes)
+  const limit = performance.now() + 60
+  await until(
+    () => client.ended !== 'open' || client.socket.destroyed || performance.now() > limit,
+    'the proxy to answer or to wait',
+  )
+  client.reset()
   return parseResponses(client.received).map(({ status }) => status)
 }

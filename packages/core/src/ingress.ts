@@ -29,42 +29,42 @@ type Inbound = IncomingMessage | Http2ServerRequest
  */
 export function ingress(req: Inbound): Ingress {
   const raw = req.rawHeaders
-  const h2 = req.httpVersionMajor === 2
+  const h2 = 'stream' in req
+  if (!h2 && req.httpVersionMajor !== 1) refuse(`HTTP/${req.httpVersion} on an HTTP/1 connection`)
   const method = req.method as string
   const httpVersion = h2 ? '2.0' : req.httpVersionMinor === 0 ? '1.0' : '1.1'
   const endStream = h2 && (req as Http2ServerRequest).stream.endAfterHeaders
   const framing = judgeFraming(raw, { httpVersion, method, endStream })
-  if (!framing.ok) throw new ProxyError('http_request_error', { message: framing.reason })
+  if (!framing.ok) refuse(framing.reason)
 
   const headers = withoutHopByHop(raw, h2 ? { joinCookies: true } : undefined)
   const target = parseRequestTarget(req.url as string)
+  // RFC 9112 section 3.2: these two forms are for one method each.
+  if (target.form === 'asterisk' && method !== 'OPTIONS') refuse(`${method} with the request-target *`)
+  if (target.form === 'authority' && method !== 'CONNECT') refuse(`${method} with a request-target that is no path`)
   let host = get(headers, 'host')
   if (h2) {
     // RFC 9113 section 8.3.1: :authority takes the place of Host, and must not differ from it.
     const authority = (req as Http2ServerRequest).authority
     if (authority && host !== undefined && authority !== host) {
-      throw new ProxyError('http_request_error', { message: ':authority and host differ' })
+      refuse(':authority and host differ')
     }
     host = authority ?? host
   }
-  if (host !== undefined && host !== '' && parseAuthority(host) === undefined) {
-    throw new ProxyError('http_request_error', {
-      message: `the Host field is not a host: ${JSON.stringify(host)}`,
-    })
-  }
+  if (host !== undefined && parseAuthority(host) === undefined) refuse(`the Host field is not a host: ${JSON.stringify(host)}`)
   // RFC 9112 section 3.2.2: the authority of an absolute target replaces what Host says.
   const authority = target.authority ?? host ?? ''
   if (target.authority !== undefined) {
-    if (parseAuthority(target.authority) === undefined) {
-      throw new ProxyError('http_request_error', {
-        message: 'the authority of the request-target is not a host',
-      })
-    }
+    if (parseAuthority(target.authority) === undefined) refuse('the authority of the request-target is not a host')
     set(headers, 'Host', target.authority)
   }
 
   const body = framing.body === 'none' ? null : inboundBody(req, framing.length, headers)
   return { out: { method, path: target.path, headers, body }, authority }
+}
+
+function refuse(message: string): never {
+  throw new ProxyError('http_request_error', { message })
 }
 
 /** The request's body, or what the host app kept of it if something before the proxy has read it. */

@@ -39,7 +39,7 @@ export class Responder implements Sink {
     private readonly exchange: Exchange,
     readonly res: ServerResponse | Http2ServerResponse,
   ) {
-    this.h1 = exchange.req.httpVersionMajor === 1
+    this.h1 = !('stream' in res)
   }
 
   /** Sends `reply`. Never throws: what can't be sent becomes an error page, or the end of the connection. */
