@@ -29,6 +29,7 @@ export async function install(scope) {
   const wanted = scope === 'all' || existsSync(at('node_modules', 'vitest')) ? 'all' : 'start'
   // pnpm installs the root's dependencies too, whatever the filter says; these are development dependencies all.
   const which = wanted === 'all' ? ['--prod=false'] : ['--prod', '--filter', 'quickstart...']
+  // exec: what ends npx ends pnpm too, where a shell in between would leave it behind.
   const command = ['exec', 'pnpm', 'install', '--frozen-lockfile', ...which].join(' ')
   const { code } = await npx(['--yes', '--prefer-offline', '--package', pnpm, '-c', command])
   if (code === 0) {
@@ -42,13 +43,18 @@ export async function install(scope) {
   return { code }
 }
 
-/** npx as a script beside the npm that runs us, for the shell would not find it on every system. */
+/** npx as a script, from the npm that runs us or the one beside Node: its name alone isn't found on every system. */
 function npx(args) {
-  const script = join(dirname(process.env.npm_execpath ?? ''), 'npx-cli.js')
+  const beside = dirname(process.execPath)
+  const homes = [
+    dirname(process.env.npm_execpath ?? beside),
+    join(beside, 'node_modules/npm/bin'),
+    join(beside, '../lib/node_modules/npm/bin'),
+  ]
+  const script = homes.map((home) => join(home, 'npx-cli.js')).find((file) => existsSync(file))
   // CI: pnpm asks no questions, since there may be nobody to answer.
   const options = { env: { ...patience, CI: 'true' } }
-  if (existsSync(script)) return node([script, ...args], options)
-  return run('npx', args, { ...options, shell: process.platform === 'win32' })
+  return script === undefined ? run('npx', args, options) : node([script, ...args], options)
 }
 
 function state() {

@@ -42,12 +42,12 @@ export function interruptCode() {
  * Runs a program to its end. With `quiet` its output is gathered instead of shown.
  * @returns {Promise<{ code: number, output: string }>}
  */
-export function run(command, args, { quiet = false, stdin = 'ignore', env = {}, shell = false } = {}) {
+export function run(command, args, { quiet = false, stdin = 'ignore', env = {} } = {}) {
   if (interruptedBy !== undefined) return Promise.resolve({ code: interruptCode(), output: '' })
   return new Promise((resolve) => {
     const out = quiet ? 'pipe' : 'inherit'
     const stdio = [stdin, out, out]
-    const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio, shell })
+    const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio })
     const chunks = []
     children.add(child)
     child.stdout?.on('data', (chunk) => chunks.push(chunk))

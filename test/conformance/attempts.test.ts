@@ -27,7 +27,8 @@ import {
 trapUnhandled()
 const own = owner()
 
-const released = (front: Front): Promise<boolean> => until(() => front.inFlight === 0, 'all leases to be released')
+const released = (front: Front): Promise<boolean> =>
+  until(() => front.inFlight === 0, 'all leases to be released')
 
 /** An address that refuses connections. */
 async function deadUrl(): Promise<string> {
@@ -41,7 +42,8 @@ describe.each(fronts)('retry through $name', (kind) => {
     const seen = observer()
     const origin = own(await originServer())
     const front = own(await kind.start({ targets: [await deadUrl(), origin.url], use: [seen.layer] }))
-    for (let i = 0; i < 4; i++) expect(await front.client.ask({ path: `/${i}` })).toMatchObject({ status: 200, text: 'ok' })
+    for (let i = 0; i < 4; i++)
+      expect(await front.client.ask({ path: `/${i}` })).toMatchObject({ status: 200, text: 'ok' })
     expect(origin.requests.map(({ url }) => url)).toEqual(['/0', '/1', '/2', '/3'])
     expect(seen.codes).toEqual([])
     await released(front)
@@ -134,7 +136,9 @@ describe.each(twoFronts)('leases through $name', (kind) => {
         res.end('ok')
       }),
     )
-    const front = own(await kind.start({ targets: [origin.url, await deadUrl()], timeouts: { head: '100ms' } }))
+    const front = own(
+      await kind.start({ targets: [origin.url, await deadUrl()], timeouts: { head: '100ms' } }),
+    )
     const { client } = front
     const ends = [
       client.ask({ path: '/' }),
@@ -209,7 +213,8 @@ async function byHand(targets: string[], layer: Middleware): Promise<Hand> {
   return { upstream, front }
 }
 
-const inFlight = (upstream: Upstream): number => upstream.all.reduce((sum, target) => sum + target.inFlight, 0)
+const inFlight = (upstream: Upstream): number =>
+  upstream.all.reduce((sum, target) => sum + target.inFlight, 0)
 
 describe('attempts by hand', () => {
   it("hedged forks don't see each other: each has its own target, lease and fields", async () => {
@@ -237,7 +242,9 @@ describe('attempts by hand', () => {
     const { upstream, front } = await byHand([slow.url, quick.url], hedge)
     expect(await front.client.ask()).toMatchObject({ status: 200, text: 'ok' })
     expect(seen[0]?.target).not.toBe(seen[1]?.target)
-    expect(seen.map(({ headers }) => headers.filter((text) => text === 'first' || text === 'second'))).toEqual([['first'], ['second']])
+    expect(
+      seen.map(({ headers }) => headers.filter((text) => text === 'first' || text === 'second')),
+    ).toEqual([['first'], ['second']])
     expect(slow.requests[0]?.rawHeaders).toContain('first')
     expect(quick.requests[0]?.rawHeaders).toContain('second')
     // The loser ends with the exchange at the latest.
@@ -248,7 +255,7 @@ describe('attempts by hand', () => {
   it('a fork that failed leaves the others untouched, and a discarded reply ends its request', async () => {
     const endless = own(await originServer((_req, res) => void res.write('endless')))
     const origin = own(await originServer())
-    let discarded = deferred<string>()
+    const discarded = deferred<string>()
     const drop: Middleware = (next) => async (ctx) => {
       const first = await next(ctx)
       const fork = ctx.fork()
@@ -303,7 +310,11 @@ describe('attempts by hand', () => {
       const readable = body.readable()
       readable.on('data', (chunk) => (text += chunk))
       readable.on('end', () => got.resolve(text))
-      return { status: 200, headers: [], body: readable.pipe(new (await import('node:stream')).PassThrough()) }
+      return {
+        status: 200,
+        headers: [],
+        body: readable.pipe(new (await import('node:stream')).PassThrough()),
+      }
     }
     const { upstream, front } = await byHand([origin.url], fetchForAll)
     const call = front.client.call()
@@ -376,7 +387,7 @@ describe('attempts by hand', () => {
     await until(() => inFlight(upstream) === 0, 'all leases to be released')
   })
 
-  it('a reply that is returned twice gives the second client an error, not the first one\'s bytes', async () => {
+  it("a reply that is returned twice gives the second client an error, not the first one's bytes", async () => {
     const origin = own(await originServer((_req, res) => void res.end('only once')))
     let kept: Reply | undefined
     const keep: Middleware = (next) => async (ctx) => {
@@ -394,7 +405,9 @@ describe('attempts by hand', () => {
 describe('POST with no retry configured', () => {
   it('fails on the dead target and works on the other', async () => {
     const origin = own(await originServer())
-    const proxy = own(createProxy({ upstreams: { a: { targets: [await deadUrl(), origin.url], retry: false } } }))
+    const proxy = own(
+      createProxy({ upstreams: { a: { targets: [await deadUrl(), origin.url], retry: false } } }),
+    )
     const front = own(await mountNamed('node:http').serve(proxy))
     const statuses = []
     for (let i = 0; i < 4; i++) statuses.push((await front.client.ask({ method: 'POST', body: 'x' })).status)

@@ -51,12 +51,19 @@ describe('targets that are none', () => {
     expect(messages[3]).toMatch(/upstreams\.api\S*\[1\]/)
   })
 
-  it.each([[undefined], [null], [5], [true], [() => {}], [[]], [{}], [{ upstreams: {} }], [{ upstreams: null }]])(
-    'createProxy(%j) is refused',
-    (wrong) => {
-      expect(fault(() => createProxy(wrong as never))).not.toBe('')
-    },
-  )
+  it.each([
+    [undefined],
+    [null],
+    [5],
+    [true],
+    [() => {}],
+    [[]],
+    [{}],
+    [{ upstreams: {} }],
+    [{ upstreams: null }],
+  ])('createProxy(%j) is refused', (wrong) => {
+    expect(fault(() => createProxy(wrong as never))).not.toBe('')
+  })
 
   it('an empty list is told by its path', () => {
     expect(options({ upstreams: { api: [] } })).toMatch(/upstreams\.api/)
@@ -66,7 +73,13 @@ describe('targets that are none', () => {
   it.each([
     ['the same URL twice', [a, a]],
     ['the same URL written otherwise', ['http://127.0.0.1:80', 'HTTP://127.0.0.1/']],
-    ['the same id', [{ url: a, id: 'x' }, { url: b, id: 'x' }]],
+    [
+      'the same id',
+      [
+        { url: a, id: 'x' },
+        { url: b, id: 'x' },
+      ],
+    ],
   ])('%s is told by its path', (_name, targets) => {
     expect(options({ upstreams: { api: { targets } } })).toMatch(/upstreams\.api\S*\[1\]/)
   })
@@ -87,36 +100,93 @@ describe('targets that are none', () => {
 describe('options that are wrong', () => {
   it.each([
     ['an unknown option', { upstreams: { api: a }, upstraems: {} }, /upstraems.*unknown.*upstreams/is],
-    ['an unknown option of an upstream', { upstreams: { api: { targets: [a], targts: [] } } }, /upstreams\.api\.targts.*unknown/is],
+    [
+      'an unknown option of an upstream',
+      { upstreams: { api: { targets: [a], targts: [] } } },
+      /upstreams\.api\.targts.*unknown/is,
+    ],
     ['an option whose time has not come', { upstreams: { api: a }, cache: true }, /cache.*unknown/is],
-    ['another of those', { upstreams: { api: { targets: [a], breaker: {} } } }, /upstreams\.api\.breaker.*unknown/is],
-    ['an unknown option deep down', { upstreams: { api: { targets: [a], health: { pth: '/' } } } }, /upstreams\.api\.health\.pth.*unknown/is],
-    ['a duration that is none', { upstreams: { api: a }, timeouts: { head: 'soon' } }, /timeouts\.head.*soon/is],
+    [
+      'another of those',
+      { upstreams: { api: { targets: [a], breaker: {} } } },
+      /upstreams\.api\.breaker.*unknown/is,
+    ],
+    [
+      'an unknown option deep down',
+      { upstreams: { api: { targets: [a], health: { pth: '/' } } } },
+      /upstreams\.api\.health\.pth.*unknown/is,
+    ],
+    [
+      'a duration that is none',
+      { upstreams: { api: a }, timeouts: { head: 'soon' } },
+      /timeouts\.head.*soon/is,
+    ],
     ['a negative duration', { upstreams: { api: a }, timeouts: { head: -1 } }, /timeouts\.head/],
     ['a duration without its unit', { upstreams: { api: a }, timeouts: { head: '5' } }, /timeouts\.head/],
     ['an unknown timeout', { upstreams: { api: a }, timeouts: { hed: 5 } }, /timeouts\.hed.*unknown/is],
-    ['an unknown policy', { upstreams: { api: { targets: [a], balance: 'fastest' } } }, /upstreams\.api\.balance.*fastest.*round-robin/is],
-    ['tries that are none', { upstreams: { api: { targets: [a], retry: { attempts: 0 } } } }, /upstreams\.api\.retry\.attempts/],
-    ['a method that is none', { upstreams: { api: { targets: [a], retry: { methods: ['GET POST'] } } } }, /retry\.methods/],
+    [
+      'an unknown policy',
+      { upstreams: { api: { targets: [a], balance: 'fastest' } } },
+      /upstreams\.api\.balance.*fastest.*round-robin/is,
+    ],
+    [
+      'tries that are none',
+      { upstreams: { api: { targets: [a], retry: { attempts: 0 } } } },
+      /upstreams\.api\.retry\.attempts/,
+    ],
+    [
+      'a method that is none',
+      { upstreams: { api: { targets: [a], retry: { methods: ['GET POST'] } } } },
+      /retry\.methods/,
+    ],
     ['a range that is none', { upstreams: { api: a }, trust: ['10.0.0.0/33'] }, /trust\S*.*10\.0\.0\.0\/33/s],
-    ['a Host policy that is none', { upstreams: { api: { targets: [a], host: 'mine' } } }, /upstreams\.api\.host.*mine/s],
-    ['a Host with a line break', { upstreams: { api: { targets: [a], host: { fixed: 'a\r\nb' } } } }, /upstreams\.api\.host/],
+    [
+      'a Host policy that is none',
+      { upstreams: { api: { targets: [a], host: 'mine' } } },
+      /upstreams\.api\.host.*mine/s,
+    ],
+    [
+      'a Host with a line break',
+      { upstreams: { api: { targets: [a], host: { fixed: 'a\r\nb' } } } },
+      /upstreams\.api\.host/,
+    ],
     ['a pseudonym with a comma', { upstreams: { api: a }, via: 'a, b' }, /via/],
     ['a layer that is no function', { upstreams: { api: a }, use: [{}] }, /use/],
     ['onError that is no function', { upstreams: { api: a }, onError: 'log' }, /onError/],
-    ['connections below 0', { upstreams: { api: { targets: [a], connections: -1 } } }, /upstreams\.api\.connections/],
-    ['routes to nowhere', { upstreams: { api: a }, routes: [{ path: '/', upstream: 'apj' }] }, /routes\[0\]\.upstream.*apj.*api/s],
+    [
+      'connections below 0',
+      { upstreams: { api: { targets: [a], connections: -1 } } },
+      /upstreams\.api\.connections/,
+    ],
+    [
+      'routes to nowhere',
+      { upstreams: { api: a }, routes: [{ path: '/', upstream: 'apj' }] },
+      /routes\[0\]\.upstream.*apj.*api/s,
+    ],
     ['several upstreams without routes', { upstreams: { api: a, web: b } }, /routes/],
-    ['a route without an upstream', { upstreams: { api: a }, routes: [{ path: '/' }] }, /routes\[0\]\.upstream/],
-    ['a path without a slash', { upstreams: { api: a }, routes: [{ path: 'x', upstream: 'api' }] }, /routes\[0\]\.path/],
-    ['an unknown option of a route', { upstreams: { api: a }, routes: [{ pth: '/x', upstream: 'api' }] }, /routes\[0\]\.pth.*unknown/is],
+    [
+      'a route without an upstream',
+      { upstreams: { api: a }, routes: [{ path: '/' }] },
+      /routes\[0\]\.upstream/,
+    ],
+    [
+      'a path without a slash',
+      { upstreams: { api: a }, routes: [{ path: 'x', upstream: 'api' }] },
+      /routes\[0\]\.path/,
+    ],
+    [
+      'an unknown option of a route',
+      { upstreams: { api: a }, routes: [{ pth: '/x', upstream: 'api' }] },
+      /routes\[0\]\.pth.*unknown/is,
+    ],
   ])('%s: named by its path, with what it got and takes', (_name, wrong, says) => {
     expect(options(wrong)).toMatch(says)
   })
 
   it('several are told at once', () => {
     const message = upstream({ balance: 'fastest', connections: 'many', retry: { attempts: 0 } })
-    for (const path of ['balance', 'connections', 'retry.attempts']) expect(message).toContain(`upstreams.api.${path}`)
+    for (const path of ['balance', 'connections', 'retry.attempts'])
+      expect(message).toContain(`upstreams.api.${path}`)
   })
 
   it('of forward() likewise', () => {

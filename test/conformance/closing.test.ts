@@ -79,7 +79,10 @@ describe('close() of a proxy that listens itself', () => {
     await idle.responses(1)
     const silent = await rawClient(port)
     await within(proxy.close(), 'close()')
-    await Promise.all([within(idle.closed, 'the idle connection'), within(silent.closed, 'the silent connection')])
+    await Promise.all([
+      within(idle.closed, 'the idle connection'),
+      within(silent.closed, 'the silent connection'),
+    ])
     await expect(rawClient(port)).rejects.toThrow(/ECONNREFUSED/)
     await origin.close()
     await leaks.settled()
@@ -110,7 +113,9 @@ describe('close() of a proxy that listens itself', () => {
     const origin = own(
       await rawOrigin(async (connection) => {
         await connection.head()
-        await connection.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nopen')
+        await connection.write(
+          'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nopen',
+        )
       }),
     )
     const proxy = own(proxyOf(origin.url)).proxy
@@ -161,7 +166,8 @@ describe('close() of a proxy that listens itself', () => {
     const server = createServer()
     proxy.attach(server, { path: '/api' })
     server.on('request', (req, res) => {
-      if (!req.url?.startsWith('/api') && (req as { baseUrl?: string }).baseUrl === undefined) res.end('the app')
+      if (!req.url?.startsWith('/api') && (req as { baseUrl?: string }).baseUrl === undefined)
+        res.end('the app')
     })
     const front = own(await listen(server))
     await proxy.close()
@@ -174,7 +180,9 @@ describe('listen()', () => {
   it('says that a port is in use, and which', async () => {
     const origin = own(await originServer())
     const proxy = own(createProxy(origin.url))
-    await expect(proxy.listen(origin.port)).rejects.toThrow(new RegExp(`127\\.0\\.0\\.1:${origin.port}.*in use`))
+    await expect(proxy.listen(origin.port)).rejects.toThrow(
+      new RegExp(`127\\.0\\.0\\.1:${origin.port}.*in use`),
+    )
     // It can be tried again.
     const { port } = await proxy.listen()
     const socket = connect(port, '127.0.0.1')

@@ -3,7 +3,15 @@ import { gzipSync } from 'node:zlib'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { listen, type Mounted, type Origin, originServer, owner, trapUnhandled, values } from '../kit/index.js'
+import {
+  listen,
+  type Mounted,
+  type Origin,
+  originServer,
+  owner,
+  trapUnhandled,
+  values,
+} from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
@@ -65,14 +73,21 @@ describe('a body that a parser has read before the proxy', () => {
   it('of a type that the parser leaves alone is streamed as ever', async () => {
     const { front } = await app(express.json())
     const bytes = Buffer.alloc(300_000, 'abc')
-    const answer = await front.client.ask({ method: 'POST', headers: ['Content-Type', 'text/plain'], body: bytes })
+    const answer = await front.client.ask({
+      method: 'POST',
+      headers: ['Content-Type', 'text/plain'],
+      body: bytes,
+    })
     expect(answer.status).toBe(200)
     expect(answer.body.equals(bytes)).toBe(true)
   })
 
   it('that was empty is no body', async () => {
     const { front, origin } = await app(express.json())
-    expect(await front.client.ask({ method: 'POST', headers: json, body: '' })).toMatchObject({ status: 200, text: '' })
+    expect(await front.client.ask({ method: 'POST', headers: json, body: '' })).toMatchObject({
+      status: 200,
+      text: '',
+    })
     expect(await front.client.ask({ method: 'GET' })).toMatchObject({ status: 200, text: '' })
     expect(origin.requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
   })

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
-import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createProxy } from 'sluice'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
   type Answer,
   answering,
@@ -25,11 +25,13 @@ trapUnhandled()
 const own = owner()
 afterEach(() => void vi.restoreAllMocks())
 
-const released = (front: Front): Promise<boolean> => until(() => front.inFlight === 0, 'all leases to be released')
+const released = (front: Front): Promise<boolean> =>
+  until(() => front.inFlight === 0, 'all leases to be released')
 
 /** What no client may see: addresses, ports, names of files, stacks, our own words for targets. */
 function expectDiscreet(answer: Answer, port?: number): void {
-  const seen = answer.text + answer.headers.filter((_, i) => answer.headers[i - 1]?.toLowerCase() !== 'date').join('\n')
+  const seen =
+    answer.text + answer.headers.filter((_, i) => answer.headers[i - 1]?.toLowerCase() !== 'date').join('\n')
   expect(seen).not.toMatch(/127\.0\.0\.1|localhost|ECONN|UND_ERR|\bat \S+ \(|node:|\.js\b|\.ts\b/)
   if (port !== undefined) expect(seen).not.toContain(String(port))
 }
@@ -48,8 +50,14 @@ describe.each(fronts)('errors through $name', (kind) => {
     expectDiscreet(answer, dead.port)
     expect(seen.codes).toEqual(['connection_refused'])
     await released(front)
-    expect(await front.client.ask({ method: 'HEAD' })).toMatchObject({ status: 502, text: '', complete: true })
-    expect(await front.client.ask({ method: 'POST', body: 'x'.repeat(100_000) })).toMatchObject({ status: 502 })
+    expect(await front.client.ask({ method: 'HEAD' })).toMatchObject({
+      status: 502,
+      text: '',
+      complete: true,
+    })
+    expect(await front.client.ask({ method: 'POST', body: 'x'.repeat(100_000) })).toMatchObject({
+      status: 502,
+    })
     await released(front)
   })
 
@@ -89,7 +97,8 @@ describe.each(fronts)('errors through $name', (kind) => {
     expect(answer.text).not.toContain('secret')
     expectDiscreet(answer)
     expect(origin.requests).toHaveLength(0)
-    for (const [warning] of warn.mock.calls) expect(String(warning)).toContain('secret of /srv/app/handler.js')
+    for (const [warning] of warn.mock.calls)
+      expect(String(warning)).toContain('secret of /srv/app/handler.js')
   })
 })
 
@@ -97,7 +106,10 @@ describe.each(fronts)('errors through $name', (kind) => {
 const bad: readonly (readonly [name: string, bytes: string])[] = [
   ['no HTTP at all', 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
   ['HTTP/0.9', '<html>hello</html>\r\n\r\n'],
-  ['a length and chunks', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+  [
+    'a length and chunks',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  ],
   ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!'],
   ['a list of lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nok!'],
   ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n'],
@@ -116,10 +128,19 @@ const bad: readonly (readonly [name: string, bytes: string])[] = [
 
 /** Bodies that are wrong behind a good head. */
 const badBodies: readonly (readonly [name: string, bytes: string])[] = [
-  ['a chunk size that is no number', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n'],
-  ['a chunk longer than its size', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokok\r\n0\r\n\r\n'],
+  [
+    'a chunk size that is no number',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n',
+  ],
+  [
+    'a chunk longer than its size',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokok\r\n0\r\n\r\n',
+  ],
   ['a chunk size with a sign', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\nok\r\n0\r\n\r\n'],
-  ['a chunk size beyond all numbers', `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${'f'.repeat(20)}\r\nok`],
+  [
+    'a chunk size beyond all numbers',
+    `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${'f'.repeat(20)}\r\nok`,
+  ],
 ]
 
 describe.each(twoFronts)('answers that cannot be relied on, through $name', (kind) => {
@@ -147,7 +168,9 @@ describe.each(twoFronts)('answers that cannot be relied on, through $name', (kin
       const origin = own(
         await rawOrigin(async (connection) => {
           const head = await connection.head()
-          await connection.write(head.startsWith('GET /ok') ? 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok' : bytes)
+          await connection.write(
+            head.startsWith('GET /ok') ? 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok' : bytes,
+          )
           if (!head.startsWith('GET /ok') && !bytes.includes('\r\n\r\n')) connection.end()
         }),
       )
@@ -264,7 +287,9 @@ describe('onError', () => {
         upstreams: { a: dead.url },
         onError: (error, ctx) => {
           heard.push(`${error.code} ${error.source} ${error.phase} ${ctx.out.path}`)
-          return ctx.out.path === '/own' ? { status: 599, headers: ['x-own', 'page'], body: 'sorry' } : undefined
+          return ctx.out.path === '/own'
+            ? { status: 599, headers: ['x-own', 'page'], body: 'sorry' }
+            : undefined
         },
       }),
     )
@@ -273,7 +298,10 @@ describe('onError', () => {
     expect(answer).toMatchObject({ status: 599, text: 'sorry' })
     expect(value(answer.headers, 'x-own')).toBe('page')
     expect(await front.client.ask({ path: '/' })).toMatchObject({ status: 502 })
-    expect(heard).toEqual(['connection_refused upstream connect /own', 'connection_refused upstream connect /'])
+    expect(heard).toEqual([
+      'connection_refused upstream connect /own',
+      'connection_refused upstream connect /',
+    ])
   })
 
   it('that throws itself gives 500 and no crash', async () => {
@@ -298,7 +326,12 @@ describe('what is bad on the way in', () => {
     const built = own(proxyOf(origin.url))
     const { port } = await built.proxy.listen()
     const leaks = leakCheck()
-    for (const bytes of ['garbage\r\n\r\n', '\x16\x03\x01\x02\x00', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n']) {
+    for (const bytes of [
+      'garbage\r\n\r\n',
+      '\x16\x03\x01\x02\x00',
+      'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+      'GET / HTTP/9.9\r\n\r\n',
+    ]) {
       const socket = connect(port, '127.0.0.1')
       const text = await new Promise<string>((resolve) => {
         let all = ''

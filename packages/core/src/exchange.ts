@@ -1,17 +1,31 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
+import type { Socket } from 'node:net'
 import { cleanAddress, type HeaderList } from '@sluice/headers'
 import type { Context, Outbound, Outcome } from './context.js'
+import { type InformedResponse, inform } from './inform.js'
 import { ProxyError } from './proxy-error.js'
 
 type Closer = (end: Outcome, arg: unknown) => void
 
-/** Writes an informational response, if the connection can carry one now. */
-export type Inform = (status: number, headers: HeaderList) => void
-
 interface Peer {
   readonly address: string
   readonly port: number
+}
+
+/** Who is at the other end of a socket; read once for all its requests. */
+const peers = new WeakMap<object, Peer>()
+
+function peerOf(socket: Socket): Peer {
+  let peer = peers.get(socket)
+  if (peer === undefined) {
+    const { remoteAddress, remotePort = 0 } = socket
+    // A Unix socket has no address; an IPv4 client of a dual-stack server is that IPv4 address.
+    const address = remoteAddress === undefined ? '' : (cleanAddress(remoteAddress) ?? '')
+    peer = { address, port: remotePort }
+    peers.set(socket, peer)
+  }
+  return peer
 }
 
 /**
@@ -24,7 +38,7 @@ export class Exchange implements Context {
   readonly authority: string
   declare readonly upgrade?: string
   readonly out: Outbound
-  #inform: Inform | undefined
+  #res: InformedResponse | undefined
   #peer: Peer | undefined = undefined
   #controller: AbortController | undefined = undefined
   #closers: unknown[] | undefined = undefined
@@ -41,25 +55,17 @@ export class Exchange implements Context {
     scheme: 'http' | 'https',
     authority: string,
     out: Outbound,
-    inform?: Inform,
+    res?: InformedResponse,
   ) {
     this.req = req
     this.scheme = scheme
     this.authority = authority
     this.out = out
-    this.#inform = inform
+    this.#res = res
   }
 
   get peer(): Peer {
-    if (this.#peer === undefined) {
-      const { socket } = this.req
-      const address = socket.remoteAddress
-      // A Unix socket has no address; an IPv4 client of a dual-stack server is that IPv4 address.
-      this.#peer = {
-        address: address === undefined ? '' : (cleanAddress(address) ?? ''),
-        port: socket.remotePort ?? 0,
-      }
-    }
+    this.#peer ??= peerOf(this.req.socket)
     return this.#peer
   }
 
@@ -98,13 +104,13 @@ export class Exchange implements Context {
   }
 
   inform(status: number, headers: HeaderList): void {
-    if (this.#outcome === undefined) this.#inform?.(status, headers)
+    if (this.#outcome === undefined && this.#res !== undefined) inform(this.#res, status, headers)
   }
 
   fork(options?: { detach?: boolean }): this {
     const detached = options?.detach === true
     const out = { ...this.out, headers: this.out.headers.slice() }
-    const fork = new Exchange(this.req, this.scheme, this.authority, out, detached ? undefined : this.#inform)
+    const fork = new Exchange(this.req, this.scheme, this.authority, out, detached ? undefined : this.#res)
     Object.assign(fork, this, { out })
     fork.#peer = this.#peer
     fork.#isFork = true

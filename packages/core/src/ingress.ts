@@ -3,8 +3,8 @@ import type { Http2ServerRequest } from 'node:http2'
 import {
   get,
   type HeaderList,
+  isAuthority,
   judgeFraming,
-  parseAuthority,
   parseRequestTarget,
   set,
   withoutHopByHop,
@@ -41,7 +41,8 @@ export function ingress(req: Inbound): Ingress {
   const target = parseRequestTarget(req.url as string)
   // RFC 9112 section 3.2: these two forms are for one method each.
   if (target.form === 'asterisk' && method !== 'OPTIONS') refuse(`${method} with the request-target *`)
-  if (target.form === 'authority' && method !== 'CONNECT') refuse(`${method} with a request-target that is no path`)
+  if (target.form === 'authority' && method !== 'CONNECT')
+    refuse(`${method} with a request-target that is no path`)
   let host = get(headers, 'host')
   if (h2) {
     // RFC 9113 section 8.3.1: :authority takes the place of Host, and must not differ from it.
@@ -51,11 +52,12 @@ export function ingress(req: Inbound): Ingress {
     }
     host = authority ?? host
   }
-  if (host !== undefined && parseAuthority(host) === undefined) refuse(`the Host field is not a host: ${JSON.stringify(host)}`)
+  if (host !== undefined && !isAuthority(host))
+    refuse(`the Host field is not a host: ${JSON.stringify(host)}`)
   // RFC 9112 section 3.2.2: the authority of an absolute target replaces what Host says.
   const authority = target.authority ?? host ?? ''
   if (target.authority !== undefined) {
-    if (parseAuthority(target.authority) === undefined) refuse('the authority of the request-target is not a host')
+    if (!isAuthority(target.authority)) refuse('the authority of the request-target is not a host')
     set(headers, 'Host', target.authority)
   }
 

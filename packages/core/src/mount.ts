@@ -6,11 +6,11 @@ import debug from 'debug'
 import type { Handler } from './chain.js'
 import type { Context, Outcome } from './context.js'
 import { errorReply } from './error-reply.js'
-import { Exchange, type Inform } from './exchange.js'
+import { Exchange } from './exchange.js'
 import { ingress } from './ingress.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { type Reply, unhandled } from './reply.js'
-import { inform, Responder } from './responder.js'
+import { Responder } from './responder.js'
 import { openTunnel } from './tunnel.js'
 
 const log = debug('sluice:core')
@@ -114,10 +114,9 @@ async function serve(
 /** The exchange of a request. One that can't be judged carries its failure and has nothing to send on. */
 function open(req: InboundRequest, res: InboundResponse, upgrade: string | undefined): Exchange {
   const scheme = (req.socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
-  const send: Inform = (status, headers) => inform(res, status, headers)
   try {
     const { out, authority } = ingress(req)
-    const exchange = new Exchange(req, scheme, authority, out, send)
+    const exchange = new Exchange(req, scheme, authority, out, res)
     if (upgrade !== undefined) (exchange as { upgrade?: string }).upgrade = upgrade
     return exchange
   } catch (error) {

@@ -4,6 +4,7 @@ import { get, groupByName, type HeaderList, isFieldName, isFieldValue } from '@s
 import { toBody } from './bodies.js'
 import type { Body, Sink } from './body.js'
 import { BytesBody } from './bytes-body.js'
+import { withoutConnectionFields } from './connection-fields.js'
 import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
@@ -274,17 +275,6 @@ export function mergeField(
   else http1.setHeader(name, [present as string | string[], value].flat())
 }
 
-/** RFC 9113 section 8.2.2: fields of an HTTP/1 connection don't go on HTTP/2. */
-function withoutConnectionFields(headers: HeaderList): HeaderList {
-  const out: HeaderList = []
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string
-    if (/^(connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/i.test(name)) continue
-    out.push(name, headers[i + 1] as string)
-  }
-  return out
-}
-
 /** @throws ProxyError proxy_internal_error if a handler gave something that is no reply */
 function check(reply: Reply): void {
   if (typeof reply !== 'object' || reply === null)
@@ -309,29 +299,4 @@ function latin1(bytes: Uint8Array): string {
 function failedStream(res: ServerResponse | Http2ServerResponse): boolean {
   const { stream } = res as Http2ServerResponse
   return stream !== undefined && stream.rstCode !== 0
-}
-
-/** An informational response on `res`, if its connection can carry one now. */
-export function inform(res: ServerResponse | Http2ServerResponse, status: number, headers: HeaderList): void {
-  if (res.headersSent || !Number.isInteger(status) || status < 102 || status > 199) return
-  const valid: HeaderList = []
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string
-    const value = headers[i + 1] as string
-    if (isFieldName(name) && isFieldValue(value)) valid.push(name, value)
-  }
-  if ('stream' in res) {
-    const { stream } = res
-    if (stream === undefined || stream.destroyed || stream.headersSent) return
-    const fields: Record<string, string | string[] | number> = { ':status': status }
-    for (const [name, value] of groupByName(withoutConnectionFields(valid)))
-      fields[name.toLowerCase()] = value
-    stream.additionalHeaders(fields)
-    return
-  }
-  // Without a socket another response of a pipelining client is ahead; HTTP/1.0 knows no 1xx (RFC 9110 section 15.2).
-  if (res.socket === null || res.req.httpVersionMinor === 0) return
-  let head = `HTTP/1.1 ${status} ${status === 103 ? 'Early Hints' : 'Processing'}\r\n`
-  for (let i = 0; i < valid.length; i += 2) head += `${valid[i]}: ${valid[i + 1]}\r\n`
-  res.socket.write(`${head}\r\n`, 'latin1')
 }

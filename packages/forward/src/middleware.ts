@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import diagnostics from 'node:diagnostics_channel'
-import { type Context, type Handler, isBody, type Outbound, ProxyError } from '@sluice/core'
+import { type Context, type Handler, isBody, type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { joinPath } from '@sluice/headers'
 import { parse, v } from '@sluice/options'
 import type { Selected, Target } from '@sluice/upstream'
@@ -47,7 +47,12 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
   const { via } = policy
   const responseVia = via === undefined ? undefined : `1.1 ${via}`
 
-  return async function forwardTo(ctx) {
+  const signed = (reply: Reply): Reply => {
+    reply.headers.push('Via', responseVia as string)
+    return reply
+  }
+
+  return function forwardTo(ctx) {
     const { target, out } = ctx
     const headers = wireFields(ctx, policy)
     if (headers === undefined) throw new ProxyError('proxy_loop_detected')
@@ -65,9 +70,8 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
     }
     if (tries.hasSubscribers) tries.publish({ ctx, target })
     if (log.enabled) log('%s %s -> %s', out.method, path, target.id)
-    const reply = await transport.send(new ContextAttempt(ctx, target, wire, timeouts))
-    if (responseVia !== undefined) reply.headers.push('Via', responseVia)
-    return reply
+    const answer = transport.send(new ContextAttempt(ctx, target, wire, timeouts))
+    return responseVia === undefined ? answer : answer.then(signed)
   }
 }
 

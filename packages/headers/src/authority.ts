@@ -19,3 +19,8 @@ export function parseAuthority(value: string): Authority | undefined {
   const port = Number(match[2])
   return port > 65_535 ? undefined : { host, port }
 }
+
+/** Whether a value has the form of an authority; quicker than its parts, and blind to a port beyond 65535. */
+export function isAuthority(value: string): boolean {
+  return pattern.test(value)
+}

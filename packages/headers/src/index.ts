@@ -1,4 +1,4 @@
-export { type Authority, parseAuthority } from './authority.js'
+export { type Authority, isAuthority, parseAuthority } from './authority.js'
 export { isFieldName, isFieldValue } from './field.js'
 export { cleanAddress, type ForwardedFor, walkForwardedFor } from './forwarded-for.js'
 export { type Framing, judgeFraming } from './framing.js'
