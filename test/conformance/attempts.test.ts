@@ -5,7 +5,7 @@ import { forward, undiciTransport } from '@sluice/forward'
 import { retry } from '@sluice/resilience'
 import { createUpstream, type Selected, type Target, type Tried, type Upstream } from '@sluice/upstream'
 import { createProxy } from 'sluice'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   answerOk,
   deferred,

@@ -175,7 +175,7 @@ interface Case {
 /** Why a case that gunicorn rejects may be answered: what arrives at the target is judged all the same. */
 function harmless({ id, gunicorn_config, exc }: Case): boolean {
   // A setting or a size limit of that server, or a trailer field: those of requests are not sent on.
-  return gunicorn_config === true || /^Limit/.test(exc ?? '') || id.includes('trailer_forbidden')
+  return gunicorn_config === true || (exc ?? '').startsWith('Limit') || id.includes('trailer_forbidden')
 }
 
 const folder = shared === undefined ? undefined : join(shared, 'smuggling')

@@ -1,6 +1,6 @@
 import { OutgoingMessage, type ServerResponse } from 'node:http'
 import { constants, type Http2ServerResponse } from 'node:http2'
-import { get, groupByName, type HeaderList, isFieldName, isFieldValue } from '@sluice/headers'
+import { get, groupByName, type HeaderList, isFieldName } from '@sluice/headers'
 import { toBody } from './bodies.js'
 import type { Body, Sink } from './body.js'
 import { BytesBody } from './bytes-body.js'
@@ -196,7 +196,11 @@ export class Responder implements Sink {
     }
     const { res } = this
     const room = (res as ServerResponse).write(chunk)
-    if (!room && this.drain !== undefined) res.once('drain', this.drain)
+    if (!room && this.drain !== undefined) {
+      res.on('drain', this.drain)
+      // Once for the body: it hears each time.
+      this.drain = undefined
+    }
     return room
   }
 
