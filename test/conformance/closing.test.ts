@@ -96,7 +96,7 @@ describe('close() of a proxy that listens itself', () => {
         res.end('ok')
       }),
     )
-    const proxy = own({ ...proxyOf(origin.url) }).proxy
+    const proxy = own(proxyOf(origin.url)).proxy
     const { port } = await proxy.listen()
     const client = own(await rawClient(port))
     client.write(request)

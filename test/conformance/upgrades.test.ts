@@ -122,7 +122,11 @@ describe.each(http1Fronts)('WebSocket through $name', (kind) => {
     const large = Buffer.alloc(300_000, 7)
     const sent = ['text', Buffer.from([0, 1, 255]), '', large, 'é€🦊']
     for (const message of sent) peer.socket.send(message, { binary: typeof message !== 'string' })
-    expect(await peer.heard(sent.length)).toEqual(sent)
+    const heard = await peer.heard(sent.length)
+    expect(heard.map((message, i) => Buffer.from(message).equals(Buffer.from(sent[i] ?? '')))).toEqual(
+      sent.map(() => true),
+    )
+    expect(heard.map((message) => typeof message)).toEqual(sent.map((message) => typeof message))
     expect(front.inFlight).toBe(1)
   })
 
@@ -349,6 +353,32 @@ describe.each(rawFronts)('upgrades as bytes through $name', (kind) => {
     expect(values(responses[0]?.headers ?? [], 'set-cookie')).toEqual(['a=1', 'b=2'])
     expect(ended).toBe('end')
     await released(front)
+  })
+
+  it('a refused client that sent more, or that stays on, holds nothing open', async () => {
+    const origin = own(
+      await originServer((_req, res) => {
+        res.writeHead(403)
+        res.end('no')
+      }),
+    )
+    const front = own(await kind.start(origin.url))
+    expect(await front.client.ask()).toMatchObject({ status: 403 })
+    const leaks = leakCheck()
+    for (const more of ['', 'bytes of the protocol that was refused', 'x'.repeat(1_000_000)]) {
+      const client = own(await rawClient(front.port))
+      client.write(handshake + more)
+      await within(client.closed, 'the connection to close')
+      // A reset may overtake the answer to a client that goes on sending.
+      if (more.length < 1000) expect(client.text).toMatch(/^HTTP\/1\.1 403/)
+    }
+    const stays = own(await rawClient(front.port, { allowHalfOpen: true }))
+    stays.write(handshake)
+    await until(() => stays.ended !== 'open', 'the end of the answer')
+    expect(stays.text).toMatch(/^HTTP\/1\.1 403/)
+    await within(front.close(), 'close() although a refused client stays on')
+    stays.close()
+    await leaks.settled()
   })
 
   it('an error is a response that names nobody', async () => {

@@ -16,6 +16,7 @@ export {
   threeFronts,
   twoFronts,
 } from './fronts.js'
+export { heapInUse } from './heap.js'
 export { type LeakCheck, leakCheck } from './leak-check.js'
 export { listen, type Mount, type Mounted, mountNamed, mounts } from './mounts.js'
 export { type Observer, observer } from './observer.js'
@@ -40,6 +41,7 @@ export {
   value,
   values,
 } from './raw-request.js'
+export { seeded } from './seeded.js'
 export { shared } from './shared.js'
 export { skipUnless } from './skip.js'
 export { trapUnhandled } from './trap-unhandled.js'

@@ -1,9 +1,12 @@
 import { readdirSync, readlinkSync } from 'node:fs'
-import { until } from './until.js'
+import { patience, until } from './until.js'
 
 /** Tells whether what was opened since has been closed again. */
 export interface LeakCheck {
-  /** Waits until no more is open than at the beginning. Fails with a list of what is too much. */
+  /**
+   * Waits until no more is open than at the beginning; idle connections of pools take some seconds. Fails with a list of
+   * what is too much.
+   */
   settled(ms?: number): Promise<void>
 }
 
@@ -17,7 +20,7 @@ const kinds = /^(TCP|TLS|Pipe|HTTP2?|Http2|GetAddrInfo|Write|Shutdown|Connect)/i
 export function leakCheck(): LeakCheck {
   const before = count()
   return {
-    async settled(ms = 5_000) {
+    async settled(ms = patience) {
       let excess: string[] = []
       await until(
         () => {

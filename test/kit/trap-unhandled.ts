@@ -1,8 +1,9 @@
 import { afterEach, beforeEach } from 'vitest'
 
 /**
- * Fails the test in which an unhandled rejection or an uncaught exception occurs, or in which listeners pile up. Called once in a test file, before
- * `owner`, so that what happens while a test's servers close is that test's too.
+ * Fails the test in which an unhandled rejection or an uncaught exception occurs, or in which listeners pile up on an
+ * emitter. Called once in a test file, before `owner`, so that what happens while a test's servers close is that test's
+ * too.
  */
 export function trapUnhandled(): void {
   let faults: unknown[] = []

@@ -53,7 +53,8 @@ export function toUpgradeListener(
     res.shouldKeepAlive = false
     res.assignSocket(socket as never)
     res.on('finish', () => {
-      if (!res.destroyed) socket.end()
+      // Not end(): a client that keeps its half open would keep the socket.
+      if (!res.destroyed) destroySoon(socket)
     })
     // Only a server tells its responses that their socket has room again.
     socket.on('drain', () => res.emit('drain'))
@@ -71,6 +72,11 @@ export function toUpgradeListener(
 }
 
 function ignore(): void {}
+
+/** Destroys a socket once what was written is out. */
+function destroySoon(socket: Duplex): void {
+  socket.end(() => socket.destroy())
+}
 
 async function serve(
   handler: Handler,
@@ -90,6 +96,11 @@ async function serve(
   res.on('close', onClose)
   if (started.hasSubscribers) started.publish({ ctx: exchange })
   if (ended.hasSubscribers) exchange.onClose(publishEnd, exchange)
+  // The client may have left while something before the proxy was at work: its close was told then, and never again.
+  if (hasClosed(res)) {
+    responder.closed()
+    return
+  }
   let reply: Reply
   try {
     reply = exchange.failure === undefined ? await handler(exchange) : errorReply(exchange.failure)
@@ -109,6 +120,10 @@ async function serve(
     return
   }
   responder.send(reply)
+}
+
+function hasClosed(res: InboundResponse): boolean {
+  return 'stream' in res ? res.stream === undefined || res.stream.destroyed : res.destroyed
 }
 
 /** The exchange of a request. One that can't be judged carries its failure and has nothing to send on. */
