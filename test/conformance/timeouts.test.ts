@@ -209,7 +209,7 @@ describe.each(twoFronts)('the connect timeout through $name', (kind) => {
   it('covers the TLS handshake and gives 504; the request goes to another target if there is one', async () => {
     const seen = observer()
     const silent = own(await rawOrigin())
-    const targets = `https://127.0.0.1:${silent.port}`
+    const dumb = `https://127.0.0.1:${silent.port}`
     const front = own(await kind.start({ targets, timeouts: { connect: short }, use: [seen.layer] }))
     const answer = await front.client.ask({ method: 'POST', body: 'x' })
     expect(answer).toMatchObject({ status: 504, complete: true })
