@@ -8,10 +8,11 @@ const targets = process.argv.slice(2)
 const port = portOf(process.env['PORT'])
 const demos: DemoServer[] = []
 let proxy: Proxy | undefined
+let ending = false
 
 // First of all, so that a Ctrl-C at any time ends everything.
-process.once('SIGINT', end)
-process.once('SIGTERM', end)
+process.on('SIGINT', end)
+process.on('SIGTERM', end)
 
 try {
   if (targets.length === 0) for (const name of ['red', 'green', 'blue']) demos.push(await demoServer(name))
@@ -38,6 +39,8 @@ try {
 }
 
 function end(): void {
+  if (ending) return
+  ending = true
   console.log('\ndraining')
   void close().then(() => console.log('ended'))
 }

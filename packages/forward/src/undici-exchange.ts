@@ -112,6 +112,12 @@ export class UndiciExchange extends PushBody {
     this.settle({ status, headers, body: null, socket })
   }
 
+  /** The attempt is over. Nearly always the answer is too, and no error is made for it. */
+  close(end: Outcome): void {
+    if (this.ended) return
+    this.leave(end.error ?? new ProxyError('client_left', { message: 'nobody waits for the answer' }))
+  }
+
   /** Nobody waits any more: the request ends, wherever it is. */
   leave(error: Error): void {
     if (this.gone !== undefined || this.ended) return
@@ -177,7 +183,7 @@ export class UndiciExchange extends PushBody {
 }
 
 function onClose(end: Outcome, exchange: UndiciExchange): void {
-  exchange.leave(end.error ?? new ProxyError('client_left', { message: 'nobody waits for the answer' }))
+  exchange.close(end)
 }
 
 function totalExpired(exchange: UndiciExchange): void {
