@@ -58,7 +58,8 @@ describe('a body that a parser has read before the proxy', () => {
     expect(answer.text).toMatch(/rawBody/)
     expect(answer.text).toMatch(/before/)
     expect(origin.requests).toHaveLength(0)
-    expect(String(warn.mock.calls[0]?.[0])).toMatch(/rawBody/)
+    // Whoever runs the proxy is told once for the process, hence maybe by an earlier test.
+    for (const [warning] of warn.mock.calls) expect(String(warning)).toMatch(/rawBody/)
   })
 
   it('that was parsed from a coded form is refused: its bytes are not those that were sent', async () => {

@@ -48,7 +48,7 @@ it('a listener that is called after the answer has begun leaves it alone, and te
     res.end()
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  own({ close: () => void server.closeAllConnections() })
+  own({ close: () => server.closeAllConnections() })
   own(server)
   const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   expect(await response.text()).toBe('the app')
