@@ -1,14 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import {
-  fronts,
-  heapInUse,
-  leakCheck,
-  originServer,
-  owner,
-  seeded,
-  trapUnhandled,
-  until,
-} from '../kit/index.js'
+import { fronts, heapInUse, originServer, owner, seeded, trapUnhandled, until } from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
