@@ -1,0 +1,75 @@
+// Compiled with the tests, not run: the public names have the shapes that callers count on.
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import type { Duplex, Readable } from 'node:stream'
+import { type Balancer, balance, first, leastRequests, powerOfTwo, random, roundRobin } from '@sluice/balance'
+import type {
+  Body,
+  BodyInit,
+  Client,
+  Context,
+  Handler,
+  Layer,
+  Middleware,
+  Outbound,
+  Outcome,
+  ProxyError,
+  Reply,
+  Sink,
+} from '@sluice/core'
+import { forward, type Transport, undiciTransport } from '@sluice/forward'
+import type { HeaderList } from '@sluice/headers'
+import { httpProbe, monitor, type Probe } from '@sluice/health'
+import { retry } from '@sluice/resilience'
+import { createUpstream, type Lease, type Selected, type Target, type Upstream } from '@sluice/upstream'
+import { createProxy, type Proxy } from 'sluice'
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+function holds<T extends true>(): T | undefined {
+  return undefined
+}
+
+holds<Equal<HeaderList, string[]>>()
+holds<Equal<BodyInit, Body | Readable | Uint8Array | string | null>>()
+holds<Equal<Context['req'], IncomingMessage | Http2ServerRequest>>()
+holds<Equal<Context['scheme'], 'http' | 'https'>>()
+holds<Equal<Context['out'], Outbound>>()
+holds<Equal<Context['signal'], AbortSignal>>()
+holds<Equal<Outcome['kind'], 'done' | 'client-left' | 'error'>>()
+holds<Equal<Sink['write'], (chunk: Uint8Array) => boolean>>()
+holds<Equal<ReturnType<Handler>, Reply | Promise<Reply>>>()
+holds<Equal<ProxyError['source'], 'client' | 'upstream' | 'proxy'>>()
+holds<Equal<ProxyError['phase'], 'select' | 'connect' | 'request' | 'headers' | 'body' | 'upgrade'>>()
+holds<Equal<Target['state'], 'unknown' | 'healthy' | 'unhealthy' | 'ejected' | 'draining'>>()
+holds<Equal<Selected, { target: Target; lease: Lease }>>()
+holds<Equal<Upstream['available'], readonly Target[]>>()
+
+declare const upstream: Upstream
+declare const layer: Layer<Context & Client>
+const policies: Balancer[] = [roundRobin(), random(), first(), leastRequests(), powerOfTwo()]
+const balanced: Middleware<{}, Selected> = balance(upstream, policies[0])
+const retried: Middleware = retry({ attempts: 3, methods: ['GET'], statuses: [503] })
+const transport: Transport = undiciTransport()
+const end: Handler<Context & Selected> = forward({
+  transport,
+  timeouts: { head: '1s' },
+  host: 'original',
+  via: false,
+})
+const probe: Probe = httpProbe({ path: '/health', status: ['200-399', 404] })
+const watch: Disposable = monitor(upstream, probe, { interval: '5s', rise: 2, fall: 2, jitter: 0.1 })
+const made: Upstream = createUpstream({ name: 'x', targets: ['http://a', { url: 'http://b', weight: 2 }] })
+const proxy: Proxy = createProxy({
+  upstreams: {
+    a: 'http://a',
+    b: ['http://b'],
+    c: { targets: ['http://c'], balance: 'least-requests', health: {} },
+  },
+  routes: [{ host: 'a', path: '/x', method: ['GET'], upstream: 'a', use: [layer] }],
+  onError: (error, ctx) => void [error.code, ctx.out.path],
+})
+const address: Promise<AddressInfo> = proxy.listen(0, '127.0.0.1')
+const upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void = proxy.upgrade
+const groups: ReadonlyMap<string, Upstream> = proxy.upstreams
+void [balanced, retried, end, watch, made, address, upgrade, groups]
