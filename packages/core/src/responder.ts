@@ -247,7 +247,7 @@ type Joining = ServerResponse & {
 /**
  * Ends a response whose whole body is one small piece. `end(text)` makes two chunks of it, the head with the text and an
  * empty one, and with them a vectored write; joined by `_send`, which every write of `ServerResponse` goes through, they are
- * one plain write: a sixth of the CPU of a small request. Where it can't be so the public way serves.
+ * one plain write, which costs less (docs/decisions/005). Where it can't be so the public way serves.
  */
 function endInOneWrite(res: Joining, text: string): void {
   // Middlewares of a host app that replaced `write` and `end` must see the bytes.
