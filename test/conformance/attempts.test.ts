@@ -62,7 +62,12 @@ describe.each(fronts)('retry through $name', (kind) => {
     await released(front)
   })
 
-  it('a POST that a target may have processed is not sent twice', async () => {
+  it.each([
+    ['POST', 'x'],
+    ['POST', undefined],
+    ['PUT', 'x'],
+    ['DELETE', undefined],
+  ])('a %s that a target may have processed is not sent twice (body: %j)', async (method, body) => {
     const seen = observer()
     const breaks = own(
       await rawOrigin(async (connection) => {
@@ -77,7 +82,7 @@ describe.each(fronts)('retry through $name', (kind) => {
       }),
     )
     const front = own(await kind.start({ targets: [breaks.url, alsoBreaks.url], use: [seen.layer] }))
-    const answer = await front.client.ask({ method: 'POST', body: 'x' })
+    const answer = await front.client.ask({ method, ...(body === undefined ? {} : { body }) })
     expect(answer).toMatchObject({ status: 502, complete: true })
     expect(breaks.connections.length + alsoBreaks.connections.length).toBe(1)
     expect(seen.codes).toEqual(['connection_terminated'])
@@ -424,5 +429,25 @@ describe('retry by statuses', () => {
     await until(() => inFlight(upstream) === 0, 'all leases to be released')
     upstream.replace([busy.url])
     expect(await front.client.ask()).toMatchObject({ status: 503, complete: true })
+  })
+
+  it('ends the first answer at once, however long it would go on', async () => {
+    const busy = own(await originServer((_req, res) => void res.writeHead(503).write('endless')))
+    const go = deferred()
+    const origin = own(
+      await originServer(async (_req, res) => {
+        res.write('part')
+        await go.promise
+        res.end()
+      }),
+    )
+    const { upstream, front } = await byHand([busy.url, origin.url], retry({ statuses: [503] }))
+    const call = front.client.call()
+    await call.head
+    await within((await busy.request()).closed, 'the first answer to be cancelled')
+    await until(() => inFlight(upstream) === 1, 'the first lease to be released')
+    go.resolve()
+    expect(await call.answer()).toMatchObject({ status: 200, text: 'part', complete: true })
+    await until(() => inFlight(upstream) === 0, 'all leases to be released')
   })
 })

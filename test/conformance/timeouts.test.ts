@@ -80,6 +80,8 @@ describe.each(fronts)('timeouts through $name', (kind) => {
     )
     expect(await front.client.ask()).toMatchObject({ status: 504 })
     expect(seen.codes).toEqual(['total_timeout'])
+    // The time is used up: there is no second try, though it was a GET.
+    expect(origin.requests).toHaveLength(1)
     await within((await origin.request()).closed, 'the connection to the target to close')
     await released(front)
   })
