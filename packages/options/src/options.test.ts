@@ -36,6 +36,14 @@ it.each([
   expect(parseDuration(given)).toBe(ms)
 })
 
+it('a duration that no timer can hold is refused: it would end at once', () => {
+  const timeouts = v.strictObject({ tunnel: duration() })
+  expect(parse(timeouts, { tunnel: '596h' }, '')).toEqual({ tunnel: 2_145_600_000 })
+  expect(fault(() => parse(timeouts, { tunnel: '720h' }, 'timeouts'))).toContain(
+    "timeouts.tunnel: got '720h', takes at most 596h",
+  )
+})
+
 it.each([
   [100, 100],
   ['1b', 1],

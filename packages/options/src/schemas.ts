@@ -2,10 +2,14 @@ import * as v from 'valibot'
 import { type Duration, durationTakes, readDuration } from './duration.js'
 import { readSize, type Size, sizeTakes } from './size.js'
 
-/** Schema of a duration: gives milliseconds. */
+/** What a timer of Node's can hold; it treats more as 1 ms, so a long limit would end everything at once. */
+const longestTimer = 2 ** 31 - 1
+
+/** Schema of a duration that a timer keeps: gives milliseconds, under 25 days. */
 export function duration(): v.GenericSchema<Duration, number> {
   return v.pipe(
     v.custom<Duration>((value) => readDuration(value) !== undefined, durationTakes),
+    v.check((value) => (readDuration(value) as number) <= longestTimer, 'at most 596h; 0 turns a limit off'),
     v.transform((value) => readDuration(value) as number),
   )
 }
