@@ -14,7 +14,7 @@ export interface ForwardedFor {
 export function cleanAddress(text: string): string | undefined {
   let address = text.trim()
   if (address[0] === '"' && address.endsWith('"')) address = address.slice(1, -1)
-  if (address[0] === '[') address = address.slice(1, address.indexOf(']'))
+  if (address[0] === '[') address = /^\[([^\]]+)\](?::\d+)?$/.exec(address)?.[1] ?? ''
   else if (/^[\d.]+:\d+$/.test(address)) address = address.slice(0, address.indexOf(':'))
   const zone = address.indexOf('%')
   if (zone !== -1) address = address.slice(0, zone)

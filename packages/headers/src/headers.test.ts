@@ -240,6 +240,8 @@ describe('X-Forwarded-For', () => {
     ['1.2.3.4:99', '1.2.3.4'],
     ['[2001:DB8::1]:99', '2001:db8::1'],
     ['unknown', undefined],
+    ['[::12', undefined],
+    ['[::1]x', undefined],
   ])('cleans %s', (text, address) => {
     expect(cleanAddress(text)).toBe(address)
   })
