@@ -62,18 +62,22 @@ class LayerChain {
   handle(handler: Handler<never>): Handler<never> {
     if (typeof handler !== 'function')
       throw new TypeError(`handle() takes a handler, a function; got ${typeof handler}`)
-    return this.layers.reduceRight<Handler<never>>((next, layer) => layer(next), attempt(handler))
+    return this.layers.reduceRight<Handler<never>>((next, layer) => attempt(layer(next)), attempt(handler))
   }
 }
 
-/** Ties the end of a further attempt to the end of its body, whoever handles it; costs the first one a check. */
+/**
+ * Ties the end of a further attempt to the end of its body where the attempt enters the chain: a layer further in may
+ * answer by itself, or throw. Costs the first attempt a check.
+ */
 function attempt(handler: Handler<never>): Handler<never> {
   return (ctx: never) =>
-    (ctx as Context) instanceof Exchange && (ctx as Exchange).isFork ? tied(handler, ctx) : handler(ctx)
+    (ctx as Context) instanceof Exchange && (ctx as Exchange).isUntied ? tied(handler, ctx) : handler(ctx)
 }
 
 async function tied(handler: Handler<never>, ctx: never): Promise<Reply> {
   const fork = ctx as Exchange
+  fork.tie()
   try {
     const reply = await handler(ctx)
     onBodyEnd(reply, endOfAttempt, fork)

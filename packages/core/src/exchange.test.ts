@@ -121,3 +121,35 @@ it('links layers once, outermost first', async () => {
   expect(() => base.use(undefined as never)).toThrow('use() takes a middleware')
   expect(() => base.handle(undefined as never)).toThrow('handle() takes a handler')
 })
+
+it('a further attempt ends with what a layer before the handler gives', async () => {
+  const ends: string[] = []
+  const watch = (ctx: Context): void => ctx.onClose(({ kind }) => ends.push(kind))
+  const handler = chain()
+    .use((next) => async (ctx) => {
+      await next(ctx.fork({ detach: true }))
+      expect(ends).toEqual(['done'])
+      await expect(next(ctx.fork())).rejects.toThrow('a layer')
+      expect(ends).toEqual(['done', 'error'])
+      return { status: 200, headers: [], body: null }
+    })
+    .use(() => (ctx) => {
+      watch(ctx)
+      if (ends.length === 0) return { status: 200, headers: [], body: 'from a layer' }
+      throw new Error('a layer')
+    })
+    .handle(() => ({ status: 200, headers: [], body: null }))
+  await handler(exchange())
+  expect(ends).toHaveLength(2)
+})
+
+it('a listener that throws keeps no other from hearing of the end', () => {
+  const root = exchange()
+  const heard: string[] = []
+  root.onClose(() => {
+    throw new Error('a listener')
+  })
+  root.onClose(({ kind }) => heard.push(kind))
+  root.end({ kind: 'done', bytes: 0 })
+  expect(heard).toEqual(['done'])
+})

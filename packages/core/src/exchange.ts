@@ -4,7 +4,8 @@ import type { Socket } from 'node:net'
 import { cleanAddress, type HeaderList } from '@sluice/headers'
 import type { Context, Outbound, Outcome } from './context.js'
 import { type InformedResponse, inform } from './inform.js'
-import { ProxyError } from './proxy-error.js'
+import { asProxyError, ProxyError } from './proxy-error.js'
+import { report } from './report.js'
 
 type Closer = (end: Outcome, arg: unknown) => void
 
@@ -36,16 +37,16 @@ export class Exchange implements Context {
   readonly req: IncomingMessage | Http2ServerRequest
   readonly scheme: 'http' | 'https'
   readonly authority: string
+  readonly peer: Peer
   declare readonly upgrade?: string
   readonly out: Outbound
   #res: InformedResponse | undefined
-  #peer: Peer | undefined = undefined
   #controller: AbortController | undefined = undefined
   #closers: unknown[] | undefined = undefined
   #forks: Exchange[] | undefined = undefined
   #outcome: Outcome | undefined = undefined
   #failure: ProxyError | undefined = undefined
-  #isFork = false
+  #untied = false
   /** What this attempt lives and dies with: the first exchange, or the detached attempt that it comes from. */
   #scope: Exchange = this
   #gone: Outcome | undefined = undefined
@@ -60,13 +61,10 @@ export class Exchange implements Context {
     this.req = req
     this.scheme = scheme
     this.authority = authority
+    // A socket that has closed no longer says who it was, and logs ask at the end.
+    this.peer = peerOf(req.socket)
     this.out = out
     this.#res = res
-  }
-
-  get peer(): Peer {
-    this.#peer ??= peerOf(this.req.socket)
-    return this.#peer
   }
 
   get signal(): AbortSignal {
@@ -77,9 +75,14 @@ export class Exchange implements Context {
     return this.#controller.signal
   }
 
-  /** Whether this is a further attempt: its end is its body's end. */
-  get isFork(): boolean {
-    return this.#isFork
+  /** Whether this is a further attempt whose end is nobody's to tell yet. */
+  get isUntied(): boolean {
+    return this.#untied
+  }
+
+  /** Somebody will tell the end of this attempt. */
+  tie(): void {
+    this.#untied = false
   }
 
   /** How it ended, once it has. */
@@ -112,8 +115,7 @@ export class Exchange implements Context {
     const out = { ...this.out, headers: this.out.headers.slice() }
     const fork = new Exchange(this.req, this.scheme, this.authority, out, detached ? undefined : this.#res)
     Object.assign(fork, this, { out })
-    fork.#peer = this.#peer
-    fork.#isFork = true
+    fork.#untied = true
     if (!detached) {
       // An attempt that failed has closed, but others may follow it as long as the exchange itself lives.
       const scope = this.#scope
@@ -145,9 +147,18 @@ export class Exchange implements Context {
     const closers = this.#closers
     if (closers !== undefined) {
       this.#closers = undefined
-      for (let i = 0; i < closers.length; i += 2) (closers[i] as Closer)(outcome, closers[i + 1])
+      for (let i = 0; i < closers.length; i += 2) this.#tell(closers[i] as Closer, outcome, closers[i + 1])
     }
     if (outcome.kind !== 'done' && this.#controller !== undefined) this.#abort(outcome)
+  }
+
+  /** A listener that throws must neither keep the others from hearing, whose leases would stay, nor end the process. */
+  #tell(fn: Closer, outcome: Outcome, arg: unknown): void {
+    try {
+      fn(outcome, arg)
+    } catch (error) {
+      report(asProxyError(error), this)
+    }
   }
 
   #abort(outcome: Outcome): void {
