@@ -1,15 +1,24 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
 import compression from 'compression'
 import express from 'express'
 import session from 'express-session'
 import { expect, it } from 'vitest'
-import { originServer, owner, rawRequest, until } from '../../../test/kit/index.js'
+import {
+  deferred,
+  originServer,
+  owner,
+  rawClient,
+  rawRequest,
+  trapUnhandled,
+  until,
+} from '../../../test/kit/index.js'
 import { chain, discard, fromConnect, fromListener, type Handler, type Reply, toListener } from './index.js'
 
+trapUnhandled()
 const own = owner()
 
 async function serve(handler: Handler): Promise<{ url: string; port: number }> {
@@ -265,4 +274,107 @@ it('discard() cancels a captured reply', async () => {
   const { url } = await serve(handler)
   expect(await (await fetch(url)).text()).toBe('inner')
   expect(closed).toBe(true)
+})
+
+it.each([true, false])(
+  'a client that left meanwhile leaves no reply open: passed through %s',
+  async (patched) => {
+    const asked = deferred()
+    const given = deferred<Reply>()
+    const body = new PassThrough()
+    const handler = chain()
+      .use(
+        fromConnect((_req, res, next) => {
+          if (patched) res.write = res.write.bind(res)
+          next()
+        }),
+      )
+      .handle((ctx) => {
+        ctx.onClose(() => given.resolve({ status: 200, headers: [], body }))
+        asked.resolve()
+        return given.promise
+      })
+    const { port } = await serve(handler)
+    const client = own(await rawClient(port))
+    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await asked.promise
+    client.close()
+    await until(() => body.destroyed, 'the body to be destroyed')
+  },
+)
+
+it('next() after the client has left asks nobody', async () => {
+  const asked = deferred()
+  const left = deferred()
+  let calls = 0
+  const handler = chain()
+    .use(
+      fromConnect((_req, res, next) => {
+        res.on('close', () => {
+          next()
+          left.resolve()
+        })
+        asked.resolve()
+      }),
+    )
+    .handle(() => {
+      calls++
+      return ok()
+    })
+  const { port } = await serve(handler)
+  const client = own(await rawClient(port))
+  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await asked.promise
+  client.close()
+  await left.promise
+  expect(calls).toBe(0)
+})
+
+it('finish and the status of a reply that passed beside it are told', async () => {
+  const finished = deferred<number>()
+  const handler = chain()
+    .use(
+      fromConnect((_req, res, next) => {
+        res.on('finish', () => finished.resolve(res.statusCode))
+        next()
+      }),
+    )
+    .handle(() => ({ ...ok(), status: 201 }))
+  const { url } = await serve(handler)
+  await (await fetch(url)).text()
+  expect(await finished.promise).toBe(201)
+})
+
+it('trailers pass through a middleware that watches the body', async () => {
+  const handler = chain()
+    .use(
+      fromConnect((_req, res, next) => {
+        res.write = res.write.bind(res)
+        next()
+      }),
+    )
+    .handle(() => ({
+      status: 200,
+      headers: [],
+      body: Readable.from([Buffer.from('x')]),
+      trailers: () => ['X-Sum', '1'],
+    }))
+  const { port } = await serve(handler)
+  const { responses } = await rawRequest(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  expect(responses[0]?.trailers).toEqual(['X-Sum', '1'])
+})
+
+it('a reply that can’t pass through a middleware is ended', async () => {
+  const body = new PassThrough()
+  const handler = chain()
+    .use(
+      fromConnect((_req, res, next) => {
+        res.write = res.write.bind(res)
+        next()
+      }),
+    )
+    .handle(() => ({ status: 200, headers: ['bad name', 'x'], body }))
+  const { url } = await serve(handler)
+  expect((await fetch(url)).status).toBe(500)
+  expect(body.destroyed).toBe(true)
 })

@@ -5,7 +5,7 @@ import type { Handler, Middleware } from './chain.js'
 import type { Context } from './context.js'
 import { call } from './from-listener.js'
 import { reread } from './ingress.js'
-import { type Reply, unhandled } from './reply.js'
+import { discard, type Reply, unhandled } from './reply.js'
 import { mergeField } from './responder.js'
 import { StandIn } from './stand-in-response.js'
 
@@ -19,7 +19,7 @@ export type ConnectMiddleware = (req: any, res: any, next: (error?: unknown) => 
  * A Connect or Express middleware as a layer. It gets `ctx.req` and a stand-in response. If it ends the response, that is the
  * reply. If it calls `next()`, the fields that it has set are merged into the reply from further in: the reply's own win,
  * cookies and `Vary` of both stay. If it has replaced `writeHead`, `write` or `end`, the reply passes through them; else its
- * body isn't touched. `next(error)` becomes 500. A change that it makes to `req.url` goes nowhere: `ctx.out` is what goes out.
+ * body isn't touched, and `statusCode` and `finish` tell of it. `next(error)` becomes 500. A change that it makes to `req.url` goes nowhere: `ctx.out` is what goes out.
  */
 export function fromConnect(middleware: ConnectMiddleware): Middleware {
   return (next) => (ctx) =>
@@ -27,7 +27,7 @@ export function fromConnect(middleware: ConnectMiddleware): Middleware {
       const standIn = new StandIn(ctx, resolve, reject)
       let called = false
       const onNext = (error?: unknown): void => {
-        if (called || standIn.answered) {
+        if (called || standIn.answered || standIn.isClosed) {
           if (log.enabled) log('next() was called again, or after the end: ignored')
           return
         }
@@ -38,7 +38,10 @@ export function fromConnect(middleware: ConnectMiddleware): Middleware {
         }
         goOn(next as Handler, ctx, standIn).then(
           (reply) => {
-            if (reply !== undefined) resolve(reply)
+            if (reply === undefined) return
+            // The client left meanwhile, and the layers outside have heard so.
+            if (standIn.isClosed) discard(reply)
+            else resolve(reply)
           },
           (cause: unknown) => standIn.fail(cause),
         )
@@ -52,12 +55,19 @@ async function goOn(next: Handler, ctx: Context, standIn: StandIn): Promise<Repl
   reread(ctx)
   const reply = await next(ctx)
   if (reply === unhandled || reply.socket !== undefined) return reply
+  if (standIn.isClosed) return reply
   if (!standIn.patched) return merged(reply, standIn)
-  replay(reply, standIn)
+  try {
+    replay(reply, standIn)
+  } catch (error) {
+    discard(reply)
+    throw error
+  }
   return undefined
 }
 
 function merged(reply: Reply, standIn: StandIn): Reply {
+  standIn.res.statusCode = reply.status
   const fields = standIn.headers
   if (fields.length === 0) return reply
   const headers = reply.headers.slice()
@@ -90,8 +100,9 @@ function replay(reply: Reply, standIn: StandIn): void {
   body.pipe({
     write: (chunk) => res.write(chunk),
     end: (trailers) => {
-      if (trailers !== undefined)
-        res.addTrailers(Object.fromEntries(groupByName(trailers)) as Record<string, string>)
+      const fields = trailers ?? reply.trailers?.()
+      if (fields !== undefined)
+        res.addTrailers(Object.fromEntries(groupByName(fields)) as Record<string, string>)
       res.end()
     },
     abort: (error) => void res.destroy(error),

@@ -1,6 +1,6 @@
 import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse } from 'node:http'
 import { get, type HeaderList } from '@sluice/headers'
-import type { Context } from './context.js'
+import type { Context, Outcome } from './context.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { PushBody } from './push-body.js'
 import type { Reply } from './reply.js'
@@ -91,6 +91,11 @@ export class StandIn {
   /** The head is out: this is the reply. */
   get answered(): boolean {
     return this.sent
+  }
+
+  /** Nobody waits for it any more. */
+  get isClosed(): boolean {
+    return this.gone
   }
 
   /** Fields that were set on it. */
@@ -201,7 +206,9 @@ function rawNames(res: ServerResponse): string[] {
   return (res as ServerResponse & { getRawHeaderNames(): string[] }).getRawHeaderNames()
 }
 
-function exchangeClosed(_end: unknown, standIn: StandIn): void {
+function exchangeClosed(end: Outcome, standIn: StandIn): void {
+  // A reply that passed beside it has gone out whole: who counts or logs answers waits for `finish`.
+  if (end.kind === 'done' && !standIn.answered) standIn.res.emit('finish')
   standIn.closed()
 }
 
