@@ -82,13 +82,15 @@ function match(entries: readonly Attachment[], req: IncomingMessage): Attachment
   for (const entry of entries) {
     const { path } = entry
     if (path === '') return entry
-    if (!url.startsWith(path)) continue
-    const rest = url.slice(path.length)
+    // RFC 9112 section 3.2.2: a server takes the absolute form too.
+    const origin = url[0] === '/' ? '' : (/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i.exec(url)?.[0] ?? '')
+    if (!url.startsWith(path, origin.length)) continue
+    const rest = url.slice(origin.length + path.length)
     if (rest !== '' && rest[0] !== '/' && rest[0] !== '?') continue
     const mounted = req as IncomingMessage & { baseUrl?: string; originalUrl?: string }
     mounted.originalUrl ??= url
     mounted.baseUrl = (mounted.baseUrl ?? '') + path
-    req.url = rest[0] === '/' ? rest : `/${rest}`
+    req.url = origin + (rest[0] === '/' ? rest : `/${rest}`)
     return entry
   }
   return undefined

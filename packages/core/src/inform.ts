@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
-import { groupByName, type HeaderList, isFieldName, isFieldValue } from '@sluice/headers'
-import { withoutConnectionFields } from './connection-fields.js'
+import { type HeaderList, isFieldName, isFieldValue } from '@sluice/headers'
+import { http2Fields } from './connection-fields.js'
 
 /** What an informational response may go out on. */
 export type InformedResponse = ServerResponse | Http2ServerResponse
@@ -19,8 +19,7 @@ export function inform(res: InformedResponse, status: number, headers: HeaderLis
     const { stream } = res
     if (stream === undefined || stream.destroyed || stream.headersSent) return
     const fields: Record<string, string | string[] | number> = { ':status': status }
-    for (const [name, value] of groupByName(withoutConnectionFields(valid)))
-      fields[name.toLowerCase()] = value
+    for (const [name, value] of http2Fields(valid)) fields[name.toLowerCase()] = value
     stream.additionalHeaders(fields)
     return
   }

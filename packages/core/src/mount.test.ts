@@ -1,11 +1,13 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
+import { PassThrough } from 'node:stream'
 import express from 'express'
 import { expect, it } from 'vitest'
-import { deferred, owner } from '../../../test/kit/index.js'
-import { toListener } from './index.js'
+import { deferred, owner, rawClient, trapUnhandled, within } from '../../../test/kit/index.js'
+import { attach, type Handler, type Outcome, PushBody, toListener, unhandled } from './index.js'
 
+trapUnhandled()
 const own = owner()
 
 it('a client that left while something before the proxy was at work gets no handler called, and nothing hangs', async () => {
@@ -53,4 +55,151 @@ it('a listener that is called after the answer has begun leaves it alone, and te
   const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   expect(await response.text()).toBe('the app')
   expect(String(told)).toContain('after the response had begun')
+})
+
+class Source extends PushBody {
+  readonly stopped = deferred()
+  protected resume(): void {}
+  protected stop(): void {
+    this.stopped.resolve()
+  }
+}
+
+async function serve(handler: Handler, path?: string): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  attach(server, handler, path === undefined ? {} : { path })
+  await once(server, 'listening')
+  own({ close: () => server.closeAllConnections() })
+  own(server)
+  return (server.address() as AddressInfo).port
+}
+
+const upgrade = (method = 'GET', more = ''): string =>
+  `${method} /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n${more}\r\n`
+
+it('a client that leaves ends what it had pipelined too', async () => {
+  const body = new Source()
+  const asked = deferred()
+  const ends: string[] = []
+  const port = await serve((ctx) => {
+    ctx.onClose(({ kind }) => ends.push(`${ctx.out.path} ${kind}`))
+    if (ctx.out.path === '/1') return new Promise(() => {})
+    asked.resolve()
+    return { status: 200, headers: [], body }
+  })
+  const client = own(await rawClient(port))
+  client.write('GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n')
+  await asked.promise
+  client.reset()
+  await within(body.stopped.promise, 'the queued body to be cancelled')
+  expect(ends.sort()).toEqual(['/1 client-left', '/2 client-left'])
+})
+
+it('an upgrade that is pipelined waits for the answer ahead of it', async () => {
+  const first = deferred()
+  const asked = deferred()
+  const port = await serve(async (ctx) => {
+    if (ctx.upgrade !== undefined) return { status: 426, headers: [], body: 'second' }
+    asked.resolve()
+    await first.promise
+    return { status: 200, headers: [], body: 'first' }
+  })
+  const client = own(await rawClient(port))
+  client.write(`GET / HTTP/1.1\r\nHost: a\r\n\r\n${upgrade()}`)
+  await asked.promise
+  // The upgrade is told in the same turn as the request ahead of it.
+  setImmediate(() => first.resolve())
+  const answers = await client.responses(2)
+  expect(answers.map(({ status, body }) => `${status} ${body}`)).toEqual(['200 first', '426 second'])
+})
+
+it('an upgrade with content is refused: Node can’t tell it from the new protocol', async () => {
+  const port = await serve(() => ({ status: 200, headers: [], body: 'asked' }))
+  const client = own(await rawClient(port))
+  client.write(`${upgrade('POST', 'Content-Length: 5\r\n')}hello`)
+  expect((await client.responses())[0]?.status).toBe(400)
+})
+
+it.each(['done', 'client-left'] as const)('a tunnel that its client ends: %s', async (kind) => {
+  const end = deferred<Outcome>()
+  const target = createTcpServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1')
+  await once(target, 'listening')
+  own(target)
+  const port = await serve(async (ctx) => {
+    ctx.onClose(end.resolve)
+    const socket = connect((target.address() as AddressInfo).port, '127.0.0.1')
+    await once(socket, 'connect')
+    const headers = ['Connection', 'Upgrade', 'Upgrade', 'echo', 'X-Bad', 'a\r\nX-Injected: 1']
+    return { status: 101, headers, body: null, socket }
+  })
+  const client = own(await rawClient(port))
+  client.write(upgrade())
+  await client.until('\r\n\r\n')
+  expect(client.text).not.toContain('X-Injected')
+  client.write('12345')
+  await client.until('12345')
+  if (kind === 'done') client.socket.end()
+  else client.reset()
+  expect(await within(end.promise, 'the exchange to end')).toMatchObject({ kind, bytes: 5 })
+})
+
+it('what is left to the app has ended for the layers', async () => {
+  const ends: string[] = []
+  const app = express()
+  app.use(
+    toListener((ctx) => {
+      ctx.onClose(({ kind }) => ends.push(kind))
+      return unhandled
+    }),
+  )
+  app.use((_req, res) => void res.end(ends.join()))
+  const server = createServer(app).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  own({ close: () => server.closeAllConnections() })
+  own(server)
+  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  expect(await response.text()).toBe('done')
+})
+
+it('the peer is known after it has left', async () => {
+  const address = deferred<string>()
+  const asked = deferred()
+  const port = await serve((ctx) => {
+    ctx.onClose(() => address.resolve(ctx.peer.address))
+    asked.resolve()
+    return new Promise(() => {})
+  })
+  const client = own(await rawClient(port))
+  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await asked.promise
+  client.close()
+  expect(await address.promise).toBe('127.0.0.1')
+})
+
+it('a mount path holds an absolute request-target too (RFC 9112 section 3.2.2)', async () => {
+  const port = await serve(
+    ({ out, authority }) => ({ status: 200, headers: [], body: `${authority} ${out.path}` }),
+    '/api',
+  )
+  const client = own(await rawClient(port))
+  client.write(
+    'GET http://b/api/x?y HTTP/1.1\r\nHost: a\r\n\r\nGET http://b/apix HTTP/1.1\r\nHost: a\r\n\r\n',
+  )
+  const answers = await client.responses(2)
+  expect(answers.map(({ status, body }) => `${status} ${body}`)).toEqual([
+    '200 b /x?y',
+    '404 404 Not Found\n',
+  ])
+})
+
+it('a target that left between its 101 and the tunnel is told, and nothing stays open', async () => {
+  const end = deferred<Outcome>()
+  const port = await serve((ctx) => {
+    ctx.onClose(end.resolve)
+    return { status: 101, headers: [], body: null, socket: new PassThrough().destroy() }
+  })
+  const client = own(await rawClient(port))
+  client.write(upgrade())
+  expect((await client.responses())[0]?.status).toBe(502)
+  await within(end.promise, 'the exchange to end')
 })

@@ -1,6 +1,7 @@
 import diagnostics from 'node:diagnostics_channel'
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import debug from 'debug'
 import type { Handler } from './chain.js'
@@ -9,9 +10,11 @@ import { errorReply } from './error-reply.js'
 import { Exchange } from './exchange.js'
 import { ingress } from './ingress.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
-import { type Reply, unhandled } from './reply.js'
+import { discard, type Reply, unhandled } from './reply.js'
+import { report } from './report.js'
 import { Responder } from './responder.js'
 import { openTunnel } from './tunnel.js'
+import { watchQueued } from './watch-queued.js'
 
 const log = debug('sluice:core')
 const started = diagnostics.channel('sluice:request:start')
@@ -49,6 +52,15 @@ export function toUpgradeListener(
   return function listener(req, socket, head) {
     // The socket has lost its server's listeners: without one of ours a reset would end the process.
     socket.on('error', ignore)
+    const ahead = (socket as Occupied)._httpMessage
+    if (ahead) {
+      // A client that pipelines: the socket is free, and no longer watched for idleness, when what is ahead has gone out.
+      ahead.once('close', () => {
+        if ('setTimeout' in socket) (socket as Socket).setTimeout(0)
+        listener(req, socket, head)
+      })
+      return
+    }
     const res = new ServerResponse(req)
     res.shouldKeepAlive = false
     res.assignSocket(socket as never)
@@ -71,6 +83,9 @@ export function toUpgradeListener(
   }
 }
 
+/** Node keeps here the response that a socket carries now. */
+type Occupied = Duplex & { _httpMessage?: ServerResponse | null }
+
 function ignore(): void {}
 
 /** Destroys a socket once what was written is out. */
@@ -90,17 +105,18 @@ async function serve(
     late(req, next)
     return
   }
-  const exchange = open(req, res, upgrade)
+  const exchange = open(req, res, upgrade, socket !== undefined)
   const responder = new Responder(exchange, res)
   ;(res as Marked)[mounted] = responder
   res.on('close', onClose)
   if (started.hasSubscribers) started.publish({ ctx: exchange })
   if (ended.hasSubscribers) exchange.onClose(publishEnd, exchange)
   // The client may have left while something before the proxy was at work: its close was told then, and never again.
-  if (hasClosed(res)) {
+  if (hasClosed(req, res)) {
     responder.closed()
     return
   }
+  if (!('stream' in res) && res.socket === null) watchQueued(responder, req.socket)
   let reply: Reply
   try {
     reply = exchange.failure === undefined ? await handler(exchange) : errorReply(exchange.failure)
@@ -112,25 +128,46 @@ async function serve(
   }
   if (reply === unhandled && next !== undefined) {
     res.off('close', onClose)
+    exchange.end({ kind: 'done', bytes: 0 })
     next()
     return
   }
   if (reply?.status === 101 && reply.socket !== undefined && socket !== undefined) {
+    if (socket.destroyed || exchange.outcome !== undefined) {
+      discard(reply)
+      return
+    }
+    if (reply.socket.destroyed) {
+      // The target left between its 101 and now: a tunnel to it would never end.
+      responder.send(errorReply(new ProxyError('http_upgrade_failed')))
+      return
+    }
+    // From here on the end of the tunnel is the exchange's.
+    res.off('close', onClose)
     openTunnel(exchange, socket, res as ServerResponse, reply)
     return
   }
   responder.send(reply)
 }
 
-function hasClosed(res: InboundResponse): boolean {
-  return 'stream' in res ? res.stream === undefined || res.stream.destroyed : res.destroyed
+function hasClosed(req: InboundRequest, res: InboundResponse): boolean {
+  if ('stream' in res) return res.stream === undefined || res.stream.destroyed
+  return res.destroyed || req.socket.destroyed
 }
 
 /** The exchange of a request. One that can't be judged carries its failure and has nothing to send on. */
-function open(req: InboundRequest, res: InboundResponse, upgrade: string | undefined): Exchange {
+function open(
+  req: InboundRequest,
+  res: InboundResponse,
+  upgrade: string | undefined,
+  upgrading: boolean,
+): Exchange {
   const scheme = (req.socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
   try {
     const { out, authority } = ingress(req)
+    // Node takes the bytes behind such a head for the new protocol's: what is content in them can't be told.
+    if (upgrading && out.body !== null)
+      throw new ProxyError('http_request_error', { message: 'an upgrade with a request body' })
     const exchange = new Exchange(req, scheme, authority, out, res)
     if (upgrade !== undefined) (exchange as { upgrade?: string }).upgrade = upgrade
     return exchange
@@ -154,25 +191,6 @@ function onClose(this: InboundResponse): void {
 
 function publishEnd(outcome: Outcome, ctx: Context): void {
   ended.publish({ ctx, outcome })
-}
-
-const warned = new Set<string>()
-
-/** An error of the app's own code is told once on stderr, every error where `debug` is on. */
-function report(error: ProxyError, ctx: Context): void {
-  if (log.enabled)
-    log('%s %s: %s (%s)', ctx.out.method, ctx.out.path, error.message, error.code, error.cause ?? '')
-  if ((error.code !== 'proxy_internal_error' && error.code !== 'body_consumed') || warned.has(error.message))
-    return
-  if (warned.size < 100) {
-    warned.add(error.message)
-    const detail = error.cause instanceof Error ? error.cause.stack : undefined
-    process.emitWarning(error.message, {
-      type: 'SluiceWarning',
-      code: error.code,
-      ...(detail === undefined ? {} : { detail }),
-    })
-  }
 }
 
 /** Somebody has answered already: all that is left is to tell the app. */

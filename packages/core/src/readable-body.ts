@@ -15,7 +15,8 @@ export class ReadableBody extends PushBody {
     })
     if (stream.errored) this.fail(stream.errored)
     else if (stream.destroyed && !stream.readableEnded) this.fail(new Error('the stream is closed'))
-    else if (stream.readableEnded) this.finish()
+    else if (stream.readableEnded)
+      this.fail(new TypeError('this stream was read before: its bytes flow once'))
   }
 
   override readable(): Readable {
@@ -30,8 +31,11 @@ export class ReadableBody extends PushBody {
       return
     }
     this.started = true
-    this.stream.on('data', (chunk: Uint8Array | string) => {
-      if (!this.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)) this.stream.pause()
+    this.stream.on('data', (chunk: unknown) => {
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+      if (!(bytes instanceof Uint8Array)) {
+        this.cancel(new TypeError(`a body stream gave a chunk that is no bytes, but ${typeof chunk}`))
+      } else if (!this.push(bytes)) this.stream.pause()
     })
     this.stream.on('end', () => this.finish())
   }

@@ -1,4 +1,4 @@
-import type { Duplex, Writable } from 'node:stream'
+import { type Duplex, Readable, type Writable } from 'node:stream'
 import type { HeaderList } from '@sluice/headers'
 import { toBody } from './bodies.js'
 import { type Body, type BodyInit, isBody } from './body.js'
@@ -29,12 +29,17 @@ export interface Variants {
 
 /** Drops a reply: its body is cancelled, its socket closed. Whoever doesn't pass a reply on calls it. */
 export function discard(reply: Reply): void {
+  // Code without types may have given no reply, or one without a body.
+  if (typeof reply !== 'object' || reply === null) return
   reply.socket?.destroy()
   const { body } = reply
-  if (body === null || typeof body === 'string' || body instanceof Uint8Array) return
+  if (typeof body !== 'object' || body === null || body instanceof Uint8Array) return
   if (isBody(body)) body.cancel()
-  else body.destroy()
+  // A stream that was still opening fails after this: nobody else listens, and that must not end the process.
+  else if (body instanceof Readable) body.on('error', ignore).destroy()
 }
+
+function ignore(): void {}
 
 /**
  * Calls `fn` once when the reply's body has ended (`undefined`), failed or been cancelled (the error); for a reply with a

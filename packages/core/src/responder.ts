@@ -1,10 +1,20 @@
 import { OutgoingMessage, type ServerResponse } from 'node:http'
 import { constants, type Http2ServerResponse } from 'node:http2'
-import { get, groupByName, type HeaderList, isFieldName } from '@sluice/headers'
+import type { Socket } from 'node:net'
+import {
+  get,
+  groupByName,
+  type HeaderList,
+  has,
+  isFieldName,
+  isFieldValue,
+  remove,
+  set,
+} from '@sluice/headers'
 import { toBody } from './bodies.js'
 import type { Body, Sink } from './body.js'
 import { BytesBody } from './bytes-body.js'
-import { withoutConnectionFields } from './connection-fields.js'
+import { http2Fields } from './connection-fields.js'
 import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
@@ -13,9 +23,9 @@ import { discard, type Reply } from './reply.js'
 /** A first chunk up to this size is joined with the head as one string, hence one write. */
 const joinAtMost = 16 * 1024
 
-/** Statuses whose response has no body (RFC 9110 sections 15.3.5 and 15.4.5). */
+/** Statuses whose response has no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5). */
 function bodiless(status: number): boolean {
-  return status === 204 || status === 304
+  return status === 204 || status === 205 || status === 304
 }
 
 /**
@@ -32,6 +42,8 @@ export class Responder implements Sink {
   private ended = false
   private aborted: Error | undefined = undefined
   private bytes = 0
+  /** Bytes that the head announces. */
+  private length: number | undefined = undefined
   private drain: (() => void) | undefined = undefined
   private readonly h1: boolean
   private reply: Reply | undefined = undefined
@@ -61,21 +73,56 @@ export class Responder implements Sink {
     check(reply)
     this.reply = reply
     const { body } = reply
-    if (body === null || bodiless(reply.status)) {
+    const isHead = this.exchange.req.method === 'HEAD'
+    // How the bytes are framed is for the client's connection to say, which may know no chunks.
+    if (has(reply.headers, 'transfer-encoding')) this.edit(remove(reply.headers.slice(), 'transfer-encoding'))
+    if (body === null || isHead || bodiless(reply.status)) {
+      if (body !== null && !bodiless(reply.status)) this.announce(toBody(body) as Body, isHead)
+      else this.announceNothing(isHead)
       if (body !== null) discard(reply)
-      this.writeHead(reply)
+      this.writeHead(this.reply)
       this.corked = false
       this.ended = true
       this.res.end()
       return
     }
-    this.body = toBody(body)
-    if (this.body instanceof BytesBody && get(reply.headers, 'content-length') === undefined) {
-      this.reply = { ...reply, headers: [...reply.headers, 'content-length', String(this.body.length)] }
-    }
-    this.take(this.body as Body)
+    this.body = toBody(body) as Body
+    this.announce(this.body, isHead)
+    this.take(this.body)
     // Nothing came with the head: the client learns at once what there is to know.
     if (this.corked && !this.ended) this.flush()
+  }
+
+  /** @throws ProxyError if the head says another length than the body has: the client would wait, or read on too far */
+  private announce(body: Body, isHead: boolean): void {
+    const { headers } = this.reply as Reply
+    const announced = get(headers, 'content-length')
+    if (announced === undefined) {
+      this.length = body.length
+      if (body instanceof BytesBody) this.edit([...headers, 'content-length', String(body.length)])
+      return
+    }
+    this.length = Number(announced)
+    if (isHead || (body.length ?? this.length) === this.length) return
+    body.cancel()
+    this.body = null
+    throw noReply(`a reply has ${body.length} bytes and says Content-Length: ${announced}`)
+  }
+
+  private announceNothing(isHead: boolean): void {
+    const { headers, status } = this.reply as Reply
+    // Of HEAD and 304 it is the length of another answer; of 204 there is none (RFC 9110 section 8.6).
+    if (status === 304 || (isHead && status !== 204)) return
+    const announced = get(headers, 'content-length')
+    if (announced === undefined) return
+    if (status === 204) this.edit(remove(headers.slice(), 'content-length'))
+    else if (status === 205) this.edit(set(headers.slice(), 'Content-Length', '0'))
+    else if (announced !== '0') throw noReply(`a reply has no body and says Content-Length: ${announced}`)
+  }
+
+  /** Other fields for the same reply; a handler may give one reply many times, so its own list is left alone. */
+  private edit(headers: HeaderList): void {
+    this.reply = { ...(this.reply as Reply), headers }
   }
 
   private take(body: Body): void {
@@ -89,7 +136,8 @@ export class Responder implements Sink {
   }
 
   write(chunk: Uint8Array): boolean {
-    if (this.aborted !== undefined) return false
+    // Code of the host app may have ended the response meanwhile: its close is about to tell.
+    if (this.aborted !== undefined || this.res.writableEnded) return false
     this.bytes += chunk.length
     if (this.corked && this.first === undefined) {
       this.first = chunk
@@ -100,16 +148,20 @@ export class Responder implements Sink {
   }
 
   end(trailers?: HeaderList): void {
-    if (this.aborted !== undefined || this.ended) return
-    const { res, body } = this
+    const { res, length } = this
+    if (this.aborted !== undefined || this.ended || res.writableEnded) return
     const reply = this.reply as Reply
-    const length = body?.length
-    if (length !== undefined && length !== this.bytes && this.exchange.req.method !== 'HEAD') {
+    if (length !== undefined && length !== this.bytes) {
       return this.abort(
         new ProxyError('http_response_incomplete', { message: `${this.bytes} of ${length} bytes` }),
       )
     }
-    const fields = trailers ?? reply.trailers?.()
+    let fields: HeaderList | undefined
+    try {
+      fields = trailers ?? reply.trailers?.()
+    } catch (error) {
+      return this.abort(asProxyError(error))
+    }
     const { first } = this
     if (this.corked) this.writeHead(reply)
     this.corked = false
@@ -124,6 +176,8 @@ export class Responder implements Sink {
     if (this.aborted !== undefined || this.ended) return
     this.aborted = error
     const { res } = this
+    const failure = asProxyError(error)
+    this.exchange.failed(failure)
     if (this.corked && !res.headersSent) {
       const { body } = this
       this.aborted = undefined
@@ -131,26 +185,32 @@ export class Responder implements Sink {
       this.body = null
       body?.cancel(error)
       this.bytes = 0
-      this.exchange.failed(asProxyError(error))
-      return this.start(errorReply(asProxyError(error)))
+      try {
+        this.forget()
+        this.start(errorReply(failure))
+        return
+      } catch {
+        // What the app has set can't be sent either.
+        this.aborted = error
+      }
     }
-    const failure = asProxyError(error)
-    this.exchange.failed(failure)
     // What was sent must not pass for a whole answer; a body that ends with its connection needs a reset to show it.
     const { socket } = res
-    if (
-      this.h1 &&
-      socket !== null &&
-      'resetAndDestroy' in socket &&
-      typeof socket.resetAndDestroy === 'function'
-    ) {
-      if ((res as ServerResponse).chunkedEncoding || this.body?.length !== undefined) res.destroy()
-      else socket.resetAndDestroy()
+    if (this.h1 && socket !== null && !(res as ServerResponse).chunkedEncoding && this.length === undefined) {
+      if (canReset(socket as Socket)) (socket as Socket).resetAndDestroy()
+      else res.destroy()
     } else if ('stream' in res && res.stream !== undefined) {
       res.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     } else {
       res.destroy()
     }
+  }
+
+  /** Takes back the fields of the reply that failed: they say nothing of the error page. */
+  private forget(): void {
+    const { res, reply } = this
+    if (reply === undefined || res.getHeaderNames().length === 0) return
+    for (let i = 0; i < reply.headers.length; i += 2) res.removeHeader(String(reply.headers[i]))
   }
 
   onDrain(fn: () => void): void {
@@ -185,7 +245,7 @@ export class Responder implements Sink {
   }
 
   private put(chunk: Uint8Array): boolean {
-    const length = this.body?.length
+    const { length } = this
     if (length !== undefined && this.bytes > length) {
       const error = new ProxyError('http_response_incomplete', {
         message: `more than the ${length} bytes announced`,
@@ -206,8 +266,7 @@ export class Responder implements Sink {
 
   private writeHead(reply: Reply): void {
     const { res } = this
-    const { status } = reply
-    let { headers } = reply
+    const { status, headers } = reply
     if (this.h1) {
       const http1 = res as ServerResponse
       if (http1.getHeaderNames().length === 0) {
@@ -219,8 +278,7 @@ export class Responder implements Sink {
       http1.writeHead(status)
       return
     }
-    headers = withoutConnectionFields(headers)
-    for (const [name, value] of groupByName(headers)) mergeField(res, name, value)
+    for (const [name, value] of http2Fields(headers)) mergeField(res, name, value)
     res.writeHead(status)
   }
 
@@ -228,9 +286,9 @@ export class Responder implements Sink {
     const { res } = this
     if (this.h1 && !(res as ServerResponse).chunkedEncoding) return
     const trailers: Record<string, string | string[]> = {}
-    for (const [name, value] of groupByName(fields)) {
-      if (isFieldName(name) && !/^(content-length|transfer-encoding|host|trailer)$/i.test(name))
-        trailers[name] = value
+    for (const [name, value] of this.h1 ? groupByName(fields) : http2Fields(fields)) {
+      const valid = isFieldName(name) && (typeof value === 'string' ? [value] : value).every(isFieldValue)
+      if (valid && !/^(content-length|transfer-encoding|host|trailer)$/i.test(name)) trailers[name] = value
     }
     res.addTrailers(trailers as Record<string, string>)
   }
@@ -284,10 +342,20 @@ function check(reply: Reply): void {
   if (typeof reply !== 'object' || reply === null)
     throw noReply(`a handler gave ${String(reply)} and no reply`)
   const { status, headers } = reply
-  if (!Number.isInteger(status) || status < 200 || status > 599)
-    throw noReply(`a reply has the status ${String(status)}`)
-  if (!Array.isArray(headers) || headers.length % 2 !== 0)
-    throw noReply('the headers of a reply are not a flat list')
+  let wrong: string
+  if (!Number.isInteger(status) || status < 200 || status > 599) {
+    wrong = `a reply has the status ${String(status)}`
+  } else if (!Array.isArray(headers) || headers.length % 2 !== 0) {
+    wrong = 'the headers of a reply are not a flat list'
+  } else return
+  // Its body or socket would stay open.
+  discard(reply)
+  throw noReply(wrong)
+}
+
+/** A socket of TLS and one in the file system know no reset: asked for one they throw. */
+function canReset(socket: Socket): boolean {
+  return socket.remoteAddress !== undefined && !('encrypted' in socket) && 'resetAndDestroy' in socket
 }
 
 function noReply(message: string): ProxyError {

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { isFieldName, isFieldValue } from '@sluice/headers'
 import type { Exchange } from './exchange.js'
 import { ProxyError } from './proxy-error.js'
 import type { Reply } from './reply.js'
@@ -11,16 +12,20 @@ import type { Reply } from './reply.js'
 export function openTunnel(exchange: Exchange, client: Duplex, res: ServerResponse, reply: Reply): void {
   const target = reply.socket as Duplex
   let bytes = 0
-  let error: Error | undefined
+  let error: ProxyError | undefined
   target.on('error', (cause) => {
-    error ??= cause
+    error ??= new ProxyError('http_upgrade_failed', { cause })
   })
-  if (client.destroyed || exchange.outcome !== undefined) {
-    target.destroy()
-    return
-  }
+  client.on('error', (cause) => {
+    error ??= new ProxyError('client_left', { cause })
+  })
   let head = 'HTTP/1.1 101 Switching Protocols\r\n'
-  for (let i = 0; i < reply.headers.length; i += 2) head += `${reply.headers[i]}: ${reply.headers[i + 1]}\r\n`
+  for (let i = 0; i < reply.headers.length; i += 2) {
+    const name = reply.headers[i] as string
+    const value = reply.headers[i + 1] as string
+    // Written by hand, so nothing else keeps a line break in a value from becoming a field.
+    if (isFieldName(name) && isFieldValue(value)) head += `${name}: ${value}\r\n`
+  }
   res.detachSocket(client as never)
   client.write(`${head}\r\n`, 'latin1')
   if (reply.head !== undefined && reply.head.length > 0) client.write(reply.head)
@@ -39,9 +44,6 @@ export function openTunnel(exchange: Exchange, client: Duplex, res: ServerRespon
       else other.destroy()
     }
     if (error === undefined) exchange.end({ kind: 'done', bytes })
-    else {
-      const failure = new ProxyError('http_upgrade_failed', { cause: error })
-      exchange.end({ kind: 'error', error: failure, bytes })
-    }
+    else exchange.end({ kind: error.code === 'client_left' ? 'client-left' : 'error', error, bytes })
   }
 }

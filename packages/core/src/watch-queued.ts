@@ -1,0 +1,23 @@
+import type { Socket } from 'node:net'
+import type { Responder } from './responder.js'
+
+const queues = new WeakMap<Socket, Set<Responder>>()
+
+/**
+ * Watches the connection of a response that is queued behind another one of a pipelining client. Node tells a lost
+ * connection only to the response whose turn it is: without this a queued exchange would never end, nor its target's.
+ */
+export function watchQueued(responder: Responder, socket: Socket): void {
+  let queue = queues.get(socket)
+  if (queue === undefined) {
+    queue = new Set()
+    queues.set(socket, queue)
+    socket.once('close', lost)
+  }
+  queue.add(responder)
+  responder.res.once('socket', () => queues.get(socket)?.delete(responder))
+}
+
+function lost(this: Socket): void {
+  for (const responder of queues.get(this) ?? []) responder.closed()
+}
