@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import diagnostics from 'node:diagnostics_channel'
 import { type Context, type Handler, isBody, type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { joinPath } from '@sluice/headers'
-import { parse, v } from '@sluice/options'
+import { parse, that, v } from '@sluice/options'
 import type { Selected, Target } from '@sluice/upstream'
 import debug from 'debug'
 import { resolveTimeouts, type TimeoutOptions } from './timeouts.js'
-import { ContextAttempt, type Transport } from './transport.js'
+import { ContextAttempt, isTransport, type Transport } from './transport.js'
 import { undiciTransport } from './undici-transport.js'
 import { type FieldPolicy, type HostPolicy, wireFields } from './wire-fields.js'
 
@@ -28,7 +28,7 @@ export interface ForwardOptions {
 const token = /^[\w!#$%&'*+.^`|~-]+(:\d+)?$/
 
 const optionsSchema = v.strictObject({
-  transport: v.optional(v.any()),
+  transport: v.optional(that(isTransport, 'a transport, such as undiciTransport()')),
   timeouts: v.optional(v.any()),
   host: v.optional(v.any()),
   via: v.optional(v.any()),

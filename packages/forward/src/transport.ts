@@ -30,6 +30,13 @@ export interface Transport {
   close(force?: boolean): Promise<void>
 }
 
+/** Whether an option is a transport, and not the function that makes one. */
+export function isTransport(value: unknown): value is Transport {
+  if (typeof value !== 'object' || value === null) return false
+  const { accepts, send, close } = value as Partial<Transport>
+  return [accepts, send, close].every((each) => typeof each === 'function')
+}
+
 /** An {@link Attempt} that stands on a context: nothing of it is made before a transport asks. */
 export class ContextAttempt implements Attempt {
   declare readonly upgrade?: string

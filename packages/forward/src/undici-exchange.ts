@@ -25,6 +25,7 @@ export class UndiciExchange extends PushBody {
   private idle = 0
   private idleTimer: NodeJS.Timeout | undefined = undefined
   private totalTimer: NodeJS.Timeout | undefined = undefined
+  private unfollow: (() => void) | undefined = undefined
 
   constructor(
     private readonly attempt: Attempt,
@@ -90,7 +91,11 @@ export class UndiciExchange extends PushBody {
     this.stopTimers()
     const error = transportError(this.gone ?? cause, this.progress, this.attempt.target.id)
     if (this.progress === 'answered') this.fail(error)
-    else this.refuse(error)
+    else {
+      // No body whose end would do it.
+      this.unfollow?.()
+      this.refuse(error)
+    }
   }
 
   onUpgrade(status: number, raw: Buffer[] | null, socket: Duplex): void {
@@ -168,7 +173,8 @@ export class UndiciExchange extends PushBody {
       return
     }
     signal.addEventListener('abort', leave, { once: true })
-    this.onEnd(() => signal.removeEventListener('abort', leave), undefined)
+    this.unfollow = () => signal.removeEventListener('abort', leave)
+    this.onEnd(this.unfollow, undefined)
   }
 
   private stopIdle(): void {

@@ -1,5 +1,5 @@
 import { type Body, isBody, type Outbound, type Reply, toBody } from '@sluice/core'
-import { integer, parse, v } from '@sluice/options'
+import { integer, parse, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
 import debug from 'debug'
 import { type Dispatcher, Pool } from 'undici'
@@ -22,7 +22,12 @@ export interface UndiciTransportOptions {
 
 const optionsSchema = v.strictObject({
   connections: v.optional(integer(0), 128),
-  dispatcher: v.optional(v.any()),
+  dispatcher: v.optional(
+    that<Dispatcher>(
+      (value) => typeof (value as Partial<Dispatcher> | null)?.dispatch === 'function',
+      "a Dispatcher of undici's",
+    ),
+  ),
 })
 
 /**
@@ -103,15 +108,17 @@ class UndiciTransport implements Transport {
       connect: { timeout: connect, ...(socketPath === undefined ? {} : { socketPath }) },
     })
     byTarget.set(target, pool)
-    // A target that was removed or isn't used any more leaves no pool behind.
-    pool.on('disconnect', () => {
+    // A target that was removed, isn't used any more or was never reached leaves no pool behind.
+    const closeUnused = (): void => {
       const { connected, pending, queued, running } = pool.stats
       if (connected + pending + queued + running > 0 || byTarget.get(target) !== pool) return
       byTarget.delete(target)
       pool.close().catch((error: unknown) => {
         if (log.enabled) log('closing the pool of %s: %O', target.id, error)
       })
-    })
+    }
+    pool.on('disconnect', closeUnused)
+    pool.on('connectionError', closeUnused)
     return pool
   }
 }
