@@ -17,9 +17,9 @@ export interface HttpProbeOptions {
 
 /** How often to probe, and what flips a target. */
 export interface MonitorOptions {
-  /** Between probes of a target. Default 5s. */
+  /** Between probes of a target, more than 0. Default 5s. */
   interval?: Duration
-  /** Between probes of one that is unhealthy. Default 1s. */
+  /** Between probes of one that is unhealthy, more than 0. Default 1s. */
   unhealthyInterval?: Duration
   /** A probe that takes longer has failed. Default 2s. */
   timeout?: Duration
@@ -43,6 +43,14 @@ const path = (value: unknown): boolean => typeof value === 'string' && /^\/[\x21
 const method = (value: unknown): boolean => typeof value === 'string' && /^[!#$%&'*+.^`|~\w-]+$/.test(value)
 const host = (value: unknown): boolean => typeof value === 'string' && /^[\w.:[\]-]+$/.test(value)
 
+/** Between probes: 0 would be no limit turned off, but probe upon probe as fast as the target answers. */
+function pause(): v.GenericSchema<Duration, number> {
+  return v.pipe(
+    duration(),
+    v.check((ms) => ms > 0, 'more than 0'),
+  )
+}
+
 const probeEntries = {
   path: v.optional(that<string>(path, "a path such as '/health'"), '/'),
   method: v.optional(that<string>(method, "a method such as 'GET'"), 'GET'),
@@ -53,8 +61,8 @@ const probeEntries = {
 }
 
 const monitorEntries = {
-  interval: v.optional(duration(), 5_000),
-  unhealthyInterval: v.optional(duration(), 1_000),
+  interval: v.optional(pause(), 5_000),
+  unhealthyInterval: v.optional(pause(), 1_000),
   timeout: v.optional(duration(), 2_000),
   rise: v.optional(integer(1), 2),
   fall: v.optional(integer(1), 2),

@@ -18,6 +18,8 @@ export function httpProbe(options: HealthOptions = {}): Probe {
       const send = target.url.startsWith('https:') ? httpsRequest : httpRequest
       const probe = send({ ...addressOf(target), path, method, headers, agent: false, signal })
       probe.on('error', reject)
+      // After 101, which nobody asked for, Node ends the connection and tells no error.
+      probe.on('close', () => reject(new Error(`${method} ${path} got no answer`)))
       probe.on('response', (response: IncomingMessage) => {
         const { statusCode = 0 } = response
         // The head has said it all; the body isn't waited for.

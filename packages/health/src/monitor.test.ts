@@ -139,6 +139,8 @@ it.each([
   [{ path: 'health' }, 'health.path'],
   [{ status: ['399-200'] }, 'health.status[0]'],
   [{ rise: 0 }, 'health.rise'],
+  [{ interval: 0 }, 'health.interval'],
+  [{ unhealthyInterval: '0s' }, 'health.unhealthyInterval'],
   [{ jitter: 2 }, 'health.jitter'],
   [{ type: 'grpc' }, 'health.type: unknown option'],
 ])('refuses %j', (given, says) => {
@@ -167,4 +169,15 @@ it('httpProbe asks for its path, and goes by the status', async () => {
   await expect(probe(target as never, signal)).rejects.toThrow('GET /health answered 200')
   await origin.close()
   await expect(probe(target as never, signal)).rejects.toThrow('ECONNREFUSED')
+})
+
+it('httpProbe fails when a target switches protocols instead of answering', async () => {
+  vi.useRealTimers()
+  const origin = own(
+    await originServer((req) => {
+      req.socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n')
+    }),
+  )
+  const [target] = createUpstream({ name: 'x', targets: [origin.url] }).all
+  await expect(httpProbe()(target as never, new AbortController().signal)).rejects.toThrow('got no answer')
 })
