@@ -27,6 +27,20 @@ it('lets a request in flight finish before it exits', async () => {
   expect(await cli.ended).toBe(0)
 })
 
+it('takes a signal that comes twice, by the terminal and by npm, for one', async () => {
+  const origin = own(await originServer(() => {}))
+  const cli = own(program([bin, origin.url, '--port', '0']))
+  const [, url] = await cli.says(/sluice: (http:\S+) ->/)
+  const answer = fetch(`${url}/slow`).then((response) => response.text())
+  const { res } = await origin.request()
+  cli.signalGroup('SIGINT')
+  await cli.says(/draining/)
+  cli.signalGroup('SIGINT')
+  res.end('late, and whole')
+  expect(await answer).toBe('late, and whole')
+  expect(await cli.ended).toBe(0)
+})
+
 it('prints its help and its version', async () => {
   const help = own(program([bin, '--help']))
   expect(await help.ended).toBe(0)

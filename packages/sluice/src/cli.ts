@@ -48,8 +48,6 @@ export async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`sluice: http://${name}:${address.port} -> ${targets.join(', ')}\n`)
     await signalled()
     process.stdout.write('sluice: draining\n')
-    // A second signal doesn't wait for the drain.
-    void signalled().then(() => process.exit(1))
     await proxy.close()
     return 0
   } catch (error) {
@@ -87,15 +85,29 @@ function version(): string {
   return manifest.version
 }
 
+/**
+ * For how long a repeated signal is the same one, in ms: npm and its like pass a Ctrl-C on to what they run, which the
+ * terminal has signalled by itself.
+ */
+const sameSignal = 500
+
+/**
+ * Resolves at the first SIGINT or SIGTERM; a later one doesn't wait for the drain. The listeners stay: without them a
+ * repeated signal would end the process at once.
+ */
 function signalled(): Promise<void> {
   return new Promise((resolve) => {
-    const done = (): void => {
-      process.off('SIGINT', done)
-      process.off('SIGTERM', done)
-      resolve()
+    let first: number | undefined
+    const hear = (): void => {
+      if (first === undefined) {
+        first = performance.now()
+        resolve()
+      } else if (performance.now() - first > sameSignal) {
+        process.exit(1)
+      }
     }
-    process.on('SIGINT', done)
-    process.on('SIGTERM', done)
+    process.on('SIGINT', hear)
+    process.on('SIGTERM', hear)
   })
 }
 
