@@ -41,44 +41,29 @@ export function assemble(
   pathOf: PathOf,
 ): Parts {
   const groups = new Map<string, Group>()
-  for (const [name, upstreamOptions] of Object.entries(upstreams)) {
-    const { targets, transport } = upstreamOptions
-    groups.set(name, {
-      upstream: createUpstream({ name, targets }, pathOf(name)),
-      options: upstreamOptions,
-      transport: transport ?? undiciTransport(pick(upstreamOptions, 'connections')),
-      owned: transport === undefined,
-    })
+  let handler: Handler
+  try {
+    for (const [name, upstreamOptions] of Object.entries(upstreams)) {
+      const { targets, transport } = upstreamOptions
+      groups.set(name, {
+        upstream: createUpstream({ name, targets }, pathOf(name)),
+        options: upstreamOptions,
+        transport: transport ?? undiciTransport(pick(upstreamOptions, 'connections')),
+        owned: transport === undefined,
+      })
+    }
+    handler = link(options, groups)
+  } catch (error) {
+    // Nobody gets a proxy to close: sources watched so far would go on for ever.
+    for (const { upstream } of groups.values()) void upstream.close()
+    throw error
   }
+  // Last, for the same reason: from here on nothing throws.
   const monitors: Disposable[] = []
   for (const { upstream, options } of groups.values()) {
     const { health } = options
     if (health) monitors.push(monitor(upstream, httpProbe(health), health))
   }
-  let layers = chain().use(clientAddress({ trust: options.trust ?? [] })) as unknown as SiteChain
-  if (options.onError !== undefined) layers = layers.use(hearErrors(options.onError))
-  for (const layer of options.use ?? []) layers = layers.use(layer)
-  const { routes } = options
-  const [only] = groups.values()
-  const handler =
-    routes === undefined
-      ? layers.handle(toUpstream(only as Group, options))
-      : layers
-          .use(
-            route(
-              routes.map(({ upstream, hostHeader, timeouts, use, ...match }) => ({
-                ...match,
-                handler: routed(groups.get(upstream) as Group, options, {
-                  upstream,
-                  hostHeader,
-                  timeouts,
-                  use,
-                } as RouteOptions),
-              })),
-            ),
-          )
-          .handle(() => unhandled)
-
   return {
     handler,
     upstreams: new Map([...groups].map(([name, group]) => [name, group.upstream])),
@@ -90,6 +75,31 @@ export function assemble(
       await Promise.all(owned.map(({ transport }) => transport.close(force)))
     },
   }
+}
+
+/** Links the layers. */
+function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>): Handler {
+  let layers = chain().use(clientAddress({ trust: options.trust ?? [] })) as unknown as SiteChain
+  if (options.onError !== undefined) layers = layers.use(hearErrors(options.onError))
+  for (const layer of options.use ?? []) layers = layers.use(layer)
+  const { routes } = options
+  const [only] = groups.values()
+  if (routes === undefined) return layers.handle(toUpstream(only as Group, options))
+  return layers
+    .use(
+      route(
+        routes.map(({ upstream, hostHeader, timeouts, use, ...match }) => ({
+          ...match,
+          handler: routed(groups.get(upstream) as Group, options, {
+            upstream,
+            hostHeader,
+            timeouts,
+            use,
+          } as RouteOptions),
+        })),
+      ),
+    )
+    .handle(() => unhandled)
 }
 
 /** Where an upstream's targets stand in what the user wrote. */

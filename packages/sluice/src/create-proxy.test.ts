@@ -218,6 +218,13 @@ describe('close', () => {
     await proxy.close()
   })
 
+  it('leaves no server behind that was about to listen', async () => {
+    const proxy = createProxy('http://127.0.0.1:1')
+    const listening = proxy.listen()
+    await proxy.close()
+    await expect(listening).rejects.toThrow('closed')
+  })
+
   it('lets what is in flight finish, and takes nothing new', async () => {
     const slow = await origin(() => {})
     const proxy = createProxy(slow.url)
@@ -300,4 +307,29 @@ it('keeps connections to clients and to targets', async () => {
     await once(res, 'end')
   }
   expect(a.connections).toBe(1)
+})
+
+it('leaves nothing at work when its options are refused', async () => {
+  const a = await origin()
+  let watched = 0
+  const targets = {
+    watch: () => {
+      watched++
+      return { [Symbol.dispose]: () => void watched-- }
+    },
+  }
+  const health = { interval: '10ms' as const, jitter: 0 }
+  const routes = [{ upstream: 'a' }]
+  for (const options of [
+    { upstreams: { a: { targets }, b: ['nonsense'] }, routes },
+    { upstreams: { a: { targets }, b: { targets: [a.url], health } }, routes, trust: ['nonsense'] },
+    { upstreams: { a: { targets }, b: { targets: [a.url], health } }, routes: [...routes, ...routes] },
+  ] as ProxyOptions[]) {
+    expect(() => createProxy(options)).toThrow(TypeError)
+    expect(watched).toBe(0)
+  }
+  // A probe that was begun comes before this one, which the same target has to answer.
+  const proxy = proxyOf({ upstreams: { a: { targets: [a.url], health: { ...health, path: '/mine' } } } })
+  await until(() => proxy.upstreams.get('a')?.all[0]?.state === 'healthy', 'a probe that is ours')
+  expect(a.requests.filter(({ url }) => url !== '/mine')).toEqual([])
 })

@@ -27,7 +27,9 @@ const via = that(
   'a name without blanks, or false',
 )
 const transport = that(
-  (value) => isObject(value) && isFunction((value as { send?: unknown }).send),
+  (value) =>
+    isObject(value) &&
+    ['accepts', 'send', 'close'].every((name) => isFunction((value as Record<string, unknown>)[name])),
   'a transport, such as undiciTransport()',
 )
 /** Targets are read by the upstream that is made of them, which names each. */

@@ -69,7 +69,6 @@ export class AssembledProxy implements Proxy {
   readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
   private readonly parts: Parts
   private readonly servers: Server[] = []
-  private readonly detachers: (() => void)[] = []
   private readonly tunnels = new Set<Duplex>()
   private inFlight = 0
   private closing: Promise<void> | undefined = undefined
@@ -84,9 +83,7 @@ export class AssembledProxy implements Proxy {
   }
 
   attach(server: AttachableServer, options?: { path?: string }): () => void {
-    const detach = attach(server, this.handler, options)
-    this.detachers.push(detach)
-    return detach
+    return attach(server, this.handler, options)
   }
 
   listen(port = 0, host = '127.0.0.1'): Promise<AddressInfo> {
@@ -95,9 +92,21 @@ export class AssembledProxy implements Proxy {
     const server = createServer({ requestTimeout: 0 })
     attach(server, this.handler)
     return new Promise((resolve, reject) => {
-      server.once('error', (error) => reject(listenError(error, port, host)))
+      const refused = (error: Error): void => reject(listenError(error, port, host))
+      server.once('error', refused)
       server.listen({ port, host }, () => {
+        server.off('error', refused)
+        // It was closed while it looked the host up, and nobody else knows of this server.
+        if (this.closing !== undefined) {
+          server.close()
+          reject(new Error('listen: the proxy is closed'))
+          return
+        }
         this.servers.push(server)
+        // A connection that the system can't hand over (no more descriptors, say) must not end the process.
+        server.on('error', (error) => {
+          if (log.enabled) log('accepting a connection: %O', error)
+        })
         if (log.enabled) log('listening on %o', server.address())
         resolve(server.address() as AddressInfo)
       })
