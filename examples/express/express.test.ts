@@ -54,4 +54,11 @@ it('carries WebSockets under the same path', async () => {
   expect(String(message)).toBe('/live hello')
   socket.close()
   await once(socket, 'close')
+  const query = new WebSocket(`${url.replace('http', 'ws')}/api?token=1`)
+  await once(query, 'open')
+  query.send('hello')
+  const [other] = (await once(query, 'message')) as [Buffer]
+  expect(String(other)).toBe('/?token=1 hello')
+  query.close()
+  await once(query, 'close')
 })

@@ -37,8 +37,9 @@ export function createApp(target) {
 
 function attachUpgrades(server, proxy, path) {
   const onUpgrade = (req, socket, head) => {
-    if (req.url !== path && !req.url.startsWith(`${path}/`)) return socket.destroy()
-    req.url = req.url.slice(path.length) || '/'
+    const below = req.url.slice(path.length)
+    if (!req.url.startsWith(path) || !/^([/?]|$)/.test(below)) return socket.destroy()
+    req.url = below.startsWith('/') ? below : `/${below}`
     proxy.upgrade(req, socket, head)
   }
   server.on('upgrade', onUpgrade)
