@@ -47,7 +47,7 @@ export function ingress(req: Inbound): Ingress {
   if (h2) {
     // RFC 9113 section 8.3.1: :authority takes the place of Host, and must not differ from it.
     const authority = (req as Http2ServerRequest).authority
-    if (authority && host !== undefined && authority !== host) {
+    if (authority && host !== undefined && authority.toLowerCase() !== host.toLowerCase()) {
       refuse(':authority and host differ')
     }
     host = authority ?? host

@@ -40,3 +40,10 @@ it('wraps what is none', () => {
   expect(asProxyError(cause)).toMatchObject({ code: 'proxy_internal_error', status: 500, cause })
   expect(asProxyError('text').message).toContain('text')
 })
+
+it.each([null, 'text', Object.create(null), Symbol('s')])(
+  'makes an error of anything thrown: %#',
+  (thrown) => {
+    expect(asProxyError(thrown)).toMatchObject({ code: 'proxy_internal_error', status: 500 })
+  },
+)

@@ -1,3 +1,5 @@
+import { inspect } from 'node:util'
+
 /** Whose fault an error is: decides whether a target's health suffers for it. */
 export type ErrorSource = 'client' | 'upstream' | 'proxy'
 
@@ -118,6 +120,7 @@ export class ProxyError extends Error {
 /** The error itself if it is a {@link ProxyError}, else a `proxy_internal_error` with it as cause. */
 export function asProxyError(error: unknown): ProxyError {
   if (error instanceof ProxyError) return error
-  const message = `a handler threw: ${error instanceof Error ? error.message : String(error)}`
+  // Anything may be thrown; String() itself throws for an object without a prototype.
+  const message = `a handler threw: ${error instanceof Error ? error.message : typeof error === 'string' ? error : inspect(error)}`
   return new ProxyError('proxy_internal_error', { message, cause: error })
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { createServer } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, connect, type Server } from 'node:net'
 import { PassThrough, Readable } from 'node:stream'
@@ -231,6 +232,28 @@ describe('HTTP/2', () => {
     )
     const reply = await mounted.client.ask()
     expect([reply.status, values(reply.headers, 'x-one')]).toEqual([500, []])
+  })
+
+  it('gets no value with a line break (RFC 9113 section 8.2.1)', async () => {
+    const mounted = own(
+      await mountNamed('node:http2 without TLS').serve({
+        listener: toListener(() => ({ status: 200, headers: ['x-one', 'a\r\nx-two: b'], body: 'x' })),
+      }),
+    )
+    expect((await mounted.client.ask()).status).toBe(500)
+  })
+
+  it('host may be written otherwise than :authority, as long as it is the same (RFC 9113 section 8.3.1)', async () => {
+    const mounted = own(
+      await mountNamed('node:http2 without TLS').serve({
+        listener: toListener((ctx) => ({ status: 200, headers: [], body: ctx.authority })),
+      }),
+    )
+    const session = connectHttp2(`http://127.0.0.1:${mounted.port}`)
+    own({ close: () => session.destroy() })
+    const call = session.request({ ':path': '/', ':authority': 'Example.com', host: 'example.com' }).end()
+    const [head] = (await once(call, 'response')) as [{ ':status': number }]
+    expect(head[':status']).toBe(200)
   })
 })
 

@@ -278,7 +278,11 @@ export class Responder implements Sink {
       http1.writeHead(status)
       return
     }
-    for (const [name, value] of http2Fields(headers)) mergeField(res, name, value)
+    for (const [name, value] of http2Fields(headers)) {
+      // On HTTP/1 Node looks at values, here it doesn't; a line break becomes a field at the next hop (RFC 9113 section 8.2.1).
+      if (!isValid(value)) throw noReply(`a reply has a value of ${name} that is none`)
+      mergeField(res, name, value)
+    }
     res.writeHead(status)
   }
 
@@ -287,8 +291,12 @@ export class Responder implements Sink {
     if (this.h1 && !(res as ServerResponse).chunkedEncoding) return
     const trailers: Record<string, string | string[]> = {}
     for (const [name, value] of this.h1 ? groupByName(fields) : http2Fields(fields)) {
-      const valid = isFieldName(name) && (typeof value === 'string' ? [value] : value).every(isFieldValue)
-      if (valid && !/^(content-length|transfer-encoding|host|trailer)$/i.test(name)) trailers[name] = value
+      if (
+        isFieldName(name) &&
+        isValid(value) &&
+        !/^(content-length|transfer-encoding|host|trailer)$/i.test(name)
+      )
+        trailers[name] = value
     }
     res.addTrailers(trailers as Record<string, string>)
   }
@@ -335,6 +343,10 @@ export function mergeField(
     name.length === 10 && name.toLowerCase() === 'set-cookie' ? http1.getHeader(name) : undefined
   if (present === undefined) http1.setHeader(name, value)
   else http1.setHeader(name, [present as string | string[], value].flat())
+}
+
+function isValid(value: string | string[]): boolean {
+  return typeof value === 'string' ? isFieldValue(value) : value.every(isFieldValue)
 }
 
 /** @throws ProxyError proxy_internal_error if a handler gave something that is no reply */
