@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import express from 'express'
 import { createProxy } from 'sluice'
@@ -333,6 +334,25 @@ describe.each(rawFronts)('upgrades as bytes through $name', (kind) => {
     await client.until('after your end')
     await within(client.closed, 'the close')
     expect(origin.connections[0]?.text).toContain('my last words')
+    await released(front)
+  })
+
+  it('a target that has ended its half still gets what the client sends', async () => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write(accepted)
+        connection.end()
+      }),
+    )
+    const front = own(await kind.start(origin.url))
+    const client = own(await rawClient(front.port, { allowHalfOpen: true }))
+    const ended = once(client.socket, 'end')
+    client.write(handshake)
+    await within(ended, "the end of the target's half")
+    client.socket.end('my last words')
+    await within(client.closed, 'the close')
+    await until(() => origin.connections[0]?.text.includes('my last words'), 'what the client sent')
     await released(front)
   })
 

@@ -105,7 +105,8 @@ class UndiciTransport implements Transport {
       pipelining: 1,
       headersTimeout: 0,
       bodyTimeout: 0,
-      connect: { timeout: connect, ...(socketPath === undefined ? {} : { socketPath }) },
+      // A target may end its half of an upgraded connection and still read (RFC 9293 section 3.6).
+      connect: { timeout: connect, allowHalfOpen: true, ...(socketPath === undefined ? {} : { socketPath }) },
     })
     byTarget.set(target, pool)
     // A target that was removed, isn't used any more or was never reached leaves no pool behind.
