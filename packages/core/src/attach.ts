@@ -10,21 +10,26 @@ interface Attachment {
 }
 
 /** Any server that emits `request` and, on HTTP/1, `upgrade`. */
-export type AttachableServer = Pick<Server, 'on' | 'off' | 'listenerCount'>
+export type AttachableServer = Pick<Server, 'on' | 'off' | 'listenerCount' | 'listeners'>
 
 /** What is attached to a server, and the two listeners that serve all of it. */
 interface Attached {
   readonly entries: Attachment[]
   readonly onRequest: (req: IncomingMessage, res: ServerResponse) => void
   readonly onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** Gives the server's own listeners back. */
+  restore(): void
 }
+
+type Listener = (...args: unknown[]) => void
 
 const attachments = new WeakMap<object, Attached>()
 
 /**
  * Serves requests and upgrades of a server, below `path` if given (it is stripped, as a mount of Express does). Several
  * may be attached to one server: the longest path that matches serves. What none matches is left to the server's other
- * listeners; where there are none it gets 404.
+ * listeners; where there are none it gets 404. Listeners that were there before hear of nothing else until it is detached,
+ * since an app that knows no such path would answer first, with its own 404; those added later hear of all and decide alone.
  * @returns a function that detaches it
  */
 export function attach(
@@ -41,7 +46,7 @@ export function attach(
     server.on('request', attached.onRequest)
     server.on('upgrade', attached.onUpgrade)
   }
-  const { entries, onRequest, onUpgrade } = attached
+  const { entries, onRequest, onUpgrade, restore } = attached
   entries.push(entry)
   entries.sort((a, b) => b.path.length - a.path.length)
   return () => {
@@ -52,28 +57,44 @@ export function attach(
     attachments.delete(server)
     server.off('request', onRequest)
     server.off('upgrade', onUpgrade)
+    restore()
   }
 }
 
 function listeners(server: AttachableServer): Attached {
   const entries: Attachment[] = []
+  const requests = taken(server, 'request')
+  const upgrades = taken(server, 'upgrade')
   return {
     entries,
+    restore() {
+      for (const listener of requests) server.on('request', listener)
+      for (const listener of upgrades) server.on('upgrade', listener)
+    },
     onRequest(req, res) {
       const entry = match(entries, req)
       if (entry !== undefined) return entry.request(req, res)
-      if (server.listenerCount('request') > 1 || res.headersSent) return
+      for (const listener of requests) listener.call(server, req, res)
+      if (requests.length > 0 || server.listenerCount('request') > 1) return
       res.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' })
       res.end('404 Not Found\n')
     },
     onUpgrade(req, socket, head) {
       const entry = match(entries, req)
       if (entry !== undefined) return entry.upgrade(req, socket, head)
-      if (server.listenerCount('upgrade') > 1) return
+      for (const listener of upgrades) listener.call(server, req, socket, head)
+      if (upgrades.length > 0 || server.listenerCount('upgrade') > 1) return
       socket.on('error', () => {})
       socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
     },
   }
+}
+
+/** The listeners that a server has for an event, which it has no more. */
+function taken(server: AttachableServer, event: 'request' | 'upgrade'): Listener[] {
+  const listeners = server.listeners(event) as Listener[]
+  for (const listener of listeners) server.off(event, listener)
+  return listeners
 }
 
 /** The entry whose path holds the request's, with that path stripped from `req.url` and kept in `req.baseUrl`. */

@@ -203,3 +203,45 @@ it('a target that left between its 101 and the tunnel is told, and nothing stays
   expect((await client.responses())[0]?.status).toBe(502)
   await within(end.promise, 'the exchange to end')
 })
+
+it('attached below a path of an app it answers there, and the app elsewhere', async () => {
+  const app = express()
+  app.get('/own', (_req, res) => void res.send('the app'))
+  const server = createServer(app).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  own({ close: () => server.closeAllConnections() })
+  own(server)
+  const upgraded: (string | undefined)[] = []
+  server.on('upgrade', (req, socket) => {
+    upgraded.push(req.url)
+    socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+  })
+  const detach = attach(
+    server,
+    async ({ out }) => ({ status: 200, headers: [], body: `proxy ${out.path}` }),
+    {
+      path: '/api',
+    },
+  )
+  const { port } = server.address() as AddressInfo
+  const status = async (request: string): Promise<string> => {
+    const client = own(await rawClient(port))
+    client.write(request)
+    const [answer] = await client.responses()
+    return `${answer?.status} ${answer?.status === 200 ? answer.body : ''}`
+  }
+  const get = (path: string): Promise<string> => status(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
+  expect([await get('/api/x'), await get('/own'), await get('/none')]).toEqual([
+    '200 proxy /x',
+    '200 the app',
+    '404 ',
+  ])
+  expect([await status(upgrade().replace('/ws', '/api/ws')), await status(upgrade())]).toEqual([
+    '200 proxy /ws',
+    '403 ',
+  ])
+  expect(upgraded).toEqual(['/ws'])
+  detach()
+  expect([await get('/api/x'), await get('/own')]).toEqual(['404 ', '200 the app'])
+  expect([server.listenerCount('request'), server.listenerCount('upgrade')]).toEqual([1, 1])
+})
