@@ -40,7 +40,8 @@ const range = (value: unknown): boolean => {
   return match !== null && Number(match[1]) <= Number(match[2])
 }
 const path = (value: unknown): boolean => typeof value === 'string' && /^\/[\x21-\x7e]*$/.test(value)
-const method = (value: unknown): boolean => typeof value === 'string' && /^[!#$%&'*+.^`|~\w-]+$/.test(value)
+const method = (value: unknown): boolean =>
+  typeof value === 'string' && /^[!#$%&'*+.^`|~\dA-Z_-]+$/.test(value)
 const host = (value: unknown): boolean => typeof value === 'string' && /^[\w.:[\]-]+$/.test(value)
 
 /** Between probes: 0 would be no limit turned off, but probe upon probe as fast as the target answers. */
@@ -53,7 +54,7 @@ function pause(): v.GenericSchema<Duration, number> {
 
 const probeEntries = {
   path: v.optional(that<string>(path, "a path such as '/health'"), '/'),
-  method: v.optional(that<string>(method, "a method such as 'GET'"), 'GET'),
+  method: v.optional(that<string>(method, "a method such as 'GET', in capitals"), 'GET'),
   host: v.optional(that<string>(host, "a host such as 'example.com'")),
   status: v.optional(v.array(that<StatusRange>(range, "a status such as 204 or a range such as '200-399'")), [
     '200-399',

@@ -20,14 +20,16 @@ export interface RetrySettings {
   readonly statuses: readonly number[]
 }
 
-const token = (value: unknown): boolean => typeof value === 'string' && /^[!#$%&'*+.^`|~\w-]+$/.test(value)
+// Methods are case-sensitive (RFC 9110 section 9.1): 'get' would never be one that a client sends.
+const method = (value: unknown): boolean =>
+  typeof value === 'string' && /^[!#$%&'*+.^`|~\dA-Z_-]+$/.test(value)
 const status = (value: unknown): boolean =>
   Number.isInteger(value) && (value as number) >= 400 && (value as number) <= 599
 
 /** Validates {@link RetryOptions} and fills in the defaults. */
 export const retryOptions = v.strictObject({
   attempts: v.optional(integer(1, 100), 2),
-  methods: v.optional(v.array(that<string>(token, "a method such as 'GET'")), [
+  methods: v.optional(v.array(that<string>(method, "a method such as 'GET', in capitals")), [
     'GET',
     'HEAD',
     'OPTIONS',

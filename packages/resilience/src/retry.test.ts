@@ -135,6 +135,7 @@ it.each([
   [{ methods: ['G T'] }, 'retry.methods[0]'],
   [{ statuses: [200] }, 'retry.statuses[0]'],
   [{ budget: {} }, 'retry.budget: unknown option'],
+  [{ methods: ['get'] }, 'retry.methods[0]'],
 ])('refuses %j', (options, says) => {
   expect(() => retry(options as never)).toThrow(says)
 })

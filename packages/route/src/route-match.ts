@@ -2,7 +2,7 @@ import { that, v } from '@sluice/options'
 
 /** What a request must be for a route to take it. What is left out takes anything. */
 export interface RouteMatch {
-  /** `example.com`, or `*.example.com` for the names below it; one or several. Letter case and port don't count. */
+  /** `example.com`, or `*.example.com` for the names below it; one or several. Letter case, port and a dot at the end don't count. */
   host?: string | readonly string[]
   /**
    * `/x` takes `/x` and what is below it at a `/`; `=/x` takes exactly that; a segment `:id` takes any one segment. The query
@@ -18,7 +18,10 @@ export interface RouteMatch {
 const oneHost = (value: unknown): boolean =>
   typeof value === 'string' && /^(\*\.)?[a-z\d_-]+(\.[a-z\d_-]+)*$|^\[[\da-f:.]+\]$/i.test(value)
 const onePath = (value: unknown): boolean => typeof value === 'string' && /^=?\/[^?#\s]*$/.test(value)
+// Methods are case-sensitive (RFC 9110 section 9.1): 'get' would never be one that a client sends.
 const oneMethod = (value: unknown): boolean =>
+  typeof value === 'string' && /^[!#$%&'*+.^`|~\dA-Z_-]+$/.test(value)
+const fieldName = (value: unknown): boolean =>
   typeof value === 'string' && /^[!#$%&'*+.^`|~\w-]+$/.test(value)
 const condition = (value: unknown): boolean => typeof value === 'string' || value instanceof RegExp
 
@@ -34,8 +37,11 @@ export const routeMatchEntries = {
     that<Several>(several(oneHost), "a host such as 'example.com' or '*.example.com', or several"),
   ),
   path: v.optional(that<string>(onePath, "a path such as '/x', '=/x' or '/users/:id'")),
-  method: v.optional(that<Several>(several(oneMethod), "a method such as 'GET', or several")),
+  method: v.optional(that<Several>(several(oneMethod), "a method such as 'GET', in capitals, or several")),
   headers: v.optional(
-    v.record(v.string(), that<string | RegExp>(condition, 'a text or a regular expression')),
+    v.record(
+      that<string>(fieldName, "a field's name"),
+      that<string | RegExp>(condition, 'a text or a regular expression'),
+    ),
   ),
 }

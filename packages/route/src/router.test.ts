@@ -55,6 +55,7 @@ it('goes by host: exact, the longer wildcard, the shorter, any', () => {
     {},
   )
   const to = (authority: string): number | undefined => find('/', { authority })?.value
+  expect([to('a.example.com.'), to('a.example.com.:80'), to('other.org.')]).toEqual([0, 0, 2])
   expect([to('A.Example.com:8080'), to('x.sub.example.com'), to('sub.example.com')]).toEqual([0, 1, 2])
   expect([to('x.y.example.com'), to('example.com'), to('other.org'), to(''), to('[::1]:1')]).toEqual([
     2, 3, 2, 3, 3,
@@ -117,6 +118,8 @@ it('refuses twins and wrong rules, naming them', () => {
   )
   const handler = () => ({ status: 200, headers: [], body: null })
   expect(() => route([{ path: 'x', handler }])).toThrow("routes[0].path: got 'x'")
+  expect(() => route([{ method: 'get', handler }])).toThrow("routes[0].method: got 'get'")
+  expect(() => route([{ headers: { 'x y': '1' }, handler }])).toThrow('routes[0].headers')
   expect(() => route([{ host: 'a b', handler }])).toThrow('routes[0].host')
   expect(() => route([{ path: '/x', handler: 5 as never }])).toThrow('routes[0].handler')
   expect(() => route([{ paht: '/x', handler } as never])).toThrow('did you mean path?')

@@ -68,7 +68,7 @@ export function createRouter<T>(routes: readonly { match: RouteMatch; value: T }
   })
   return (request) => {
     const segments = segmentsOf(request.path)
-    const host = hosts.size === 0 && !usesWildcards ? '' : (parseAuthority(request.authority)?.host ?? '')
+    const host = hosts.size === 0 && !usesWildcards ? '' : hostOf(request.authority)
     const exact = hosts.get(host)
     const found = exact === undefined ? undefined : search(exact, segments, request)
     if (found !== undefined) return found
@@ -80,6 +80,12 @@ export function createRouter<T>(routes: readonly { match: RouteMatch; value: T }
     }
     return search(anyHost, segments, request)
   }
+}
+
+/** The name alone; the dot of the root at its end is the same name (RFC 3986 section 3.2.2). */
+function hostOf(authority: string): string {
+  const host = parseAuthority(authority)?.host ?? ''
+  return host.endsWith('.') ? host.slice(0, -1) : host
 }
 
 function treeFor<T>(trees: Map<string, Node<T>>, host: string): Node<T> {
