@@ -1,5 +1,6 @@
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { isIP } from 'node:net'
 import type { Target } from '@sluice/upstream'
 import { type HealthOptions, resolveHealth, type StatusRange } from './health-options.js'
 import type { Probe } from './probe.js'
@@ -32,10 +33,12 @@ export function httpProbe(options: HealthOptions = {}): Probe {
     })
 }
 
-function addressOf(target: Target): RequestOptions {
+function addressOf(target: Target): RequestOptions & { servername?: string } {
   if (target.url.startsWith('unix:')) return { socketPath: target.url.slice('unix:'.length) }
   const { hostname, port, protocol } = new URL(target.url)
-  return { protocol, hostname: hostname.replace(/^\[|\]$/g, ''), port }
+  const name = hostname.replace(/^\[|\]$/g, '')
+  // Left to Node, Host would name the server in TLS too, and the probe fail by a certificate that requests accept.
+  return { protocol, hostname: name, port, servername: isIP(name) === 0 ? name : '' }
 }
 
 function holds(range: StatusRange, status: number): boolean {

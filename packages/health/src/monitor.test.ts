@@ -1,6 +1,6 @@
 import { createUpstream } from '@sluice/upstream'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { originServer, owner } from '../../../test/kit/index.js'
+import { originServer, owner, rawOrigin } from '../../../test/kit/index.js'
 import { type HealthOptions, HealthState, httpProbe, monitor, type Probe } from './index.js'
 
 const own = owner()
@@ -139,6 +139,7 @@ it.each([
   [{ path: 'health' }, 'health.path'],
   [{ status: ['399-200'] }, 'health.status[0]'],
   [{ rise: 0 }, 'health.rise'],
+  [{ method: 'get' }, 'health.method'],
   [{ interval: 0 }, 'health.interval'],
   [{ unhealthyInterval: '0s' }, 'health.unhealthyInterval'],
   [{ jitter: 2 }, 'health.jitter'],
@@ -180,4 +181,18 @@ it('httpProbe fails when a target switches protocols instead of answering', asyn
   )
   const [target] = createUpstream({ name: 'x', targets: [origin.url] }).all
   await expect(httpProbe()(target as never, new AbortController().signal)).rejects.toThrow('got no answer')
+})
+
+it('httpProbe names the target in TLS, whatever Host says, as requests do', async () => {
+  vi.useRealTimers()
+  const origin = own(
+    await rawOrigin(async (connection) => {
+      await connection.until('localhost')
+      connection.reset()
+    }),
+  )
+  const [target] = createUpstream({ name: 'x', targets: [`https://localhost:${origin.port}`] }).all
+  const probe = httpProbe({ host: 'api.example' })(target as never, new AbortController().signal)
+  await expect(probe).rejects.toThrow('ECONNRESET')
+  expect(origin.connections[0]?.text).not.toContain('api.example')
 })
