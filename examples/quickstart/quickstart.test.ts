@@ -41,6 +41,10 @@ it('says what is wrong with a target, a port, and a port in use', async () => {
   expect(await wrong.ended).toBe(1)
   expect(wrong.output).toContain("takes a URL with its scheme: 'http://localhost:3000'")
 
+  const option = own(program([main, '--port', '80'], { PORT: '0' }))
+  expect(await option.ended).toBe(2)
+  expect(option.output).toContain('--port: there are no options')
+
   const port = own(program([main], { PORT: 'eighty' }))
   expect(await port.ended).toBe(2)
   expect(port.output).toContain('PORT: got "eighty"')

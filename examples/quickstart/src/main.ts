@@ -5,6 +5,11 @@ import { createProxy, type Proxy } from 'sluice'
 import { type DemoServer, demoServer } from './demo-server.js'
 
 const targets = process.argv.slice(2)
+const option = targets.find((given) => given.startsWith('-'))
+if (option !== undefined) {
+  console.error(`${option}: there are no options; PORT in the environment chooses the port`)
+  process.exit(2)
+}
 const port = portOf(process.env['PORT'])
 const demos: DemoServer[] = []
 let proxy: Proxy | undefined

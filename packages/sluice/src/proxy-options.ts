@@ -19,7 +19,10 @@ export interface ProxyOptions {
   trust?: string[]
   /** Layers of one's own, outermost first, inside the client's address and outside the routes. */
   use?: Layer<Context & Client>[]
-  /** Hears every error before its page goes out; what it returns goes out instead. */
+  /**
+   * Hears every error of the chain before its page goes out; what it returns goes out instead. Requests that are refused
+   * before the chain (no request at all, or the proxy is closing) are answered without it.
+   */
   onError?: (error: ProxyError, ctx: Context) => Reply | undefined | void
   /** Limits by phase, for every upstream that has none of its own. */
   timeouts?: TimeoutOptions
