@@ -52,6 +52,8 @@ export function ingress(req: Inbound): Ingress {
     }
     host = authority ?? host
   }
+  // RFC 9112 section 3.2. Node looks too, but not at upgrades, nor where an app has told it not to.
+  if (host === undefined && httpVersion === '1.1') refuse('no Host field')
   if (host !== undefined && !isAuthority(host))
     refuse(`the Host field is not a host: ${JSON.stringify(host)}`)
   // RFC 9112 section 3.2.2: the authority of an absolute target replaces what Host says.

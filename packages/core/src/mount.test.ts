@@ -245,3 +245,15 @@ it('attached below a path of an app it answers there, and the app elsewhere', as
   expect([await get('/api/x'), await get('/own')]).toEqual(['404 ', '200 the app'])
   expect([server.listenerCount('request'), server.listenerCount('upgrade')]).toEqual([1, 1])
 })
+
+it('an upgrade without Host gets 400 (RFC 9112 section 3.2)', async () => {
+  let called = 0
+  const port = await serve(() => {
+    called++
+    return { status: 200, headers: [], body: null }
+  })
+  const client = own(await rawClient(port))
+  client.write(upgrade().replace('Host: a\r\n', ''))
+  expect((await client.responses())[0]?.status).toBe(400)
+  expect(called).toBe(0)
+})
