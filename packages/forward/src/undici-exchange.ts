@@ -124,7 +124,7 @@ export class UndiciExchange extends PushBody {
   }
 
   /** Nobody waits any more: the request ends, wherever it is. */
-  leave(error: Error): void {
+  leave(error: ProxyError): void {
     if (this.gone !== undefined || this.ended) return
     this.gone = error
     this.stopTimers()
@@ -133,7 +133,7 @@ export class UndiciExchange extends PushBody {
       return
     }
     this.abortRequest?.(error)
-    this.refuse(error instanceof ProxyError ? error : new ProxyError('client_left', { cause: error }))
+    this.refuse(error)
   }
 
   protected override flowing(): void {
@@ -166,7 +166,8 @@ export class UndiciExchange extends PushBody {
   private follow(signal: AbortSignal): void {
     const leave = (): void => {
       const reason: unknown = signal.reason
-      this.leave(reason instanceof Error ? reason : new ProxyError('client_left', { cause: reason }))
+      // Whatever the caller's reason is, it must not pass for a failure of the target.
+      this.leave(reason instanceof ProxyError ? reason : new ProxyError('client_left', { cause: reason }))
     }
     if (signal.aborted) {
       leave()

@@ -1,7 +1,8 @@
 import { getEventListeners } from 'node:events'
+import { Readable } from 'node:stream'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { expect, it } from 'vitest'
-import { originServer, owner } from '../../../test/kit/index.js'
+import { type Origin, originServer, owner } from '../../../test/kit/index.js'
 import { forward, resolveTimeouts, type Transport, undiciTransport } from './index.js'
 
 const own = owner()
@@ -17,6 +18,10 @@ async function dead(): Promise<Target> {
   const origin = await originServer()
   await origin.close()
   return createUpstream({ name: 'dead', targets: [origin.url] }).all[0] as Target
+}
+
+function live(origin: Origin): Target {
+  return createUpstream({ name: 'live', targets: [origin.url] }).all[0] as Target
 }
 
 it('keeps no pool for a target that was never reached', async () => {
@@ -35,6 +40,30 @@ it('leaves no listener at a signal that outlives the attempt', async () => {
   const target = await dead()
   await expect(send(transport, target, signal)).rejects.toMatchObject({ code: 'connection_refused' })
   expect(getEventListeners(signal, 'abort')).toEqual([])
+})
+
+it('an abort with any reason is no failure of the target', async () => {
+  const transport = undiciTransport()
+  own({ close: () => transport.close(true) })
+  const origin = own(await originServer(() => {}))
+  const controller = new AbortController()
+  const answer = send(transport, live(origin), controller.signal)
+  await origin.request()
+  controller.abort(new Error('lost interest'))
+  await expect(answer).rejects.toMatchObject({ code: 'client_left', source: 'client' })
+})
+
+it("a request body of a layer's own that fails is not the target's failure", async () => {
+  const transport = undiciTransport()
+  own({ close: () => transport.close(true) })
+  const origin = own(await originServer(() => {}))
+  const body = new Readable({ read() {} })
+  const out = { method: 'POST', path: '/', headers: [], body }
+  const answer = transport.send({ target: live(origin), out, timeouts: resolveTimeouts(), inform() {} })
+  body.push('begun')
+  await Promise.race([origin.request(), answer])
+  body.destroy(new Error('the layer failed'))
+  await expect(answer).rejects.toMatchObject({ code: 'proxy_internal_error', source: 'proxy' })
 })
 
 it.each([

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { type Body, ProxyError, type Sink } from '@sluice/core'
+import { asProxyError, type Body, ProxyError, type Sink } from '@sluice/core'
 
 /**
  * A request body on its way into a client that reads Node streams. The body is taken at the first read: if the connect
@@ -45,7 +45,8 @@ export class Upload extends Readable implements Sink {
 
   abort(error: Error): void {
     clearTimeout(this.timer)
-    this.destroy(error)
+    // A stream of a layer's own that fails is no fault of the target's.
+    this.destroy(asProxyError(error))
   }
 
   onDrain(fn: () => void): void {
