@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { asProxyError, type Body, ProxyError, type Sink } from '@sluice/core'
+import { type Body, ProxyError, type Sink } from '@sluice/core'
 
 /**
  * A request body on its way into a client that reads Node streams. The body is taken at the first read: if the connect
@@ -46,7 +46,10 @@ export class Upload extends Readable implements Sink {
   abort(error: Error): void {
     clearTimeout(this.timer)
     // A stream of a layer's own that fails is no fault of the target's.
-    this.destroy(asProxyError(error))
+    const message = `a request body failed: ${error.message}`
+    this.destroy(
+      error instanceof ProxyError ? error : new ProxyError('proxy_internal_error', { message, cause: error }),
+    )
   }
 
   onDrain(fn: () => void): void {
