@@ -104,6 +104,27 @@ describe('wrong options', () => {
     expect(() => createProxy(options as never)).toThrow(TypeError)
     expect(() => createProxy(options as never)).toThrow(says)
   })
+
+  it('are told all at once, of whatever kind they are', () => {
+    const options = {
+      upstreams: { a: { targets: ['localhost:1'], balanse: 'first' }, b: 'http://u:p@b', c: [] },
+      routes: [{ path: 'x', upstream: 'd' }],
+      trust: ['10.0.0.1/8'],
+    }
+    let message = ''
+    try {
+      createProxy(options as never)
+    } catch (error) {
+      message = (error as Error).message
+    }
+    const told = message.split('\n').map((line) => line.slice(0, line.indexOf(':')))
+    expect(told.toSorted()).toEqual(
+      [
+        ...['routes[0].path', 'routes[0].upstream', 'trust[0]', 'upstreams.a.balanse'],
+        ...['upstreams.a.targets[0]', 'upstreams.b.targets[0]', 'upstreams.c.targets'],
+      ].toSorted(),
+    )
+  })
 })
 
 it('routes by host, path and method, with layers and a Host of its own; the rest is 404', async () => {
