@@ -1,5 +1,6 @@
 export type { Lease, LeaseResult, Selected, Tried } from './lease.js'
 export type { Target, TargetInit, TargetState } from './target.js'
+export type { TargetTls } from './target-tls.js'
 export {
   createUpstream,
   type Discovery,

@@ -1,5 +1,6 @@
 import type { Lease, LeaseResult } from './lease.js'
 import type { Target, TargetSettings, TargetState } from './target.js'
+import type { TargetTls } from './target-tls.js'
 
 /** Time over which the average of answers forgets, in ms. */
 const memory = 10_000
@@ -16,6 +17,7 @@ export class LiveTarget implements Target {
   weight: number
   priority: number
   declare zone?: string
+  declare readonly tls?: TargetTls
   inFlight = 0
   ewma = 0
   verdict: 'unknown' | 'healthy' | 'unhealthy' = 'unknown'
@@ -28,6 +30,8 @@ export class LiveTarget implements Target {
     this.weight = settings.weight
     this.priority = settings.priority
     if (settings.zone !== undefined) this.zone = settings.zone
+    // Whoever prints a target must not print its private key.
+    if (settings.tls !== undefined) Object.defineProperty(this, 'tls', { value: settings.tls })
   }
 
   get state(): TargetState {

@@ -1,3 +1,4 @@
+import { readTls, type TargetTls } from './target-tls.js'
 import { normaliseUrl } from './target-url.js'
 
 /** Where a target stands. `unknown` until its first probe, if it is probed at all. */
@@ -13,6 +14,8 @@ export interface Target {
   /** 0 is used first, 1 when no 0 is available, and so on. */
   readonly priority: number
   readonly zone?: string
+  /** How to speak TLS to it; only with an `https:` URL. It holds keys, so no listing of a target shows it. */
+  readonly tls?: TargetTls
   /** Leases held now. */
   readonly inFlight: number
   /** Time to the head of an answer, in ms: an average that forgets over about ten seconds. 0 before the first. */
@@ -33,6 +36,8 @@ export type TargetInit =
       /** Default 0. */
       priority?: number
       zone?: string
+      /** For an `https:` URL. Default the upstream's; it replaces that as a whole. */
+      tls?: TargetTls
     }
 
 /** A {@link TargetInit} with its defaults. */
@@ -42,16 +47,22 @@ export interface TargetSettings {
   readonly weight: number
   readonly priority: number
   readonly zone: string | undefined
+  readonly tls: TargetTls | undefined
 }
 
-const known = ['url', 'id', 'weight', 'priority', 'zone']
+const known = ['url', 'id', 'weight', 'priority', 'zone', 'tls']
 
 /**
  * Reads a list of targets.
  * @param path where the list stands in what the user wrote
+ * @param tls for `https:` targets without settings of their own
  * @throws TypeError with a line for every fault
  */
-export function readTargets(list: readonly TargetInit[], path: string): TargetSettings[] {
+export function readTargets(
+  list: readonly TargetInit[],
+  path: string,
+  tls: TargetTls | undefined,
+): TargetSettings[] {
   if (!Array.isArray(list))
     throw new TypeError(`${path}: got ${show(list)}, takes a list of URLs such as ['http://127.0.0.1:3000']`)
   const faults: string[] = []
@@ -60,7 +71,7 @@ export function readTargets(list: readonly TargetInit[], path: string): TargetSe
   const urls = new Map<string, number>()
   list.forEach((init: unknown, i) => {
     const where = `${path}[${i}]`
-    const target = readTarget(init, where, faults)
+    const target = readTarget(init, where, tls, faults)
     if (target === undefined) return
     const { id, url } = target
     if (urls.has(url))
@@ -77,11 +88,16 @@ export function readTargets(list: readonly TargetInit[], path: string): TargetSe
   return settings
 }
 
-function readTarget(init: unknown, path: string, faults: string[]): TargetSettings | undefined {
+function readTarget(
+  init: unknown,
+  path: string,
+  defaultTls: TargetTls | undefined,
+  faults: string[],
+): TargetSettings | undefined {
   const before = faults.length
   const given = (typeof init === 'string' ? { url: init } : init) as Record<string, unknown> | null
   if (typeof given !== 'object' || given === null) {
-    faults.push(`${path}: got ${show(init)}, takes a URL or { url, id, weight, priority, zone }`)
+    faults.push(`${path}: got ${show(init)}, takes a URL or { url, id, weight, priority, zone, tls }`)
     return undefined
   }
   for (const key of Object.keys(given))
@@ -98,6 +114,10 @@ function readTarget(init: unknown, path: string, faults: string[]): TargetSettin
     faults.push(`${path}.id: got ${show(id)}, takes a name`)
   if (zone !== undefined && typeof zone !== 'string')
     faults.push(`${path}.zone: got ${show(zone)}, takes a name`)
+  const secure = url?.startsWith('https:') === true
+  const own = given['tls'] === undefined ? undefined : readTls(given['tls'], `${path}.tls`, faults)
+  if (own !== undefined && url !== undefined && !secure)
+    faults.push(`${path}.tls: got settings for a target without TLS, takes them with an 'https:' URL`)
   if (faults.length > before || url === undefined) return undefined
   return {
     id: (id as string | undefined) ?? url,
@@ -105,6 +125,7 @@ function readTarget(init: unknown, path: string, faults: string[]): TargetSettin
     weight: weight as number,
     priority: priority as number,
     zone: zone as string | undefined,
+    tls: secure ? (own ?? defaultTls) : undefined,
   }
 }
 

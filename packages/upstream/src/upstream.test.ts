@@ -39,7 +39,7 @@ it.each([
   [{ url: 'http://a', weight: 0 }, 'upstreams.api.targets[0].weight: got 0'],
   [{ url: 'http://a', weight: Number.NaN }, 'weight'],
   [{ url: 'http://a', priority: -1 }, 'priority'],
-  [{ url: 'http://a', tls: {} }, 'upstreams.api.targets[0].tls: unknown option'],
+  [{ url: 'http://a', tls: {} }, 'upstreams.api.targets[0].tls: got settings for a target without TLS'],
   [7, 'takes a URL or {'],
 ])('refuses %j', (target, says) => {
   const [text] = fault([target])

@@ -3,6 +3,7 @@ import debug from 'debug'
 import type { Lease } from './lease.js'
 import { LiveTarget, TargetLease } from './live-target.js'
 import { readTargets, type Target, type TargetInit } from './target.js'
+import { readTls, sameTls, type TargetTls } from './target-tls.js'
 
 const log = debug('sluice:upstream')
 const changed = diagnostics.channel('sluice:target:state')
@@ -33,7 +34,8 @@ export interface Upstream extends AsyncDisposable {
   /** Counts one more in flight until it is released. */
   lease(target: Target): Lease
   /**
-   * Takes over a new list. A target whose URL and id stay keeps its state and its leases.
+   * Takes over a new list. A target whose URL, id and TLS settings stay keeps its state and its leases. Other TLS settings
+   * make a new target: no connection made under the old ones may serve it, and it begins as `unknown`.
    * @throws TypeError for a wrong list; the old one stays
    */
   replace(targets: readonly TargetInit[]): void
@@ -56,13 +58,18 @@ export interface UpstreamSettings {
   name: string
   /** A list, not empty, or a source that delivers lists. */
   targets: readonly TargetInit[] | Discovery
+  /**
+   * How to speak TLS to `https:` targets that have no settings of their own. A list without any such target is refused:
+   * what is meant to be encrypted would go out in the clear.
+   */
+  tls?: TargetTls
 }
 
 /**
  * Makes a group of targets.
  * @param path where the options stand in what the user wrote, for errors
  * @param clock monotonic milliseconds
- * @throws TypeError with a line for every wrong target
+ * @throws TypeError with a line for every wrong target or TLS setting
  */
 export function createUpstream(
   options: UpstreamSettings,
@@ -72,7 +79,10 @@ export function createUpstream(
   const { name, targets } = options
   if (typeof name !== 'string' || name === '')
     throw new TypeError(`${path}.name: got ${String(name)}, takes a name`)
-  const upstream = new TargetGroup(name, `${path}.targets`, clock)
+  const faults: string[] = []
+  const tls = options.tls === undefined ? undefined : readTls(options.tls, `${path}.tls`, faults)
+  if (faults.length > 0) throw new TypeError(faults.join('\n'))
+  const upstream = new TargetGroup(name, `${path}.targets`, clock, tls)
   if (isDiscovery(targets)) upstream.follow(targets)
   else if (Array.isArray(targets) && targets.length === 0) {
     throw new TypeError(
@@ -102,6 +112,7 @@ class TargetGroup implements Upstream {
     readonly name: string,
     private readonly path: string,
     private readonly clock: () => number,
+    private readonly tls: TargetTls | undefined,
   ) {}
 
   lease(target: Target): Lease {
@@ -109,11 +120,20 @@ class TargetGroup implements Upstream {
   }
 
   replace(targets: readonly TargetInit[]): void {
-    const settings = readTargets(targets, this.path)
+    const settings = readTargets(targets, this.path, this.tls)
+    if (
+      this.tls !== undefined &&
+      settings.length > 0 &&
+      !settings.some(({ url }) => url.startsWith('https:'))
+    )
+      throw new TypeError(
+        `${this.path}: got no 'https:' URL, takes one at least: the upstream has tls settings`,
+      )
     const before = new Map(this.all.map((target) => [target.id, target]))
     const next = settings.map((each) => {
       const old = before.get(each.id)
-      if (old === undefined || old.url !== each.url) return new LiveTarget(each)
+      if (old === undefined || old.url !== each.url || !sameTls(old.tls, each.tls))
+        return new LiveTarget(each)
       before.delete(each.id)
       old.update(each)
       return old

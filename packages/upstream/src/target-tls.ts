@@ -1,0 +1,181 @@
+import { isIP } from 'node:net'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
+
+/** How to speak TLS to an `https:` target. */
+export interface TargetTls {
+  /**
+   * The name to ask for (SNI), and to look for in the target's certificate. Default the URL's host, whatever `Host` says;
+   * for an IP address none is sent (RFC 6066 section 3) and the address is looked for. `''` sends none and looks for the
+   * URL's host.
+   */
+  servername?: string
+  /** Certificates (PEM) of the authorities to trust, in place of those that come with Node. */
+  ca?: string | Buffer | readonly (string | Buffer)[]
+  /** The proxy's own certificate (PEM), for targets that ask for one; with the chain behind it, if there is any. */
+  cert?: string | Buffer
+  /** Its private key (PEM). */
+  key?: string | Buffer
+  /** For a private key that is encrypted. */
+  passphrase?: string
+  /**
+   * Default `true`. `false` accepts any certificate: whoever can place himself between the proxy and the target reads
+   * and changes every request and answer, credentials and cookies included.
+   */
+  verify?: boolean
+  /**
+   * Keys that the target's own certificate may have: `'sha256/<base64>'`, the SHA-256 of its SubjectPublicKeyInfo
+   * (RFC 7469 section 2.4). One must match, on top of `verify`; without it (`false`) they alone decide. A target whose key
+   * changes before the pins do is out of reach.
+   */
+  pin?: readonly string[]
+}
+
+const known = ['servername', 'ca', 'cert', 'key', 'passphrase', 'verify', 'pin']
+
+/**
+ * Reads a user's TLS settings into a frozen copy. A fault is added to `faults`; none of them shows a key.
+ * @param path where the settings stand in what the user wrote
+ */
+export function readTls(given: unknown, path: string, faults: string[]): TargetTls | undefined {
+  const before = faults.length
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    faults.push(`${path}: got ${kindOf(given)}, takes { ${known.join(', ')} }`)
+    return undefined
+  }
+  const settings = given as Record<string, unknown>
+  for (const key of Object.keys(settings))
+    if (!known.includes(key)) faults.push(`${path}.${key}: unknown option`)
+  const { servername, ca, cert, key, passphrase, verify, pin } = settings
+  if (servername !== undefined && !isServerName(servername)) {
+    const got = typeof servername === 'string' ? JSON.stringify(servername) : kindOf(servername)
+    faults.push(`${path}.servername: got ${got}, takes a host name (no address), or '' to send none`)
+  }
+  readAuthorities(ca, `${path}.ca`, faults)
+  for (const [name, value] of [
+    ['cert', cert],
+    ['key', key],
+  ] as const) {
+    if (value !== undefined && !isPem(value))
+      faults.push(`${path}.${name}: got ${kindOf(value)}, takes a text or a Buffer in PEM`)
+  }
+  if (cert !== undefined && key === undefined)
+    faults.push(`${path}.key: got nothing, takes the private key of cert`)
+  if (key !== undefined && cert === undefined)
+    faults.push(`${path}.cert: got nothing, takes the certificate of key`)
+  if (passphrase !== undefined && typeof passphrase !== 'string')
+    faults.push(`${path}.passphrase: got ${kindOf(passphrase)}, takes a text`)
+  else if (passphrase !== undefined && key === undefined)
+    faults.push(`${path}.passphrase: got a text, takes nothing without a key`)
+  if (verify !== undefined && typeof verify !== 'boolean')
+    faults.push(`${path}.verify: got ${kindOf(verify)}, takes true or false`)
+  readPins(pin, `${path}.pin`, faults)
+  if (faults.length > before) return undefined
+  const tls: TargetTls = copyOf(settings as TargetTls)
+  const unusable = tryOut(tls)
+  if (unusable === undefined) return tls
+  faults.push(`${path}: got a certificate or key that can't be used (${unusable}), takes PEM that fits`)
+  return undefined
+}
+
+/** Whether both mean the same, so that connections made under one may serve the other. */
+export function sameTls(a: TargetTls | undefined, b: TargetTls | undefined): boolean {
+  if (a === b) return true
+  if (a === undefined || b === undefined) return false
+  return (
+    a.servername === b.servername &&
+    (a.verify ?? true) === (b.verify ?? true) &&
+    a.passphrase === b.passphrase &&
+    sameBytes(a.cert, b.cert) &&
+    sameBytes(a.key, b.key) &&
+    sameList(listOf(a.ca), listOf(b.ca)) &&
+    sameList(a.pin, b.pin)
+  )
+}
+
+function isServerName(value: unknown): value is string {
+  if (typeof value !== 'string') return false
+  return value === '' || (isIP(value) === 0 && value.length <= 253 && /^[\w-]+(\.[\w-]+)*$/.test(value))
+}
+
+function isPem(value: unknown): value is string | Buffer {
+  return (typeof value === 'string' || Buffer.isBuffer(value)) && value.length > 0
+}
+
+function readAuthorities(ca: unknown, path: string, faults: string[]): void {
+  if (ca === undefined || isPem(ca)) return
+  if (Array.isArray(ca) && ca.length > 0) {
+    ca.forEach((each: unknown, i) => {
+      if (!isPem(each)) faults.push(`${path}[${i}]: got ${kindOf(each)}, takes a text or a Buffer in PEM`)
+    })
+    return
+  }
+  faults.push(`${path}: got ${kindOf(ca)}, takes a text or a Buffer in PEM, or a list of them`)
+}
+
+function readPins(pin: unknown, path: string, faults: string[]): void {
+  if (pin === undefined) return
+  const takes = "takes 'sha256/' and the hash of a public key in base64"
+  if (!Array.isArray(pin) || pin.length === 0) {
+    // An empty list would let nobody in, or everybody: neither is meant.
+    faults.push(`${path}: got ${kindOf(pin)}, takes a list of them: ${takes}`)
+    return
+  }
+  pin.forEach((each: unknown, i) => {
+    const hash = typeof each === 'string' && each.startsWith('sha256/') ? each.slice('sha256/'.length) : ''
+    const bytes = Buffer.from(hash, 'base64')
+    if (bytes.length !== 32 || bytes.toString('base64') !== hash)
+      faults.push(
+        `${path}[${i}]: got ${typeof each === 'string' ? JSON.stringify(each) : kindOf(each)}, ${takes}`,
+      )
+  })
+}
+
+function copyOf(given: TargetTls): TargetTls {
+  const tls: TargetTls = {}
+  if (given.servername !== undefined) tls.servername = given.servername
+  if (given.ca !== undefined) tls.ca = Object.freeze(listOf(given.ca))
+  if (given.cert !== undefined) tls.cert = given.cert
+  if (given.key !== undefined) tls.key = given.key
+  if (given.passphrase !== undefined) tls.passphrase = given.passphrase
+  if (given.verify !== undefined) tls.verify = given.verify
+  if (given.pin !== undefined) tls.pin = Object.freeze([...given.pin])
+  return Object.freeze(tls)
+}
+
+/** What OpenSSL says against certificates and key: better now than with the first request. */
+function tryOut({ ca, cert, key, passphrase }: TargetTls): string | undefined {
+  if (ca === undefined && cert === undefined) return undefined
+  const wrong = listOf(ca).some((each) => !each.toString().includes('-----BEGIN '))
+  // OpenSSL takes an authority that is no PEM at all for none, and then nothing verifies.
+  if (wrong) return 'ca holds no certificate'
+  try {
+    createSecureContext({ ca, cert, key, passphrase } as SecureContextOptions)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+function listOf(ca: TargetTls['ca']): (string | Buffer)[] {
+  return ca === undefined ? [] : Array.isArray(ca) ? [...ca] : [ca as string | Buffer]
+}
+
+function sameBytes(a: string | Buffer | undefined, b: string | Buffer | undefined): boolean {
+  if (a === b) return true
+  return a !== undefined && b !== undefined && Buffer.from(a).equals(Buffer.from(b))
+}
+
+function sameList(a: readonly (string | Buffer)[] = [], b: readonly (string | Buffer)[] = []): boolean {
+  return a.length === b.length && a.every((each, i) => sameBytes(each, b[i]))
+}
+
+/** What a value is, without what it holds: it may be a secret. */
+function kindOf(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (value === null) return 'null'
+  if (value === '') return 'an empty text'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (typeof value === 'string') return 'a text'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
