@@ -8,7 +8,7 @@ import { node, tool } from './run.mjs'
 import { inOrder, step } from './steps.mjs'
 import { at, filesBelow } from './workspace.mjs'
 
-const commands = { start, test, 'test:long': testLong, build: () => ready('all'), bench }
+const commands = { start, test, 'test:long': testLong, build: () => ready('all'), bench, fuzz }
 
 /** Runs one of the commands. Returns the exit code. */
 export async function main([name, ...args]) {
@@ -25,6 +25,11 @@ async function start(args) {
 
 async function bench(args) {
   return (await ready('all')) || (await node(['test/bench/run.mjs', ...args])).code
+}
+
+async function fuzz(args) {
+  // Its measurements of the heap want a collection first.
+  return (await ready('all')) || (await node(['--expose-gc', 'test/fuzz/run.mjs', ...args])).code
 }
 
 async function test(args) {

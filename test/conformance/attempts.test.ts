@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { balance, roundRobin } from '@sluice/balance'
 import { type Body, chain, discard, isBody, type Middleware, type Reply, toListener } from '@sluice/core'
-import { forward, undiciTransport } from '@sluice/forward'
+import { forward, wireTransport } from '@sluice/forward'
 import { retry } from '@sluice/resilience'
 import { createUpstream, type Selected, type Target, type Tried, type Upstream } from '@sluice/upstream'
 import { createProxy } from 'sluice'
@@ -211,7 +211,7 @@ interface Hand {
 /** A chain of a layer, a balancer and these targets, in a server. */
 async function byHand(targets: string[], layer: Middleware): Promise<Hand> {
   const upstream = createUpstream({ name: 'u', targets })
-  const transport = undiciTransport()
+  const transport = wireTransport()
   const handler = chain().use(layer).use(balance(upstream, roundRobin())).handle(forward({ transport }))
   const front = own(await listen(createServer(toListener(handler))))
   own({ close: async () => void (await Promise.all([transport.close(true), upstream.close()])) })

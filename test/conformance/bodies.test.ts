@@ -208,11 +208,14 @@ describe.each(fronts)('trailers through $name', (kind) => {
     const origin = own(await rawOrigin(answering(`${head}X-Late: a\r\n${trailer}\r\n\r\n`)))
     const front = own(await kind.start(origin.url))
     const answer = await front.client.ask({ headers: ['TE', 'trailers'] })
-    expect(answer).toMatchObject({ status: 200, text: 'ok' })
     expect(namesOf(answer.trailers).filter((name) => name !== 'x-late')).toEqual([])
-    // A target that frames twice may be cut off instead.
-    if (sound)
-      expect(answer).toMatchObject({ complete: true, trailers: [expect.stringMatching(/x-late/i), 'a'] })
+    // A target that frames twice may be refused instead.
+    if (!sound) expect(answer).toMatchObject(answer.status === 502 ? {} : { status: 200, text: 'ok' })
+    else
+      expect(answer).toMatchObject({
+        ...{ status: 200, text: 'ok', complete: true },
+        trailers: [expect.stringMatching(/x-late/i), 'a'],
+      })
   })
 })
 
@@ -302,7 +305,7 @@ describe.each(fronts)('1xx through $name', (kind) => {
     expect(value(answer.headers, 'link')).toBeUndefined()
   })
 
-  it('100 Continue that nobody asked for is nothing to the client: undici refuses the answer', async () => {
+  it('100 Continue that nobody asked for is nothing to the client', async () => {
     const origin = own(
       await rawOrigin(
         answering('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
@@ -310,7 +313,9 @@ describe.each(fronts)('1xx through $name', (kind) => {
     )
     const front = own(await kind.start(origin.url))
     const call = front.client.call()
-    expect(await call.answer()).toMatchObject({ status: 502, complete: true })
+    // undici refuses such an answer.
+    const status = kind.transport === 'undici' ? 502 : 200
+    expect(await call.answer()).toMatchObject({ status, complete: true })
     expect(call.informed).toEqual([])
   })
 })

@@ -11,7 +11,14 @@ import {
   toListener,
   toUpgradeListener,
 } from '@sluice/core'
-import { forward, type HostPolicy, type TimeoutOptions, undiciTransport } from '@sluice/forward'
+import {
+  forward,
+  type HostPolicy,
+  type TimeoutOptions,
+  type Transport,
+  undiciTransport,
+  wireTransport,
+} from '@sluice/forward'
 import { retry } from '@sluice/resilience'
 import { createUpstream, type Upstream } from '@sluice/upstream'
 import { createProxy, type Proxy } from 'sluice'
@@ -52,6 +59,8 @@ export interface FrontKind {
   readonly tls: boolean
   /** It stands in Express or Connect. */
   readonly framework: boolean
+  /** How it speaks to targets. undici can't carry all; what it can't is told by `wholeFronts`. */
+  readonly transport: 'wire' | 'undici'
   start(options: FrontOptions | string): Promise<Front>
 }
 
@@ -89,12 +98,14 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
 }
 
 /** A chain made by hand, of the same layers. */
-export function chainOf(given: FrontOptions | string): Built {
+export function chainOf(given: FrontOptions | string, kind: FrontKind['transport'] = 'wire'): Built {
   const { targets, timeouts, host, via, trust, use = [], retry: retries, connections } = options(given)
   const upstream = createUpstream({ name: 'by hand', targets: list(targets) })
-  const transport = undiciTransport(connections === undefined ? {} : { connections })
+  const make: (options: { connections?: number }) => Transport =
+    kind === 'wire' ? wireTransport : undiciTransport
+  const transport = make(connections === undefined ? {} : { connections })
   const end = forward({
-    transport,
+    transport: [transport],
     ...(timeouts === undefined ? {} : { timeouts }),
     ...(host === undefined ? {} : { host }),
     ...(via === undefined ? {} : { via }),
@@ -147,6 +158,7 @@ export const listening: FrontKind = {
   http2: false,
   tls: false,
   framework: false,
+  transport: 'wire',
   async start(given) {
     const built = proxyOf(given)
     const { port } = await built.proxy.listen()
@@ -160,6 +172,7 @@ export const attached: FrontKind = {
   http2: false,
   tls: false,
   framework: false,
+  transport: 'wire',
   async start(given) {
     const built = chainOf(given)
     const server = createServer()
@@ -175,6 +188,7 @@ function proxyOn(mountName: string): FrontKind {
     http2,
     tls,
     framework,
+    transport: 'wire',
     async start(given) {
       const built = proxyOf(given)
       return frontOf(built, await serve(built.proxy))
@@ -182,29 +196,38 @@ function proxyOn(mountName: string): FrontKind {
   }
 }
 
-function chainOn(mountName: string): FrontKind {
+function chainOn(mountName: string, transport: FrontKind['transport'] = 'wire'): FrontKind {
   const { http2, tls, framework, serve } = mountNamed(mountName)
   return {
-    name: `a chain on ${mountName}`,
+    name: `a chain on ${mountName}${transport === 'wire' ? '' : `, over ${transport}`}`,
     http2,
     tls,
     framework,
+    transport,
     async start(given) {
-      const built = chainOf(given)
+      const built = chainOf(given, transport)
       const served = { listener: toListener(built.handler), upgrade: toUpgradeListener(built.handler) }
       return frontOf(built, await serve(served))
     },
   }
 }
 
-/** Every way to put the proxy somewhere: the facade on every mount, a chain made by hand on those that differ. */
+/**
+ * Every way to put the proxy somewhere: the facade on every mount, a chain made by hand on those that differ, and the other
+ * transport for HTTP/1.1 on one mount of each protocol.
+ */
 export const fronts: readonly FrontKind[] = [
   listening,
   ...mounts.map(({ name }) => proxyOn(name)),
   attached,
   chainOn('node:http2 without TLS'),
   chainOn('Express 5'),
+  chainOn('node:http', 'undici'),
+  chainOn('node:http2 without TLS', 'undici'),
 ]
+
+/** Those whose transport carries HTTP/1.1 whole: `OPTIONS *`, request trailers, `Expect`, 100 from the target, CONNECT. */
+export const wholeFronts: readonly FrontKind[] = fronts.filter(({ transport }) => transport === 'wire')
 
 /** Those that speak HTTP/1.1. */
 export const http1Fronts: readonly FrontKind[] = fronts.filter(({ http2 }) => !http2)

@@ -1,5 +1,8 @@
+export type { ClientEnds } from './client-ends.js'
 export { type ForwardOptions, forward } from './middleware.js'
+export { pinFault, tlsOptions } from './target-tls-options.js'
 export { resolveTimeouts, type TimeoutOptions, type Timeouts, timeoutOptions } from './timeouts.js'
 export type { Attempt, Transport } from './transport.js'
 export { type UndiciTransportOptions, undiciTransport } from './undici-transport.js'
 export type { HostPolicy } from './wire-fields.js'
+export { type WireTransportOptions, wireTransport } from './wire-transport.js'

@@ -1,22 +1,34 @@
 import { randomBytes } from 'node:crypto'
 import diagnostics from 'node:diagnostics_channel'
-import { type Context, type Handler, isBody, type Outbound, ProxyError, type Reply } from '@sluice/core'
-import { joinPath } from '@sluice/headers'
+import {
+  type BodyInit,
+  type Context,
+  type Handler,
+  isBody,
+  type Outbound,
+  ProxyError,
+  type Reply,
+} from '@sluice/core'
+import { has, joinPath, remove } from '@sluice/headers'
 import { parse, that, v } from '@sluice/options'
 import type { Selected, Target } from '@sluice/upstream'
 import debug from 'debug'
 import { resolveTimeouts, type TimeoutOptions } from './timeouts.js'
 import { ContextAttempt, isTransport, type Transport } from './transport.js'
-import { undiciTransport } from './undici-transport.js'
 import { type FieldPolicy, type HostPolicy, wireFields } from './wire-fields.js'
+import { wireTransport } from './wire-transport.js'
 
 const log = debug('sluice:forward')
 const tries = diagnostics.channel('sluice:try')
 
 /** Options of {@link forward}. */
 export interface ForwardOptions {
-  /** How to speak to targets. Default `undiciTransport()`. */
-  transport?: Transport
+  /**
+   * How to speak to targets. Default `wireTransport()`. Each request goes to the first transport that accepts it. One
+   * alone is followed by the default, for what it can't carry; a list is taken as it is, so that `[undiciTransport({
+   * dispatcher })]` never goes past its dispatcher.
+   */
+  transport?: Transport | readonly Transport[]
   /** Limits on the phases of an attempt. */
   timeouts?: TimeoutOptions
   /** What `Host` says to the target. Default `'target'`. */
@@ -28,7 +40,7 @@ export interface ForwardOptions {
 const token = /^[\w!#$%&'*+.^`|~-]+(:\d+)?$/
 
 const optionsSchema = v.strictObject({
-  transport: v.optional(that(isTransport, 'a transport, such as undiciTransport()')),
+  transport: v.optional(that(isTransports, 'a transport, such as wireTransport(), or a list of them')),
   timeouts: v.optional(v.any()),
   host: v.optional(v.any()),
   via: v.optional(v.any()),
@@ -41,7 +53,7 @@ const optionsSchema = v.strictObject({
  */
 export function forward(options: ForwardOptions = {}): Handler<Context & Selected> {
   parse(optionsSchema, options, 'forward')
-  const transport = options.transport ?? undiciTransport()
+  const transports = inOrder(options.transport)
   const timeouts = resolveTimeouts(options.timeouts, 'timeouts')
   const policy: FieldPolicy = { host: hostPolicy(options.host), via: pseudonym(options.via) }
   const { via } = policy
@@ -54,20 +66,14 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
 
   return function forwardTo(ctx) {
     const { target, out } = ctx
-    const headers = wireFields(ctx, policy)
-    if (headers === undefined) throw new ProxyError('proxy_loop_detected')
+    const place = placeOf(target)
     const { body } = out
-    if (isBody(body as never) && (body as { length?: number }).length !== undefined) {
-      headers.push('Content-Length', String((body as { length?: number }).length))
-    }
-    const path = joinPath(basePath(target), out.path)
+    const headers = wireFields(ctx, policy, place.host, lengthOf(body))
+    if (headers === undefined) throw new ProxyError('proxy_loop_detected')
+    const path = out.method === 'CONNECT' ? out.path : joinPath(place.path, out.path)
     const wire: Outbound = { method: out.method, path, headers, body }
     if (out.trailers !== undefined) wire.trailers = out.trailers
-    if (!transport.accepts(wire, target)) {
-      throw new ProxyError('request_unsupported', {
-        message: `${transport.name} can't carry ${out.method} ${out.path}`,
-      })
-    }
+    const transport = carrier(transports, wire, target)
     if (tries.hasSubscribers) tries.publish({ ctx, target })
     if (log.enabled) log('%s %s -> %s', out.method, path, target.id)
     const answer = transport.send(new ContextAttempt(ctx, target, wire, timeouts))
@@ -75,16 +81,59 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
   }
 }
 
-const bases = new WeakMap<Target, string>()
+function isTransports(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 && value.every(isTransport) : isTransport(value)
+}
 
-/** The path of a target's URL, to be joined with the request's; made once for each. */
-function basePath(target: Target): string {
-  let base = bases.get(target)
-  if (base === undefined) {
-    base = target.url.startsWith('unix:') ? '' : new URL(target.url).pathname
-    bases.set(target, base)
+function inOrder(given: Transport | readonly Transport[] | undefined): readonly Transport[] {
+  if (given === undefined) return [wireTransport()]
+  return isTransport(given) ? [given, wireTransport()] : given
+}
+
+/**
+ * The first transport that can carry this request. Where none can carry an expectation it is dropped: the mount says 100 to
+ * the client by itself when the body is wanted.
+ */
+function carrier(transports: readonly Transport[], out: Outbound, target: Target): Transport {
+  for (const transport of transports) if (transport.accepts(out, target)) return transport
+  if (has(out.headers, 'expect')) {
+    remove(out.headers, 'expect')
+    return carrier(transports, out, target)
   }
-  return base
+  const names = transports.map(({ name }) => name).join(', ')
+  throw new ProxyError('request_unsupported', {
+    message: `no transport (${names}) can carry ${out.method} ${out.path}`,
+  })
+}
+
+/** Bytes of a body, where they are known. */
+function lengthOf(body: BodyInit): number | undefined {
+  if (body === null) return 0
+  if (typeof body === 'string') return Buffer.byteLength(body)
+  return body instanceof Uint8Array || isBody(body) ? body.length : undefined
+}
+
+/** What of a target's URL is needed for each request. */
+interface Place {
+  readonly host: string
+  /** To be joined with the request's path. */
+  readonly path: string
+}
+
+const places = new WeakMap<Target, Place>()
+
+/** The name and the path of a target; read once for each. */
+function placeOf(target: Target): Place {
+  let place = places.get(target)
+  if (place === undefined) {
+    if (target.url.startsWith('unix:')) place = { host: 'localhost', path: '' }
+    else {
+      const { host, pathname } = new URL(target.url)
+      place = { host, path: pathname }
+    }
+    places.set(target, place)
+  }
+  return place
 }
 
 function hostPolicy(host: HostPolicy = 'target'): HostPolicy {

@@ -27,6 +27,13 @@ const always: Record<string, ProxyErrorCode> = {
 const certificate =
   /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|CRL_|INVALID_CA|INVALID_PURPOSE)/
 
+/**
+ * The target wants another certificate of ours than it got, or one at all. In TLS 1.3 it says so when for us the handshake is
+ * over (RFC 8446 section 4.4.2.4), and it has read nothing of the request.
+ */
+const refusesOurs =
+  /^ERR_SSL_\w+_ALERT_(BAD_CERTIFICATE|CERTIFICATE_\w+|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)$/
+
 /** What an error of the socket, of TLS or of undici means for the exchange. */
 export function transportError(cause: unknown, progress: Progress, target: string): ProxyError {
   if (cause instanceof ProxyError) return cause
@@ -40,7 +47,7 @@ function codeFor(code: string, progress: Progress): ProxyErrorCode {
   if (known !== undefined) return known
   if (progress === 'answered') return 'http_response_incomplete'
   if (code.startsWith('HPE_')) return 'http_protocol_error'
-  if (progress === 'sent') return 'connection_terminated'
+  if (progress === 'sent') return refusesOurs.test(code) ? 'tls_protocol_error' : 'connection_terminated'
   if (code === 'ETIMEDOUT') return 'connection_timeout'
   if (certificate.test(code)) return 'tls_certificate_error'
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') return 'tls_protocol_error'

@@ -1,6 +1,7 @@
 import type { Context, Outbound, Outcome, Reply } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import type { Target } from '@sluice/upstream'
+import { type ClientEnds, clientEnds } from './client-ends.js'
 import type { Timeouts } from './timeouts.js'
 
 /** One try at sending a request to one target: what a transport is given. */
@@ -13,6 +14,8 @@ export interface Attempt {
   /** The protocol to upgrade to. */
   readonly upgrade?: string
   readonly timeouts: Timeouts
+  /** For whom it is sent, for transports that tell the target; nobody if it is left out (a probe). Made on read. */
+  readonly client?: ClientEnds | undefined
   /** Passes an informational response (1xx) on. */
   inform(status: number, headers: HeaderList): void
   /** Calls `fn` once when the attempt is over, for whatever reason. A transport that uses it need not read `signal`. */
@@ -52,6 +55,10 @@ export class ContextAttempt implements Attempt {
 
   get signal(): AbortSignal {
     return this.ctx.signal
+  }
+
+  get client(): ClientEnds {
+    return clientEnds(this.ctx)
   }
 
   inform(status: number, headers: HeaderList): void {

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
+import { isEventStream } from './event-stream.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 
@@ -213,8 +214,4 @@ function strings(raw: Buffer[]): HeaderList {
   const list = new Array<string>(raw.length)
   for (let i = 0; i < raw.length; i++) list[i] = (raw[i] as Latin1Buffer).latin1Slice()
   return list
-}
-
-function isEventStream(type: string | undefined): boolean {
-  return type !== undefined && type.charCodeAt(5) === 101 && /^text\/event-stream\s*(;|$)/i.test(type)
 }

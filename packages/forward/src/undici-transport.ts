@@ -1,9 +1,11 @@
 import { type Body, isBody, type Outbound, type Reply, toBody } from '@sluice/core'
+import { has } from '@sluice/headers'
 import { integer, parse, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
 import debug from 'debug'
 import { type Dispatcher, Pool } from 'undici'
 import type { Attempt, Transport } from './transport.js'
+import { undiciConnector } from './undici-connector.js'
 import { UndiciExchange } from './undici-exchange.js'
 import { Upload } from './upload.js'
 
@@ -15,7 +17,7 @@ export interface UndiciTransportOptions {
   connections?: number
   /**
    * Any undici `Dispatcher`, in place of a pool for each target: a `ProxyAgent`, a `MockAgent`, one's own `Agent`. Its own
-   * connect settings and limits count then, and it is its owner's to close.
+   * connect settings and limits count then, and it is its owner's to close. A target with TLS settings isn't accepted.
    */
   dispatcher?: Dispatcher
 }
@@ -31,8 +33,9 @@ const optionsSchema = v.strictObject({
 })
 
 /**
- * HTTP/1.1 to targets by undici 7, with kept connections. It places Host, Connection and Content-Length itself, and can't
- * carry `OPTIONS *`, CONNECT, `Expect` (it is dropped: Node has answered it) or request trailers (they are dropped).
+ * HTTP/1.1 to targets by undici 7, with kept connections. It places Host, Connection and Content-Length itself, and doesn't
+ * accept what undici can't carry: `OPTIONS *`, CONNECT, `Expect`, requests that announce trailers. Trailers that weren't
+ * announced are dropped.
  * @throws TypeError for a wrong option
  */
 export function undiciTransport(options: UndiciTransportOptions = {}): Transport {
@@ -56,15 +59,22 @@ class UndiciTransport implements Transport {
     this.dispatcher = settings.dispatcher
   }
 
-  accepts(out: Outbound): boolean {
-    return out.path.charCodeAt(0) === 47 && out.method !== 'CONNECT'
+  accepts(out: Outbound, target: Target): boolean {
+    // A dispatcher of the user's connects by its own settings, and those of the target would be left out.
+    if (target.tls !== undefined && this.dispatcher !== undefined) return false
+    return (
+      out.path.charCodeAt(0) === 47 &&
+      out.method !== 'CONNECT' &&
+      !has(out.headers, 'expect') &&
+      !has(out.headers, 'trailer')
+    )
   }
 
   send(attempt: Attempt): Promise<Reply> {
     return new Promise((settle, refuse) => {
       const { target, out, timeouts, upgrade } = attempt
       const exchange = new UndiciExchange(attempt, settle, refuse)
-      const { origin, servername } = address(target)
+      const { origin, servername, named } = address(target)
       const body = requestBody(out, timeouts.requestBody)
       const dispatcher = this.dispatcher ?? this.pool(target, timeouts.connect)
       const request: Dispatcher.DispatchOptions & { servername?: string } = {
@@ -77,8 +87,10 @@ class UndiciTransport implements Transport {
         headersTimeout: timeouts.head,
         bodyTimeout: 0,
       }
-      // Without it the Host field would name the server in TLS too, and miss the target's certificate.
-      if (servername !== undefined) request.servername = servername
+      // Without it the Host field would name the server in TLS too, and miss the target's certificate; and undici gives up
+      // a connection for each new name. An address can't be sent as one: only our own connector knows that.
+      if (servername !== undefined && (named || this.dispatcher === undefined))
+        request.servername = servername
       dispatcher.dispatch(request, exchange as unknown as Dispatcher.DispatchHandler)
     })
   }
@@ -106,7 +118,9 @@ class UndiciTransport implements Transport {
       headersTimeout: 0,
       bodyTimeout: 0,
       // A target may end its half of an upgraded connection and still read (RFC 9293 section 3.6).
-      connect: { timeout: connect, allowHalfOpen: true, ...(socketPath === undefined ? {} : { socketPath }) },
+      connect: origin.startsWith('https:')
+        ? undiciConnector(target, connect)
+        : { timeout: connect, allowHalfOpen: true, ...(socketPath === undefined ? {} : { socketPath }) },
     })
     byTarget.set(target, pool)
     // A target that was removed, isn't used any more or was never reached leaves no pool behind.
@@ -127,6 +141,8 @@ class UndiciTransport implements Transport {
 interface Address {
   readonly origin: string
   readonly servername?: string
+  /** It has a name, and not just an address. */
+  readonly named?: boolean
   readonly socketPath?: string
 }
 
@@ -145,8 +161,8 @@ function address(target: Target): Address {
 function parseAddress(url: string): Address {
   if (url.startsWith('unix:')) return { origin: 'http://localhost', socketPath: url.slice('unix:'.length) }
   const { origin, protocol, hostname } = new URL(url)
-  return protocol === 'https:' && !/^[\d.]+$|^\[/.test(hostname)
-    ? { origin, servername: hostname }
+  return protocol === 'https:'
+    ? { origin, servername: hostname, named: !/^[\d.]+$|^\[/.test(hostname) }
     : { origin }
 }
 

@@ -14,49 +14,70 @@ export interface FieldPolicy {
 /**
  * The fields that go to a target, in one pass: `Host` by policy, forwarding fields written anew from what the proxy
  * itself knows, `Via` with its pseudonym. What a client says of itself in `Forwarded` or `X-Forwarded-*` is dropped; it is
- * carried on only where a trusted proxy said it. Content-Length is left out: it is made of the body that is sent.
+ * carried on only where a trusted proxy said it. Content-Length is that of the body that is sent, whatever the field said
+ * (CVE-2026-29057 came of doing it otherwise); both stay where they stood.
+ * @param name the target's own, for `Host`
+ * @param length of the body, where it is known
  * @returns `undefined` if the request has passed this proxy before (RFC 9110 section 7.6.3)
  */
-export function wireFields(ctx: Context, policy: FieldPolicy): HeaderList | undefined {
-  const { headers } = ctx.out
-  const { via, host } = policy
+export function wireFields(
+  ctx: Context,
+  policy: FieldPolicy,
+  name: string,
+  length: number | undefined,
+): HeaderList | undefined {
+  const { headers, method } = ctx.out
+  const { via } = policy
+  // RFC 9112 section 3.2: of a CONNECT it is what the request-target says.
+  const host = method === 'CONNECT' ? ctx.out.path : hostValue(policy.host, ctx.authority, name)
   const out: HeaderList = []
-  if (host === 'original') {
-    if (ctx.authority !== '') out.push('Host', ctx.authority)
-  } else if (host !== 'target') {
-    out.push('Host', host.fixed)
-  }
+  let hasHost = false
+  let hasLength = false
   for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string
+    const field = headers[i] as string
     const value = headers[i + 1] as string
-    switch (name.length) {
+    switch (field.length) {
       case 3:
-        if (via !== undefined && isVia(name) && passedBefore(value, via)) return undefined
+        if (via !== undefined && isVia(field) && passedBefore(value, via)) return undefined
         break
       case 4:
-        if (name.toLowerCase() === 'host') continue
-        break
+        if (field.toLowerCase() !== 'host') break
+        if (!hasHost) out.push(field, host)
+        hasHost = true
+        continue
       case 9:
-        if (name.toLowerCase() === 'forwarded') continue
+        if (field.toLowerCase() === 'forwarded') continue
         break
       case 14:
-        if (name.toLowerCase() === 'content-length') continue
-        break
+        if (field.toLowerCase() !== 'content-length') break
+        if (!hasLength && length !== undefined) out.push(field, String(length))
+        hasLength = true
+        continue
       default:
         // x-forwarded-for, -host, -proto, -port, -prefix and whatever else somebody may believe
         if (
-          name.length > 14 &&
-          name.charCodeAt(1) === 45 &&
-          name.slice(0, 12).toLowerCase() === 'x-forwarded-'
+          field.length > 14 &&
+          field.charCodeAt(1) === 45 &&
+          field.slice(0, 12).toLowerCase() === 'x-forwarded-'
         )
           continue
     }
-    out.push(name, value)
+    out.push(field, value)
   }
+  // RFC 9110 section 7.2: Host first.
+  if (!hasHost) out.unshift('Host', host)
   forwardingFields(ctx, out)
   if (via !== undefined)
     out.push('Via', `${ctx.req.httpVersionMajor === 1 ? ctx.req.httpVersion : '2.0'} ${via}`)
+  // Without it some servers wait for a body that these methods usually have (RFC 9110 section 8.6).
+  if (!hasLength && length !== undefined && (length > 0 || /^(POST|PUT|PATCH)$/.test(method)))
+    out.push('Content-Length', String(length))
   return out
+}
+
+function hostValue(policy: HostPolicy, asked: string, name: string): string {
+  if (policy === 'target') return name
+  return policy === 'original' ? asked || name : policy.fixed
 }
 
 function forwardingFields(ctx: Context, out: HeaderList): void {

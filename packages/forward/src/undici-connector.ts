@@ -1,0 +1,34 @@
+import type { TLSSocket } from 'node:tls'
+import type { Target } from '@sluice/upstream'
+import { buildConnector } from 'undici'
+import { pinFault, tlsOptions } from './target-tls-options.js'
+
+/**
+ * How undici connects to an `https:` target: by its TLS settings. What undici would ask for by itself is a server name made of
+ * `Host`, which a client may have chosen.
+ * @param timeout for the connection and TLS, in ms
+ */
+export function undiciConnector(target: Target, timeout: number): buildConnector.connector {
+  const { pin, verify = true } = target.tls ?? {}
+  // undici keeps the session of a connection before the pins have been looked at, and a resumed one shows no certificate.
+  const sessions = pin !== undefined && !verify ? { maxCachedSessions: 0 } : {}
+  const options = tlsOptions(target, ['http/1.1'])
+  const connect = buildConnector({
+    ...options,
+    ...sessions,
+    timeout,
+    allowHalfOpen: true,
+  } as buildConnector.BuildOptions)
+  return (given, callback) => {
+    // Without a host undici has nothing to make a name of where none is to be sent.
+    connect({ ...given, host: '', servername: options.servername ?? '' }, (...[error, socket]) => {
+      const fault = error === null ? pinFault(target, socket as TLSSocket) : undefined
+      if (error !== null) callback(error, null)
+      else if (fault === undefined) callback(null, socket)
+      else {
+        socket.destroy()
+        callback(fault, null)
+      }
+    })
+  }
+}

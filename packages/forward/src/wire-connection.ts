@@ -1,0 +1,237 @@
+import type { Socket } from 'node:net'
+import { ProxyError } from '@sluice/core'
+import type { HeaderList } from '@sluice/headers'
+import { Deadline, type Deadlines } from './deadlines.js'
+import { readBeforeDestroy } from './read-before-destroy.js'
+import type { WireExchange } from './wire-exchange.js'
+import { type ResponseEvents, type ResponseHead, ResponseParser } from './wire-response-parser.js'
+
+/** What a connection is read into at first, and once that was not enough for a read. */
+const smallBuffer = 16 * 1024
+const largeBuffer = 64 * 1024
+/** A part of a body from this size on is handed on with its buffer; a smaller one is copied out of it. */
+const copyBelow = 8 * 1024
+
+/** Who keeps a connection between its exchanges. */
+export interface ConnectionOwner {
+  readonly deadlines: Deadlines
+  /** It is free for another exchange. */
+  released(connection: WireConnection): void
+  /** It has closed, or is another's. */
+  gone(connection: WireConnection): void
+}
+
+/** How a socket gives its bytes: into a buffer of ours, so that none is made for each read. */
+export interface ReadInto {
+  buffer(): Buffer
+  callback(size: number): boolean
+}
+
+/**
+ * One HTTP/1.1 connection to a target, and the exchange on it, one at a time.
+ *
+ * idle ──send()──▶ busy ──reply and request both whole──▶ idle
+ *   │                └─ error, abort, an end that doesn't allow another ─▶ closed
+ *   └─ the target's end, any byte, its idle limit ──▶ closed
+ */
+export class WireConnection implements ResponseEvents {
+  /** The exchange that it serves now. */
+  exchange: WireExchange | undefined = undefined
+  /** Exchanges before this one. */
+  served = 0
+  /** When it became free, by the owner's clock. */
+  idleSince = 0
+  readonly deadline: Deadline
+  socket!: Socket
+  private buffer: Buffer = Buffer.allocUnsafeSlow(smallBuffer)
+  private given = false
+  private paused = false
+  private plain = false
+  private failure: Error | undefined = undefined
+  private readonly parser = new ResponseParser(this)
+
+  constructor(private readonly owner: ConnectionOwner) {
+    this.deadline = new Deadline(() => this.expired())
+  }
+
+  /** For the socket's `onread`. */
+  readonly into: ReadInto = {
+    buffer: () => {
+      if (this.given) {
+        this.given = false
+        this.buffer = Buffer.allocUnsafeSlow(largeBuffer)
+      }
+      return this.buffer
+    },
+    callback: (size) => this.receive(size),
+  }
+
+  /** The socket is connected. */
+  open(socket: Socket): void {
+    this.socket = socket
+    readBeforeDestroy(socket)
+    socket.on('error', (error) => {
+      this.failure ??= error
+    })
+    socket.on('end', () => this.half())
+    socket.on('close', () => this.closed())
+    socket.on('drain', () => this.exchange?.hasRoom())
+  }
+
+  /** For a connection that may become a tunnel: its socket stays an ordinary stream. */
+  openPlain(socket: Socket): void {
+    this.plain = true
+    this.open(socket)
+    socket.on('data', (chunk: Buffer) => {
+      this.buffer = chunk
+      if (!this.receive(chunk.length)) socket.pause()
+    })
+  }
+
+  /** No exchange, and the socket lives, as far as is known. */
+  get usable(): boolean {
+    return (
+      this.exchange === undefined && !this.socket.destroyed && this.socket.readable && this.socket.writable
+    )
+  }
+
+  /** Begins an exchange. */
+  send(exchange: WireExchange): void {
+    this.exchange = exchange
+    this.parser.begin(exchange)
+    exchange.start(this)
+  }
+
+  /** Not a byte of an answer has come. */
+  get untouched(): boolean {
+    return this.parser.untouched
+  }
+
+  private receive(size: number): boolean {
+    const { exchange, parser } = this
+    if (exchange === undefined) {
+      // Whatever it is, nobody has asked for it.
+      this.socket.destroy()
+      return false
+    }
+    try {
+      const read = parser.execute(this.buffer, 0, size)
+      if (this.exchange !== undefined && parser.framing === 'tunnel') {
+        this.handOver(exchange, read, size)
+        return true
+      }
+    } catch (error) {
+      this.fail(error as Error)
+      return false
+    }
+    // A read that has filled the small buffer is one of many: the next ones get a larger one.
+    if (size === smallBuffer && this.buffer.length === smallBuffer) this.given = true
+    if (this.exchange === exchange) exchange.moved()
+    return !this.paused
+  }
+
+  informed(status: number, headers: HeaderList): void {
+    this.exchange?.informed(status, headers)
+  }
+
+  answered(head: ResponseHead): void {
+    this.exchange?.answered(head)
+  }
+
+  data(from: number, to: number): void {
+    const { buffer, exchange } = this
+    const size = to - from
+    if (exchange === undefined || size === 0) return
+    let chunk: Buffer
+    if (size >= copyBelow) {
+      this.given = true
+      chunk = buffer.subarray(from, to)
+    } else {
+      chunk = Buffer.allocUnsafe(size)
+      buffer.copy(chunk, 0, from, to)
+    }
+    if (!exchange.received(chunk)) this.paused = true
+  }
+
+  ended(trailers: HeaderList | undefined): void {
+    if (this.parser.framing !== 'tunnel') this.exchange?.complete(trailers)
+  }
+
+  /** The target has ended its half: only a body without length may end so. */
+  private half(): void {
+    if (this.exchange === undefined) return
+    try {
+      this.parser.finish()
+    } catch (error) {
+      this.fail(this.failure ?? (error as Error))
+    }
+  }
+
+  /** The socket belongs to the new protocol from here on, with the bytes of it that have come. */
+  private handOver(exchange: WireExchange, from: number, to: number): void {
+    const { socket } = this
+    this.exchange = undefined
+    this.owner.deadlines.clear(this.deadline)
+    this.owner.gone(this)
+    socket.removeAllListeners('data')
+    socket.pause()
+    if (from < to) socket.unshift(this.buffer.subarray(from, to))
+    exchange.upgraded(socket, this.parser)
+  }
+
+  /** The reply and the request are whole: the connection is free. */
+  release(): void {
+    // The last part may have found no room; the next reply has a sink of its own.
+    this.resume()
+    this.exchange = undefined
+    this.served++
+    if (this.parser.keepAlive && !this.plain && !this.socket.destroyed) this.owner.released(this)
+    else this.socket.destroy()
+  }
+
+  /** The reply is whole, but the connection can't carry another. */
+  discard(): void {
+    this.exchange = undefined
+    this.socket.destroy()
+  }
+
+  /** How long it may rest, in ms: `limit`, or less if the target has said so; below 0 for not at all. 0: no limit. */
+  idleLimit(limit: number): number {
+    const hint = /(?:^|[,;\s])timeout=(\d{1,9})/i.exec(this.parser.keepAliveHint ?? '')
+    if (hint === null) return limit
+    // A second before the target ends it, so that no request meets that end on its way.
+    const most = (Number(hint[1]) - 1) * 1_000
+    return most <= 0 ? -1 : limit === 0 ? most : Math.min(limit, most)
+  }
+
+  /** The reply's body may flow again. */
+  resume(): void {
+    if (!this.paused) return
+    this.paused = false
+    this.socket.resume()
+  }
+
+  /** Ends it, and with it the exchange. */
+  fail(error: Error): void {
+    const { exchange } = this
+    this.exchange = undefined
+    this.socket.destroy()
+    exchange?.failed(error)
+  }
+
+  private closed(): void {
+    this.owner.deadlines.clear(this.deadline)
+    // First the exchange, which may ask the owner for another connection: an owner that has none left is closed.
+    if (this.exchange !== undefined) this.fail(this.failure ?? this.atEnd())
+    this.owner.gone(this)
+  }
+
+  private atEnd(): Error {
+    return new ProxyError(this.parser.untouched ? 'connection_terminated' : 'http_response_incomplete')
+  }
+
+  private expired(): void {
+    if (this.exchange === undefined) this.socket.destroy()
+    else this.exchange.expired()
+  }
+}

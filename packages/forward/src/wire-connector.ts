@@ -1,0 +1,119 @@
+import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import { ProxyError } from '@sluice/core'
+import type { Target } from '@sluice/upstream'
+import { Deadline, type Deadlines } from './deadlines.js'
+import { proxyHeader } from './proxy-header.js'
+import { pinFault, tlsOptions } from './target-tls-options.js'
+import type { Connector } from './wire-pool.js'
+
+/**
+ * The last session with each target: the next handshake takes it up, which spares both sides the costly part of it. It
+ * outlives the pool, whose end is the first thing that happens to a target that is seldom used.
+ */
+const sessions = new WeakMap<Target, Buffer>()
+
+/**
+ * Opens sockets to a target: TCP, TLS over it, or a Unix socket.
+ * @param proxyProtocol the version of the header that each connection begins with, ahead of TLS. It names one client, so the
+ * connection is made for one exchange
+ */
+export function wireConnector(
+  target: Target,
+  deadlines: Deadlines,
+  proxyProtocol: 1 | 2 | undefined,
+): Connector {
+  const { host, connect, tls } = addressOf(target)
+  const secured = (options: ConnectionOptions): TLSSocket => {
+    const session = sessions.get(target)
+    const socket = connectTls({ ...options, ...tls, ...(session === undefined ? {} : { session }) })
+    socket.on('session', (ticket: Buffer) => {
+      // One of a target that was refused must not spare it the check next time.
+      if (!socket.destroyed) sessions.set(target, ticket)
+    })
+    return socket
+  }
+
+  return {
+    host,
+    perExchange: proxyProtocol !== undefined,
+    connect(connection, plain, timeout, client, done, failed) {
+      const options = {
+        ...connect,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: 60_000,
+        // The target of a tunnel may end its half and still read (RFC 9293 section 3.6).
+        ...(plain ? { allowHalfOpen: true } : { onread: connection.into }),
+      } as unknown as TcpNetConnectOpts & ConnectionOptions
+      let failure: Error | undefined
+      const deadline = new Deadline(() => {
+        connection.socket.destroy(
+          new ProxyError('connection_timeout', { message: `not connected within ${timeout} ms` }),
+        )
+      })
+      deadlines.set(deadline, timeout)
+
+      const onError = (error: Error): void => {
+        failure ??= error
+      }
+      const onClose = (): void => {
+        deadlines.clear(deadline)
+        failed(failure ?? new ProxyError('connection_refused'))
+      }
+      const begin = (socket: Socket): void => {
+        connection.socket = socket
+        socket.on('error', onError)
+        socket.once('close', onClose)
+      }
+      const ready = (socket: Socket): void => {
+        deadlines.clear(deadline)
+        socket.off('error', onError)
+        socket.off('close', onClose)
+        if (plain) connection.openPlain(socket)
+        else connection.open(socket)
+        done(socket)
+      }
+      const handshake = (socket: TLSSocket): void => {
+        begin(socket)
+        socket.once('secureConnect', () => {
+          const fault = pinFault(target, socket)
+          if (fault === undefined) ready(socket)
+          else socket.destroy(fault)
+        })
+      }
+
+      if (tls !== undefined && proxyProtocol === undefined) {
+        handshake(secured(options))
+        return
+      }
+      const socket = connectTcp(options)
+      begin(socket)
+      socket.once('connect', () => {
+        if (proxyProtocol !== undefined) socket.write(proxyHeader(proxyProtocol, client))
+        if (tls === undefined) {
+          ready(socket)
+          return
+        }
+        // From here on the socket of TLS tells how it ends; an error of the one below is still caught by `onError`.
+        socket.off('close', onClose)
+        handshake(secured({ socket }))
+      })
+    },
+  }
+}
+
+interface Where {
+  readonly host: string
+  readonly connect: { readonly path: string } | { readonly host: string; readonly port: number }
+  readonly tls?: ConnectionOptions
+}
+
+function addressOf(target: Target): Where {
+  const { url } = target
+  if (url.startsWith('unix:')) return { host: 'localhost', connect: { path: url.slice('unix:'.length) } }
+  const { protocol, hostname, port, host } = new URL(url)
+  const secure = protocol === 'https:'
+  const connect = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (secure ? 443 : 80) }
+  return secure ? { host, connect, tls: tlsOptions(target, ['http/1.1']) } : { host, connect }
+}

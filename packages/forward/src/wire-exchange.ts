@@ -1,0 +1,358 @@
+import type { Socket } from 'node:net'
+import { type Body, isBody, type Outcome, ProxyError, PushBody, type Reply, toBody } from '@sluice/core'
+import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
+import type { ClientEnds } from './client-ends.js'
+import { Deadline } from './deadlines.js'
+import { isEventStream } from './event-stream.js'
+import type { Attempt } from './transport.js'
+import { type Progress, transportError } from './transport-error.js'
+import type { WireConnection } from './wire-connection.js'
+import type { WirePool } from './wire-pool.js'
+import { requestHead } from './wire-request-head.js'
+import type { Asked, ResponseHead } from './wire-response-parser.js'
+import { cleanTrailers, type UploadOwner, WireUpload } from './wire-upload.js'
+
+type Settle = (reply: Reply) => void
+type Refuse = (error: ProxyError) => void
+
+/** Methods that change nothing: what was sent and not answered may be sent again (RFC 9110 section 9.2.1). */
+const safe = /^(GET|HEAD|OPTIONS|TRACE)$/
+
+/** A body up to this size is joined with the head as one text, hence one write. */
+const joinAtMost = 16 * 1024
+
+/** How long a target may take to say 100 before the body is sent all the same (RFC 9110 section 10.1.1). */
+const continueWithin = 1_000
+
+/**
+ * One request over the wire, and the body of its reply: bytes go from the parser into the sink with no stream between.
+ *
+ * connecting ──start()──▶ sent ──answered()──▶ answered ──complete()──▶ over
+ *      ▲                   │  └─ a kept connection was dead ─┐              ▲
+ *      └───────────────────┴─────── once, where safe ────────┘              │
+ *      └──────────────── failed(), or nobody waits any more ────────────────┘
+ */
+export class WireExchange extends PushBody implements UploadOwner, Asked {
+  readonly method: string
+  readonly upgrade: boolean
+  /** It was sent on a kept connection that turned out to be dead: the next one must be new. */
+  again = false
+  private progress: Progress = 'connecting'
+  private connection: WireConnection | undefined = undefined
+  private upload: WireUpload | undefined = undefined
+  /** The request's body, while it waits for the target to say 100. */
+  private withheld: Body | undefined = undefined
+  private source: Body | undefined = undefined
+  private total: Deadline | undefined = undefined
+  private unfollow: (() => void) | undefined = undefined
+  private idle = 0
+  private done = false
+
+  constructor(
+    private readonly attempt: Attempt,
+    private readonly pool: WirePool,
+    private readonly settle: Settle,
+    private readonly refuse: Refuse,
+  ) {
+    super()
+    this.method = attempt.out.method
+    this.upgrade = attempt.upgrade !== undefined
+    const { total } = attempt.timeouts
+    if (total > 0) {
+      this.total = new Deadline(() => this.leave(new ProxyError('total_timeout')))
+      pool.deadlines.set(this.total, total)
+    }
+    if (attempt.onClose !== undefined) attempt.onClose(attemptClosed, this)
+    else if (attempt.signal !== undefined) this.follow(attempt.signal)
+  }
+
+  get connectTimeout(): number {
+    return this.attempt.timeouts.connect
+  }
+
+  /** For whom it is sent. */
+  get client(): ClientEnds | undefined {
+    return this.attempt.client
+  }
+
+  /** Nobody waits for it any more, or it has failed. */
+  get gone(): boolean {
+    return this.done
+  }
+
+  /** Its method changes nothing at the target. */
+  get safe(): boolean {
+    return safe.test(this.method)
+  }
+
+  /** Its socket may become a tunnel. */
+  get tunnels(): boolean {
+    return this.upgrade || this.method === 'CONNECT'
+  }
+
+  /** Sends the request on a connection that is now its own. */
+  start(connection: WireConnection): void {
+    this.connection = connection
+    this.progress = 'sent'
+    const { attempt, pool } = this
+    const { out, timeouts } = attempt
+    const { socket } = connection
+    const { body } = out
+    const inMemory = body === null || typeof body === 'string' || body instanceof Uint8Array
+    const source = inMemory ? null : isBody(body) ? body : (toBody(body) as Body)
+    let head: string
+    try {
+      const chunked = source !== null && source.length === undefined
+      head = requestHead(out, pool.host, attempt.upgrade, chunked, pool.perExchange)
+    } catch (error) {
+      connection.fail(error as Error)
+      return
+    }
+    if (source === null) {
+      if (body === null) socket.write(head, 'latin1')
+      else writeWith(socket, head, typeof body === 'string' ? Buffer.from(body) : (body as Uint8Array))
+      pool.deadlines.set(connection.deadline, timeouts.head)
+      return
+    }
+    if (get(out.headers, 'expect') !== undefined) {
+      socket.write(head, 'latin1')
+      this.withheld = source
+      pool.deadlines.set(connection.deadline, continueWithin)
+      return
+    }
+    // The body's first bytes are often there by the next tick: head and they are then one write.
+    socket.cork()
+    socket.write(head, 'latin1')
+    this.send(source)
+    process.nextTick(uncork, socket)
+  }
+
+  /** The socket has room again. */
+  hasRoom(): void {
+    this.upload?.drain()
+  }
+
+  informed(status: number, headers: HeaderList): void {
+    if (status !== 100) return this.attempt.inform(status, withoutHopByHop(headers, { response: true }))
+    // What was asked for; a 100 that nobody asked for means nothing.
+    if (this.withheld !== undefined) this.sendWithheld()
+  }
+
+  answered({ status, headers: raw, length, framing }: ResponseHead): void {
+    const headers = withoutHopByHop(raw, { response: true })
+    this.progress = 'answered'
+    if (framing === 'tunnel') return
+    if (framing === 'none') {
+      this.settle({ status, headers, body: null })
+      return
+    }
+    const reply: Reply = { status, headers, body: this }
+    if (framing === 'length') (this as { length?: number }).length = length as number
+    else reply.trailers = () => this.trailers
+    const { timeouts } = this.attempt
+    this.idle = isEventStream(get(headers, 'content-type')) ? timeouts.stream : timeouts.body
+    this.settle(reply)
+  }
+
+  /** Takes bytes of the reply's body; `false` asks to wait. */
+  received(chunk: Buffer): boolean {
+    return this.push(chunk)
+  }
+
+  /** Something has come, and more is to come. */
+  moved(): void {
+    const { connection, pool } = this
+    if (connection === undefined || this.progress !== 'answered') return
+    // While the client can't take more it isn't the target that is idle.
+    if (this.waiting) pool.deadlines.clear(connection.deadline)
+    else pool.deadlines.set(connection.deadline, this.idle)
+  }
+
+  /** The reply is whole. */
+  complete(trailers: HeaderList | undefined): void {
+    const { connection, pool, upload, withheld } = this
+    if (connection === undefined) return
+    this.end()
+    pool.deadlines.clear(connection.deadline)
+    if (upload !== undefined || withheld !== undefined || connection.socket.writableLength > 0) {
+      // The target has said all without having read all: the rest isn't wanted, and the connection can't be used again.
+      upload?.stop()
+      const why = new ProxyError('client_left', {
+        message: 'the target has answered before the body was whole',
+      })
+      ;(this.source ?? withheld)?.cancel(why)
+      connection.discard()
+    } else {
+      connection.release()
+    }
+    this.finish(trailers === undefined ? undefined : cleanTrailers(trailers, true))
+  }
+
+  /** The protocol has changed: the socket is the tunnel's. */
+  upgraded(socket: Socket, { status, headers: raw }: ResponseHead): void {
+    this.end()
+    const headers = withoutHopByHop(raw, { response: true })
+    if (status === 101)
+      headers.push('Connection', 'Upgrade', 'Upgrade', get(raw, 'upgrade') ?? this.attempt.upgrade ?? '')
+    const { tunnel } = this.attempt.timeouts
+    if (tunnel > 0) {
+      socket.setTimeout(tunnel, () => {
+        socket.destroy(
+          new ProxyError('connection_read_timeout', { message: `the tunnel was idle for ${tunnel} ms` }),
+        )
+      })
+    }
+    this.settle({ status, headers, body: null, socket })
+  }
+
+  uploaded(): void {
+    this.upload = undefined
+    this.source = undefined
+    const { connection, pool } = this
+    if (connection === undefined) return
+    if (this.progress === 'sent') pool.deadlines.set(connection.deadline, this.attempt.timeouts.head)
+  }
+
+  uploadFailed(error: Error): void {
+    this.connection?.fail(error)
+  }
+
+  uploadMoved(): void {
+    const { connection, pool } = this
+    if (connection === undefined || this.progress !== 'sent') return this.moved()
+    pool.deadlines.set(connection.deadline, this.attempt.timeouts.requestBody)
+  }
+
+  /** Its deadline has passed. */
+  expired(): void {
+    const { connection, upload } = this
+    if (connection === undefined) return
+    if (this.withheld !== undefined && this.progress === 'sent') return this.sendWithheld()
+    if (this.progress === 'answered') connection.fail(new ProxyError('connection_read_timeout'))
+    else if (upload === undefined) connection.fail(new ProxyError('http_response_timeout'))
+    else
+      connection.fail(new ProxyError(upload.waitsForTarget ? 'connection_write_timeout' : 'request_timeout'))
+  }
+
+  /** There was no connection, or it has ended before its time. */
+  failed(cause: Error): void {
+    if (this.done) return
+    const { attempt, connection, source } = this
+    const { body } = attempt.out
+    const dead = connection !== undefined && connection.served > 0 && connection.untouched && isLoss(cause)
+    this.upload?.stop()
+    this.upload = undefined
+    this.connection = undefined
+    if (
+      dead &&
+      this.progress === 'sent' &&
+      !this.again &&
+      this.safe &&
+      source === undefined &&
+      !isBody(body as never)
+    ) {
+      // The target had closed the connection while it was idle: nobody has seen the request (RFC 9112 section 9.3.1).
+      this.again = true
+      this.progress = 'connecting'
+      this.pool.send(this)
+      return
+    }
+    this.end()
+    source?.cancel(cause)
+    const error = transportError(cause, this.progress, attempt.target.id)
+    if (this.progress === 'answered') this.fail(error)
+    else this.refuse(error)
+  }
+
+  /** The attempt is over. Nearly always the answer is too, and no error is made for it. */
+  close(end: Outcome): void {
+    if (!this.done) this.leave(end.error ?? new ProxyError('client_left'))
+  }
+
+  protected resume(): void {
+    this.connection?.resume()
+    this.moved()
+  }
+
+  protected stop(why: Error): void {
+    this.leave(why instanceof ProxyError ? why : new ProxyError('client_left', { cause: why }))
+  }
+
+  /** Nobody waits for it any more. */
+  private leave(error: ProxyError): void {
+    if (this.done) return
+    const { connection } = this
+    if (connection !== undefined) connection.fail(error)
+    else {
+      this.pool.forget(this)
+      this.failed(error)
+    }
+  }
+
+  private send(source: Body): void {
+    const { attempt, connection, pool } = this
+    if (connection === undefined) return
+    this.source = source
+    const upload = new WireUpload(connection.socket, source.length, this)
+    this.upload = upload
+    pool.deadlines.set(connection.deadline, attempt.timeouts.requestBody)
+    try {
+      source.pipe(upload)
+    } catch (error) {
+      this.source = undefined
+      connection.fail(error as Error)
+    }
+  }
+
+  private sendWithheld(): void {
+    const { withheld } = this
+    this.withheld = undefined
+    if (withheld !== undefined) this.send(withheld)
+  }
+
+  private end(): void {
+    this.done = true
+    this.connection = undefined
+    if (this.total !== undefined) this.pool.deadlines.clear(this.total)
+    this.unfollow?.()
+  }
+
+  private follow(signal: AbortSignal): void {
+    const leave = (): void => {
+      const reason: unknown = signal.reason
+      // Whatever the caller's reason is, it must not pass for a failure of the target.
+      this.leave(reason instanceof ProxyError ? reason : new ProxyError('client_left', { cause: reason }))
+    }
+    if (signal.aborted) {
+      leave()
+      return
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    this.unfollow = () => signal.removeEventListener('abort', leave)
+  }
+}
+
+function attemptClosed(end: Outcome, exchange: WireExchange): void {
+  exchange.close(end)
+}
+
+function uncork(socket: Socket): void {
+  socket.uncork()
+}
+
+function writeWith(socket: Socket, head: string, body: Uint8Array): void {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.length)
+  if (bytes.length <= joinAtMost) {
+    socket.write(head + bytes.toString('latin1'), 'latin1')
+    return
+  }
+  socket.cork()
+  socket.write(head, 'latin1')
+  socket.write(bytes)
+  socket.uncork()
+}
+
+/** The connection was lost, which nobody has decided. */
+function isLoss(cause: Error): boolean {
+  return !(cause instanceof ProxyError) || cause.code === 'connection_terminated'
+}

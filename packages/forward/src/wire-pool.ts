@@ -1,0 +1,177 @@
+import type { Socket } from 'node:net'
+import { ProxyError } from '@sluice/core'
+import { afterReads } from './after-reads.js'
+import type { ClientEnds } from './client-ends.js'
+import type { Deadlines } from './deadlines.js'
+import { type ConnectionOwner, WireConnection } from './wire-connection.js'
+import type { WireExchange } from './wire-exchange.js'
+
+/** What opens sockets to one target. */
+export interface Connector {
+  /** The target's own name, for `Host`. */
+  readonly host: string
+  /** A connection names one client, so it is made for one exchange and isn't kept for another. */
+  readonly perExchange: boolean
+  /** Begins to connect; exactly one of `done` and `failed` is called, later. */
+  connect(
+    connection: WireConnection,
+    plain: boolean,
+    timeout: number,
+    client: ClientEnds | undefined,
+    done: (socket: Socket) => void,
+    failed: (error: Error) => void,
+  ): void
+}
+
+/** What a pool may hold. */
+export interface PoolLimits {
+  /** Connections at most; 0: no limit. */
+  readonly connections: number
+  /** How long one may be idle, in ms; 0: no limit. */
+  readonly idle: number
+}
+
+/** An unsafe request isn't sent at once on a connection that has rested for this long: its end may be on the way. */
+const restedFor = 1_000
+
+/**
+ * Connections to one target. The one that was used last is used next, so that those that aren't needed grow old and go.
+ * Requests beyond the limit wait in line.
+ */
+export class WirePool implements ConnectionOwner {
+  private readonly idle: WireConnection[] = []
+  private readonly all = new Set<WireConnection>()
+  private waiting: WireExchange[] = []
+  private connecting = 0
+  private closed = false
+
+  constructor(
+    private readonly connector: Connector,
+    private readonly limits: PoolLimits,
+    readonly deadlines: Deadlines,
+    /** Hears that nothing is left in it. */
+    private readonly emptied: (pool: WirePool) => void,
+  ) {}
+
+  get host(): string {
+    return this.connector.host
+  }
+
+  /** Each connection serves one exchange. */
+  get perExchange(): boolean {
+    return this.connector.perExchange
+  }
+
+  /** Gives an exchange a connection, now or when there is one. */
+  send(exchange: WireExchange): void {
+    if (exchange.tunnels) {
+      this.open(exchange)
+      return
+    }
+    // One that has met a dead connection gets a new one: the others may be as dead.
+    const connection = exchange.again ? undefined : this.rested()
+    if (connection === undefined) {
+      this.waiting.push(exchange)
+      this.grow()
+      return
+    }
+    connection.socket.ref()
+    if (exchange.safe || this.deadlines.now() - connection.idleSince < restedFor) connection.send(exchange)
+    else this.after(connection, exchange)
+  }
+
+  /** An exchange that waits has been given up. */
+  forget(exchange: WireExchange): void {
+    const at = this.waiting.indexOf(exchange)
+    if (at !== -1) this.waiting.splice(at, 1)
+  }
+
+  released(connection: WireConnection): void {
+    const next = this.waiting.shift()
+    if (next !== undefined) {
+      connection.send(next)
+      return
+    }
+    const limit = connection.idleLimit(this.limits.idle)
+    if (this.closed || limit < 0) {
+      connection.socket.destroy()
+      return
+    }
+    connection.idleSince = this.deadlines.set(connection.deadline, limit)
+    // An idle connection holds no process open.
+    connection.socket.unref()
+    this.idle.push(connection)
+  }
+
+  gone(connection: WireConnection): void {
+    const at = this.idle.lastIndexOf(connection)
+    if (at !== -1) this.idle.splice(at, 1)
+    if (!this.all.delete(connection)) return
+    if (this.waiting.length > 0) this.grow()
+    else this.endIfEmpty()
+  }
+
+  /** Nobody waits, and there is no connection: it can go. */
+  endIfEmpty(): void {
+    if (this.all.size === 0 && this.waiting.length === 0) this.emptied(this)
+  }
+
+  /** Ends idle connections now and the others after their exchange; with `force` all now, and nobody waits any more. */
+  close(force: boolean): void {
+    this.closed = true
+    if (force) for (const exchange of this.waiting.splice(0)) exchange.failed(new ProxyError('proxy_closing'))
+    for (const connection of force ? [...this.all] : [...this.idle])
+      connection.fail(new ProxyError('proxy_closing'))
+    this.endIfEmpty()
+  }
+
+  /** The idle connection that was used last. */
+  private rested(): WireConnection | undefined {
+    for (;;) {
+      const connection = this.idle.pop()
+      if (connection === undefined || connection.usable) return connection
+    }
+  }
+
+  /** When an end that was on the way has been read. */
+  private after(connection: WireConnection, exchange: WireExchange): void {
+    afterReads(() => {
+      if (exchange.gone) this.released(connection)
+      else if (connection.usable) connection.send(exchange)
+      else this.send(exchange)
+    })
+  }
+
+  /** Opens connections for those that wait, up to the limit. */
+  private grow(): void {
+    const { connections } = this.limits
+    while (this.connecting < this.waiting.length && (connections === 0 || this.all.size < connections))
+      this.open((this.perExchange ? this.waiting.shift() : this.waiting[this.connecting]) as WireExchange)
+  }
+
+  /** Opens a connection: for a tunnel its own, else for whoever is first in line when it stands. */
+  private open(exchange: WireExchange): void {
+    const own = exchange.tunnels || this.perExchange
+    const connection = new WireConnection(this)
+    this.all.add(connection)
+    if (!own) this.connecting++
+    this.connector.connect(
+      connection,
+      own,
+      exchange.connectTimeout,
+      this.perExchange ? exchange.client : undefined,
+      () => {
+        if (!own) this.connecting--
+        if (own && !exchange.gone) connection.send(exchange)
+        else if (own) connection.socket.destroy()
+        else this.released(connection)
+      },
+      (error) => {
+        if (!own) this.connecting--
+        const victim = own ? exchange : this.waiting.shift()
+        victim?.failed(error)
+        this.gone(connection)
+      },
+    )
+  }
+}

@@ -1,0 +1,94 @@
+import { type Outbound, ProxyError, type Reply } from '@sluice/core'
+import { type Duration, duration, integer, parse, that, v } from '@sluice/options'
+import type { Target } from '@sluice/upstream'
+import { Deadlines } from './deadlines.js'
+import type { Attempt, Transport } from './transport.js'
+import { wireConnector } from './wire-connector.js'
+import { WireExchange } from './wire-exchange.js'
+import { WirePool } from './wire-pool.js'
+
+/** Options of {@link wireTransport}. */
+export interface WireTransportOptions {
+  /** Connections to a target at most. Further requests wait for one. Default 128; 0: no limit. */
+  connections?: number
+  /** How long a connection may be idle before it is closed. A target may ask for less. Default 60s; 0: no limit. */
+  idle?: Duration
+  /**
+   * Each connection begins, ahead of TLS, with a header of the PROXY protocol of this version, which names the client and
+   * what it has connected to. Such a connection serves one request: on a kept one the next client would pass for this one.
+   * Off by default; a target that doesn't expect the header refuses every request, and one that expects it must take it
+   * from the proxy alone, since it believes what it says.
+   */
+  proxyProtocol?: 1 | 2
+}
+
+const optionsSchema = v.strictObject({
+  connections: v.optional(integer(0), 128),
+  idle: v.optional(duration(), 60_000),
+  proxyProtocol: v.optional(that<1 | 2>((value) => value === 1 || value === 2, '1 or 2')),
+})
+
+interface WireSettings {
+  readonly connections: number
+  readonly idle: number
+  readonly proxyProtocol?: 1 | 2 | undefined
+}
+
+/**
+ * HTTP/1.1 to targets, on Node's sockets, with kept connections: made for proxying. Fields go out as they are in the list;
+ * bytes go on as they came. Replies that two parsers could read in two ways are refused.
+ * @throws TypeError for a wrong option
+ */
+export function wireTransport(options: WireTransportOptions = {}): Transport {
+  return new WireTransport(parse(optionsSchema, options, 'wireTransport') as WireSettings)
+}
+
+class WireTransport implements Transport {
+  readonly name = 'wire'
+  private readonly deadlines = new Deadlines()
+  private readonly pools = new Map<Target, WirePool>()
+  private closing: Promise<void> | undefined = undefined
+  private closed: (() => void) | undefined = undefined
+
+  constructor(private readonly settings: WireSettings) {}
+
+  accepts(_out: Outbound): boolean {
+    return true
+  }
+
+  send(attempt: Attempt): Promise<Reply> {
+    if (this.closing !== undefined) return Promise.reject(new ProxyError('proxy_closing'))
+    return new Promise((settle, refuse) => {
+      const { target } = attempt
+      const pool = this.pools.get(target) ?? this.open(target)
+      const exchange = new WireExchange(attempt, pool, settle, refuse)
+      if (exchange.gone) pool.endIfEmpty()
+      else pool.send(exchange)
+    })
+  }
+
+  close(force = false): Promise<void> {
+    this.closing ??= new Promise((resolve) => {
+      this.closed = resolve
+    })
+    for (const pool of [...this.pools.values()]) pool.close(force)
+    this.checkEmpty()
+    return this.closing
+  }
+
+  private open(target: Target): WirePool {
+    const pool = new WirePool(wireConnector(target, this.deadlines, this.settings.proxyProtocol), this.settings, this.deadlines, () => {
+      // A target that was removed or isn't used any more leaves no pool behind.
+      this.pools.delete(target)
+      this.checkEmpty()
+    })
+    this.pools.set(target, pool)
+    return pool
+  }
+
+  private checkEmpty(): void {
+    if (this.closed === undefined || this.pools.size > 0) return
+    this.deadlines.close()
+    this.closed()
+  }
+}

@@ -1,0 +1,157 @@
+import type { Socket } from 'node:net'
+import { ProxyError, type Sink } from '@sluice/core'
+import { type HeaderList, withoutHopByHop } from '@sluice/headers'
+import { isFieldValue, isToken } from './wire-field-lines.js'
+
+/** Who hears of an upload. */
+export interface UploadOwner {
+  /** The body has been written as a whole. */
+  uploaded(): void
+  /** It never will be. */
+  uploadFailed(error: ProxyError): void
+  /** Bytes have moved. */
+  uploadMoved(): void
+}
+
+/**
+ * A request's body on its way to a socket. With a length it has to be as long as that, else the target would take the next
+ * request's bytes for it; without one it is written in chunks (RFC 9112 section 7.1).
+ */
+export class WireUpload implements Sink {
+  /** The target, and not the client, is who is waited for. */
+  waitsForTarget = false
+  private written = 0
+  private drained: (() => void) | undefined = undefined
+  private over = false
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly length: number | undefined,
+    private readonly owner: UploadOwner,
+  ) {}
+
+  write(chunk: Uint8Array): boolean {
+    if (this.over) return false
+    const { socket } = this
+    this.written += chunk.length
+    let room: boolean
+    if (this.length !== undefined) {
+      if (this.written > this.length) {
+        this.fail(`more than the ${this.length} bytes announced`)
+        return false
+      }
+      room = socket.write(chunk)
+    } else {
+      if (chunk.length === 0) return true
+      socket.cork()
+      socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1')
+      socket.write(chunk)
+      room = socket.write('\r\n', 'latin1')
+      socket.uncork()
+    }
+    this.waitsForTarget = !room
+    this.owner.uploadMoved()
+    return room
+  }
+
+  end(trailers?: HeaderList): void {
+    if (this.over) return
+    if (this.length === undefined) {
+      this.socket.write(`0\r\n${trailers === undefined ? '' : trailerLines(trailers)}\r\n`, 'latin1')
+    } else if (this.written !== this.length) {
+      this.fail(`${this.written} of ${this.length} bytes`)
+      return
+    }
+    this.over = true
+    this.owner.uploaded()
+  }
+
+  abort(error: Error): void {
+    if (this.over) return
+    this.over = true
+    // A stream of a layer's own that fails is no fault of the target's.
+    const message = `a request body failed: ${error.message}`
+    this.owner.uploadFailed(
+      error instanceof ProxyError ? error : new ProxyError('proxy_internal_error', { message, cause: error }),
+    )
+  }
+
+  onDrain(fn: () => void): void {
+    this.drained = fn
+  }
+
+  /** The socket has room again. */
+  drain(): void {
+    this.waitsForTarget = false
+    if (this.over) return
+    this.owner.uploadMoved()
+    this.drained?.()
+  }
+
+  /** Nobody wants the rest. */
+  stop(): void {
+    this.over = true
+  }
+
+  private fail(message: string): void {
+    this.abort(new ProxyError('http_request_error', { message: `the body of the request: ${message}` }))
+  }
+}
+
+/** Fields that mean something only before a body (RFC 9110 section 6.5.1). */
+const forbidden = new Set([
+  'content-length',
+  'content-encoding',
+  'content-type',
+  'content-range',
+  'host',
+  'trailer',
+  'authorization',
+  'set-cookie',
+  'www-authenticate',
+  'cookie',
+  'cache-control',
+  'expect',
+  'max-forwards',
+  'te',
+  'range',
+  'if-match',
+  'if-none-match',
+  'if-modified-since',
+  'if-unmodified-since',
+  'if-range',
+  'age',
+  'date',
+  'expires',
+  'location',
+  'retry-after',
+  'vary',
+  'forwarded',
+])
+
+/** Trailers without fields that have no business there: a target may merge what is left with the head's. */
+export function cleanTrailers(trailers: HeaderList, response: boolean): HeaderList {
+  const fields = withoutHopByHop(trailers, { response })
+  const out: HeaderList = []
+  for (let i = 0; i < fields.length; i += 2)
+    if (!isForbidden((fields[i] as string).toLowerCase()))
+      out.push(fields[i] as string, fields[i + 1] as string)
+  return out
+}
+
+/** Who a client is, a trusted proxy says before the body: behind it anybody could. */
+function isForbidden(name: string): boolean {
+  return forbidden.has(name) || name.startsWith('x-forwarded-')
+}
+
+function trailerLines(trailers: HeaderList): string {
+  const fields = cleanTrailers(trailers, false)
+  let lines = ''
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string
+    const value = fields[i + 1]
+    // A field that a layer has made may hold anything, and what it would end is the request.
+    if (isToken(name) && value !== undefined && isFieldValue(value)) lines += `${name}: ${value}\r\n`
+  }
+  return lines
+}
