@@ -1,17 +1,11 @@
 // The benchmark: CPU time that a request costs in the proxy, beside other proxies. README.md explains the method.
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { constants, cpus } from 'node:os'
-import { dirname, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { constants } from 'node:os'
 import { parseArguments, usage } from './lib/arguments.mjs'
 import { stopAll } from './lib/children.mjs'
 import { cores, pinSelf } from './lib/cores.mjs'
-import { originName, startContenders, startOrigin } from './lib/household.mjs'
-import { generator } from './lib/load.mjs'
-import { measureInTurn } from './lib/measure.mjs'
-import { profileOf } from './lib/profiles.mjs'
-import { disturbance, figures, goalLine, judged, table } from './lib/report.mjs'
-import { scenarios } from './lib/scenarios.mjs'
+import { summary } from './lib/goals.mjs'
+import { measureMemory } from './lib/memory.mjs'
+import { measureScenario } from './lib/speed.mjs'
 
 const interrupt = new AbortController()
 
@@ -44,51 +38,19 @@ if (settings.help) {
   process.exit()
 }
 
-async function run({ names, scenario, rounds, seconds, connections, json, profile }) {
+async function run(asked) {
   const { signal } = interrupt
-  const { size } = scenarios[scenario]
-  const { proxy, rest, note } = cores()
+  const { proxy: core, rest, note } = cores()
   pinSelf(rest)
-  const setting = {
-    ...{ scenario, rounds, seconds, connections, load: generator, origin: originName },
-    ...{ node: process.version, cpu: cpus()[0]?.model ?? 'unknown', pinned: proxy !== undefined },
+  const settings = { ...asked, core, note, signal }
+  if (asked.memory) return await measureMemory(settings)
+  const outcomes = {}
+  for (const name of asked.scenarios) {
+    signal.throwIfAborted()
+    outcomes[name] = await measureScenario(name, settings)
+    console.log()
   }
-  console.log(introduction(setting, note))
-
-  const flags = profile ? profileOf(names[0]).flags : []
-  const origin = await startOrigin(size)
-  const { servers, skipped } = await startContenders(names, origin, size, { cores: proxy, flags, signal })
-  for (const [name, why] of Object.entries(skipped)) console.log(`${name} is skipped: ${why}`)
-
-  const say = (line) => console.error(line)
-  const measured = await measureInTurn(servers, { rounds, seconds, connections, core: proxy, say, signal })
-  if (Object.keys(measured).length === 0) throw new Error('nothing could be measured')
-  const results = figures(measured)
-  console.log(`\n${table(results)}\n`)
-  const warning = disturbance(results)
-  if (warning !== undefined) console.log(warning)
-  if (profile) {
-    await stopAll()
-    console.log(`The profile of ${names[0]}, warm-up included: ${profileOf(names[0]).file}`)
-    return
-  }
-  const goals = judged(results, setting)
-  for (const goal of goals) console.log(goalLine(goal))
-  const file = resolve(json ?? fileURLToPath(new URL(`results/${scenario}.json`, import.meta.url)))
-  const date = new Date().toISOString()
-  mkdirSync(dirname(file), { recursive: true })
-  const record = { date, ...setting, contenders: results, goals, skipped }
-  writeFileSync(file, `${JSON.stringify(record, null, 2)}\n`)
-  console.log(`Figures: ${file}`)
-}
-
-function introduction({ scenario, rounds, seconds, connections, load, origin, node, cpu, pinned }, note) {
-  const lines = [
-    `${scenario}: ${rounds} rounds of ${seconds} s over ${connections} connections`,
-    `Node ${node} on ${cpu}; load by ${load === 'wrk' ? 'wrk' : 'a generator of our own (wrk is missing)'}`,
-    `origin: ${origin === 'nginx' ? 'nginx' : 'Node in another process (nginx is missing)'}`,
-    pinned ? 'the proxy has a core of its own, load and origin share the rest' : note,
-    'Absolute figures belong to this machine and this hour; it is the ratios that count.',
-  ]
-  return `${lines.join('\n')}\n`
+  if (asked.scenarios.length === 1) return
+  const lines = summary(outcomes)
+  if (lines.length > 0) console.log(['All goals:', ...lines].join('\n'))
 }

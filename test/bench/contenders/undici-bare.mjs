@@ -1,11 +1,12 @@
 // The yardstick: undici's dispatch relayed by hand, with no layer in between, as somebody would write it who knows both
 // sides. It does what a correct relay can't leave out: drops hop-by-hop fields, follows backpressure, ends the target's
 // request when the client leaves, and cuts the client's connection when an answer breaks off.
-import { createServer } from 'node:http'
 import { Pool } from 'undici'
 import { serve } from '../lib/announce.mjs'
+import { createFront } from '../lib/front.mjs'
+import { origin, scenario } from '../lib/told.mjs'
 
-const pool = new Pool(process.argv[2], { connections: 128 })
+const pool = new Pool(origin, { connections: 128 })
 
 /** A flat list without the fields that are for one hop alone (RFC 9110 section 7.6.1). */
 function endToEnd(raw) {
@@ -29,10 +30,22 @@ function endToEnd(raw) {
   return list
 }
 
+/** The list that an HTTP/2 client sends, with its authority as Host and without the other pseudo-header fields. */
+function fromHttp2(raw) {
+  const list = []
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i] === ':authority') list.push('host', raw[i + 1])
+    else if (raw[i][0] !== ':') list.push(raw[i], raw[i + 1])
+  }
+  return endToEnd(list)
+}
+
+const fieldsOf = scenario.front === 'h2' ? fromHttp2 : endToEnd
+
 class Relay {
   constructor(res) {
     this.res = res
-    res.on('close', () => res.writableFinished || this.abort?.(new Error('the client left')))
+    res.on('close', () => res.writableEnded || this.abort?.(new Error('the client left')))
   }
 
   onConnect(abort) {
@@ -64,9 +77,9 @@ class Relay {
 }
 
 serve(
-  createServer((req, res) => {
+  createFront((req, res) => {
     const { method, url: path, headers } = req
     const body = 'content-length' in headers || 'transfer-encoding' in headers ? req : null
-    pool.dispatch({ method, path, headers: endToEnd(req.rawHeaders), body }, new Relay(res))
+    pool.dispatch({ method, path, headers: fieldsOf(req.rawHeaders), body }, new Relay(res))
   }),
 )

@@ -1,6 +1,7 @@
 // The command line of run.mjs.
 import { parseArgs } from 'node:util'
 import { contenders, native } from './contenders.mjs'
+import { nodeBinary } from './node-binary.mjs'
 import { scenarios } from './scenarios.mjs'
 
 export const usage = `usage: npm run bench -- [options]
@@ -8,10 +9,13 @@ export const usage = `usage: npm run bench -- [options]
   --seconds N         seconds of load a round and contender (4)
   --connections N     client connections (50)
   --only A,B          these contenders alone: ${Object.keys(contenders).join(', ')}
-  --scenario NAME     ${Object.keys(scenarios).join(' or ')} (get-100b)
-  --json FILE         where the figures go (results/<scenario>.json beside run.mjs)
+  --scenario A,B      these scenarios (get-100b): ${Object.keys(scenarios).join(', ')}
+  --all               every scenario, one after the other
+  --json FILE         where the figures go, of one scenario (results/<scenario>.json beside run.mjs)
   --quick             3 rounds of 2 seconds
-  --profile NAME      one round of one contender under --cpu-prof; says where the profile is`
+  --node PATH         another Node binary for the contenders that are Node
+  --profile NAME      one round of one contender under --cpu-prof; says where the profile is
+  --memory            instead: resident memory while 100 MB go down and 100 MB up through each contender`
 
 /**
  * @returns the settings of a run; `help` when that was asked for
@@ -19,21 +23,31 @@ export const usage = `usage: npm run bench -- [options]
  */
 export function parseArguments(args) {
   const { values } = parseArgs({ args, options })
-  const scenario = values.scenario ?? 'get-100b'
+  for (const [one, other] of conflicts) {
+    if (values[one] !== undefined && values[other] !== undefined)
+      throw new Error(`--${one}: not together with --${other}`)
+  }
+  const chosen = values.all ? Object.keys(scenarios) : (values.scenario?.split(',') ?? ['get-100b'])
   const only = values.only?.split(',') ?? Object.keys(contenders)
   const names = values.profile === undefined ? only : [values.profile]
   for (const name of names) oneOf(contenders, name, 'contender')
-  oneOf(scenarios, scenario, 'scenario')
+  for (const name of chosen) oneOf(scenarios, name, 'scenario')
   if (native.includes(values.profile)) throw new Error(`--profile: ${values.profile} isn't a Node program`)
+  if (chosen.length > 1) {
+    for (const name of ['json', 'profile'])
+      if (values[name] !== undefined) throw new Error(`--${name}: takes one scenario`)
+  }
   return {
     help: values.help === true,
     rounds: values.profile === undefined ? count(values, 'rounds', values.quick ? 3 : 5) : 1,
     seconds: count(values, 'seconds', values.quick ? 2 : 4),
     connections: count(values, 'connections', 50),
     names,
-    scenario,
+    scenarios: chosen,
+    node: nodeBinary(values.node ?? process.execPath),
     json: values.json,
     profile: values.profile !== undefined,
+    memory: values.memory === true,
   }
 }
 
@@ -45,11 +59,21 @@ const options = {
   connections: text,
   only: text,
   scenario: text,
+  all: flag,
   json: text,
   quick: flag,
+  node: text,
   profile: text,
+  memory: flag,
   help: flag,
 }
+
+const conflicts = [
+  ['all', 'scenario'],
+  ['memory', 'scenario'],
+  ['memory', 'all'],
+  ['memory', 'profile'],
+]
 
 /** The most that is taken, so that a slip of the keyboard can't load a machine for days. */
 const atMost = { rounds: 100, seconds: 60, connections: 1000 }

@@ -8,6 +8,8 @@ import { pinned } from './cores.mjs'
 const children = new Set()
 const startsWithin = 10_000
 const endsWithin = 5000
+/** What a generator of load may take beyond its time, to connect and to sum up. */
+const overtime = 20_000
 
 process.on('exit', () => {
   for (const child of children) child.process.kill('SIGKILL')
@@ -16,14 +18,15 @@ process.on('exit', () => {
 /**
  * Starts a script that speaks by announce.mjs.
  * @param script its URL
- * @param options `cores` it is pinned to, else it runs where this process does; `flags` for Node
+ * @param options `cores` it is pinned to, else it runs where this process does; `node` that runs it, else the one that
+ *   runs this process, and `flags` for it
  * @returns `{ port, pid, stop() }` once it serves
  * @throws Error with what it said, if it doesn't
  */
-export async function startServer(script, args, { cores, flags = [] } = {}) {
-  const node = [...flags, fileURLToPath(script), ...args]
+export async function startServer(script, args, { cores, node = process.execPath, flags = [] } = {}) {
+  const words = [...flags, fileURLToPath(script), ...args]
   // The pipe is how it notices that this process is no more.
-  const child = start(...pinned(cores, process.execPath, node), 'pipe')
+  const child = start(...pinned(cores, node, words), 'pipe')
   const ready = new Promise((resolve) => {
     child.process.stdout.on('data', () => child.out.includes('\n') && resolve('ready'))
   })
@@ -37,13 +40,15 @@ export async function startServer(script, args, { cores, flags = [] } = {}) {
 }
 
 /**
- * Runs a program to its end.
+ * Runs a program that is to end after so many seconds.
  * @returns what it printed
- * @throws Error with what it complained of
+ * @throws Error with what it complained of, or if it doesn't end
  */
-export async function outputOf(command, args) {
+export async function outputOf(command, args, seconds) {
   const child = start(command, args, 'ignore')
+  const timer = setTimeout(() => child.process.kill('SIGKILL'), seconds * 1000 + overtime)
   const how = await child.gone
+  clearTimeout(timer)
   if (how !== 'ended with 0') throw new Error(`${command} ${how}: ${child.err}`)
   return child.out
 }

@@ -1,8 +1,33 @@
-// What is promised, as ratios of CPU a request, and where it is promised.
-export const setting = { scenario: 'get-100b', connections: 50 }
+// What is promised (lib/scenarios.mjs) beside what was measured.
+import { promisedAt, scenarios } from './scenarios.mjs'
 
-export const goals = [
-  { contender: 'sluice-forward', against: 'undici-bare', atMost: 1.1 },
-  { contender: 'sluice-proxy', against: 'undici-bare', atMost: 1.25 },
-  { contender: 'sluice-proxy', against: 'http-proxy-keepalive', atMost: 0.7 },
-]
+/**
+ * Each goal of a scenario and whether it is reached; `ratio` and `reached` are undefined where one of the two wasn't
+ * measured. None over other numbers of connections than the goals are for.
+ * @param results what lib/report.mjs makes of the measurements
+ */
+export function judged(results, { scenario, connections }) {
+  if (connections !== promisedAt) return []
+  return scenarios[scenario].goals.map((goal) => {
+    const value = results[goal.contender]?.ratios[goal.against]
+    return { ...goal, ratio: value, reached: value === undefined ? undefined : value <= goal.atMost }
+  })
+}
+
+/** A goal and how it went, for a person. */
+export function goalLine({ contender, against, atMost, ratio, reached }) {
+  const wanted = `at most ${atMost.toFixed(2)}`
+  if (ratio === undefined) return `${contender} ÷ ${against}: not measured, ${wanted}`
+  return `${contender} ÷ ${against}: ${ratio.toFixed(2)}, ${wanted}: ${reached ? 'reached' : 'NOT REACHED'}`
+}
+
+/**
+ * The closing words of a run over several scenarios.
+ * @param outcomes `name: { goals }` of those that were measured, `name: { skipped }` with the reason of the others
+ */
+export function summary(outcomes) {
+  return Object.entries(outcomes).flatMap(([name, { goals = [], skipped }]) => {
+    if (skipped !== undefined) return [`${name} was skipped: ${skipped}`]
+    return goals.map((goal) => `${name}: ${goalLine(goal)}`)
+  })
+}

@@ -1,36 +1,71 @@
 // The servers of a run: the origin, and the contenders in front of it.
+import { addressOf } from './addresses.mjs'
 import { startServer } from './children.mjs'
-import { contenders } from './contenders.mjs'
+import { contenders, native } from './contenders.mjs'
 import { validate } from './validate.mjs'
 import { which } from './which.mjs'
 
 const origins = {
-  nginx: new URL('../origins/nginx.mjs', import.meta.url),
-  node: new URL('../origins/node.mjs', import.meta.url),
+  nginx: { script: new URL('../origins/nginx.mjs', import.meta.url), told: 'nginx' },
+  node: {
+    script: new URL('../origins/node.mjs', import.meta.url),
+    told: 'Node in another process (nginx is missing)',
+  },
+  echo: {
+    script: new URL('../origins/echo.mjs', import.meta.url),
+    told: 'Node in another process (it echoes messages)',
+  },
 }
 
-/** What the origin is here: nginx, or Node in a process of its own where there is no nginx. */
-export const originName = which('nginx') === undefined ? 'node' : 'nginx'
+/** Which origin a scenario has here, by name. */
+function originOf({ front }) {
+  if (front === 'websocket') return 'echo'
+  return which('nginx') === undefined ? 'node' : 'nginx'
+}
 
-/** Starts the origin with a body of `size` bytes. Returns its address. */
-export async function startOrigin(size) {
-  const { port } = await startServer(origins[originName], [String(size)])
+/** What the origin of a scenario is here, for a person. */
+export function originTold(scenario) {
+  return origins[originOf(scenario)].told
+}
+
+/** Starts the origin of a scenario. Returns its address. */
+export async function startOrigin(name, scenario) {
+  const { port } = await startServer(origins[originOf(scenario)].script, [name])
   return `http://127.0.0.1:${port}`
+}
+
+/** Those of the contenders that can't do one of some things (lib/contenders.mjs), with the reason. */
+export function unable(names, ...things) {
+  const reasons = names.map((name) => [
+    name,
+    things.map((thing) => contenders[name].cannot[thing]).find(Boolean),
+  ])
+  return Object.fromEntries(reasons.filter(([, reason]) => reason !== undefined))
+}
+
+/** Starts a contender and tells it of the origin and of the scenario. */
+export function startContender(name, words, { cores, flags, node }) {
+  // What starts nginx or HAProxy is no part of it: that stays with the Node of the run.
+  const own = native.includes(name) ? {} : { node, flags }
+  return startServer(contenders[name].script, words, { cores, ...own })
 }
 
 /**
  * Starts contenders in front of the origin and looks at what each answers.
- * @param flags for Node
+ * @param scenario by name and as it is in lib/scenarios.mjs
+ * @param settings `cores`, `node` and `flags` as startServer takes them; `certificate` for scenarios over TLS; `signal`
  * @returns those that serve as they should, and why the others are `skipped`
  */
-export async function startContenders(names, origin, size, { cores, flags, signal }) {
+export async function startContenders(names, origin, [scenarioName, scenario], settings) {
+  const { certificate, signal } = settings
   const servers = {}
-  const skipped = {}
-  for (const name of names) {
+  const skipped = unable(names, scenarioName, scenario.front)
+  const words = [origin, scenarioName, ...(certificate ? [certificate.key, certificate.cert] : [])]
+  for (const name of names.filter((one) => !(one in skipped))) {
     let server
     try {
-      server = await startServer(contenders[name], [origin, String(size)], { cores, flags })
-      await validate(`http://127.0.0.1:${server.port}/`, size)
+      server = await startContender(name, words, settings)
+      await validate(addressOf(scenario, server.port), scenario, certificate?.cert)
       servers[name] = server
     } catch (error) {
       await server?.stop()

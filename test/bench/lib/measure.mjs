@@ -1,6 +1,6 @@
 // One measurement, and all of them in turn.
 import { performance } from 'node:perf_hooks'
-import { load } from './load.mjs'
+import { addressOf } from './addresses.mjs'
 import { coreMicroseconds, cpuMicroseconds, residentBytes } from './usage.mjs'
 
 /**
@@ -10,12 +10,12 @@ import { coreMicroseconds, cpuMicroseconds, residentBytes } from './usage.mjs'
  *   it was running, and that others took of its core
  */
 async function measure({ port, pid }, settings) {
-  const { core } = settings
+  const { core, scenario, load } = settings
   const used = () => (core === undefined ? 0 : coreMicroseconds(core))
   const usedBefore = used()
   const before = cpuMicroseconds(pid)
   const began = performance.now()
-  const { requests, perSecond, p99, errors } = await load(`http://127.0.0.1:${port}/`, settings)
+  const { requests, perSecond, p99, errors } = await load(addressOf(scenario, port), scenario, settings)
   const took = (performance.now() - began) * 1000
   const cpu = cpuMicroseconds(pid) - before
   const others = core === undefined ? 0 : Math.max(0, used() - usedBefore - cpu)
@@ -31,8 +31,8 @@ const warmUp = 3
  * Warms each server up, then measures all of them in turn, round after round: A B C A B C. So a machine that changes its
  * pace meets all of them alike. One that breaks down is left out, with a line that says why.
  * @param servers `name: { port, pid }`
- * @param settings `rounds`, `seconds`, `connections`, the `core` that they are pinned to, an abort `signal`, and
- *   `say`, which gets a line for each measurement
+ * @param settings the `scenario` and the `load` that asks for it (lib/load.mjs), `rounds`, `seconds`, `connections`, the
+ *   `core` that they are pinned to, an abort `signal`, and `say`, which gets a line for each measurement
  * @returns `name: measurements`, one a round
  */
 export async function measureInTurn(servers, settings) {
@@ -44,7 +44,8 @@ export async function measureInTurn(servers, settings) {
       try {
         const result = await measure(servers[name], { ...settings, seconds })
         if (round > 0) measured[name].push(result)
-        say(`${round === 0 ? 'warm-up' : `round ${round}/${rounds}`}  ${name}: ${told(result)}`)
+        const when = round === 0 ? 'warm-up' : `round ${round}/${rounds}`
+        say(`${when}  ${name}: ${told(result, settings.scenario)}`)
       } catch (error) {
         signal.throwIfAborted()
         say(`${name} is left out: ${error.message}`)
@@ -55,6 +56,6 @@ export async function measureInTurn(servers, settings) {
   return measured
 }
 
-function told({ microseconds, errors }) {
-  return `${microseconds.toFixed(1)} µs/request${errors === 0 ? '' : `, ${errors} errors`}`
+function told({ microseconds, errors }, { unit }) {
+  return `${microseconds.toFixed(1)} µs/${unit}${errors === 0 ? '' : `, ${errors} errors`}`
 }

@@ -1,6 +1,5 @@
 // From measurements to what is written and what is shown.
 import { references } from './contenders.mjs'
-import { goals, setting } from './goals.mjs'
 import { ratio, spread } from './statistics.mjs'
 
 /** The figures of each contender: spreads over the rounds, ratios against the references that were measured too. */
@@ -18,7 +17,8 @@ function summary(rounds) {
   return {
     microseconds: { ...of('microseconds'), rounds: rounds.map((round) => round.microseconds) },
     perSecond: of('perSecond'),
-    p99: of('p99'),
+    // Not every generator tells it.
+    p99: rounds.some(({ p99 }) => p99 === null) ? null : of('p99'),
     rss: of('rss'),
     busy: of('busy'),
     others: of('others'),
@@ -32,19 +32,13 @@ function ratios(measured, name) {
   return Object.fromEntries(present.map((reference) => [reference, ratio(cost(name), cost(reference))]))
 }
 
-/** Whether each goal is reached: those that are for this setting and of which both sides were measured. */
-export function judged(results, { scenario, connections }) {
-  if (scenario !== setting.scenario || connections !== setting.connections) return []
-  return goals.flatMap(({ contender, against, atMost }) => {
-    const value = results[contender]?.ratios[against]
-    return value === undefined ? [] : [{ contender, against, atMost, ratio: value, reached: value <= atMost }]
-  })
-}
-
-/** The table, as Markdown. */
-export function table(results) {
-  const head = ['contender', 'µs/request', 'min–max', ...references.map((name) => `÷ ${name}`)]
-  head.push('req/s', 'p99 ms', 'RSS MB', 'busy', 'others', 'errors')
+/**
+ * The table, as Markdown.
+ * @param unit what was counted
+ */
+export function table(results, unit) {
+  const head = ['contender', `µs/${unit}`, 'min–max', ...references.map((name) => `÷ ${name}`)]
+  head.push(`${unit}s/s`, 'p99 ms', 'RSS MB', 'busy', 'others', 'errors')
   return markdown(head, Object.entries(results).map(row))
 }
 
@@ -55,7 +49,7 @@ function row([name, { microseconds, ratios, perSecond, p99, rss, busy, others, e
     `${microseconds.min.toFixed(1)}–${microseconds.max.toFixed(1)}`,
     ...references.map((reference) => ratios[reference]?.toFixed(2) ?? '-'),
     perSecond.median.toFixed(0),
-    p99.median.toFixed(1),
+    p99?.median.toFixed(1) ?? '-',
     (rss.median / 1e6).toFixed(0),
     percent(busy.median),
     percent(others.median),
@@ -75,7 +69,8 @@ export function disturbance(results) {
   return `Others took up to ${percent(worst)} of the proxy's core: run it again on a quiet machine.`
 }
 
-function markdown(head, rows) {
+/** A table; all columns but the first are numbers. */
+export function markdown(head, rows) {
   const widths = head.map((_, i) => Math.max(...[head, ...rows].map((cells) => cells[i].length)))
   const line = (cells) => {
     const padded = cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
@@ -83,10 +78,4 @@ function markdown(head, rows) {
   }
   const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
   return [line(head), line(rule), ...rows.map(line)].join('\n')
-}
-
-/** A goal and how it went, for a person. */
-export function goalLine({ contender, against, atMost, ratio: value, reached }) {
-  const verdict = reached ? 'reached' : 'NOT REACHED'
-  return `${contender} ÷ ${against}: ${value.toFixed(2)}, at most ${atMost.toFixed(2)}: ${verdict}`
 }

@@ -1,10 +1,81 @@
-// What is asked for: GET / with a body of so many bytes.
-export const scenarios = {
-  'get-100b': { size: 100 },
-  'get-1mb': { size: 1_000_000 },
+// What is asked for, and what is promised for it.
+
+/** How many client connections the promises are for. */
+export const promisedAt = 50
+
+/**
+ * A request is GET over HTTP/1.1 without TLS, over a kept connection, answered with a length, where nothing else is said.
+ * - `what`: a request in words
+ * - `method`; `up` and `down`: bytes of its body and of the answer's
+ * - `front`: what clients speak: `http`, `https`, `h2` (over TLS) or `websocket`
+ * - `chunks`: the answer has no length and comes in so many
+ * - `kept`: whether the client's connection serves the next request too
+ * - `unit`: what is counted
+ * - `goals`: a contender's CPU over another one's, at most
+ */
+const plain = {
+  method: 'GET',
+  up: 0,
+  down: 100,
+  front: 'http',
+  chunks: 0,
+  kept: true,
+  unit: 'request',
+  goals: [],
 }
 
-/** The body of a scenario. Text without quotes, so that it can stand in a configuration file. */
+export const scenarios = {
+  'get-100b': {
+    ...plain,
+    what: '100 bytes down',
+    goals: [
+      { contender: 'sluice-forward', against: 'undici-bare', atMost: 0.9 },
+      { contender: 'sluice-forward', against: 'nginx', atMost: 2.2 },
+      { contender: 'sluice-undici', against: 'undici-bare', atMost: 1.1 },
+      { contender: 'sluice-proxy', against: 'undici-bare', atMost: 1.25 },
+      { contender: 'sluice-proxy', against: 'http-proxy-keepalive', atMost: 0.7 },
+    ],
+  },
+  'get-10kb': { ...plain, what: '10 KB down', down: 10_000 },
+  'get-1mb': {
+    ...plain,
+    what: '1 MB down',
+    down: 1_000_000,
+    goals: [{ contender: 'sluice-forward', against: 'undici-bare', atMost: 0.85 }],
+  },
+  'put-1mb': {
+    ...plain,
+    what: '1 MB up, 100 bytes down',
+    method: 'PUT',
+    up: 1_000_000,
+    goals: [{ contender: 'sluice-forward', against: 'undici-bare', atMost: 0.85 }],
+  },
+  'post-10kb': { ...plain, what: '10 KB up, 100 bytes down', method: 'POST', up: 10_000 },
+  chunked: { ...plain, what: '10 KB down without a length, in 5 chunks', down: 10_000, chunks: 5 },
+  tls: { ...plain, what: '100 bytes down, TLS to the client over kept connections', front: 'https' },
+  h2: {
+    ...plain,
+    what: '100 bytes down, HTTP/2 over TLS to the client, 10 streams a connection',
+    front: 'h2',
+  },
+  websocket: {
+    ...plain,
+    what: 'a WebSocket message of 100 bytes and its echo, over an open connection',
+    up: 100,
+    front: 'websocket',
+    unit: 'message',
+  },
+  connect: { ...plain, what: '100 bytes down over a new client connection each', kept: false },
+}
+
+/** A body of so many bytes. Text without quotes, so that it can stand in a configuration file. */
 export function bodyOf(size) {
   return 'sluice-bench '.repeat(Math.ceil(size / 13)).slice(0, size)
+}
+
+/** The answer's body as the origin writes it: in one piece, or in the chunks of the scenario. */
+export function piecesOf({ down, chunks }) {
+  const body = bodyOf(down)
+  const size = Math.ceil(down / Math.max(chunks, 1))
+  return Array.from({ length: Math.ceil(down / size) }, (_, i) => body.slice(i * size, (i + 1) * size))
 }

@@ -1,36 +1,24 @@
-import { Agent, get } from 'node:http'
+import { clientOf } from './clients.mjs'
 import { bodyOf } from './scenarios.mjs'
 
 /**
- * Asks a contender three times over one connection, before it is measured: fast and wrong is no result.
+ * Asks a contender three times, before it is measured: fast and wrong is no result.
+ * @param ca certificate of the contender, where it speaks TLS
  * @throws Error that says what was wrong
  */
-export async function validate(url, size) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-  const wanted = bodyOf(size)
+export async function validate(address, scenario, ca) {
+  const client = clientOf(address, scenario, ca)
+  const { up, down, front } = scenario
+  const wanted = bodyOf(down)
   try {
     for (let i = 0; i < 3; i++) {
-      const { status, body } = await ask(url, agent)
+      const { status, body, received } = await client.ask()
       if (status !== 200) throw new Error(`answers with status ${status}`)
-      if (body !== wanted) throw new Error(`answers with other bytes (${body.length} of ${size})`)
+      if (body !== wanted) throw new Error(`answers with other bytes (${body.length} of ${down})`)
+      if (up > 0 && front !== 'websocket' && !(received >= up))
+        throw new Error(`hands on ${received} of ${up} bytes`)
     }
   } finally {
-    agent.destroy()
+    client.close()
   }
-}
-
-function ask(url, agent) {
-  return new Promise((resolve, reject) => {
-    const request = get(url, { agent, timeout: 5000 }, async (res) => {
-      try {
-        let body = ''
-        for await (const chunk of res.setEncoding('latin1')) body += chunk
-        resolve({ status: res.statusCode, body })
-      } catch (error) {
-        reject(error)
-      }
-    })
-    request.on('timeout', () => request.destroy(new Error('answers nothing')))
-    request.on('error', reject)
-  })
 }
