@@ -153,7 +153,7 @@ describe('close() of a proxy that listens itself', () => {
     await proxy.close()
     const { responses, ended } = await rawRequest(
       front.port,
-      'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n',
     )
     expect(responses.map(({ status }) => status)).toEqual([503])
     expect(ended).toBe('end')

@@ -10,7 +10,6 @@ import {
   rawOrigin,
   rawRequest,
   trapUnhandled,
-  twoFronts,
   value,
 } from '../kit/index.js'
 
@@ -102,17 +101,3 @@ describe.each(rawFronts.filter(({ name }) => !name.includes('Connect')))(
     })
   },
 )
-
-describe.each(twoFronts)('methods that are not forwarded, through $name', (kind) => {
-  it('CONNECT opens no tunnel', async () => {
-    const origin = own(await originServer())
-    const front = own(await kind.start(origin.url))
-    const { responses, ended } = await rawRequest(
-      front.port,
-      'CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: a\r\n\r\n',
-    )
-    expect(responses.every(({ status }) => status >= 400)).toBe(true)
-    expect(ended).not.toBe('open')
-    expect(origin.connections).toBe(0)
-  })
-})

@@ -1,35 +1,124 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Handler } from './chain.js'
-import { type InboundRequest, type InboundResponse, toListener, toUpgradeListener } from './mount.js'
+import { watchHalfClosed } from './half-closed.js'
+import { lingeringClose } from './lingering-close.js'
+import { type InboundRequest, type InboundResponse, toContinueListener, toListener } from './mount.js'
+import { type ConnectListener, toConnectListener, toUpgradeListener } from './tunnel-mount.js'
+
+// biome-ignore lint/suspicious/noExplicitAny: each kind of server types its listeners in its own way
+type AnyListener = (...args: any[]) => void
+
+/** Any server of `node:http`, `https` or `http2`. */
+export interface AttachableServer {
+  on(event: string, listener: AnyListener): unknown
+  off(event: string, listener: AnyListener): unknown
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  emit(event: string, ...args: any[]): boolean
+  listenerCount(event: string): number
+  listeners(event: string): Function[]
+  /** On HTTP/1: whether a client that has ended its half still gets its answer. */
+  httpAllowHalfOpen?: boolean
+  /** On HTTP/2. */
+  updateSettings?(settings: { enableConnectProtocol?: boolean }): void
+}
 
 interface Attachment {
   readonly path: string
-  request(req: InboundRequest, res: InboundResponse): void
-  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
+  readonly request: (req: InboundRequest, res: InboundResponse) => void
+  readonly checkContinue: (req: InboundRequest, res: InboundResponse) => void
+  readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+  readonly connect: ConnectListener
 }
 
-/** Any server that emits `request` and, on HTTP/1, `upgrade`. */
-export type AttachableServer = Pick<Server, 'on' | 'off' | 'listenerCount' | 'listeners'>
+type Event = Exclude<keyof Attachment, 'path'>
 
-/** What is attached to a server, and the two listeners that serve all of it. */
-interface Attached {
-  readonly entries: Attachment[]
-  readonly onRequest: (req: IncomingMessage, res: ServerResponse) => void
-  readonly onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+const events: readonly Event[] = ['request', 'checkContinue', 'upgrade', 'connect']
+
+/** What is attached to a server, and the listeners that serve all of it. */
+class Attached {
+  readonly entries: Attachment[] = []
+  /** The server's own listeners, which hear through ours. */
+  private readonly own: Readonly<Record<Event, readonly AnyListener[]>>
+  private readonly ours: Readonly<Record<Event, AnyListener>> = {
+    request: (req, res) => this.serve('request', [req, res]),
+    checkContinue: (req, res) => this.serve('checkContinue', [req, res]),
+    upgrade: (req, socket, head) => this.serve('upgrade', [req, socket, head]),
+    connect: (req, socket, head) => this.serve('connect', [req, socket, head]),
+  }
+
+  private halfClosed = false
+
+  constructor(private readonly server: AttachableServer) {
+    this.own = {
+      request: taken(server, 'request'),
+      checkContinue: taken(server, 'checkContinue'),
+      upgrade: taken(server, 'upgrade'),
+      connect: taken(server, 'connect'),
+    }
+    for (const event of events) server.on(event, this.ours[event])
+  }
+
+  /** Lets clients end their half and still get their answer. It is the whole server's, so only who serves all of it may. */
+  allowHalfClosed(): void {
+    const { server } = this
+    // Of TLS the connection underneath ends with either half.
+    if (server.httpAllowHalfOpen !== false || 'setSecureContext' in server) return
+    server.httpAllowHalfOpen = true
+    server.on('connection', watchHalfClosed)
+    this.halfClosed = true
+  }
+
   /** Gives the server's own listeners back. */
-  restore(): void
-}
+  restore(): void {
+    if (this.halfClosed) {
+      this.server.httpAllowHalfOpen = false
+      this.server.off('connection', watchHalfClosed)
+    }
+    for (const event of events) {
+      this.server.off(event, this.ours[event])
+      for (const listener of this.own[event]) this.server.on(event, listener)
+    }
+  }
 
-type Listener = (...args: unknown[]) => void
+  private serve(event: Event, args: [req: IncomingMessage, to: unknown, head?: Buffer]): void {
+    const entry = match(this.entries, args[0])
+    if (entry !== undefined) {
+      ;(entry[event] as AnyListener)(...args)
+      return
+    }
+    const own = this.own[event]
+    for (const listener of own) listener.apply(this.server, args)
+    if (own.length === 0 && this.server.listenerCount(event) === 1) this.serveNobody(event, args)
+  }
+
+  /** What Node does where nobody listens, but that an answer is given. */
+  private serveNobody(event: Event, [req, to]: [req: IncomingMessage, to: unknown, head?: Buffer]): void {
+    if (event === 'checkContinue') {
+      ;(to as ServerResponse).writeContinue()
+      this.server.emit('request', req, to)
+    } else if (event === 'request' || 'stream' in req) {
+      const res = to as ServerResponse
+      res.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' })
+      res.end('404 Not Found\n')
+    } else {
+      const socket = to as Duplex
+      socket.on('error', () => {})
+      socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+      lingeringClose(socket)
+    }
+  }
+}
 
 const attachments = new WeakMap<object, Attached>()
 
 /**
- * Serves requests and upgrades of a server, below `path` if given (it is stripped, as a mount of Express does). Several
- * may be attached to one server: the longest path that matches serves. What none matches is left to the server's other
- * listeners; where there are none it gets 404. Listeners that were there before hear of nothing else until it is detached,
- * since an app that knows no such path would answer first, with its own 404; those added later hear of all and decide alone.
+ * Serves all that comes to a server, below `path` if given (it is stripped, as a mount of Express does): requests, those
+ * that wait for `100 Continue`, upgrades, CONNECT, and on HTTP/2 what RFC 8441 has in the place of upgrades, which it turns
+ * on for sessions that begin from now on. Several may be attached to one server: the longest path that matches serves. What
+ * none matches is left to the server's other listeners; where there are none it gets 404. Listeners that were there before
+ * hear of nothing else until it is detached, since an app that knows no such path would answer first, with its own 404;
+ * those added later hear of all and decide alone.
  * @returns a function that detaches it
  */
 export function attach(
@@ -38,15 +127,22 @@ export function attach(
   options: { path?: string } = {},
 ): () => void {
   const path = mountPath(options.path)
-  const entry: Attachment = { path, request: toListener(handler), upgrade: toUpgradeListener(handler) }
+  const entry: Attachment = {
+    path,
+    request: toListener(handler),
+    checkContinue: toContinueListener(handler),
+    upgrade: toUpgradeListener(handler),
+    connect: toConnectListener(handler),
+  }
   let attached = attachments.get(server)
   if (attached === undefined) {
-    attached = listeners(server)
+    attached = new Attached(server)
     attachments.set(server, attached)
-    server.on('request', attached.onRequest)
-    server.on('upgrade', attached.onUpgrade)
+    // Other settings stay as they are.
+    server.updateSettings?.({ enableConnectProtocol: true })
   }
-  const { entries, onRequest, onUpgrade, restore } = attached
+  if (path === '') attached.allowHalfClosed()
+  const { entries } = attached
   entries.push(entry)
   entries.sort((a, b) => b.path.length - a.path.length)
   return () => {
@@ -55,44 +151,13 @@ export function attach(
     entries.splice(at, 1)
     if (entries.length > 0) return
     attachments.delete(server)
-    server.off('request', onRequest)
-    server.off('upgrade', onUpgrade)
-    restore()
-  }
-}
-
-function listeners(server: AttachableServer): Attached {
-  const entries: Attachment[] = []
-  const requests = taken(server, 'request')
-  const upgrades = taken(server, 'upgrade')
-  return {
-    entries,
-    restore() {
-      for (const listener of requests) server.on('request', listener)
-      for (const listener of upgrades) server.on('upgrade', listener)
-    },
-    onRequest(req, res) {
-      const entry = match(entries, req)
-      if (entry !== undefined) return entry.request(req, res)
-      for (const listener of requests) listener.call(server, req, res)
-      if (requests.length > 0 || server.listenerCount('request') > 1) return
-      res.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' })
-      res.end('404 Not Found\n')
-    },
-    onUpgrade(req, socket, head) {
-      const entry = match(entries, req)
-      if (entry !== undefined) return entry.upgrade(req, socket, head)
-      for (const listener of upgrades) listener.call(server, req, socket, head)
-      if (upgrades.length > 0 || server.listenerCount('upgrade') > 1) return
-      socket.on('error', () => {})
-      socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
-    },
+    attached.restore()
   }
 }
 
 /** The listeners that a server has for an event, which it has no more. */
-function taken(server: AttachableServer, event: 'request' | 'upgrade'): Listener[] {
-  const listeners = server.listeners(event) as Listener[]
+function taken(server: AttachableServer, event: Event): AnyListener[] {
+  const listeners = server.listeners(event) as AnyListener[]
   for (const listener of listeners) server.off(event, listener)
   return listeners
 }

@@ -13,7 +13,6 @@ export {
   type InboundResponse,
   type Next,
   toListener,
-  toUpgradeListener,
 } from './mount.js'
 export {
   asProxyError,
@@ -26,3 +25,4 @@ export {
 } from './proxy-error.js'
 export { PushBody } from './push-body.js'
 export { discard, onBodyEnd, type Reply, unhandled, type Variants } from './reply.js'
+export { toUpgradeListener } from './tunnel-mount.js'

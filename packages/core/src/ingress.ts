@@ -1,11 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import {
+  type Framing,
   get,
   type HeaderList,
   isAuthority,
+  isFieldName,
   judgeFraming,
+  parseAuthority,
   parseRequestTarget,
+  remove,
   set,
   withoutHopByHop,
 } from '@sluice/headers'
@@ -13,11 +17,14 @@ import type { BodyInit } from './body.js'
 import type { Context, Outbound } from './context.js'
 import { ProxyError } from './proxy-error.js'
 import { RequestBody } from './request-body.js'
+import { webSocketKey } from './websocket-handshake.js'
 
 /** What a request is, once it is judged. */
 export interface Ingress {
   readonly out: Outbound
   readonly authority: string
+  /** What an extended CONNECT of HTTP/2 asks for (RFC 8441). */
+  readonly protocol?: string
 }
 
 type Inbound = IncomingMessage | Http2ServerRequest
@@ -38,20 +45,14 @@ export function ingress(req: Inbound): Ingress {
   if (!framing.ok) refuse(framing.reason)
 
   const headers = withoutHopByHop(raw, h2 ? { joinCookies: true } : undefined)
+  // RFC 9110 section 10.1.1: what an HTTP/1.0 client expects is ignored.
+  if (httpVersion === '1.0') remove(headers, 'expect')
+  if (method === 'CONNECT') return connectIngress(req, headers, framing)
   const target = parseRequestTarget(req.url as string)
   // RFC 9112 section 3.2: these two forms are for one method each.
   if (target.form === 'asterisk' && method !== 'OPTIONS') refuse(`${method} with the request-target *`)
-  if (target.form === 'authority' && method !== 'CONNECT')
-    refuse(`${method} with a request-target that is no path`)
-  let host = get(headers, 'host')
-  if (h2) {
-    // RFC 9113 section 8.3.1: :authority takes the place of Host, and must not differ from it.
-    const authority = (req as Http2ServerRequest).authority
-    if (authority && host !== undefined && authority.toLowerCase() !== host.toLowerCase()) {
-      refuse(':authority and host differ')
-    }
-    host = authority ?? host
-  }
+  if (target.form === 'authority') refuse(`${method} with a request-target that is no path`)
+  const host = hostOf(req, headers)
   // RFC 9112 section 3.2. Node looks too, but not at upgrades, nor where an app has told it not to.
   if (host === undefined && httpVersion === '1.1') refuse('no Host field')
   if (host !== undefined && !isAuthority(host))
@@ -65,6 +66,49 @@ export function ingress(req: Inbound): Ingress {
 
   const body = framing.body === 'none' ? null : inboundBody(req, framing.length, headers)
   return { out: { method, path: target.path, headers, body }, authority }
+}
+
+/** The Host field of HTTP/1, the :authority of HTTP/2. */
+function hostOf(req: Inbound, headers: HeaderList): string | undefined {
+  const host = get(headers, 'host')
+  if (!('stream' in req)) return host
+  // RFC 9113 section 8.3.1: :authority takes the place of Host, and must not differ from it.
+  const { authority } = req
+  if (authority && host !== undefined && authority.toLowerCase() !== host.toLowerCase()) {
+    refuse(':authority and host differ')
+  }
+  return authority ?? host
+}
+
+/**
+ * A CONNECT: its target is host and port and no path (RFC 9110 section 9.3.6), and what follows it is the tunnel's. With a
+ * protocol, on HTTP/2, it is what an upgrade is on HTTP/1.1, and takes that form (RFC 8441 section 4).
+ */
+function connectIngress(req: Inbound, headers: HeaderList, framing: Framing & { ok: true }): Ingress {
+  const h2 = 'stream' in req
+  const { body, length } = framing
+  if (body === 'chunked' || (length ?? 0) > 0) refuse('a CONNECT with content')
+  const host = hostOf(req, headers)
+  if (host === undefined && req.httpVersion === '1.1') refuse('no Host field')
+  const protocol = h2 ? (req.headers[':protocol'] as string | undefined)?.toLowerCase() : undefined
+  if (protocol === undefined) {
+    const target = h2 ? (host ?? '') : (req.url as string)
+    // RFC 9110 section 9.3.6: there is no default port.
+    if (!((parseAuthority(target)?.port ?? 0) > 0)) refuse('the target of a CONNECT is not host and port')
+    set(headers, 'Host', target)
+    return { out: { method: 'CONNECT', path: target, headers, body: null }, authority: target }
+  }
+  if (!isFieldName(protocol)) refuse('the :protocol is no name')
+  // A tunnel of h2c would carry requests past every rule of the proxy.
+  if (protocol === 'h2c') throw new ProxyError('request_unsupported', { message: 'h2c in HTTP/2' })
+  const { form, path } = parseRequestTarget(req.url as string)
+  if (form !== 'origin') refuse('an extended CONNECT whose :path is no path')
+  if (host === undefined || !isAuthority(host)) refuse('the :authority is not a host')
+  if (protocol === 'websocket') {
+    remove(headers, 'sec-websocket-accept')
+    set(headers, 'Sec-WebSocket-Key', webSocketKey())
+  }
+  return { out: { method: 'GET', path, headers, body: null }, authority: host, protocol }
 }
 
 function refuse(message: string): never {

@@ -1,8 +1,6 @@
 import diagnostics from 'node:diagnostics_channel'
-import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
-import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import debug from 'debug'
 import type { Handler } from './chain.js'
 import type { Context, Outcome } from './context.js'
@@ -12,9 +10,12 @@ import { ingress } from './ingress.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { discard, type Reply, unhandled } from './reply.js'
 import { report } from './report.js'
+import { RequestBody } from './request-body.js'
 import { Responder } from './responder.js'
 import { openTunnel } from './tunnel.js'
+import type { TunnelEnd } from './tunnel-end.js'
 import { watchQueued } from './watch-queued.js'
+import { hasWebSocketKey } from './websocket-handshake.js'
 
 const log = debug('sluice:core')
 const started = diagnostics.channel('sluice:request:start')
@@ -42,70 +43,38 @@ export function toListener(
   }
 }
 
-/**
- * A handler as a listener for the `upgrade` event. A reply with 101 and a socket becomes a tunnel; any other reply is
- * written to the socket as the response that it is, and the connection ends.
- */
-export function toUpgradeListener(
-  handler: Handler,
-): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
-  return function listener(req, socket, head) {
-    // The socket has lost its server's listeners: without one of ours a reset would end the process.
-    socket.on('error', ignore)
-    const ahead = (socket as Occupied)._httpMessage
-    if (ahead) {
-      // A client that pipelines: the socket is free, and no longer watched for idleness, when what is ahead has gone out.
-      ahead.once('close', () => {
-        if ('setTimeout' in socket) (socket as Socket).setTimeout(0)
-        listener(req, socket, head)
-      })
-      return
-    }
-    const res = new ServerResponse(req)
-    res.shouldKeepAlive = false
-    res.assignSocket(socket as never)
-    res.on('finish', () => {
-      // Not end(): a client that keeps its half open would keep the socket.
-      if (!res.destroyed) destroySoon(socket)
-    })
-    // Only a server tells its responses that their socket has room again.
-    socket.on('drain', () => res.emit('drain'))
-    // assignSocket listens for the socket's close, but only a server tells its response.
-    socket.once('close', () => {
-      if (!res.destroyed) res.destroy()
-      res.emit('close')
-    })
-    // Bytes behind the head belong to the new protocol; they go back where a tunnel will read them.
-    if (head.length > 0) socket.unshift(head)
-    // RFC 9110 section 7.8: a server may ignore Upgrade. An h2c tunnel would carry requests past every rule of the proxy.
-    const protocol = req.headers.upgrade?.trim().toLowerCase()
-    void serve(handler, req, res, undefined, protocol === 'h2c' ? undefined : protocol, socket)
+const expecting: Arrival = { expects: true }
+
+/** A handler as a listener for `checkContinue`: the client hears 100 Continue once somebody takes its body. */
+export function toContinueListener(handler: Handler): (req: InboundRequest, res: InboundResponse) => void {
+  return function listener(req, res) {
+    void serve(handler, req, res, undefined, expecting)
   }
 }
 
-/** Node keeps here the response that a socket carries now. */
-type Occupied = Duplex & { _httpMessage?: ServerResponse | null }
-
-function ignore(): void {}
-
-/** Destroys a socket once what was written is out. */
-function destroySoon(socket: Duplex): void {
-  socket.end(() => socket.destroy())
+/** How a request has come, where not as an ordinary one. */
+export interface Arrival {
+  /** The client waits for 100 Continue before it sends the body. */
+  readonly expects?: boolean
+  /** The protocol that the client wants to go over to. */
+  readonly upgrade?: string | undefined
+  /** The client's end of what may become a tunnel. */
+  readonly end?: TunnelEnd
 }
 
-async function serve(
+/** Serves one request, however it has come. Never rejects. */
+export async function serve(
   handler: Handler,
   req: InboundRequest,
   res: InboundResponse,
-  next: Next | undefined,
-  upgrade?: string,
-  socket?: Duplex,
+  next?: Next,
+  arrival?: Arrival,
 ): Promise<void> {
   if (res.headersSent || res.writableEnded) {
     late(req, next)
     return
   }
-  const exchange = open(req, res, upgrade, socket !== undefined)
+  const exchange = open(req, res, arrival)
   const responder = new Responder(exchange, res)
   ;(res as Marked)[mounted] = responder
   res.on('close', onClose)
@@ -132,22 +101,31 @@ async function serve(
     next()
     return
   }
-  if (reply?.status === 101 && reply.socket !== undefined && socket !== undefined) {
-    if (socket.destroyed || exchange.outcome !== undefined) {
+  const end = arrival?.end
+  if (reply?.socket !== undefined && end !== undefined && opens(reply.status, end)) {
+    if (end.duplex.destroyed || exchange.outcome !== undefined) {
       discard(reply)
       return
     }
-    if (reply.socket.destroyed) {
-      // The target left between its 101 and now: a tunnel to it would never end.
-      responder.send(errorReply(new ProxyError('http_upgrade_failed')))
+    // The target may have left between its answer and now: a tunnel to it would never end.
+    const wrong = reply.socket.destroyed ? new ProxyError('http_upgrade_failed') : end.judge(exchange, reply)
+    if (wrong === undefined) {
+      // From here on the end of the tunnel is the exchange's.
+      res.off('close', onClose)
+      openTunnel(exchange, end, reply)
       return
     }
-    // From here on the end of the tunnel is the exchange's.
-    res.off('close', onClose)
-    openTunnel(exchange, socket, res as ServerResponse, reply)
-    return
+    discard(reply)
+    report(wrong, exchange)
+    exchange.failed(wrong)
+    reply = errorReply(wrong)
   }
   responder.send(reply)
+}
+
+/** Whether an answer of this status makes a tunnel of what the client has asked with. */
+function opens(status: number, end: TunnelEnd): boolean {
+  return end.connect ? status >= 200 && status < 300 : status === 101
 }
 
 function hasClosed(req: InboundRequest, res: InboundResponse): boolean {
@@ -156,20 +134,21 @@ function hasClosed(req: InboundRequest, res: InboundResponse): boolean {
 }
 
 /** The exchange of a request. One that can't be judged carries its failure and has nothing to send on. */
-function open(
-  req: InboundRequest,
-  res: InboundResponse,
-  upgrade: string | undefined,
-  upgrading: boolean,
-): Exchange {
+function open(req: InboundRequest, res: InboundResponse, arrival: Arrival | undefined): Exchange {
   const scheme = (req.socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
   try {
-    const { out, authority } = ingress(req)
-    // Node takes the bytes behind such a head for the new protocol's: what is content in them can't be told.
-    if (upgrading && out.body !== null)
-      throw new ProxyError('http_request_error', { message: 'an upgrade with a request body' })
+    const { out, authority, protocol } = ingress(req)
     const exchange = new Exchange(req, scheme, authority, out, res)
-    if (upgrade !== undefined) (exchange as { upgrade?: string }).upgrade = upgrade
+    if (arrival === undefined) return exchange
+    const { body } = out
+    // Node takes the bytes behind such a head for the new protocol's: what is content in them can't be told.
+    if (arrival.end !== undefined && body !== null) refuse('an upgrade with a request body')
+    if (arrival.expects === true && body instanceof RequestBody) body.expect(res)
+    const upgrade = protocol ?? arrival.upgrade
+    if (upgrade === undefined) return exchange
+    if (upgrade === 'websocket' && !hasWebSocketKey(out.headers))
+      refuse('the Sec-WebSocket-Key is not 16 bytes of base64')
+    ;(exchange as { upgrade?: string }).upgrade = upgrade
     return exchange
   } catch (error) {
     const exchange = new Exchange(req, scheme, '', {
@@ -183,6 +162,10 @@ function open(
     exchange.failed(failure)
     return exchange
   }
+}
+
+function refuse(message: string): never {
+  throw new ProxyError('http_request_error', { message })
 }
 
 function onClose(this: InboundResponse): void {

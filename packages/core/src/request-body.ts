@@ -1,17 +1,24 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { HeaderList } from '@sluice/headers'
+import type { InformedResponse } from './inform.js'
 import { ProxyError } from './proxy-error.js'
 import { PushBody } from './push-body.js'
+import { RestOfRequest } from './rest-of-request.js'
 
 /**
- * The client's body. It isn't read before somebody takes it, so a failed connect leaves it whole for the next target.
- * Cancelling it doesn't destroy the request, since the reply still has to reach the client: the rest is read and dropped,
- * for an unread rest would block the connection for the next request.
+ * The client's body. It isn't read before somebody takes it, so a failed connect leaves it whole for the next target, and a
+ * client that waits for `100 Continue` hears it then. Cancelling it doesn't destroy the request, since the reply still has
+ * to reach the client: a little of the rest is read and dropped.
  */
 export class RequestBody extends PushBody {
   declare readonly length?: number
   private started = false
+  /** Where the client waits for 100 Continue. */
+  private expecting: InformedResponse | undefined = undefined
+  private answeredOn: InformedResponse | undefined = undefined
+  private bare = false
+  private rest: RestOfRequest | undefined = undefined
 
   constructor(
     private readonly req: IncomingMessage | Http2ServerRequest,
@@ -22,6 +29,45 @@ export class RequestBody extends PushBody {
     this.waiting = true
   }
 
+  /** The client sends nothing before it hears `100 Continue` on `res` (RFC 9110 section 10.1.1). */
+  expect(res: InformedResponse): void {
+    this.expecting = res
+  }
+
+  /** Whether the client waits for 100 Continue. */
+  get isExpected(): boolean {
+    return this.expecting !== undefined
+  }
+
+  /** Tells a client that waits for it to go on, once. */
+  proceed(): void {
+    const res = this.expecting
+    if (res === undefined) return
+    this.expecting = undefined
+    if (!res.headersSent && !res.writableEnded) res.writeContinue()
+  }
+
+  /**
+   * Whether the client has more to send and nobody reads it.
+   * @param replied the whole reply is known: who has not taken the body yet never will
+   */
+  isUnread(replied: boolean): boolean {
+    if (this.req.complete) return false
+    return this.rest !== undefined || (replied && this.isForgotten)
+  }
+
+  /**
+   * The reply is about to end on `res`. Who still reads the body may go on; if nobody does, the client is told to stop.
+   * @param bare the reply is a head alone
+   */
+  answered(res: InformedResponse, bare: boolean): void {
+    if (this.req.complete) return
+    this.answeredOn = res
+    this.bare = bare
+    if (this.rest !== undefined) this.rest.answered(res, bare)
+    else if (this.isForgotten) this.cancel(new Error('the reply came without it'))
+  }
+
   protected resume(): void {
     const { req } = this
     if (this.started) {
@@ -29,6 +75,7 @@ export class RequestBody extends PushBody {
       return
     }
     this.started = true
+    this.proceed()
     req.on('data', this.onData)
     req.on('end', this.onEnded)
     req.on('error', this.onLost)
@@ -42,7 +89,19 @@ export class RequestBody extends PushBody {
       req.off('data', this.onData)
       req.off('end', this.onEnded)
     }
-    if (!req.destroyed) req.resume()
+    if (req.destroyed) return
+    if (req.complete) {
+      // It has all come: what is left of it must not block the connection for the next request.
+      req.resume()
+      return
+    }
+    this.rest = new RestOfRequest(req)
+    if (this.answeredOn !== undefined) this.rest.answered(this.answeredOn, this.bare)
+  }
+
+  /** Nobody has taken it, neither here nor as a stream of Node's. */
+  private get isForgotten(): boolean {
+    return !this.taken && this.req.readableFlowing === null && !this.req.readableDidRead
   }
 
   private readonly onData = (chunk: Uint8Array): void => {

@@ -19,6 +19,8 @@ import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { discard, type Reply } from './reply.js'
+import { RequestBody } from './request-body.js'
+import { resetSocket } from './reset-socket.js'
 
 /** A first chunk up to this size is joined with the head as one string, hence one write. */
 const joinAtMost = 16 * 1024
@@ -46,6 +48,8 @@ export class Responder implements Sink {
   private length: number | undefined = undefined
   private drain: (() => void) | undefined = undefined
   private readonly h1: boolean
+  /** The body of the request, while it may not be whole. */
+  private readonly request: RequestBody | undefined
   private reply: Reply | undefined = undefined
 
   constructor(
@@ -53,6 +57,8 @@ export class Responder implements Sink {
     readonly res: ServerResponse | Http2ServerResponse,
   ) {
     this.h1 = !('stream' in res)
+    const { body } = exchange.out
+    this.request = body instanceof RequestBody ? body : undefined
   }
 
   /** Sends `reply`. Never throws: what can't be sent becomes an error page, or the end of the connection. */
@@ -80,9 +86,10 @@ export class Responder implements Sink {
       if (body !== null && !bodiless(reply.status)) this.announce(toBody(body) as Body, isHead)
       else this.announceNothing(isHead)
       if (body !== null) discard(reply)
-      this.writeHead(this.reply)
+      this.writeHead(this.reply, true, true)
       this.corked = false
       this.ended = true
+      this.request?.answered(this.res, true)
       this.res.end()
       return
     }
@@ -163,9 +170,10 @@ export class Responder implements Sink {
       return this.abort(asProxyError(error))
     }
     const { first } = this
-    if (this.corked) this.writeHead(reply)
+    if (this.corked) this.writeHead(reply, true)
     this.corked = false
     this.ended = true
+    this.request?.answered(res, false)
     if (fields !== undefined && fields.length > 0) this.addTrailers(fields)
     if (first === undefined) res.end()
     else if (this.h1 && first.length <= joinAtMost) endInOneWrite(res as Joining, latin1(first))
@@ -197,8 +205,7 @@ export class Responder implements Sink {
     // What was sent must not pass for a whole answer; a body that ends with its connection needs a reset to show it.
     const { socket } = res
     if (this.h1 && socket !== null && !(res as ServerResponse).chunkedEncoding && this.length === undefined) {
-      if (canReset(socket as Socket)) (socket as Socket).resetAndDestroy()
-      else res.destroy()
+      if (!resetSocket(socket as Socket)) res.destroy()
     } else if ('stream' in res && res.stream !== undefined) {
       res.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     } else {
@@ -238,7 +245,7 @@ export class Responder implements Sink {
     const { first, res } = this
     this.corked = false
     this.first = undefined
-    this.writeHead(this.reply as Reply)
+    this.writeHead(this.reply as Reply, false)
     if (first !== undefined) this.put(first)
     else if (this.h1) (res as ServerResponse).flushHeaders()
     // On HTTP/2 the head goes out as it is written.
@@ -264,11 +271,17 @@ export class Responder implements Sink {
     return room
   }
 
-  private writeHead(reply: Reply): void {
-    const { res } = this
+  /**
+   * @param whole the reply's body is known to its end
+   * @param bare there is none
+   */
+  private writeHead(reply: Reply, whole: boolean, bare = false): void {
+    const { request, res } = this
     const { status, headers } = reply
     if (this.h1) {
       const http1 = res as ServerResponse
+      // RFC 9112 section 9.6: what is left of the request would have to be read before another one.
+      if (request?.isUnread(whole)) http1.shouldKeepAlive = false
       if (http1.getHeaderNames().length === 0) {
         http1.writeHead(status, headers)
         return
@@ -283,7 +296,9 @@ export class Responder implements Sink {
       if (!isValid(value)) throw noReply(`a reply has a value of ${name} that is none`)
       mergeField(res, name, value)
     }
-    res.writeHead(status)
+    // With its end the head is one frame, which is how gRPC tells an answer that is nothing but trailers.
+    if (bare) res.statusCode = status
+    else res.writeHead(status)
   }
 
   private addTrailers(fields: HeaderList): void {
@@ -363,11 +378,6 @@ function check(reply: Reply): void {
   // Its body or socket would stay open.
   discard(reply)
   throw noReply(wrong)
-}
-
-/** A socket of TLS and one in the file system know no reset: asked for one they throw. */
-function canReset(socket: Socket): boolean {
-  return socket.remoteAddress !== undefined && !('encrypted' in socket) && 'resetAndDestroy' in socket
 }
 
 function noReply(message: string): ProxyError {

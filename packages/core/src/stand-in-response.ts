@@ -4,6 +4,7 @@ import type { Context, Outcome } from './context.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { PushBody } from './push-body.js'
 import type { Reply } from './reply.js'
+import { RequestBody } from './request-body.js'
 
 /** The body of a captured response. */
 class CapturedBody extends PushBody {
@@ -73,13 +74,25 @@ export class StandIn {
       this.fail(error ?? new Error('the response was destroyed'))
       return res
     }) as typeof res.destroy
-    res.writeContinue = () => {}
+    res.writeContinue = () => this.proceed()
     res.writeProcessing = () => ctx.inform(102, [])
     res.writeEarlyHints = (hints: Record<string, string | string[]>) => {
       ctx.inform(103, flat(Object.entries(hints)))
     }
     this.own = { writeHead: res.writeHead, write: res.write, end: res.end }
+    const { body } = ctx.out
+    // Code of others reads the request itself, and the client sends nothing before it is told to.
+    if (body instanceof RequestBody && body.isExpected) {
+      ctx.req.on('newListener', (event: string | symbol) => {
+        if (event === 'data' || event === 'readable') body.proceed()
+      })
+    }
     ctx.onClose(exchangeClosed, this)
+  }
+
+  private proceed(): void {
+    const { body } = this.ctx.out
+    if (body instanceof RequestBody) body.proceed()
   }
 
   /** Somebody has replaced a method to see the response pass. */

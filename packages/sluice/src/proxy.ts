@@ -122,7 +122,8 @@ export class AssembledProxy implements Proxy {
     if (this.closing !== undefined) throw new ProxyError('proxy_closing')
     this.inFlight++
     ctx.onClose(exchangeEnded, this)
-    return ctx.upgrade === undefined ? this.parts.handler(ctx) : this.tunnel(ctx)
+    const tunnels = ctx.upgrade !== undefined || ctx.out.method === 'CONNECT'
+    return tunnels ? this.tunnel(ctx) : this.parts.handler(ctx)
   }
 
   private async tunnel(ctx: Context): Promise<Reply> {
