@@ -257,3 +257,10 @@ it('an upgrade without Host gets 400 (RFC 9112 section 3.2)', async () => {
   expect((await client.responses())[0]?.status).toBe(400)
   expect(called).toBe(0)
 })
+
+it('a socket that comes with a reply that opens no tunnel is closed', async () => {
+  const socket = new PassThrough()
+  const port = await serve(() => ({ status: 200, headers: [], body: 'no tunnel', socket }))
+  expect(await fetch(`http://127.0.0.1:${port}`).then((response) => response.text())).toBe('no tunnel')
+  expect(socket.destroyed).toBe(true)
+})

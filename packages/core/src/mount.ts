@@ -119,6 +119,9 @@ export async function serve(
     report(wrong, exchange)
     exchange.failed(wrong)
     reply = errorReply(wrong)
+  } else if (reply?.socket !== undefined) {
+    // A layer has made another answer of one with a socket.
+    reply.socket.destroy()
   }
   responder.send(reply)
 }
