@@ -25,6 +25,12 @@ import { resetSocket } from './reset-socket.js'
 /** A first chunk up to this size is joined with the head as one string, hence one write. */
 const joinAtMost = 16 * 1024
 
+/**
+ * Bytes that may wait for the client to read. By itself Node asks to wait after each part beyond its 16 KB, also when the
+ * system has taken it on the spot, and then the target's connection is stopped and started for each.
+ */
+const queueAtMost = 128 * 1024
+
 /** Statuses whose response has no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5). */
 function bodiless(status: number): boolean {
   return status === 204 || status === 205 || status === 304
@@ -262,7 +268,7 @@ export class Responder implements Sink {
       return false
     }
     const { res } = this
-    const room = (res as ServerResponse).write(chunk)
+    const room = (res as ServerResponse).write(chunk) || res.writableLength < queueAtMost
     if (!room && this.drain !== undefined) {
       res.on('drain', this.drain)
       // Once for the body: it hears each time.

@@ -3,6 +3,12 @@ import { ProxyError, type Sink } from '@sluice/core'
 import { type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { isFieldValue, isToken } from './wire-field-lines.js'
 
+/**
+ * Bytes that may wait for the target to read. By itself a socket asks to wait after each part beyond its 16 KB, also when the
+ * system has taken it on the spot, and then the client's connection is stopped and started for each.
+ */
+const queueAtMost = 128 * 1024
+
 /** Who hears of an upload. */
 export interface UploadOwner {
   /** The body has been written as a whole. */
@@ -40,14 +46,15 @@ export class WireUpload implements Sink {
         this.fail(`more than the ${this.length} bytes announced`)
         return false
       }
-      room = socket.write(chunk)
+      room = socket.write(chunk) || socket.writableLength < queueAtMost
     } else {
       if (chunk.length === 0) return true
       socket.cork()
       socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1')
       socket.write(chunk)
-      room = socket.write('\r\n', 'latin1')
+      socket.write('\r\n', 'latin1')
       socket.uncork()
+      room = socket.writableLength < queueAtMost
     }
     this.waitsForTarget = !room
     this.owner.uploadMoved()
