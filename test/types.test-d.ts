@@ -18,9 +18,10 @@ import type {
   Reply,
   Sink,
 } from '@sluice/core'
-import { forward, type Transport, undiciTransport } from '@sluice/forward'
+import { forward, http2Transport, type Transport, undiciTransport, wireTransport } from '@sluice/forward'
 import type { HeaderList } from '@sluice/headers'
 import { httpProbe, monitor, type Probe } from '@sluice/health'
+import { format, type ProxyHeader, parse } from '@sluice/proxy-protocol'
 import { retry } from '@sluice/resilience'
 import { createUpstream, type Lease, type Selected, type Target, type Upstream } from '@sluice/upstream'
 import { createProxy, type Proxy } from 'sluice'
@@ -50,7 +51,12 @@ declare const layer: Layer<Context & Client>
 const policies: Balancer[] = [roundRobin(), random(), first(), leastRequests(), powerOfTwo()]
 const balanced: Middleware<{}, Selected> = balance(upstream, policies[0])
 const retried: Middleware = retry({ attempts: 3, methods: ['GET'], statuses: [503] })
-const transport: Transport = undiciTransport()
+const transports: Transport[] = [
+  http2Transport({ mode: 'alpn' }),
+  wireTransport({ connections: 64, idle: '30s', proxyProtocol: 2 }),
+  undiciTransport(),
+]
+const [transport = wireTransport()] = transports
 const end: Handler<Context & Selected> = forward({
   transport,
   timeouts: { head: '1s' },
@@ -65,6 +71,8 @@ const proxy: Proxy = createProxy({
     a: 'http://a',
     b: ['http://b'],
     c: { targets: ['http://c'], balance: 'least-requests', health: {} },
+    d: { targets: ['https://d'], tls: { ca: 'pem', verify: true }, http2: 'alpn' },
+    e: { targets: [{ url: 'https://e', tls: { servername: 'f' } }], proxyProtocol: 1, transport },
   },
   routes: [{ host: 'a', path: '/x', method: ['GET'], upstream: 'a', use: [layer] }],
   onError: (error, ctx) => void [error.code, ctx.out.path],
@@ -72,4 +80,16 @@ const proxy: Proxy = createProxy({
 const address: Promise<AddressInfo> = proxy.listen(0, '127.0.0.1')
 const upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void = proxy.upgrade
 const groups: ReadonlyMap<string, Upstream> = proxy.upstreams
-void [balanced, retried, end, watch, made, address, upgrade, groups]
+const header: Buffer = format(2, { command: 'local', family: 'unspec' } satisfies ProxyHeader)
+void [
+  parse(header),
+  forward({ transport: transports }),
+  balanced,
+  retried,
+  end,
+  watch,
+  made,
+  address,
+  upgrade,
+  groups,
+]

@@ -360,7 +360,7 @@ it('trailers pass through a middleware that watches the body', async () => {
       trailers: () => ['X-Sum', '1'],
     }))
   const { port } = await serve(handler)
-  const { responses } = await rawRequest(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  const { responses } = await rawRequest(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', { responses: 1 })
   expect(responses[0]?.trailers).toEqual(['X-Sum', '1'])
 })
 

@@ -24,10 +24,11 @@ it.each(codes)('%s shows its status and name alone', (code) => {
   if (code !== 'body_consumed') expect(JSON.stringify([headers, body])).not.toContain('10.0.0.1')
 })
 
-it('calls only what reached nobody retryable, and only an upstream at fault', () => {
+it('calls only what nobody has processed retryable, and only an upstream at fault', () => {
   for (const code of codes) {
     const { retryable, phase, source, status } = proxyErrors[code]
-    expect(retryable).toBe(phase === 'connect')
+    // A target of HTTP/2 can say that it has refused what it got.
+    expect(retryable).toBe(phase === 'connect' || code === 'http_request_refused')
     if (retryable) expect(source).toBe('upstream')
     if (source === 'upstream') expect([502, 504]).toContain(status)
   }

@@ -62,6 +62,7 @@ export const proxyErrors = {
   ),
 
   connection_write_timeout: kind(504, 'upstream', 'request', 'the target stopped reading the request'),
+  http_request_refused: kind(502, 'upstream', 'request', 'the target did not process the request', true),
   connection_terminated: kind(
     502,
     'upstream',

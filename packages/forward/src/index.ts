@@ -1,6 +1,6 @@
 export type { ClientEnds } from './client-ends.js'
+export { type Http2TransportOptions, http2Transport } from './http2-transport.js'
 export { type ForwardOptions, forward } from './middleware.js'
-export { pinFault, tlsOptions } from './target-tls-options.js'
 export { resolveTimeouts, type TimeoutOptions, type Timeouts, timeoutOptions } from './timeouts.js'
 export type { Attempt, Transport } from './transport.js'
 export { type UndiciTransportOptions, undiciTransport } from './undici-transport.js'

@@ -1,7 +1,6 @@
 import type { TLSSocket } from 'node:tls'
-import type { Target } from '@sluice/upstream'
+import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
 import { buildConnector } from 'undici'
-import { pinFault, tlsOptions } from './target-tls-options.js'
 
 /**
  * How undici connects to an `https:` target: by its TLS settings. What undici would ask for by itself is a server name made of

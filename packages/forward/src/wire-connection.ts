@@ -159,12 +159,25 @@ export class WireConnection implements ResponseEvents {
 
   /** The target has ended its half: only a body without length may end so. */
   private half(): void {
-    if (this.exchange === undefined) return
+    const { exchange, parser } = this
+    if (exchange === undefined) return
     try {
-      this.parser.finish()
+      if (parser.framing === 'close' && !exchange.uploads && this.wasReset())
+        throw new ProxyError('http_response_incomplete', { message: 'the connection was reset' })
+      parser.finish()
     } catch (error) {
       this.fail(this.failure ?? (error as Error))
     }
+  }
+
+  /**
+   * A reset that comes with a body's last bytes passes for its end: Node up to 22 tells of an end where a read was short and
+   * the connection is gone. A socket that was reset has no other end any more, and Node looks, since nobody has asked for it
+   * before. TLS says itself how it ends; a Unix socket knows no reset. While a body is sent a reset may follow a true end.
+   */
+  private wasReset(): boolean {
+    const { socket } = this
+    return socket.localAddress !== undefined && !('encrypted' in socket) && socket.remoteAddress === undefined
   }
 
   /** The socket belongs to the new protocol from here on, with the bytes of it that have come. */

@@ -1,10 +1,9 @@
 import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { ProxyError } from '@sluice/core'
-import type { Target } from '@sluice/upstream'
+import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { proxyHeader } from './proxy-header.js'
-import { pinFault, tlsOptions } from './target-tls-options.js'
 import type { Connector } from './wire-pool.js'
 
 /**

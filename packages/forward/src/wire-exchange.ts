@@ -7,6 +7,7 @@ import { isEventStream } from './event-stream.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 import type { WireConnection } from './wire-connection.js'
+import { wireLimits } from './wire-limits.js'
 import type { WirePool } from './wire-pool.js'
 import { requestHead } from './wire-request-head.js'
 import type { Asked, ResponseHead } from './wire-response-parser.js'
@@ -46,6 +47,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   private total: Deadline | undefined = undefined
   private unfollow: (() => void) | undefined = undefined
   private idle = 0
+  /** Bytes of the fields of informational responses. */
+  private hinted = 0
   private done = false
 
   constructor(
@@ -83,6 +86,11 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   /** Its method changes nothing at the target. */
   get safe(): boolean {
     return safe.test(this.method)
+  }
+
+  /** Its body is still being sent, or waits for the target to ask for it. */
+  get uploads(): boolean {
+    return this.upload !== undefined || this.withheld !== undefined
   }
 
   /** Its socket may become a tunnel. */
@@ -133,6 +141,12 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   }
 
   informed(status: number, headers: HeaderList): void {
+    // They go out with no regard to whether the client reads: what may wait for it is as much as one head.
+    for (const text of headers) this.hinted += text.length
+    if (this.hinted > wireLimits.head) {
+      const message = `the informational responses have more than ${wireLimits.head} bytes`
+      throw new ProxyError('http_response_header_section_size', { message })
+    }
     if (status !== 100) return this.attempt.inform(status, withoutHopByHop(headers, { response: true }))
     // What was asked for; a 100 that nobody asked for means nothing.
     if (this.withheld !== undefined) this.sendWithheld()

@@ -42,6 +42,8 @@ export class WirePool implements ConnectionOwner {
   private readonly idle: WireConnection[] = []
   private readonly all = new Set<WireConnection>()
   private waiting: WireExchange[] = []
+  /** Those that look whether the connection they are to get still lives. */
+  private readonly looking = new Set<WireExchange>()
   private connecting = 0
   private closed = false
 
@@ -113,13 +115,15 @@ export class WirePool implements ConnectionOwner {
 
   /** Nobody waits, and there is no connection: it can go. */
   endIfEmpty(): void {
-    if (this.all.size === 0 && this.waiting.length === 0) this.emptied(this)
+    if (this.all.size === 0 && this.waiting.length === 0 && this.looking.size === 0) this.emptied(this)
   }
 
   /** Ends idle connections now and the others after their exchange; with `force` all now, and nobody waits any more. */
   close(force: boolean): void {
     this.closed = true
-    if (force) for (const exchange of this.waiting.splice(0)) exchange.failed(new ProxyError('proxy_closing'))
+    if (force)
+      for (const exchange of [...this.waiting.splice(0), ...this.looking])
+        exchange.failed(new ProxyError('proxy_closing'))
     for (const connection of force ? [...this.all] : [...this.idle])
       connection.fail(new ProxyError('proxy_closing'))
     this.endIfEmpty()
@@ -135,10 +139,14 @@ export class WirePool implements ConnectionOwner {
 
   /** When an end that was on the way has been read. */
   private after(connection: WireConnection, exchange: WireExchange): void {
+    this.looking.add(exchange)
     afterReads(() => {
-      if (exchange.gone) this.released(connection)
-      else if (connection.usable) connection.send(exchange)
-      else this.send(exchange)
+      this.looking.delete(exchange)
+      if (!exchange.gone && connection.usable) connection.send(exchange)
+      else if (!exchange.gone) this.send(exchange)
+      else if (connection.usable) this.released(connection)
+      // Nobody needs it, and it has ended: that may have been the last of all.
+      else this.endIfEmpty()
     })
   }
 

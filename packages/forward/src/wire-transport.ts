@@ -77,11 +77,16 @@ class WireTransport implements Transport {
   }
 
   private open(target: Target): WirePool {
-    const pool = new WirePool(wireConnector(target, this.deadlines, this.settings.proxyProtocol), this.settings, this.deadlines, () => {
-      // A target that was removed or isn't used any more leaves no pool behind.
-      this.pools.delete(target)
-      this.checkEmpty()
-    })
+    const pool = new WirePool(
+      wireConnector(target, this.deadlines, this.settings.proxyProtocol),
+      this.settings,
+      this.deadlines,
+      () => {
+        // A target that was removed or isn't used any more leaves no pool behind.
+        this.pools.delete(target)
+        this.checkEmpty()
+      },
+    )
     this.pools.set(target, pool)
     return pool
   }

@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { isIP } from 'node:net'
-import type { Target } from '@sluice/upstream'
+import type { TLSSocket } from 'node:tls'
+import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
 import { type HealthOptions, resolveHealth, type StatusRange } from './health-options.js'
 import type { Probe } from './probe.js'
 
@@ -19,6 +19,12 @@ export function httpProbe(options: HealthOptions = {}): Probe {
       const send = target.url.startsWith('https:') ? httpsRequest : httpRequest
       const probe = send({ ...addressOf(target), path, method, headers, agent: false, signal })
       probe.on('error', reject)
+      probe.on('socket', (socket) => {
+        socket.once('secureConnect', () => {
+          const fault = pinFault(target, socket as TLSSocket)
+          if (fault !== undefined) probe.destroy(fault)
+        })
+      })
       // After 101, which nobody asked for, Node ends the connection and tells no error.
       probe.on('close', () => reject(new Error(`${method} ${path} got no answer`)))
       probe.on('response', (response: IncomingMessage) => {
@@ -33,12 +39,12 @@ export function httpProbe(options: HealthOptions = {}): Probe {
     })
 }
 
-function addressOf(target: Target): RequestOptions & { servername?: string } {
+function addressOf(target: Target): RequestOptions {
   if (target.url.startsWith('unix:')) return { socketPath: target.url.slice('unix:'.length) }
   const { hostname, port, protocol } = new URL(target.url)
-  const name = hostname.replace(/^\[|\]$/g, '')
-  // Left to Node, Host would name the server in TLS too, and the probe fail by a certificate that requests accept.
-  return { protocol, hostname: name, port, servername: isIP(name) === 0 ? name : '' }
+  const where = { protocol, hostname: hostname.replace(/^\[|\]$/g, ''), port }
+  // As requests do, or a probe would refuse a certificate that they accept, or accept one that they refuse.
+  return protocol === 'https:' ? { ...where, ...tlsOptions(target, ['http/1.1']) } : where
 }
 
 function holds(range: StatusRange, status: number): boolean {

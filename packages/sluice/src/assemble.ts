@@ -11,7 +11,7 @@ import {
   type Reply,
   unhandled,
 } from '@sluice/core'
-import { forward, type TimeoutOptions, type Transport, undiciTransport } from '@sluice/forward'
+import { forward, type TimeoutOptions } from '@sluice/forward'
 import { httpProbe, monitor } from '@sluice/health'
 import { retry } from '@sluice/resilience'
 import { route } from '@sluice/route'
@@ -19,6 +19,7 @@ import { createUpstream, type Upstream } from '@sluice/upstream'
 import { policyOf } from './policy-option.js'
 import type { Parts } from './proxy.js'
 import type { ProxyOptions, RouteOptions, UpstreamOptions } from './proxy-options.js'
+import { type Transports, transportsOf } from './transports.js'
 
 type Site = Context & Client
 
@@ -26,9 +27,7 @@ type Site = Context & Client
 interface Group {
   readonly upstream: Upstream
   readonly options: UpstreamOptions
-  readonly transport: Transport
-  /** The transport is the proxy's own, hence the proxy's to close. */
-  readonly owned: boolean
+  readonly transports: Transports
 }
 
 /**
@@ -44,12 +43,11 @@ export function assemble(
   let handler: Handler
   try {
     for (const [name, upstreamOptions] of Object.entries(upstreams)) {
-      const { targets, transport } = upstreamOptions
+      const { targets, tls } = upstreamOptions
       groups.set(name, {
-        upstream: createUpstream({ name, targets }, pathOf(name)),
+        upstream: createUpstream({ name, targets, ...(tls === undefined ? {} : { tls }) }, pathOf(name)),
         options: upstreamOptions,
-        transport: transport ?? undiciTransport(pick(upstreamOptions, 'connections')),
-        owned: transport === undefined,
+        transports: transportsOf(upstreamOptions),
       })
     }
     handler = link(options, groups)
@@ -71,8 +69,8 @@ export function assemble(
       for (const each of monitors) each[Symbol.dispose]()
     },
     async disconnect(force) {
-      const owned = [...groups.values()].filter((group) => group.owned)
-      await Promise.all(owned.map(({ transport }) => transport.close(force)))
+      const owned = [...groups.values()].flatMap(({ transports }) => transports.owned)
+      await Promise.all(owned.map((transport) => transport.close(force)))
     },
   }
 }
@@ -116,12 +114,12 @@ function routed(group: Group, options: ProxyOptions, rule: RouteOptions): Handle
 }
 
 function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): Handler<Site> {
-  const { upstream, transport } = group
+  const { upstream, transports } = group
   const own = group.options
   const timeouts: TimeoutOptions = { ...options.timeouts, ...own.timeouts, ...rule?.timeouts }
   const host = rule?.hostHeader ?? own.host
   const end = forward({
-    transport,
+    transport: transports.inOrder,
     timeouts,
     ...(host === undefined ? {} : { host }),
     ...pick(options, 'via'),

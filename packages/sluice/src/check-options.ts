@@ -1,5 +1,5 @@
 import { cidrSet, parse } from '@sluice/options'
-import { createUpstream } from '@sluice/upstream'
+import { createUpstream, type TargetTls } from '@sluice/upstream'
 import { proxyOptions } from './options-schema.js'
 
 /**
@@ -20,14 +20,29 @@ export function checkOptions(options: unknown): void {
   if (isRecord(options) && isRecord(options['upstreams'])) {
     const { upstreams, routes, trust } = options
     for (const [name, given] of Object.entries(upstreams)) {
-      const targets = typeof given === 'string' ? [given] : isRecord(given) ? given['targets'] : given
+      const { targets, tls } = isRecord(given)
+        ? given
+        : { targets: typeof given === 'string' ? [given] : given, tls: undefined }
       if (Array.isArray(targets))
-        collect(() => createUpstream({ name, targets }, `upstreams.${name}`).close())
+        collect(() => createUpstream({ name, targets, ...secured(tls) }, `upstreams.${name}`).close())
     }
+    for (const [name, given] of Object.entries(upstreams))
+      if (isRecord(given)) collect(() => checkTogether(given, `upstreams.${name}`))
     collect(() => checkRoutes(routes, Object.keys(upstreams)))
     if (Array.isArray(trust)) collect(() => cidrSet(trust, 'trust'))
   }
   if (faults.size > 0) throw new TypeError([...faults].join('\n'))
+}
+
+/** @throws TypeError for options that one by one are right, and together would leave one of them without effect */
+function checkTogether({ http2, proxyProtocol, transport }: Record<string, unknown>, path: string): void {
+  const on = http2 !== undefined && http2 !== false
+  if (on && proxyProtocol !== undefined)
+    throw new TypeError(
+      `${path}.proxyProtocol: got it with http2, takes one of them: its header names one client, and a connection of HTTP/2 serves many`,
+    )
+  if (on && transport !== undefined)
+    throw new TypeError(`${path}.http2: got it with a transport, takes one of them: http2Transport() is one`)
 }
 
 /** @throws TypeError if it isn't clear which request goes to which upstream */
@@ -46,6 +61,10 @@ function checkRoutes(routes: unknown, names: readonly string[]): void {
       : [`routes[${i}].upstream: got ${JSON.stringify(upstream)}, takes a name of upstreams: ${known}`]
   })
   if (faults.length > 0) throw new TypeError(faults.join('\n'))
+}
+
+function secured(tls: unknown): { tls?: TargetTls } {
+  return tls === undefined ? {} : { tls: tls as TargetTls }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

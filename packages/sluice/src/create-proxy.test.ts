@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import { createServer, request, type Server } from 'node:http'
+import { createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { chain, type ProxyError, unhandled } from '@sluice/core'
+import { wireTransport } from '@sluice/forward'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import {
@@ -97,6 +99,30 @@ describe('wrong options', () => {
       'routes[1]: takes just the requests of routes[0]',
     ],
     [{ upstreams: { a: url }, trust: ['10.0.0.1/8'] }, "trust[0]: got '10.0.0.1/8'"],
+    [
+      { upstreams: { a: { targets: [url], http2: 'h2' } } },
+      "upstreams.a.http2: got 'h2', takes false, 'alpn'",
+    ],
+    [
+      { upstreams: { a: { targets: [url], proxyProtocol: 3 } } },
+      'upstreams.a.proxyProtocol: got 3, takes 1 or 2',
+    ],
+    [
+      { upstreams: { a: { targets: [url], http2: 'prior-knowledge', proxyProtocol: 2 } } },
+      'upstreams.a.proxyProtocol: got it with http2',
+    ],
+    [
+      { upstreams: { a: { targets: [url], http2: 'alpn', transport: wireTransport() } } },
+      'upstreams.a.http2: got it with a transport',
+    ],
+    [
+      { upstreams: { a: { targets: ['https://a'], tls: { pin: ['x'] } } } },
+      'upstreams.a.tls.pin[0]: got "x", takes \'sha256/\'',
+    ],
+    [
+      { upstreams: { a: { targets: [{ url, tls: {} }] } } },
+      'upstreams.a.targets[0].tls: got settings for a target without TLS',
+    ],
     [{ upstreams: { a: url }, use: [5] }, 'use[0]'],
     [{ upstreams: { a: url }, via: 'two words' }, 'via'],
     [{ upstreams: { a: url }, cache: true }, 'cache: unknown option'],
@@ -299,6 +325,21 @@ it('attaches below a path, strips it, for upgrades too, and leaves the rest to o
   await once(socket, 'close')
   detach()
   expect(server.listenerCount('upgrade')).toBe(0)
+})
+
+it('speaks HTTP/2 to targets where it is told to', async () => {
+  const target = createHttp2Server((req, res) => {
+    res.end(`HTTP/${req.httpVersion} ${req.method} ${req.url}`)
+  })
+  target.listen(0, '127.0.0.1')
+  await once(target, 'listening')
+  const url = `http://127.0.0.1:${(target.address() as AddressInfo).port}`
+  const proxy = own(createProxy({ upstreams: { api: { targets: [url], http2: 'prior-knowledge' } } }))
+  const { port } = await proxy.listen()
+  const answer = await fetch(`http://127.0.0.1:${port}/a?b`)
+  expect(await answer.text()).toBe('HTTP/2.0 GET /a?b')
+  await proxy.close()
+  await new Promise((resolve) => target.close(resolve))
 })
 
 it('is a handler that ends a chain, and passes on what it does not take', async () => {

@@ -30,9 +30,13 @@ const transport = that(
   (value) =>
     isObject(value) &&
     ['accepts', 'send', 'close'].every((name) => isFunction((value as Record<string, unknown>)[name])),
-  'a transport, such as undiciTransport()',
+  'a transport, such as wireTransport()',
 )
-/** Targets are read by the upstream that is made of them, which names each. */
+const http2 = that(
+  (value) => value === false || value === 'alpn' || value === 'prior-knowledge',
+  "false, 'alpn' or 'prior-knowledge'",
+)
+/** Targets and their TLS settings are read by the upstream that is made of them, which names each. */
 const targets = that(
   (value) => Array.isArray(value) || (isObject(value) && isFunction((value as { watch?: unknown }).watch)),
   "a list of URLs such as ['http://127.0.0.1:3000'], or a discovery",
@@ -50,6 +54,9 @@ const upstreamObject = v.strictObject({
   timeouts: v.optional(timeoutOptions),
   connections: v.optional(integer(0)),
   host: v.optional(host),
+  tls: v.optional(v.any()),
+  http2: v.optional(http2),
+  proxyProtocol: v.optional(that((value) => value === 1 || value === 2, '1 or 2')),
   transport: v.optional(transport),
 })
 

@@ -3,7 +3,7 @@ import type { HostPolicy, TimeoutOptions, Transport } from '@sluice/forward'
 import type { HealthOptions } from '@sluice/health'
 import type { RetryOptions } from '@sluice/resilience'
 import type { RouteMatch } from '@sluice/route'
-import type { Discovery, TargetInit } from '@sluice/upstream'
+import type { Discovery, TargetInit, TargetTls } from '@sluice/upstream'
 import type { PolicyOption } from './policy-option.js'
 
 /** What {@link createProxy} is made of. */
@@ -46,7 +46,22 @@ export interface UpstreamOptions {
   connections?: number
   /** What `Host` says to the target. Default `'target'`. */
   host?: HostPolicy
-  /** How to speak to the targets. Default `undiciTransport()`. It is its owner's to close. */
+  /** TLS towards `https:` targets that have no settings of their own: authorities, client certificate, pins, server name. */
+  tls?: TargetTls
+  /**
+   * HTTP/2 to the targets: `'alpn'` where a target chooses it in the TLS handshake, `'prior-knowledge'` for those known to
+   * speak it, with TLS or without. Default `false`.
+   */
+  http2?: false | 'alpn' | 'prior-knowledge'
+  /**
+   * Each connection begins with a header of the PROXY protocol of this version, which names the client. Over HTTP/1.1 alone,
+   * and one connection for each request. Default off.
+   */
+  proxyProtocol?: 1 | 2
+  /**
+   * How to speak to the targets, where that isn't `wireTransport()`, which then carries what this one can't. It is its
+   * owner's to close.
+   */
   transport?: Transport
 }
 

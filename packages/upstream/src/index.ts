@@ -1,6 +1,7 @@
 export type { Lease, LeaseResult, Selected, Tried } from './lease.js'
 export type { Target, TargetInit, TargetState } from './target.js'
 export type { TargetTls } from './target-tls.js'
+export { pinFault, tlsOptions } from './tls-options.js'
 export {
   createUpstream,
   type Discovery,

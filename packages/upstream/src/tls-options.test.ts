@@ -1,6 +1,5 @@
-import { createUpstream, type Target, type TargetTls } from '@sluice/upstream'
 import { expect, it } from 'vitest'
-import { pinFault, tlsOptions } from './index.js'
+import { createUpstream, pinFault, type Target, type TargetTls, tlsOptions } from './index.js'
 
 const pin = [`sha256/${Buffer.alloc(32).toString('base64')}`]
 

@@ -7,7 +7,7 @@ import {
   type SecureContextOptions,
   type TLSSocket,
 } from 'node:tls'
-import type { Target } from '@sluice/upstream'
+import type { Target } from './target.js'
 
 const prepared = new WeakMap<Target, ConnectionOptions>()
 

@@ -1,0 +1,37 @@
+import { type ClientHttp2Stream, constants } from 'node:http2'
+import type { GoAway } from './http2-stream-end.js'
+
+const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_HTTP_1_1_REQUIRED } = constants
+
+/** Methods that change nothing: what was sent and not answered may be sent again (RFC 9110 section 9.2.1). */
+const safe = /^(GET|HEAD|OPTIONS|TRACE)$/
+
+/** How often a request that the target has not processed is sent again to it. Then another target may have it. */
+const againAtMost = 2
+
+/** What is known of a request whose stream has ended without an answer. Its body can be sent again. */
+export interface Unanswered {
+  /** How often it was sent again before. */
+  readonly again: number
+  readonly method: string
+  /** The target has said that it did nothing with it. */
+  readonly unprocessed: boolean
+  /** Not even an informational response has come. */
+  readonly untouched: boolean
+}
+
+/** Whether to send a request once more to the target that has not answered it, and how. */
+export function sendAgain(
+  { again, method, unprocessed, untouched }: Unanswered,
+  stream: Pick<ClientHttp2Stream, 'rstCode'>,
+  connection: { readonly lost: boolean; readonly served: number; readonly goaway: GoAway | undefined },
+): 'over HTTP/1.1' | 'over HTTP/2' | 'not' {
+  // RFC 9113 section 7: the target wants HTTP/1.1 for this one.
+  if (stream.rstCode === NGHTTP2_HTTP_1_1_REQUIRED) return 'over HTTP/1.1'
+  // Who asks for calm doesn't get it again at once; another target may take it.
+  const calm = connection.goaway?.code === NGHTTP2_ENHANCE_YOUR_CALM
+  if (unprocessed && !calm && again < againAtMost) return 'over HTTP/2'
+  // The connection was lost while it was idle, and nobody has seen the request; what is safe may have been seen.
+  const dead = connection.lost && connection.served > 0
+  return dead && again === 0 && untouched && safe.test(method) ? 'over HTTP/2' : 'not'
+}

@@ -1,0 +1,180 @@
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type ClientSessionRequestOptions,
+  constants,
+  type OutgoingHttpHeaders,
+  type Settings,
+} from 'node:http2'
+import type { Socket } from 'node:net'
+import { ProxyError } from '@sluice/core'
+import { Deadline, type Deadlines } from './deadlines.js'
+import { type GoAway, watchEnd } from './http2-stream-end.js'
+
+/** Who keeps connections. */
+export interface Http2ConnectionOwner {
+  readonly deadlines: Deadlines
+  /** It may take another stream. */
+  hasRoom(): void
+  /** It has closed, or takes no more streams. */
+  gone(connection: Http2Connection): void
+}
+
+/** What holds for each connection. Times in ms; 0: no limit, no pings. */
+export interface Http2ConnectionLimits {
+  /** Streams at once at most, beyond the peer's own limit. */
+  readonly streams: number
+  readonly idle: number
+  readonly ping: number
+}
+
+/** How long a connection that is done with may take to close: a target that doesn't end its half would keep it for ever. */
+const closeWithin = 1_000
+
+const held = Symbol('sluice.connection')
+type Held = ClientHttp2Stream & { [held]?: Http2Connection }
+
+/**
+ * One HTTP/2 connection to a target, with the streams on it.
+ *
+ * open ──GOAWAY, end(), stream ids used up──▶ draining ──last stream over──▶ closed
+ *   └─── error, connection lost, ping unanswered, idle for too long ──────────▶ closed
+ *
+ * A draining one takes no more streams. Without a stream it holds no process open, and its deadline is that of idleness;
+ * with streams it is that of the next ping. A ping that the next one finds unanswered ends it.
+ */
+export class Http2Connection {
+  /** Streams now. */
+  active = 0
+  /** Exchanges that were answered on it. */
+  served = 0
+  /** When a stream was last begun: a count, not a time. */
+  lastUsed = 0
+  /** What the target's GOAWAY said: streams above `last` were not processed (RFC 9113 section 6.8). */
+  goaway: GoAway | undefined = undefined
+  /** The connection broke, which nobody has decided. */
+  lost = false
+  private limit: number
+  private draining = false
+  private pinged = false
+  private readonly deadline: Deadline
+
+  constructor(
+    private readonly session: ClientHttp2Session,
+    private readonly socket: Socket,
+    private readonly owner: Http2ConnectionOwner,
+    private readonly limits: Http2ConnectionLimits,
+  ) {
+    this.limit = limitOf(session.remoteSettings, limits.streams)
+    this.deadline = new Deadline(() => this.expired())
+    // Ahead of the session's own listeners: the streams fail after this is known.
+    socket.prependListener('close', () => {
+      this.lost = true
+    })
+    socket.prependListener('error', () => {
+      this.lost = true
+    })
+    session.on('remoteSettings', (settings) => {
+      this.limit = limitOf(settings, limits.streams)
+      if (this.room) owner.hasRoom()
+    })
+    session.on('goaway', (code, last) => {
+      this.goaway = { code, last }
+      this.drain()
+    })
+    session.on('close', () => {
+      this.drain()
+      owner.deadlines.clear(this.deadline)
+    })
+    this.rest()
+  }
+
+  /** The target takes extended CONNECT (RFC 8441 section 3). */
+  get connectProtocol(): boolean {
+    return !this.session.destroyed && this.session.remoteSettings.enableConnectProtocol === true
+  }
+
+  /** It isn't draining or closed, as far as is known. A session may be closed and not yet destroyed, and the reverse. */
+  get usable(): boolean {
+    return !this.draining && !this.session.closed && !this.session.destroyed
+  }
+
+  /** It may take another stream now. */
+  get room(): boolean {
+    return this.active < this.limit && this.usable
+  }
+
+  /** A new stream, which counts until it has closed. */
+  open(fields: OutgoingHttpHeaders, options: ClientSessionRequestOptions): ClientHttp2Stream {
+    const stream: Held = this.session.request(fields, options)
+    watchEnd(stream)
+    stream[held] = this
+    stream.on('close', streamClosed)
+    if (this.active++ === 0) this.wake()
+    return stream
+  }
+
+  /** A stream is over. */
+  closed(): void {
+    this.active--
+    if (this.active === 0) this.rest()
+    if (this.room) this.owner.hasRoom()
+  }
+
+  /** Takes no more streams, and closes after the last one. */
+  end(): void {
+    this.drain()
+    if (!this.session.closed) this.session.close()
+  }
+
+  /** Closes it now, with all its streams. */
+  destroy(error?: Error): void {
+    this.session.destroy(error, error === undefined ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL)
+    this.socket.destroy()
+  }
+
+  /** Takes no more streams: it has run out of ids, or the target has said so. */
+  drain(): void {
+    if (this.draining) return
+    this.draining = true
+    if (this.active === 0) this.rest()
+    this.owner.gone(this)
+  }
+
+  private rest(): void {
+    const { draining, session } = this
+    if (!session.destroyed) session.unref()
+    if (draining && !session.closed) session.close()
+    this.owner.deadlines.set(this.deadline, draining ? closeWithin : this.limits.idle)
+  }
+
+  private wake(): void {
+    this.session.ref()
+    this.pinged = false
+    this.owner.deadlines.set(this.deadline, this.limits.ping)
+  }
+
+  private expired(): void {
+    if (this.session.destroyed || (this.draining && this.active === 0)) return void this.socket.destroy()
+    if (this.active === 0) return this.end()
+    if (this.pinged) {
+      const message = `a ping was not answered within ${this.limits.ping} ms`
+      this.drain()
+      this.destroy(new ProxyError('connection_terminated', { message }))
+      return
+    }
+    this.pinged = true
+    this.session.ping(() => {
+      this.pinged = false
+    })
+    this.owner.deadlines.set(this.deadline, this.limits.ping)
+  }
+}
+
+function streamClosed(this: Held): void {
+  this[held]?.closed()
+}
+
+function limitOf({ maxConcurrentStreams = Number.POSITIVE_INFINITY }: Settings, own: number): number {
+  return own === 0 ? maxConcurrentStreams : Math.min(maxConcurrentStreams, own)
+}

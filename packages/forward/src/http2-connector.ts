@@ -1,0 +1,126 @@
+import { type ClientHttp2Session, connect } from 'node:http2'
+import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { ProxyError } from '@sluice/core'
+import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
+import { Deadline, type Deadlines } from './deadlines.js'
+import { wireLimits } from './wire-limits.js'
+
+/** Bytes of one answer that a target may send ahead of its reader. So much is held for a client that has stopped. */
+const streamWindow = 256 * 1024
+/** The same for a whole connection. Node gives it back as bytes come, so one slow reader doesn't stop the others. */
+const connectionWindow = 4 * 1024 * 1024
+
+/** Who hears how a connect went: exactly one of the three, later. */
+export interface Http2Connected {
+  /** The target's settings are known. */
+  connected(session: ClientHttp2Session, socket: Socket): void
+  /** The target has chosen HTTP/1.1, or speaks no ALPN. */
+  speaksHttp1(): void
+  failed(error: Error): void
+}
+
+/** How to reach a target over HTTP/2. */
+export interface Http2Address {
+  readonly target: Target
+  readonly secure: boolean
+  /** The target says by ALPN whether it speaks HTTP/2 (RFC 9113 section 3.2); else that is known before (3.3). */
+  readonly alpn: boolean
+}
+
+/**
+ * Opens an HTTP/2 connection. It counts as open when the target's first SETTINGS frame has come, which has to be the first
+ * that it sends (RFC 9113 section 3.4): a target that speaks something else is noticed before a request goes out, and no
+ * stream is sent beyond its limit.
+ * @param timeout ms for all of it; 0: no limit
+ * @returns what gives it up
+ */
+export function connectHttp2(
+  address: Http2Address,
+  timeout: number,
+  deadlines: Deadlines,
+  told: Http2Connected,
+): () => void {
+  const { target, secure, alpn } = address
+  const socket = openSocket(address)
+  let session: ClientHttp2Session | undefined
+  let over = false
+  let failure: Error | undefined
+  const deadline = new Deadline(() => {
+    fail(new ProxyError('connection_timeout', { message: `no HTTP/2 connection within ${timeout} ms` }))
+  })
+  deadlines.set(deadline, timeout)
+
+  function settle(): boolean {
+    if (over) return false
+    over = true
+    deadlines.clear(deadline)
+    return true
+  }
+  function fail(error: Error): void {
+    if (!settle()) return
+    session?.destroy()
+    socket.destroy()
+    told.failed(error)
+  }
+  const note = (error: Error): void => {
+    failure ??= error
+  }
+
+  socket.on('error', note)
+  socket.once('close', () => fail(failure ?? new ProxyError('connection_refused')))
+  socket.once(secure ? 'secureConnect' : 'connect', () => {
+    if (over) return
+    if (secure) {
+      const fault = pinFault(target, socket as TLSSocket)
+      if (fault !== undefined) return fail(fault)
+      if (alpn && (socket as TLSSocket).alpnProtocol !== 'h2') {
+        settle()
+        socket.destroy()
+        told.speaksHttp1()
+        return
+      }
+    }
+    session = connect('http://target.invalid', {
+      createConnection: () => socket,
+      maxHeaderListPairs: wireLimits.fields,
+      settings: {
+        enablePush: false,
+        initialWindowSize: streamWindow,
+        maxHeaderListSize: wireLimits.head,
+      },
+    })
+    session.on('error', (error: Error) => {
+      note(error)
+      fail(alien(error))
+    })
+    session.once('close', () => fail(failure ?? new ProxyError('connection_refused')))
+    session.once('remoteSettings', () => {
+      if (session === undefined || session.destroyed || !settle()) return
+      session.setLocalWindowSize(connectionWindow)
+      told.connected(session, socket)
+    })
+  })
+  return () => fail(new ProxyError('proxy_closing'))
+}
+
+/** Bytes that are no HTTP/2: the target speaks something else. No request has been sent, so another target may take it. */
+function alien(error: Error): Error {
+  if (!String((error as { code?: unknown }).code).startsWith('ERR_HTTP2_')) return error
+  const message = `the target does not speak HTTP/2: ${error.message}`
+  return new ProxyError('connection_refused', { message, cause: error })
+}
+
+function openSocket({ target, secure, alpn }: Http2Address): Socket {
+  const { url } = target
+  const common = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }
+  if (url.startsWith('unix:')) return connectTcp({ path: url.slice('unix:'.length) })
+  const { hostname, port } = new URL(url)
+  const host = hostname.replace(/^\[|\]$/g, '')
+  if (!secure) return connectTcp({ host, port: Number(port) || 80, ...common })
+  const offered = alpn ? ['h2', 'http/1.1'] : ['h2']
+  const socket = connectTls({ host, port: Number(port) || 443, ...tlsOptions(target, offered) })
+  socket.setNoDelay(true)
+  socket.setKeepAlive(true, common.keepAliveInitialDelay)
+  return socket
+}

@@ -1,0 +1,139 @@
+import type { Outbound, Reply } from '@sluice/core'
+import { has } from '@sluice/headers'
+import { type Duration, duration, integer, oneOf, parse, v } from '@sluice/options'
+import type { Target } from '@sluice/upstream'
+import { Deadlines } from './deadlines.js'
+import { Http2Exchange } from './http2-exchange.js'
+import { Http2Pool, type Http2PoolLimits, type Http2PoolOwner } from './http2-pool.js'
+import type { Attempt, Transport } from './transport.js'
+import { wireTransport } from './wire-transport.js'
+
+/** Options of {@link http2Transport}. */
+export interface Http2TransportOptions {
+  /**
+   * How it is known that a target speaks HTTP/2. `'alpn'`: the target chooses in the TLS handshake, and what it says is kept
+   * for as long as the target is; HTTP/1.1 serves those that choose that, and all without TLS. `'prior-knowledge'`: it is
+   * taken for granted, with TLS or without; a target that speaks something else can't be reached. Default `'alpn'` for
+   * `https:` and `'prior-knowledge'` for `http:` and `unix:`.
+   */
+  mode?: 'alpn' | 'prior-knowledge'
+  /** Connections to a target at most, beside those that it is closing. Default 8; 0: no limit. */
+  sessions?: number
+  /** Streams of a connection at once at most; the target's own limit counts too. Default 128; 0: the target's limit alone. */
+  streams?: number
+  /** How long a connection may be without a stream before it is closed. Default 60s; 0: no limit. */
+  idle?: Duration
+  /**
+   * Time between pings while there are streams; one that the next finds unanswered ends the connection. Many gRPC servers
+   * close connections that ping more often than every five minutes. Default 0: none.
+   */
+  ping?: Duration
+}
+
+const optionsSchema = v.strictObject({
+  mode: v.optional(oneOf('alpn', 'prior-knowledge')),
+  sessions: v.optional(integer(0), 8),
+  streams: v.optional(integer(0), 128),
+  idle: v.optional(duration(), 60_000),
+  ping: v.optional(duration(), 0),
+})
+
+interface Http2Settings extends Http2PoolLimits {
+  readonly mode?: 'alpn' | 'prior-knowledge'
+}
+
+/**
+ * HTTP/2 to targets, on `node:http2`. Carries trailers both ways and so gRPC, 1xx, and upgrades as extended CONNECT (RFC
+ * 8441) where the target announces that. What a target has refused without processing it is sent again, if its body can be.
+ * It can't carry CONNECT. Of an upgrade over TLS that the target doesn't take on HTTP/2 it makes one over HTTP/1.1.
+ * @throws TypeError for a wrong option
+ */
+export function http2Transport(options: Http2TransportOptions = {}): Transport {
+  return new Http2Transport(parse(optionsSchema, options, 'http2Transport') as Http2Settings)
+}
+
+/** What a target has said of itself; kept for as long as it lives. */
+interface Known {
+  http1: boolean
+  /** It takes extended CONNECT; undefined before its first settings. */
+  connectProtocol: boolean | undefined
+}
+
+class Http2Transport implements Transport, Http2PoolOwner {
+  readonly name = 'http2'
+  private readonly deadlines = new Deadlines()
+  private readonly pools = new Map<Target, Http2Pool>()
+  private readonly known = new WeakMap<Target, Known>()
+  private readonly wire: Transport
+
+  constructor(private readonly settings: Http2Settings) {
+    this.wire = wireTransport({ idle: settings.idle })
+  }
+
+  accepts(out: Outbound, target: Target): boolean {
+    const { http1, connectProtocol } = this.of(target)
+    if (http1) return this.wire.accepts(out, target)
+    if (out.method === 'CONNECT') return false
+    // RFC 9113 section 8.3.1: OPTIONS alone has a path that is none.
+    if (out.path.charCodeAt(0) !== 47 && (out.path !== '*' || out.method !== 'OPTIONS')) return false
+    return connectProtocol !== false || this.byAlpn(target) || !has(out.headers, 'sec-websocket-key')
+  }
+
+  send(attempt: Attempt): Promise<Reply> {
+    const { target } = attempt
+    if (this.of(target).http1) return this.wire.send(attempt)
+    return new Promise((settle, refuse) => {
+      const pool = this.pools.get(target) ?? this.open(target)
+      const exchange = new Http2Exchange(attempt, pool, settle, refuse)
+      if (!exchange.gone) pool.send(exchange)
+    })
+  }
+
+  close(force = false): Promise<void> {
+    for (const pool of [...this.pools.values()]) pool.close(force)
+    return this.wire.close(force)
+  }
+
+  emptied(pool: Http2Pool): void {
+    const { target } = pool.address
+    // A target that was removed or isn't used any more leaves no pool behind.
+    if (this.pools.get(target) === pool) this.pools.delete(target)
+  }
+
+  speaksHttp1(pool: Http2Pool, exchanges: readonly Http2Exchange[]): void {
+    this.of(pool.address.target).http1 = true
+    for (const exchange of exchanges) exchange.handOver(this.wire)
+  }
+
+  connectProtocol(pool: Http2Pool, taken: boolean): void {
+    this.of(pool.address.target).connectProtocol = taken
+  }
+
+  handOver(exchange: Http2Exchange): void {
+    exchange.handOver(this.wire)
+  }
+
+  private of(target: Target): Known {
+    let known = this.known.get(target)
+    if (known === undefined) {
+      known = { http1: this.settings.mode === 'alpn' && !isSecure(target), connectProtocol: undefined }
+      this.known.set(target, known)
+    }
+    return known
+  }
+
+  private byAlpn(target: Target): boolean {
+    return this.settings.mode !== 'prior-knowledge' && isSecure(target)
+  }
+
+  private open(target: Target): Http2Pool {
+    const address = { target, secure: isSecure(target), alpn: this.byAlpn(target) }
+    const pool = new Http2Pool(address, this.settings, this.deadlines, this)
+    this.pools.set(target, pool)
+    return pool
+  }
+}
+
+function isSecure(target: Target): boolean {
+  return target.url.startsWith('https:')
+}

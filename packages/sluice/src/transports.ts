@@ -1,0 +1,23 @@
+import { http2Transport, type Transport, wireTransport } from '@sluice/forward'
+import type { UpstreamOptions } from './proxy-options.js'
+
+/** How an upstream's targets are spoken to. */
+export interface Transports {
+  /** Each request goes to the first one that can carry it. */
+  readonly inOrder: readonly Transport[]
+  /** Those that are the proxy's own, hence the proxy's to close. */
+  readonly owned: readonly Transport[]
+}
+
+/** The transports that an upstream's options ask for. */
+export function transportsOf(options: UpstreamOptions): Transports {
+  const { connections, http2 = false, proxyProtocol, transport } = options
+  const wire = wireTransport({
+    ...(connections === undefined ? {} : { connections }),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+  })
+  if (transport !== undefined) return { inOrder: [transport, wire], owned: [wire] }
+  if (http2 === false) return { inOrder: [wire], owned: [wire] }
+  const both = [http2Transport({ mode: http2 }), wire]
+  return { inOrder: both, owned: both }
+}

@@ -1,0 +1,100 @@
+import type { ProxyError, Reply } from '@sluice/core'
+import { toReadable } from '@sluice/core'
+import { type Attempt, resolveTimeouts, type Transport, wireTransport } from '@sluice/forward'
+import { createUpstream, type Target } from '@sluice/upstream'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { leakCheck, type Origin, originServer, owner, trapUnhandled, until, within } from '../kit/index.js'
+
+trapUnhandled()
+const own = owner()
+// A connection counts as rested by this clock alone.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))
+afterEach(() => void vi.useRealTimers())
+
+const targetOf = (url: string): Target => createUpstream({ name: 'u', targets: [url] }).all[0] as Target
+
+function send(transport: Transport, target: Target, method: string, signal?: AbortSignal): Promise<Reply> {
+  const attempt: Attempt = {
+    target,
+    out: { method, path: '/', headers: [], body: method === 'POST' ? 'x' : null },
+    timeouts: resolveTimeouts({ head: 0 }),
+    inform() {},
+    ...(signal === undefined ? {} : { signal }),
+  }
+  return transport.send(attempt)
+}
+
+async function textOf(reply: Promise<Reply>): Promise<string> {
+  let text = ''
+  for await (const chunk of toReadable((await reply).body)) text += String(chunk)
+  return text
+}
+
+const codeOf = (reply: Promise<Reply>): Promise<string> =>
+  reply.then(
+    () => 'answered',
+    (error: unknown) => (error as ProxyError).code,
+  )
+
+/** Ends what the origin has open, as a server does that closes idle connections. */
+function hangUp(origin: Origin): void {
+  origin.server.closeAllConnections()
+}
+
+/**
+ * A connection that has rested: an unsafe request looks first whether it still lives. What is read next is read between here
+ * and the first look.
+ */
+async function rested(transport: Transport, target: Target): Promise<void> {
+  expect(await textOf(send(transport, target, 'GET'))).toBe('ok')
+  vi.advanceTimersByTime(1_500)
+  await new Promise((resolve) => setImmediate(resolve))
+}
+
+describe('a kept connection that ends at the moment in which an unsafe request looks whether it lives', () => {
+  it('is replaced, and the new one is the pool’s: it closes with the transport', async () => {
+    const leaks = leakCheck()
+    const origin = own(await originServer())
+    const transport = wireTransport()
+    own({ close: () => transport.close(true) })
+    const target = targetOf(origin.url)
+    await rested(transport, target)
+    const reply = send(transport, target, 'POST')
+    hangUp(origin)
+    expect(await within(textOf(reply), 'the answer')).toBe('ok')
+    expect(origin.connections).toBe(2)
+    await transport.close()
+    await until(() => origin.sockets === 0, 'the connection to close')
+    await origin.close()
+    await leaks.settled()
+  })
+
+  it('is not given to the next in line if the request has been given up', async () => {
+    const origin = own(await originServer())
+    const transport = wireTransport({ connections: 1 })
+    own({ close: () => transport.close(true) })
+    const target = targetOf(origin.url)
+    await rested(transport, target)
+    const leaver = new AbortController()
+    const left = codeOf(send(transport, target, 'POST', leaver.signal))
+    const next = [1, 2, 3].map(() => textOf(send(transport, target, 'GET')))
+    hangUp(origin)
+    leaver.abort()
+    expect(await left).toBe('client_left')
+    expect(await within(Promise.all(next), 'the answers to those in line')).toEqual(['ok', 'ok', 'ok'])
+    await transport.close()
+    await until(() => origin.sockets === 0, 'the connection to close')
+  })
+
+  it('is not replaced once the transport closes by force', async () => {
+    const origin = own(await originServer())
+    const transport = wireTransport()
+    const target = targetOf(origin.url)
+    await rested(transport, target)
+    const reply = codeOf(send(transport, target, 'POST'))
+    await transport.close(true)
+    expect(await within(reply, 'the answer')).toBe('proxy_closing')
+    await until(() => origin.sockets === 0, 'the connection to close')
+    expect(origin.connections).toBe(1)
+  })
+})
