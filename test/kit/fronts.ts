@@ -59,7 +59,7 @@ export interface FrontKind {
   readonly tls: boolean
   /** It stands in Express or Connect. */
   readonly framework: boolean
-  /** How it speaks to targets. undici can't carry all; what it can't is told by `wholeFronts`. */
+  /** How it speaks to targets. undici can't carry all: `OPTIONS *`, CONNECT, `Expect`, trailers of requests, 100 from the target. */
   readonly transport: 'wire' | 'undici'
   start(options: FrontOptions | string): Promise<Front>
 }
@@ -225,9 +225,6 @@ export const fronts: readonly FrontKind[] = [
   chainOn('node:http', 'undici'),
   chainOn('node:http2 without TLS', 'undici'),
 ]
-
-/** Those whose transport carries HTTP/1.1 whole: `OPTIONS *`, request trailers, `Expect`, 100 from the target, CONNECT. */
-export const wholeFronts: readonly FrontKind[] = fronts.filter(({ transport }) => transport === 'wire')
 
 /** Those that speak HTTP/1.1. */
 export const http1Fronts: readonly FrontKind[] = fronts.filter(({ http2 }) => !http2)

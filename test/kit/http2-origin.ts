@@ -55,7 +55,7 @@ export interface Http2OriginOptions {
 export type Http2OriginHandler = (stream: ServerHttp2Stream, seen: OriginStream) => unknown
 
 /** Reads the request and answers 200 with `ok`. */
-export async function answerOkHttp2(stream: ServerHttp2Stream, seen: OriginStream): Promise<void> {
+async function answerOkHttp2(stream: ServerHttp2Stream, seen: OriginStream): Promise<void> {
   await seen.body()
   if (stream.destroyed) return
   stream.respond({ ':status': 200 })

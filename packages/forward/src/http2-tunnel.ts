@@ -15,7 +15,7 @@ type Done = (error?: Error | null) => void
  * open ──both halves ended──▶ closed
  *   └── destroy(), a reset, idle too long ──▶ closed, the stream is reset with CANCEL
  */
-export class Http2Tunnel extends Duplex {
+class Http2Tunnel extends Duplex {
   private readonly deadline: Deadline
 
   constructor(
