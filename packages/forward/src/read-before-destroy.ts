@@ -8,10 +8,12 @@ import { afterReads } from './after-reads.js'
  */
 export function readBeforeDestroy(socket: Socket): void {
   const destroy = socket.destroy
+  let waits = false
   socket.destroy = function destroyLater(error?: Error): Socket {
-    socket.destroy = destroy
     if ((error as NodeJS.ErrnoException | undefined)?.syscall !== 'write') return destroy.call(socket, error)
-    afterReads(() => destroy.call(socket, error))
+    // Further writes may fail meanwhile.
+    if (!waits) afterReads(() => destroy.call(socket, error))
+    waits = true
     return socket
   }
 }
