@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import {
   type Body,
   type BodyInit,
@@ -346,6 +348,54 @@ describe('bodies', () => {
       const reply = await send(transport, target, { method: 'POST', body })
       expect([reply.status, await textOf(reply)]).toEqual([413, 'big'])
     }
+  })
+})
+
+describe('writes', () => {
+  /** Writes of the system to a port, as far as Node's streams make them. */
+  function countWrites(port: () => number): () => number {
+    let writes = 0
+    for (const name of ['_write', '_writev'] as const) {
+      const write = Socket.prototype[name] as (...args: unknown[]) => void
+      const spy = vi.spyOn(Socket.prototype, name as '_write')
+      spy.mockImplementation(function (this: Socket, ...args: unknown[]) {
+        if (this.remotePort === port()) writes++
+        write.apply(this, args)
+      } as never)
+      spies.push(spy)
+    }
+    return () => writes
+  }
+  const spies: { mockRestore(): void }[] = []
+  afterEach(() => {
+    for (const spy of spies.splice(0)) spy.mockRestore()
+  })
+
+  const stream = (): Readable => Readable.from([Buffer.from('x'.repeat(100))], { objectMode: false })
+
+  it.each<[string, Sent]>([
+    ['no body', {}],
+    ['a text', { method: 'POST', body: 'text' }],
+    ['bytes', { method: 'POST', body: Buffer.alloc(10_000) }],
+    ['much in memory', { method: 'POST', body: Buffer.alloc(50_000) }],
+  ])('of a request with %s are one', async (_what, sent) => {
+    const origin = own(await originServer())
+    const transport = wire()
+    const target = targetOf(origin.url)
+    await textOf(send(transport, target))
+    const writes = countWrites(() => origin.port)
+    await textOf(send(transport, target, sent))
+    expect(writes()).toBe(1)
+  })
+
+  it('of one whose body streams are two at most while it is small: the last chunk comes by itself', async () => {
+    const origin = own(await originServer())
+    const transport = wire()
+    const target = targetOf(origin.url)
+    await textOf(send(transport, target))
+    const writes = countWrites(() => origin.port)
+    await textOf(send(transport, target, { method: 'POST', body: stream() }))
+    expect(writes()).toBeLessThanOrEqual(2)
   })
 })
 
