@@ -432,6 +432,19 @@ describe('close', () => {
     await within(transport.close(true), 'the transport to be closed')
     expect([await running, await waiting]).toEqual(['proxy_closing', 'proxy_closing'])
   })
+
+  it.each<[string, Options, Sent]>([
+    ['a tunnel', {}, { method: 'CONNECT', path: 'a:1' }],
+    ['one request alone', { proxyProtocol: 1 }, {}],
+  ])('with force is no fault of the target that is being connected to for %s', async (_, options, sent) => {
+    const silent = own(await rawOrigin())
+    const transport = wire(options)
+    const target = targetOf(silent.url.replace('http:', 'https:'))
+    const code = codeOf(send(transport, target, sent))
+    await silent.connection()
+    await within(transport.close(true), 'the transport to be closed')
+    expect(await code).toBe('proxy_closing')
+  })
 })
 
 it('wrong options are refused by name', () => {

@@ -240,6 +240,14 @@ describe('sessions', () => {
   })
 })
 
+it('opens nothing any more after close()', async () => {
+  const origin = own(await http2Origin())
+  const transport = transportOf()
+  await transport.close()
+  await expect(send(transport, targetOf(origin.url))).rejects.toMatchObject({ code: 'proxy_closing' })
+  expect(origin.connections).toBe(0)
+})
+
 describe('what a target has not processed', () => {
   const bodies: [string, BodyInit][] = [
     ['no body', null],
@@ -301,6 +309,18 @@ describe('what a target has not processed', () => {
     const target = targetOf(origin.url)
     await ask(transport, target)
     expect(await ask(transport, target)).toBe('GET ')
+    expect(origin.connections).toBe(1)
+  })
+
+  it('is sent again on the session that refused it if no other can be opened', async () => {
+    const origin: Http2Origin = await refusing((stream) => {
+      origin.server.close()
+      refuseStream(stream)
+    })
+    const transport = transportOf()
+    const target = targetOf(origin.url)
+    await ask(transport, target)
+    expect(await within(ask(transport, target), 'the answer')).toBe('GET ')
     expect(origin.connections).toBe(1)
   })
 

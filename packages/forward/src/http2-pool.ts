@@ -101,8 +101,10 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
   failed(error: Error): void {
     this.giveUp = undefined
     if (log.enabled) log('connecting to %s over HTTP/2: %O', this.address.target.id, error)
-    // While there are others those that wait may still get a stream.
     if (this.open.size === 0) for (const exchange of this.waiting.splice(0)) exchange.failed(error)
+    // While there are others those that wait may still get a stream, also of the one that has refused it: it is all there is.
+    for (const exchange of this.waiting) exchange.avoid = undefined
+    this.serve()
     this.check()
   }
 
@@ -155,8 +157,15 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
     return sessions === 0 || this.open.size < sessions
   }
 
-  /** Serves those that wait, in their order. */
+  /** Serves those that wait, and sees to it that there is more room for the rest. */
   private advance(): void {
+    this.serve()
+    if (this.waiting.length > 0) this.grow()
+    else if (this.isClosed) for (const connection of [...this.open]) connection.end()
+  }
+
+  /** Serves those that wait, in their order, as far as there is room. */
+  private serve(): void {
     for (;;) {
       const exchange = this.waiting[0]
       const connection = exchange === undefined ? undefined : this.pick(exchange.avoid)
@@ -164,8 +173,6 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
       this.waiting.shift()
       this.begin(connection, exchange)
     }
-    if (this.waiting.length > 0) this.grow()
-    else if (this.isClosed) for (const connection of [...this.open]) connection.end()
   }
 
   private grow(): void {

@@ -1,4 +1,4 @@
-import type { Outbound, Reply } from '@sluice/core'
+import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { has } from '@sluice/headers'
 import { type Duration, duration, integer, oneOf, parse, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
@@ -65,6 +65,7 @@ class Http2Transport implements Transport, Http2PoolOwner {
   private readonly pools = new Map<Target, Http2Pool>()
   private readonly known = new WeakMap<Target, Known>()
   private readonly wire: Transport
+  private closing = false
 
   constructor(private readonly settings: Http2Settings) {
     this.wire = wireTransport({ idle: settings.idle })
@@ -80,6 +81,7 @@ class Http2Transport implements Transport, Http2PoolOwner {
   }
 
   send(attempt: Attempt): Promise<Reply> {
+    if (this.closing) return Promise.reject(new ProxyError('proxy_closing'))
     const { target } = attempt
     if (this.of(target).http1) return this.wire.send(attempt)
     return new Promise((settle, refuse) => {
@@ -90,6 +92,7 @@ class Http2Transport implements Transport, Http2PoolOwner {
   }
 
   close(force = false): Promise<void> {
+    this.closing = true
     for (const pool of [...this.pools.values()]) pool.close(force)
     return this.wire.close(force)
   }

@@ -29,7 +29,7 @@ export interface Transport {
   accepts(out: Outbound, target: Target): boolean
   /** Sends one attempt; the reply's body flows as it comes. Rejects with ProxyError only. */
   send(attempt: Attempt): Promise<Reply>
-  /** Ends connections: idle ones at once, others when their exchange ends, or at once with `force`. */
+  /** Ends connections: idle ones at once, others when their exchange ends, or at once with `force`. It sends nothing more. */
   close(force?: boolean): Promise<void>
 }
 

@@ -33,6 +33,14 @@ it('keeps no pool for a target that was never reached', async () => {
   expect([...pools.values()].flatMap((byTarget) => [...byTarget.keys()])).toEqual([])
 })
 
+it('opens nothing any more after close()', async () => {
+  const origin = own(await originServer())
+  const transport = undiciTransport()
+  await transport.close()
+  await expect(send(transport, live(origin))).rejects.toMatchObject({ code: 'proxy_closing' })
+  expect(origin.sockets).toBe(0)
+})
+
 it('leaves no listener at a signal that outlives the attempt', async () => {
   const transport = undiciTransport()
   own({ close: () => transport.close(true) })

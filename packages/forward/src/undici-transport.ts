@@ -1,4 +1,4 @@
-import { type Body, isBody, type Outbound, type Reply, toBody } from '@sluice/core'
+import { type Body, isBody, type Outbound, ProxyError, type Reply, toBody } from '@sluice/core'
 import { has } from '@sluice/headers'
 import { integer, parse, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
@@ -53,6 +53,7 @@ class UndiciTransport implements Transport {
   private readonly pools = new Map<number, Map<Target, Pool>>()
   private readonly connections: number
   private readonly dispatcher: Dispatcher | undefined
+  private closing = false
 
   constructor(settings: UndiciSettings) {
     this.connections = settings.connections
@@ -71,6 +72,7 @@ class UndiciTransport implements Transport {
   }
 
   send(attempt: Attempt): Promise<Reply> {
+    if (this.closing) return Promise.reject(new ProxyError('proxy_closing'))
     return new Promise((settle, refuse) => {
       const { target, out, timeouts, upgrade } = attempt
       const exchange = new UndiciExchange(attempt, settle, refuse)
@@ -96,6 +98,7 @@ class UndiciTransport implements Transport {
   }
 
   async close(force = false): Promise<void> {
+    this.closing = true
     const pools = [...this.pools.values()].flatMap((byTarget) => [...byTarget.values()])
     this.pools.clear()
     await Promise.all(pools.map((pool) => (force ? pool.destroy() : pool.close())))

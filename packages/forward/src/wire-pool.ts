@@ -42,8 +42,8 @@ export class WirePool implements ConnectionOwner {
   private readonly idle: WireConnection[] = []
   private readonly all = new Set<WireConnection>()
   private waiting: WireExchange[] = []
-  /** Those that look whether the connection they are to get still lives. */
-  private readonly looking = new Set<WireExchange>()
+  /** Those that aren't in line: they look whether the connection they are to get still lives, or one of their own is opened. */
+  private readonly apart = new Set<WireExchange>()
   private connecting = 0
   private closed = false
 
@@ -115,14 +115,14 @@ export class WirePool implements ConnectionOwner {
 
   /** Nobody waits, and there is no connection: it can go. */
   endIfEmpty(): void {
-    if (this.all.size === 0 && this.waiting.length === 0 && this.looking.size === 0) this.emptied(this)
+    if (this.all.size === 0 && this.waiting.length === 0 && this.apart.size === 0) this.emptied(this)
   }
 
   /** Ends idle connections now and the others after their exchange; with `force` all now, and nobody waits any more. */
   close(force: boolean): void {
     this.closed = true
     if (force)
-      for (const exchange of [...this.waiting.splice(0), ...this.looking])
+      for (const exchange of [...this.waiting.splice(0), ...this.apart])
         exchange.failed(new ProxyError('proxy_closing'))
     for (const connection of force ? [...this.all] : [...this.idle])
       connection.fail(new ProxyError('proxy_closing'))
@@ -139,9 +139,9 @@ export class WirePool implements ConnectionOwner {
 
   /** When an end that was on the way has been read. */
   private after(connection: WireConnection, exchange: WireExchange): void {
-    this.looking.add(exchange)
+    this.apart.add(exchange)
     afterReads(() => {
-      this.looking.delete(exchange)
+      this.apart.delete(exchange)
       if (!exchange.gone && connection.usable) connection.send(exchange)
       else if (!exchange.gone) this.send(exchange)
       else if (connection.usable) this.released(connection)
@@ -162,20 +162,23 @@ export class WirePool implements ConnectionOwner {
     const own = exchange.tunnels || this.perExchange
     const connection = new WireConnection(this)
     this.all.add(connection)
-    if (!own) this.connecting++
+    if (own) this.apart.add(exchange)
+    else this.connecting++
     this.connector.connect(
       connection,
       own,
       exchange.connectTimeout,
       this.perExchange ? exchange.client : undefined,
       () => {
-        if (!own) this.connecting--
+        if (own) this.apart.delete(exchange)
+        else this.connecting--
         if (own && !exchange.gone) connection.send(exchange)
         else if (own) connection.socket.destroy()
         else this.released(connection)
       },
       (error) => {
-        if (!own) this.connecting--
+        if (own) this.apart.delete(exchange)
+        else this.connecting--
         const victim = own ? exchange : this.waiting.shift()
         victim?.failed(error)
         this.gone(connection)
