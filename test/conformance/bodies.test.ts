@@ -202,9 +202,10 @@ describe.each(fronts)('trailers through $name', (kind) => {
     ['Keep-Alive: timeout=1', true],
     ['Proxy-Authorization: x', true],
     ['Connection: X-Sum', true],
+    ['Set-Cookie: a=b', true],
     ['Transfer-Encoding: gzip', false],
     ['Content-Length: 3', false],
-  ])('of the hop or of framing (%s) never reach the client', async (trailer, sound) => {
+  ])('of the hop, of framing or of heads alone (%s) never reach the client', async (trailer, sound) => {
     const origin = own(await rawOrigin(answering(`${head}X-Late: a\r\n${trailer}\r\n\r\n`)))
     const front = own(await kind.start(origin.url))
     const answer = await front.client.ask({ headers: ['TE', 'trailers'] })
@@ -303,6 +304,16 @@ describe.each(fronts)('1xx through $name', (kind) => {
     expect(values(call.informed[0]?.headers ?? [], 'link').join(', ')).toBe('</a.css>; rel=preload, </b.css>')
     expect(value(call.informed[1]?.headers ?? [], 'x-progress')).toBe('1')
     expect(value(answer.headers, 'link')).toBeUndefined()
+  })
+
+  it.each([
+    ['large', `Link: <${'a'.repeat(4_000)}>\r\n`],
+    ['many', ''],
+  ])('that are too %s are refused: nothing waits for a client that does not read them', async (_, fields) => {
+    const endless = `HTTP/1.1 103 Early Hints\r\n${fields}\r\n`.repeat(3_000)
+    const origin = own(await rawOrigin(answering(`${endless}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`)))
+    const front = own(await kind.start({ targets: origin.url, retry: false }))
+    expect(await front.client.ask()).toMatchObject({ status: 502, complete: true })
   })
 
   it('100 Continue that nobody asked for is nothing to the client', async () => {

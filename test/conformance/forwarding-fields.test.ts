@@ -28,6 +28,10 @@ const forged = [
   '/evil',
   'X-Forwarded-Server',
   'evil.example',
+  'X-Forwarded-By',
+  '6.6.6.6',
+  'X-Forwarded-A',
+  '6.6.6.6',
   'Forwarded',
   'for=6.6.6.6;proto=gopher',
 ]
@@ -41,9 +45,10 @@ describe.each(fronts)('forwarding fields through $name', (kind) => {
     expect(values(got, 'x-forwarded-for')).toEqual(['127.0.0.1'])
     expect(values(got, 'x-forwarded-host')).toEqual(['site.example:81'])
     expect(values(got, 'x-forwarded-proto')).toEqual([kind.tls ? 'https' : 'http'])
-    for (const name of ['x-forwarded-port', 'x-forwarded-prefix', 'x-forwarded-server', 'forwarded']) {
-      expect([name, values(got, name)]).toEqual([name, []])
-    }
+    const others = got.filter(
+      (_, i) => i % 2 === 0 && !/^x-forwarded-(for|host|proto)$/i.test(got[i] as string),
+    )
+    expect(others.filter((name) => /forwarded/i.test(name))).toEqual([])
   })
 
   it('from a trusted proxy are carried on', async () => {

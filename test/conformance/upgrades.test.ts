@@ -485,6 +485,23 @@ describe.each(twoFronts)('targets that fail at an upgrade, through $name', (kind
     await released(front)
   })
 
+  it.each(['other', 'h2c', 'websocket, h2c'])(
+    'a 101 to %s, which was not asked for, is a 502',
+    async (protocol) => {
+      const origin = own(
+        await rawOrigin(async (connection) => {
+          await connection.head()
+          await connection.write(accepted.replace('Upgrade: websocket', `Upgrade: ${protocol}`))
+        }),
+      )
+      const front = own(await kind.start({ targets: origin.url, retry: false }))
+      const { responses } = await rawRequest(front.port, handshake)
+      expect(responses.map(({ status }) => status)).toEqual([502])
+      await released(front)
+      await until(() => origin.sockets === 0, 'the connection to the target to close')
+    },
+  )
+
   it('h2c is not switched to: the request goes on as an ordinary one', async () => {
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))

@@ -299,6 +299,22 @@ describe('bodies', () => {
     )
   })
 
+  it('that flow do not go ahead of a tunnel: the rest would go into it', async () => {
+    const origin = own(await rawOrigin())
+    const sent = { method: 'CONNECT', path: 'a:1', body: Readable.from(['part']) }
+    expect(await codeOf(send(wire(), targetOf(origin.url), sent))).toBe('http_request_error')
+    expect((await origin.connection()).text).toBe('')
+  })
+
+  it('that are none fail by themselves, and the next request is served', async () => {
+    const origin = own(await originServer((_req, res) => void res.end('ok')))
+    const transport = wire({ connections: 1 })
+    const target = targetOf(origin.url)
+    const body = {} as BodyInit
+    expect(await codeOf(send(transport, target, { method: 'POST', body }))).not.toBe('answered')
+    expect(await textOf(send(transport, target))).toBe('ok')
+  })
+
   it('that found no room at their end leave the connection as good as new', async () => {
     const origin = own(await originServer((_req, res) => void res.end(bytes.subarray(0, 100_000))))
     const transport = wire({ connections: 1 })

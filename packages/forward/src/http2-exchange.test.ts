@@ -261,6 +261,20 @@ describe('the reply', () => {
   })
 })
 
+it('informational responses that are larger than a head are refused: the client may not read them', async () => {
+  const origin = own(
+    await http2Origin((stream) => {
+      for (let i = 0; i < 10; i++) stream.additionalHeaders({ ':status': 103, link: 'x'.repeat(10_000) })
+      stream.respond({ ':status': 200 })
+      stream.end('ok')
+    }),
+  )
+  let heard = 0
+  const reply = send(transportOf(), targetOf(origin.url), {}, {}, { inform: () => void heard++ })
+  await expect(reply).rejects.toMatchObject({ code: 'http_response_header_section_size' })
+  expect(heard).toBe(6)
+})
+
 describe('what it accepts', () => {
   const out = (
     method: string,

@@ -11,6 +11,7 @@ import { cancelStream, hasEnded, isUnprocessed, streamError } from './http2-stre
 import { listen, type StreamOwner, unlisten } from './http2-stream-events.js'
 import { upgradeReply } from './http2-tunnel.js'
 import { Http2Upload } from './http2-upload.js'
+import { addInformational } from './informational.js'
 import type { Attempt, Transport } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 import { wireLimits } from './wire-limits.js'
@@ -48,6 +49,8 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
   private idle = 0
   private again = 0
   private informational = 0
+  /** Bytes of informational responses. */
+  private hinted = 0
   private bodiless = false
   /** Bytes of the reply's body so far. */
   private received = 0
@@ -123,8 +126,12 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
       const message = `more than ${wireLimits.informational} informational responses`
       return this.breakOff(new ProxyError('http_protocol_error', { message }))
     }
-    if (isTooLarge(raw)) this.breakOff(new ProxyError('http_response_header_section_size'))
-    else if (status !== 100) this.attempt.inform(status, withoutHopByHop(raw, { response: true }))
+    try {
+      this.hinted = addInformational(this.hinted, raw)
+    } catch (error) {
+      return this.breakOff(error as ProxyError)
+    }
+    if (status !== 100) this.attempt.inform(status, withoutHopByHop(raw, { response: true }))
     // What was asked for; a 100 that nobody asked for means nothing.
     else if (this.withheld !== undefined) this.sendWithheld()
   }

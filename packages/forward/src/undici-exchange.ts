@@ -2,8 +2,11 @@ import type { Duplex } from 'node:stream'
 import { type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { isEventStream } from './event-stream.js'
+import { addInformational } from './informational.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
+import { checkProtocol } from './upgrade-protocol.js'
+import { cleanTrailers } from './wire-upload.js'
 
 type Settle = (reply: Reply) => void
 type Refuse = (error: ProxyError) => void
@@ -24,6 +27,8 @@ export class UndiciExchange extends PushBody {
   private resumeParser: (() => void) | undefined = undefined
   private gone: Error | undefined = undefined
   private idle = 0
+  /** Bytes of informational responses. */
+  private informational = 0
   private idleTimer: NodeJS.Timeout | undefined = undefined
   private totalTimer: NodeJS.Timeout | undefined = undefined
   private unfollow: (() => void) | undefined = undefined
@@ -52,6 +57,7 @@ export class UndiciExchange extends PushBody {
   onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
     const headers = fields(raw)
     if (status < 200) {
+      this.informational = addInformational(this.informational, headers)
       this.attempt.inform(status, headers)
       return true
     }
@@ -83,9 +89,7 @@ export class UndiciExchange extends PushBody {
 
   onComplete(raw: Buffer[]): void {
     this.stopTimers()
-    this.finish(
-      raw !== null && raw.length > 0 ? withoutHopByHop(strings(raw), { response: true }) : undefined,
-    )
+    this.finish(raw !== null && raw.length > 0 ? cleanTrailers(strings(raw), true) : undefined)
   }
 
   onError(cause: Error): void {
@@ -102,8 +106,18 @@ export class UndiciExchange extends PushBody {
   onUpgrade(status: number, raw: Buffer[] | null, socket: Duplex): void {
     this.stopTimers()
     const all = strings(raw ?? [])
+    const protocol = get(all, 'upgrade') ?? ''
+    // From here on the tunnel owns the socket; until it listens, a reset must not end the process.
+    socket.on('error', () => {})
+    try {
+      checkProtocol(this.attempt.upgrade ?? '', protocol)
+    } catch (error) {
+      socket.destroy()
+      this.onError(error as ProxyError)
+      return
+    }
     const headers = withoutHopByHop(all, { response: true })
-    headers.push('Connection', 'Upgrade', 'Upgrade', get(all, 'upgrade') ?? this.attempt.upgrade ?? '')
+    headers.push('Connection', 'Upgrade', 'Upgrade', protocol)
     const { tunnel } = this.attempt.timeouts
     if (tunnel > 0 && 'setTimeout' in socket) {
       ;(socket as Duplex & { setTimeout(ms: number, fn: () => void): void }).setTimeout(tunnel, () => {
@@ -112,8 +126,6 @@ export class UndiciExchange extends PushBody {
         )
       })
     }
-    // From here on the tunnel owns the socket; until it listens, a reset must not end the process.
-    socket.on('error', () => {})
     this.progress = 'answered'
     this.settle({ status, headers, body: null, socket })
   }

@@ -4,10 +4,11 @@ import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import type { ClientEnds } from './client-ends.js'
 import { Deadline } from './deadlines.js'
 import { isEventStream } from './event-stream.js'
+import { addInformational } from './informational.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
+import { checkProtocol } from './upgrade-protocol.js'
 import type { WireConnection } from './wire-connection.js'
-import { wireLimits } from './wire-limits.js'
 import type { WirePool } from './wire-pool.js'
 import { requestHead } from './wire-request-head.js'
 import type { Asked, ResponseHead } from './wire-response-parser.js'
@@ -47,8 +48,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   private total: Deadline | undefined = undefined
   private unfollow: (() => void) | undefined = undefined
   private idle = 0
-  /** Bytes of the fields of informational responses. */
-  private hinted = 0
+  /** Bytes of informational responses. */
+  private informational = 0
   private done = false
 
   constructor(
@@ -107,9 +108,13 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     const { socket } = connection
     const { body } = out
     const inMemory = body === null || typeof body === 'string' || body instanceof Uint8Array
-    const source = inMemory ? null : isBody(body) ? body : (toBody(body) as Body)
+    let source: Body | null
     let head: string
     try {
+      source = inMemory ? null : isBody(body) ? body : (toBody(body) as Body)
+      // The rest of it would go into the tunnel.
+      if (source !== null && this.tunnels)
+        throw new ProxyError('http_request_error', { message: `a ${this.method} with a body that flows` })
       const chunked = source !== null && source.length === undefined
       head = requestHead(out, pool.host, attempt.upgrade, chunked, pool.perExchange)
     } catch (error) {
@@ -141,18 +146,14 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   }
 
   informed(status: number, headers: HeaderList): void {
-    // They go out with no regard to whether the client reads: what may wait for it is as much as one head.
-    for (const text of headers) this.hinted += text.length
-    if (this.hinted > wireLimits.head) {
-      const message = `the informational responses have more than ${wireLimits.head} bytes`
-      throw new ProxyError('http_response_header_section_size', { message })
-    }
+    this.informational = addInformational(this.informational, headers)
     if (status !== 100) return this.attempt.inform(status, withoutHopByHop(headers, { response: true }))
     // What was asked for; a 100 that nobody asked for means nothing.
     if (this.withheld !== undefined) this.sendWithheld()
   }
 
   answered({ status, headers: raw, length, framing }: ResponseHead): void {
+    if (status === 101) checkProtocol(this.attempt.upgrade as string, get(raw, 'upgrade') as string)
     const headers = withoutHopByHop(raw, { response: true })
     this.progress = 'answered'
     if (framing === 'tunnel') return
@@ -206,8 +207,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   upgraded(socket: Socket, { status, headers: raw }: ResponseHead): void {
     this.end()
     const headers = withoutHopByHop(raw, { response: true })
-    if (status === 101)
-      headers.push('Connection', 'Upgrade', 'Upgrade', get(raw, 'upgrade') ?? this.attempt.upgrade ?? '')
+    if (status === 101) headers.push('Connection', 'Upgrade', 'Upgrade', get(raw, 'upgrade') as string)
     const { tunnel } = this.attempt.timeouts
     if (tunnel > 0) {
       socket.setTimeout(tunnel, () => {
@@ -307,7 +307,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     const { attempt, connection, pool } = this
     if (connection === undefined) return
     this.source = source
-    const upload = new WireUpload(connection.socket, source.length, this)
+    const upload = new WireUpload(connection.socket, source.length, this, attempt.out.trailers)
     this.upload = upload
     pool.deadlines.set(connection.deadline, attempt.timeouts.requestBody)
     try {

@@ -53,15 +53,9 @@ export function wireFields(
         if (!hasLength && length !== undefined) out.push(field, String(length))
         hasLength = true
         continue
-      default:
-        // x-forwarded-for, -host, -proto, -port, -prefix and whatever else somebody may believe
-        if (
-          field.length > 14 &&
-          field.charCodeAt(1) === 45 &&
-          field.slice(0, 12).toLowerCase() === 'x-forwarded-'
-        )
-          continue
     }
+    // x-forwarded-for, -host, -proto, -port, -prefix and whatever else somebody may believe
+    if (field.charCodeAt(1) === 45 && field.slice(0, 12).toLowerCase() === 'x-forwarded-') continue
     out.push(field, value)
   }
   // RFC 9110 section 7.2: Host first.

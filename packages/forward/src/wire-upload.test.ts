@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { Writable } from 'node:stream'
+import { PassThrough, Writable } from 'node:stream'
 import type { ProxyError } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { cleanTrailers, WireUpload } from './wire-upload.js'
@@ -65,6 +65,14 @@ describe('trailers of a request', () => {
     upload.end(['X-A', '1', 'x-b', '\xe9'])
     expect(text()).toBe('13\r\nhello, hello, hello\r\n0\r\nX-A: 1\r\nx-b: \xe9\r\n\r\n')
     expect(heard).toEqual(['whole'])
+  })
+
+  it('are read after the end where the body itself brings none', () => {
+    const socket = new PassThrough()
+    const owner = { uploaded() {}, uploadFailed() {}, uploadMoved() {} }
+    const upload = new WireUpload(socket as unknown as Socket, undefined, owner, () => ['X-Late', '1'])
+    upload.end()
+    expect(String(socket.read())).toBe('0\r\nX-Late: 1\r\n\r\n')
   })
 
   it('that would end the request, or be another field, are dropped', () => {

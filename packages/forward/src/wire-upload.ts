@@ -34,6 +34,8 @@ export class WireUpload implements Sink {
     private readonly socket: Socket,
     private readonly length: number | undefined,
     private readonly owner: UploadOwner,
+    /** Trailers that the body itself doesn't bring. */
+    private readonly later?: (() => HeaderList | undefined) | undefined,
   ) {}
 
   write(chunk: Uint8Array): boolean {
@@ -64,7 +66,8 @@ export class WireUpload implements Sink {
   end(trailers?: HeaderList): void {
     if (this.over) return
     if (this.length === undefined) {
-      this.socket.write(`0\r\n${trailers === undefined ? '' : trailerLines(trailers)}\r\n`, 'latin1')
+      const fields = trailers ?? this.later?.()
+      this.socket.write(`0\r\n${fields === undefined ? '' : trailerLines(fields)}\r\n`, 'latin1')
     } else if (this.written !== this.length) {
       this.fail(`${this.written} of ${this.length} bytes`)
       return
