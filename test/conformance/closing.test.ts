@@ -128,6 +128,33 @@ describe('close() of a proxy that listens itself', () => {
     await until(() => origin.sockets === 0, 'the connection to the target to close')
   })
 
+  it('ends a tunnel whose client does not read', async () => {
+    const opened = deferred()
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        connection.socket.write(
+          'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nopen',
+        )
+        await opened.promise
+        // More than the system takes for a client that doesn't read.
+        connection.socket.write(Buffer.alloc(32 * 1024 * 1024))
+      }),
+    )
+    const proxy = own(proxyOf(origin.url)).proxy
+    const { port } = await proxy.listen()
+    const client = connect(port, '127.0.0.1')
+    own({ close: () => client.destroy() })
+    client.once('data', () => {
+      client.pause()
+      opened.resolve()
+    })
+    client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+    await within(opened.promise, 'the tunnel')
+    await within(proxy.close({ drain: '200ms' }), 'close()')
+    await until(() => origin.sockets === 0, 'the connection to the target to close')
+  })
+
   it('may be called again, before and after, and is the same end', async () => {
     const origin = own(await originServer())
     const proxy = createProxy(origin.url)

@@ -70,6 +70,8 @@ export class AssembledProxy implements Proxy {
   private readonly parts: Parts
   private readonly servers: Server[] = []
   private readonly tunnels = new Set<Duplex>()
+  /** Connections of our servers that Node has handed over for a tunnel, and closes no more. */
+  private readonly handedOver = new Set<Duplex>()
   private inFlight = 0
   private closing: Promise<void> | undefined = undefined
   private idle: (() => void) | undefined = undefined
@@ -91,6 +93,11 @@ export class AssembledProxy implements Proxy {
     // Uploads may take longer than Node's 5 minutes for a whole request: their idle time is limited, not their length.
     const server = createServer({ requestTimeout: 0 })
     attach(server, this.handler)
+    const handOver = (_req: IncomingMessage, socket: Duplex): void => {
+      this.handedOver.add(socket)
+      socket.once('close', () => this.handedOver.delete(socket))
+    }
+    server.on('upgrade', handOver).on('connect', handOver)
     return new Promise((resolve, reject) => {
       const refused = (error: Error): void => reject(listenError(error, port, host))
       server.once('error', refused)
@@ -157,9 +164,13 @@ export class AssembledProxy implements Proxy {
         }),
     )
     await this.drained(drain)
+    const undone = this.inFlight > 0
     for (const tunnel of this.tunnels) tunnel.destroy()
-    await this.parts.disconnect(this.inFlight > 0)
+    await this.parts.disconnect(undone)
+    // What has just been said of the end still goes out, where the client reads.
+    if (undone) await new Promise((resolve) => setImmediate(resolve))
     for (const server of this.servers) server.closeAllConnections()
+    for (const socket of this.handedOver) socket.destroy()
     await Promise.all(closed)
     for (const upstream of this.upstreams.values()) await upstream.close()
     if (log.enabled) log('closed')
