@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { connect } from 'node:http2'
 import { join } from 'node:path'
@@ -134,6 +135,21 @@ describe.each(http2Fronts)('ambiguous requests through $name', (kind) => {
     expect(await status('b.example')).toBe(400)
     expect(origin.requests).toHaveLength(0)
     expect(await status('a.example')).toBe(200)
+  })
+
+  it('a :path that names another host gets 400, whatever the :scheme, and nothing arrives at the target', async () => {
+    const origin = own(await originServer())
+    const front = own(await kind.start(origin.url))
+    const ca = kind.tls ? testCertificate()?.cert : undefined
+    const session = connect(
+      `${kind.tls ? 'https' : 'http'}://127.0.0.1:${front.port}`,
+      ca === undefined ? {} : { ca },
+    )
+    own({ close: () => session.destroy() })
+    const fields = { ':scheme': 'other', ':path': 'http://b.example/', ':authority': 'a.example' }
+    const [head] = await once(session.request(fields).resume(), 'response')
+    expect(head[':status']).toBe(400)
+    expect(origin.requests).toHaveLength(0)
   })
 
   it('a length that is no number gets 400 or a reset stream, and nothing arrives at the target', async () => {

@@ -16,7 +16,8 @@ export interface AttachableServer {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   emit(event: string, ...args: any[]): boolean
   listenerCount(event: string): number
-  listeners(event: string): Function[]
+  /** With the wrappers that `once` makes. */
+  rawListeners(event: string): Function[]
   /** On HTTP/1: whether a client that has ended its half still gets its answer. */
   httpAllowHalfOpen?: boolean
   /** On HTTP/2. */
@@ -69,15 +70,25 @@ class Attached {
     this.halfClosed = true
   }
 
-  /** Gives the server's own listeners back. */
+  /** As it was: an end of a client's half is an end again. */
+  refuseHalfClosed(): void {
+    if (!this.halfClosed) return
+    this.server.httpAllowHalfOpen = false
+    this.server.off('connection', watchHalfClosed)
+    this.halfClosed = false
+  }
+
+  /** Gives the server's own listeners back, where ours stands among those added since. */
   restore(): void {
-    if (this.halfClosed) {
-      this.server.httpAllowHalfOpen = false
-      this.server.off('connection', watchHalfClosed)
-    }
+    const { server } = this
     for (const event of events) {
-      this.server.off(event, this.ours[event])
-      for (const listener of this.own[event]) this.server.on(event, listener)
+      const all = server.rawListeners(event) as AnyListener[]
+      const at = all.indexOf(this.ours[event])
+      // Something that was attached later has taken ours, as we have taken these: they hear through it as before.
+      if (at === -1) continue
+      const later = all.slice(at + 1)
+      for (const listener of [this.ours[event], ...later]) server.off(event, listener)
+      for (const listener of [...this.own[event], ...later]) server.on(event, listener)
     }
   }
 
@@ -149,6 +160,7 @@ export function attach(
     const at = entries.indexOf(entry)
     if (at === -1) return
     entries.splice(at, 1)
+    if (entries.every((left) => left.path !== '')) attached.refuseHalfClosed()
     if (entries.length > 0) return
     attachments.delete(server)
     attached.restore()
@@ -157,7 +169,7 @@ export function attach(
 
 /** The listeners that a server has for an event, which it has no more. */
 function taken(server: AttachableServer, event: Event): AnyListener[] {
-  const listeners = server.listeners(event) as AnyListener[]
+  const listeners = server.rawListeners(event) as AnyListener[]
   for (const listener of listeners) server.off(event, listener)
   return listeners
 }

@@ -52,6 +52,8 @@ export function ingress(req: Inbound): Ingress {
   // RFC 9112 section 3.2: these two forms are for one method each.
   if (target.form === 'asterisk' && method !== 'OPTIONS') refuse(`${method} with the request-target *`)
   if (target.form === 'authority') refuse(`${method} with a request-target that is no path`)
+  // RFC 9113 section 8.3.1: :path is a path. Where :scheme isn't http or https Node doesn't look, and :authority says another.
+  if (h2 && target.form === 'absolute') refuse('a :path that is no path')
   const host = hostOf(req, headers)
   // RFC 9112 section 3.2. Node looks too, but not at upgrades, nor where an app has told it not to.
   if (host === undefined && httpVersion === '1.1') refuse('no Host field')

@@ -1,10 +1,18 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
-import { PassThrough } from 'node:stream'
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
+import { Duplex, PassThrough, Readable } from 'node:stream'
 import express from 'express'
 import { expect, it } from 'vitest'
-import { deferred, owner, rawClient, trapUnhandled, within } from '../../../test/kit/index.js'
+import {
+  deferred,
+  owner,
+  parseResponses,
+  rawClient,
+  trapUnhandled,
+  until,
+  within,
+} from '../../../test/kit/index.js'
 import { attach, type Handler, type Outcome, PushBody, toListener, unhandled } from './index.js'
 
 trapUnhandled()
@@ -263,4 +271,162 @@ it('a socket that comes with a reply that opens no tunnel is closed', async () =
   const port = await serve(() => ({ status: 200, headers: [], body: 'no tunnel', socket }))
   expect(await fetch(`http://127.0.0.1:${port}`).then((response) => response.text())).toBe('no tunnel')
   expect(socket.destroyed).toBe(true)
+})
+
+it.each([
+  ['h2c', undefined],
+  ['H2C/1', undefined],
+  ['h2c, echo', 'echo'],
+  ['echo,h2c', 'echo'],
+  ['one, h2c , two', 'one, two'],
+  ['h2c-not, echo', 'h2c-not, echo'],
+])('of the protocols %s a target hears %s: h2c would go past every rule', async (asked, heard) => {
+  const port = await serve(({ upgrade }) => ({ status: 200, headers: [], body: String(upgrade) }))
+  const client = own(await rawClient(port))
+  client.write(upgrade().replace('echo', asked))
+  expect(String((await client.responses())[0]?.body)).toBe(String(heard))
+})
+
+it.each([
+  ['a coding before chunked', 'Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
+  ['a length and chunks', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+  ['a second Host', 'Host: b\r\nContent-Length: 0\r\n\r\n'],
+])(
+  'what comes in one packet behind a request that is refused for %s reaches no handler',
+  async (_name, rest) => {
+    const called: string[] = []
+    const handler: Handler = ({ out }) => {
+      called.push(out.path)
+      return { status: 200, headers: [], body: null }
+    }
+    const server = createServer({ insecureHTTPParser: true }).listen(0, '127.0.0.1')
+    attach(server, handler)
+    await once(server, 'listening')
+    own(server)
+    const client = own(await rawClient((server.address() as AddressInfo).port))
+    const first = 'GET /first HTTP/1.1\r\nHost: a\r\n\r\n'
+    const smuggled = `GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n${upgrade()}`
+    client.write(`${first}POST / HTTP/1.1\r\nHost: a\r\n${rest}${smuggled}`)
+    await within(client.closed, 'the connection to close')
+    expect(parseResponses(Buffer.from(client.text, 'latin1')).map(({ status }) => status)).toEqual([200, 400])
+    expect(called).toEqual(['/first'])
+  },
+)
+
+it('an answer that ends the connection is the last: the request behind is not processed (RFC 9112 section 9.6)', async () => {
+  const called: string[] = []
+  const port = await serve(({ out }) => {
+    called.push(out.path)
+    return { status: 413, headers: [], body: null }
+  })
+  const client = own(await rawClient(port))
+  const post = 'POST /one HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello'
+  client.write(`${post}POST /two HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`)
+  await within(client.closed, 'the connection to close')
+  expect(called).toEqual(['/one'])
+})
+
+it('a long answer ahead of a pipelined upgrade goes on when the client reads', async () => {
+  const size = 32 * 1024 * 1024
+  const port = await serve((ctx) => {
+    if (ctx.upgrade !== undefined) return { status: 426, headers: [], body: 'second' }
+    const parts = Array.from({ length: 32 }, () => Buffer.alloc(size / 32))
+    return { status: 200, headers: [], body: Readable.from(parts) }
+  })
+  const client = connect(port, '127.0.0.1')
+  own({ close: () => client.destroy() })
+  client.write(`GET / HTTP/1.1\r\nHost: a\r\n\r\n${upgrade()}`)
+  let bytes = 0
+  let last = ''
+  client.on('data', (chunk) => {
+    bytes += chunk.length
+    last = chunk.toString('latin1').slice(-6)
+  })
+  await within(once(client, 'end'), 'the end of both answers')
+  expect([bytes > size, last]).toEqual([true, 'second'])
+})
+
+it('a client that leaves the last bytes of a tunnel unread is let go', async () => {
+  const opened = deferred<Socket>()
+  const target = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() })
+  const port = await serve((ctx) => {
+    opened.resolve(ctx.req.socket)
+    return { status: 101, headers: ['Connection', 'Upgrade', 'Upgrade', 'echo'], body: null, socket: target }
+  })
+  const client = connect(port, '127.0.0.1')
+  own({ close: () => client.destroy() })
+  client.pause()
+  client.write(upgrade())
+  const socket = await opened.promise
+  // More than the system takes for a client that doesn't read.
+  target.push(Buffer.alloc(32 * 1024 * 1024))
+  target.once('data', () => target.destroy())
+  await within(once(target, 'close'), 'the target to go')
+  await until(() => socket.writableEnded, 'our half to end')
+  expect(socket.destroyed).toBe(false)
+  socket.emit('timeout')
+  expect(socket.destroyed).toBe(true)
+})
+
+it('a client that ended its half before the target answered has ended its half of the tunnel', async () => {
+  const ended = deferred()
+  const target = new Duplex({
+    read() {},
+    write: (_chunk, _encoding, done) => done(),
+    final(done) {
+      ended.resolve()
+      done()
+    },
+  })
+  const port = await serve(async (ctx) => {
+    await once(ctx.req.socket, 'end')
+    return { status: 200, headers: [], body: null, socket: target }
+  })
+  const client = own(await rawClient(port, { allowHalfOpen: true }))
+  client.socket.end('CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n')
+  await within(ended.promise, 'the end of the client’s half')
+  target.push('the answer')
+  target.push(null)
+  await within(client.closed, 'the tunnel to end')
+  expect(client.text).toMatch(/the answer$/)
+})
+
+it('detached, a server has its listeners as they were, among those added since', () => {
+  const server = createServer()
+  const [before, once, since] = [() => {}, () => {}, () => {}]
+  server.on('request', before).once('request', once)
+  const had = server.rawListeners('request')
+  const detach = attach(server, () => unhandled)
+  server.on('request', since)
+  detach()
+  expect(server.rawListeners('request')).toEqual([...had, since])
+  expect(server.listeners('request')).toEqual([before, once, since])
+})
+
+it('detached below something that was attached later, the app still hears each request once', async () => {
+  let heard = 0
+  const server = createServer((_req, res) => {
+    heard++
+    res.end('the app')
+  })
+  const detach = attach(server, () => unhandled, { path: '/x' })
+  // As other libraries attach themselves.
+  const [below] = server.listeners('request')
+  server.removeAllListeners('request').on('request', (req, res) => below?.call(server, req, res))
+  detach()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  own(server)
+  own({ close: () => server.closeAllConnections() })
+  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  expect([await response.text(), heard]).toEqual(['the app', 1])
+})
+
+it('clients may end their half only as long as a chain serves the whole server', () => {
+  const server = createServer() as Server & { httpAllowHalfOpen: boolean }
+  const [below, whole] = [attach(server, () => unhandled, { path: '/x' }), attach(server, () => unhandled)]
+  expect(server.httpAllowHalfOpen).toBe(true)
+  whole()
+  expect([server.httpAllowHalfOpen, server.listenerCount('request')]).toEqual([false, 1])
+  below()
 })

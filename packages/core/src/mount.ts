@@ -4,6 +4,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import debug from 'debug'
 import type { Handler } from './chain.js'
 import type { Context, Outcome } from './context.js'
+import { endsBefore } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
 import { Exchange } from './exchange.js'
 import { ingress } from './ingress.js'
@@ -133,7 +134,7 @@ function opens(status: number, end: TunnelEnd): boolean {
 
 function hasClosed(req: InboundRequest, res: InboundResponse): boolean {
   if ('stream' in res) return res.stream === undefined || res.stream.destroyed
-  return res.destroyed || req.socket.destroyed
+  return res.destroyed || req.socket.destroyed || endsBefore(req as IncomingMessage, res)
 }
 
 /** The exchange of a request. One that can't be judged carries its failure and has nothing to send on. */

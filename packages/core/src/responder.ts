@@ -15,6 +15,7 @@ import { toBody } from './bodies.js'
 import type { Body, Sink } from './body.js'
 import { BytesBody } from './bytes-body.js'
 import { http2Fields } from './connection-fields.js'
+import { noteEnd } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
@@ -290,11 +291,13 @@ export class Responder implements Sink {
       if (request?.isUnread(whole)) http1.shouldKeepAlive = false
       if (http1.getHeaderNames().length === 0) {
         http1.writeHead(status, headers)
+        noteEnd(http1)
         return
       }
       // Under a host app that has set fields, writeHead would keep only the last of repeated ones (Node 20).
       for (const [name, value] of groupByName(headers)) mergeField(http1, name, value)
       http1.writeHead(status)
+      noteEnd(http1)
       return
     }
     for (const [name, value] of http2Fields(headers)) {

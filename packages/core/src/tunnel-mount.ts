@@ -53,12 +53,24 @@ function onSocket(
 ): void {
   // The socket has lost its server's listeners: without one of ours a reset would end the process.
   socket.on('error', ignore)
+  // Only a server tells its responses that their socket has room again, those ahead of this request too.
+  socket.on('drain', hasRoom)
+  whenFree(handler, req, socket, head, connect)
+}
+
+function whenFree(
+  handler: Handler,
+  req: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  connect: boolean,
+): void {
   const ahead = (socket as Occupied)._httpMessage
   if (ahead) {
     // A client that pipelines: the socket is free, and no longer watched for idleness, when what is ahead has gone out.
     ahead.once('close', () => {
       if ('setTimeout' in socket) (socket as Socket).setTimeout(0)
-      onSocket(handler, req, socket, head, connect)
+      whenFree(handler, req, socket, head, connect)
     })
     return
   }
@@ -68,8 +80,6 @@ function onSocket(
   res.on('finish', () => {
     if (!res.destroyed) lingeringClose(socket)
   })
-  // Only a server tells its responses that their socket has room again.
-  socket.on('drain', () => res.emit('drain'))
   // assignSocket listens for the socket's close, but only a server tells its response.
   socket.once('close', () => {
     if (!res.destroyed) res.destroy()
@@ -77,15 +87,28 @@ function onSocket(
   })
   // Bytes behind the head belong to the new protocol; they go back where a tunnel will read them.
   if (head.length > 0) socket.unshift(head)
-  // RFC 9110 section 7.8: a server may ignore Upgrade. An h2c tunnel would carry requests past every rule of the proxy.
-  const protocol = connect ? undefined : req.headers.upgrade?.trim().toLowerCase()
   void serve(handler, req, res, undefined, {
-    upgrade: protocol === 'h2c' ? undefined : protocol,
+    upgrade: connect ? undefined : protocolsOf(req),
     end: new SocketEnd(socket, res, connect),
   })
 }
 
+/**
+ * What the client wants to go over to: one protocol or a list to choose from. RFC 9110 section 7.8: a server may ignore any
+ * of them. An h2c tunnel would carry requests past every rule of the proxy, so no target hears of h2c.
+ */
+function protocolsOf({ headers }: IncomingMessage): string | undefined {
+  const protocols = headers.upgrade?.trim().toLowerCase()
+  if (protocols === undefined || !protocols.includes('h2c')) return protocols
+  const others = protocols.split(',').filter((protocol) => !/^\s*h2c\s*(\/|$)/.test(protocol))
+  return others.length === 0 ? undefined : others.join(',').trim()
+}
+
 /** Node keeps here the response that a socket carries now. */
 type Occupied = Duplex & { _httpMessage?: ServerResponse | null }
+
+function hasRoom(this: Duplex): void {
+  ;(this as Occupied)._httpMessage?.emit('drain')
+}
 
 function ignore(): void {}

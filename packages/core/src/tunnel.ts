@@ -1,9 +1,13 @@
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Exchange } from './exchange.js'
 import { ProxyError } from './proxy-error.js'
 import type { Reply } from './reply.js'
 import { resetSocket } from './reset-socket.js'
 import type { TunnelEnd } from './tunnel-end.js'
+
+/** How long a client may leave the last bytes of a tunnel unread once the target has gone, in ms. */
+const unreadFor = 60_000
 
 /**
  * Joins the client's end and the target's socket. A half that ends is ended on the other side and the rest flows on
@@ -28,14 +32,17 @@ export function openTunnel(exchange: Exchange, end: TunnelEnd, reply: Reply): vo
   target.pipe(client)
   // A stream that was cancelled ends too: that is no end to pass on.
   client.pipe(target, { end: false })
-  client.once('end', () => {
-    if (!end.reset) target.end()
-  })
+  // It may have said all before the target answered.
+  if (client.readableEnded) endTarget()
+  else client.once('end', endTarget)
   target.once('close', () => {
     if (client.destroyed) return
     // The last bytes on their way to it still drain.
-    if (error === undefined) client.end(() => client.destroy())
-    else end.abort()
+    if (error === undefined) {
+      client.end(() => client.destroy())
+      // Nobody else watches it any more: who never reads would keep it for ever.
+      ;(client as Socket).setTimeout(unreadFor, () => client.destroy())
+    } else end.abort()
     over()
   })
   client.once('close', () => {
@@ -47,6 +54,10 @@ export function openTunnel(exchange: Exchange, end: TunnelEnd, reply: Reply): vo
     }
     over()
   })
+
+  function endTarget(): void {
+    if (!end.reset) target.end()
+  }
 
   function over(): void {
     if (error === undefined) exchange.end({ kind: 'done', bytes })
