@@ -274,6 +274,21 @@ describe.each(kinds)('the PROXY protocol, $name', ({ version, tls }) => {
     await closed(origin)
   })
 
+  it('a client that no header can name is an error of that request', async () => {
+    const origin = await headerOrigin(undefined, cert)
+    const transport = own(wireTransport({ proxyProtocol: version }))
+    const upstream = createUpstream({ name: 'out', targets: [origin.url] })
+    const end = { address: '192.0.2.1', port: 70_000 }
+    const sent = transport.send({
+      target: upstream.all[0] as Target,
+      out: { method: 'GET', path: '/', headers: [], body: null },
+      timeouts: resolveTimeouts(),
+      client: { source: end, destination: end },
+      inform() {},
+    })
+    await expect(sent).rejects.toMatchObject({ code: 'proxy_internal_error' })
+  })
+
   it('a target that ends the connection instead gives 502, and the next request another try', async () => {
     let refused = 0
     const origin = await headerOrigin((req, res) => {

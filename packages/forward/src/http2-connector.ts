@@ -11,6 +11,13 @@ const streamWindow = 256 * 1024
 /** The same for a whole connection. Node gives it back as bytes come, so one slow reader doesn't stop the others. */
 const connectionWindow = 4 * 1024 * 1024
 
+/**
+ * Megabytes that Node lets a connection hold. Bodies in memory count until the target has taken them, and past the limit Node
+ * resets whatever stream is answered: three uploads to a slow target would fail everybody's requests. What targets can make
+ * it hold is limited by the fields of an answer and by the streams.
+ */
+const maxSessionMemory = 4096
+
 /** Who hears how a connect went: exactly one of the three, later. */
 export interface Http2Connected {
   /** The target's settings are known. */
@@ -30,8 +37,8 @@ export interface Http2Address {
 
 /**
  * Opens an HTTP/2 connection. It counts as open when the target's first SETTINGS frame has come, which has to be the first
- * that it sends (RFC 9113 section 3.4): a target that speaks something else is noticed before a request goes out, and no
- * stream is sent beyond its limit.
+ * that it sends (RFC 9113 section 3.4), and it takes streams: a target that speaks something else is noticed before a request
+ * goes out, and no stream is sent beyond its limit.
  * @param timeout ms for all of it; 0: no limit
  * @returns what gives it up
  */
@@ -84,6 +91,7 @@ export function connectHttp2(
     session = connect('http://target.invalid', {
       createConnection: () => socket,
       maxHeaderListPairs: wireLimits.fields,
+      maxSessionMemory,
       settings: {
         enablePush: false,
         initialWindowSize: streamWindow,
@@ -95,7 +103,9 @@ export function connectHttp2(
       fail(alien(error))
     })
     session.once('close', () => fail(failure ?? new ProxyError('connection_refused')))
-    session.once('remoteSettings', () => {
+    session.on('remoteSettings', ({ maxConcurrentStreams }) => {
+      // RFC 9113 section 6.5.2: no stream for now, which is not to last.
+      if (maxConcurrentStreams === 0) return
       if (session === undefined || session.destroyed || !settle()) return
       session.setLocalWindowSize(connectionWindow)
       told.connected(session, socket)

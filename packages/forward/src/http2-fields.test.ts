@@ -120,7 +120,8 @@ describe('http2Transport', () => {
     [{ streams: 1.5 }, 'http2Transport.streams'],
     [{ idle: '1 minute' }, 'http2Transport.idle'],
     [{ ping: -1 }, 'http2Transport.ping'],
-    [{ connections: 1 }, 'http2Transport.connections'],
+    [{ connections: -1 }, 'http2Transport.connections'],
+    [{ pipelining: 1 }, 'http2Transport.pipelining'],
   ])('refuses %j', (options, path) => {
     expect(() => http2Transport(options)).toThrow(TypeError)
     expect(() => http2Transport(options)).toThrow(path)

@@ -204,6 +204,30 @@ describe('sessions', () => {
     await expect(sent).rejects.toMatchObject({ code: 'connection_timeout' })
   })
 
+  it('of a target that allows no stream are none: nobody waits for ever', async () => {
+    const origin = own(await http2Origin(undefined, { settings: { maxConcurrentStreams: 0 } }))
+    const sent = send(transportOf(), targetOf(origin.url), {}, { connect: '100ms' })
+    await expect(within(sent, 'the error')).rejects.toMatchObject({ code: 'connection_timeout' })
+  })
+
+  it('are as good as new while large bodies wait for the target to read', async () => {
+    const held: ServerHttp2Stream[] = []
+    const origin = own(
+      await http2Origin((stream, { fields }) => {
+        if (fields[':method'] === 'POST') held.push(stream)
+        else answer(stream)
+      }),
+    )
+    const transport = transportOf({ sessions: 1 })
+    const target = targetOf(origin.url)
+    const out = { method: 'POST', body: Buffer.alloc(4 * 1024 * 1024) }
+    const uploads = [0, 1, 2].map(() => send(transport, target, out).catch(() => {}))
+    await heldAt(held, 3)
+    expect(await ask(transport, target)).toBe('ok')
+    await transport.close(true)
+    await Promise.all(uploads)
+  })
+
   it('hold no process open when they are idle', async () => {
     const origin = own(await http2Origin())
     const code = `

@@ -21,6 +21,8 @@ export interface Http2TransportOptions {
   sessions?: number
   /** Streams of a connection at once at most; the target's own limit counts too. Default 128; 0: the target's limit alone. */
   streams?: number
+  /** Connections over HTTP/1.1 at most, to a target that chooses that. Default 128; 0: no limit. */
+  connections?: number
   /** How long a connection may be without a stream before it is closed. Default 60s; 0: no limit. */
   idle?: Duration
   /**
@@ -34,12 +36,14 @@ const optionsSchema = v.strictObject({
   mode: v.optional(oneOf('alpn', 'prior-knowledge')),
   sessions: v.optional(integer(0), 8),
   streams: v.optional(integer(0), 128),
+  connections: v.optional(integer(0), 128),
   idle: v.optional(duration(), 60_000),
   ping: v.optional(duration(), 0),
 })
 
 interface Http2Settings extends Http2PoolLimits {
   readonly mode?: 'alpn' | 'prior-knowledge'
+  readonly connections: number
 }
 
 /**
@@ -68,7 +72,7 @@ class Http2Transport implements Transport, Http2PoolOwner {
   private closing = false
 
   constructor(private readonly settings: Http2Settings) {
-    this.wire = wireTransport({ idle: settings.idle })
+    this.wire = wireTransport({ connections: settings.connections, idle: settings.idle })
   }
 
   accepts(out: Outbound, target: Target): boolean {

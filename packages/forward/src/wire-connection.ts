@@ -198,7 +198,8 @@ export class WireConnection implements ResponseEvents {
     this.resume()
     this.exchange = undefined
     this.served++
-    if (this.parser.keepAlive && !this.plain && !this.socket.destroyed) this.owner.released(this)
+    // One whose write has failed is still open, since its answer is read first.
+    if (this.parser.keepAlive && !this.plain && this.usable) this.owner.released(this)
     else this.socket.destroy()
   }
 

@@ -89,7 +89,15 @@ export function wireConnector(
       const socket = connectTcp(options)
       begin(socket)
       socket.once('connect', () => {
-        if (proxyProtocol !== undefined) socket.write(proxyHeader(proxyProtocol, client))
+        if (proxyProtocol !== undefined) {
+          try {
+            socket.write(proxyHeader(proxyProtocol, client))
+          } catch (error) {
+            // Without its header the connection would name the proxy as the client.
+            socket.destroy(new ProxyError('proxy_internal_error', { cause: error }))
+            return
+          }
+        }
         if (tls === undefined) {
           ready(socket)
           return

@@ -41,6 +41,10 @@ function checkTogether({ http2, proxyProtocol, transport }: Record<string, unkno
     throw new TypeError(
       `${path}.proxyProtocol: got it with http2, takes one of them: its header names one client, and a connection of HTTP/2 serves many`,
     )
+  if (proxyProtocol !== undefined && transport !== undefined)
+    throw new TypeError(
+      `${path}.proxyProtocol: got it with a transport, takes one of them: connections of the transport's own would begin without the header`,
+    )
   if (on && transport !== undefined)
     throw new TypeError(`${path}.http2: got it with a transport, takes one of them: http2Transport() is one`)
 }

@@ -112,6 +112,10 @@ describe('wrong options', () => {
       'upstreams.a.proxyProtocol: got it with http2',
     ],
     [
+      { upstreams: { a: { targets: [url], proxyProtocol: 1, transport: wireTransport() } } },
+      'upstreams.a.proxyProtocol: got it with a transport',
+    ],
+    [
       { upstreams: { a: { targets: [url], http2: 'alpn', transport: wireTransport() } } },
       'upstreams.a.http2: got it with a transport',
     ],
@@ -340,6 +344,19 @@ it('speaks HTTP/2 to targets where it is told to', async () => {
   expect(await answer.text()).toBe('HTTP/2.0 GET /a?b')
   await proxy.close()
   await new Promise((resolve) => target.close(resolve))
+})
+
+it('keeps to the connections of an upstream where a target does not choose HTTP/2', async () => {
+  const sockets = new Set<unknown>()
+  const { url } = await origin((req, res) => {
+    sockets.add(req.socket)
+    res.end('ok')
+  })
+  const proxy = proxyOf({ upstreams: { api: { targets: [url], http2: 'alpn', connections: 1 } } })
+  const { port } = await proxy.listen()
+  const ask = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/`)).text()
+  expect(await Promise.all([ask(), ask(), ask()])).toEqual(['ok', 'ok', 'ok'])
+  expect(sockets.size).toBe(1)
 })
 
 it('is a handler that ends a chain, and passes on what it does not take', async () => {

@@ -42,7 +42,7 @@ export interface UpstreamOptions {
   retry?: false | RetryOptions
   /** Limits by phase; those left out come from the proxy's. */
   timeouts?: TimeoutOptions
-  /** Connections to each target at most. Default 128; 0: no limit. */
+  /** Connections over HTTP/1.1 to each target at most; of HTTP/2 there are few. Default 128; 0: no limit. */
   connections?: number
   /** What `Host` says to the target. Default `'target'`. */
   host?: HostPolicy

@@ -12,12 +12,13 @@ export interface Transports {
 /** The transports that an upstream's options ask for. */
 export function transportsOf(options: UpstreamOptions): Transports {
   const { connections, http2 = false, proxyProtocol, transport } = options
+  const limits = connections === undefined ? {} : { connections }
   const wire = wireTransport({
-    ...(connections === undefined ? {} : { connections }),
+    ...limits,
     ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
   })
   if (transport !== undefined) return { inOrder: [transport, wire], owned: [wire] }
   if (http2 === false) return { inOrder: [wire], owned: [wire] }
-  const both = [http2Transport({ mode: http2 }), wire]
+  const both = [http2Transport({ mode: http2, ...limits }), wire]
   return { inOrder: both, owned: both }
 }
