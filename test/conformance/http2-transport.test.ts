@@ -23,6 +23,7 @@ import {
 import { createUpstream, type TargetInit } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
+import { ask, targetOf } from '../kit/attempt.js'
 import { type Http2Origin, type Http2OriginHandler, http2Origin } from '../kit/http2-origin.js'
 import {
   atRest,
@@ -466,6 +467,19 @@ describe.each(tls)('over TLS', ({ cert }) => {
     const before = hellos
     expect(await client.ask()).toMatchObject({ text: 'ok' })
     expect([versions, hellos - before]).toEqual([['1.1', '1.1', '1.1', '1.1'], 0])
+  })
+
+  it('does so for what waits while the transport closes', async () => {
+    const https = await import('node:https')
+    const server = https.createServer({ ...certificate, ALPNProtocols: ['http/1.1'] }, (_req, res) => {
+      res.end('ok')
+    })
+    const mounted = own(await listen(server))
+    const transport = http2Transport()
+    const answer = ask(transport, targetOf(secured(`https://127.0.0.1:${mounted.port}`)))
+    const closed = transport.close()
+    expect(await answer).toBe('ok')
+    await within(closed, 'the transport to be closed')
   })
 
   it('sends over HTTP/1.1 what the target wants to have so', async () => {

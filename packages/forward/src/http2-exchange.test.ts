@@ -1,4 +1,5 @@
-import type { Outcome, Reply } from '@sluice/core'
+import { Readable } from 'node:stream'
+import type { BodyInit, Outcome, Reply } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { ask, send, targetOf, textOf, WrittenBody } from '../../../test/kit/attempt.js'
 import { http2Origin } from '../../../test/kit/http2-origin.js'
@@ -61,6 +62,18 @@ describe('the body of a request', () => {
     body.done()
     await expect(reply).rejects.toMatchObject({ code: 'http_request_error' })
     expect(await within(closed, 'the reset')).not.toBe(0)
+  })
+
+  it.each<[string, BodyInit]>([
+    ['none', null],
+    ['a text', 'abc'],
+    ['without a length', Readable.from(['abcdefgh'])],
+  ])('that is %s is not sent with another length', async (_kind, body) => {
+    const origin = own(await http2Origin())
+    const out = { method: 'POST', body, headers: ['Content-Length', '5'] }
+    const reply = send(transportOf(), targetOf(origin.url), out)
+    await expect(reply).rejects.toMatchObject({ code: 'http_request_error' })
+    expect(origin.streams).toEqual([])
   })
 
   it('that fails takes the request with it', async () => {

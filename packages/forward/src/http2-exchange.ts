@@ -5,7 +5,7 @@ import { Deadline } from './deadlines.js'
 import { sendAgain } from './http2-again.js'
 import { followSignal, withTotal } from './http2-attempt.js'
 import type { Http2Connection } from './http2-connection.js'
-import { http2RequestFields, isTooLarge, restsLong } from './http2-fields.js'
+import { checkLength, http2RequestFields, isTooLarge, restsLong } from './http2-fields.js'
 import type { Http2Pool } from './http2-pool.js'
 import { cancelStream, hasEnded, isUnprocessed, streamError } from './http2-stream-end.js'
 import { listen, type StreamOwner, unlisten } from './http2-stream-events.js'
@@ -93,6 +93,7 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
     let stream: ClientHttp2Stream
     try {
       const fields = http2RequestFields(out, pool.origin, upgrade)
+      checkLength(fields, source === null ? (bytes?.length ?? 0) : source.length)
       if (bytes !== null && upgrade === undefined) fields['content-length'] = bytes.length
       stream = connection.open(fields, {
         endStream: body === null && upgrade === undefined,

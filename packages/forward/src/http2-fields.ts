@@ -60,6 +60,15 @@ export function http2RequestFields(
   return fields
 }
 
+/**
+ * A next hop that speaks HTTP/1.1 would take the rest of a longer body for a request (RFC 9113 section 8.1.1).
+ * @throws ProxyError http_request_error for a Content-Length that is not that of the body
+ */
+export function checkLength(fields: OutgoingHttpHeaders, length: number | undefined): void {
+  const said = fields['content-length']
+  if (said !== undefined && said !== String(length)) throw unsendable(`a length of ${said} with this body`)
+}
+
 /** Trailers as HTTP/2 has them, without those that have no business there; what can't be sent is left out. */
 export function http2TrailerFields(trailers: HeaderList): OutgoingHttpHeaders {
   const fields: OutgoingHttpHeaders = {}

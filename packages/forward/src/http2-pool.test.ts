@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { ask, send, targetOf, WrittenBody } from '../../../test/kit/attempt.js'
 import { type Http2Origin, http2Origin } from '../../../test/kit/http2-origin.js'
 import { deferred, leakCheck, owner, program, trapUnhandled, until, within } from '../../../test/kit/index.js'
-import { type Http2TransportOptions, http2Transport, type Transport } from './index.js'
+import { type Attempt, type Http2TransportOptions, http2Transport, type Transport } from './index.js'
 
 trapUnhandled()
 const own = owner()
@@ -249,10 +249,11 @@ describe('sessions', () => {
     const target = targetOf(origin.url)
     const running = ask(transport, target)
     await heldAt(held, 1)
-    await transport.close()
+    const closed = transport.close()
     await expect(ask(transport, target)).rejects.toMatchObject({ code: 'proxy_closing' })
     answer(held[0])
     expect(await running).toBe('ok')
+    await within(closed, 'the transport to be closed')
     await until(() => origin.sessions.size === 0, 'the session to close')
 
     const forced = transportOf()
@@ -262,6 +263,15 @@ describe('sessions', () => {
     await expect(cut).rejects.toMatchObject({ code: 'proxy_closing' })
     await until(() => origin.sessions.size === 0, 'the session to close')
   })
+})
+
+it('keeps no pool for an exchange that nobody waits for', async () => {
+  const transport = transportOf()
+  const { pools } = transport as unknown as { pools: Map<unknown, unknown> }
+  const onClose: NonNullable<Attempt['onClose']> = (fn, arg) => fn({ kind: 'client-left', bytes: 0 }, arg)
+  const sent = send(transport, targetOf('http://127.0.0.1:9'), {}, {}, { onClose })
+  await expect(sent).rejects.toMatchObject({ code: 'client_left' })
+  expect(pools.size).toBe(0)
 })
 
 it('opens nothing any more after close()', async () => {

@@ -95,7 +95,7 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
   speaksHttp1(): void {
     this.giveUp = undefined
     this.owner.speaksHttp1(this, this.waiting.splice(0))
-    this.check()
+    this.endIfEmpty()
   }
 
   failed(error: Error): void {
@@ -105,7 +105,7 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
     // While there are others those that wait may still get a stream, also of the one that has refused it: it is all there is.
     for (const exchange of this.waiting) exchange.avoid = undefined
     this.serve()
-    this.check()
+    this.endIfEmpty()
   }
 
   hasRoom(): void {
@@ -184,10 +184,11 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
   private closed(connection: Http2Connection): void {
     this.open.delete(connection)
     this.draining.delete(connection)
-    this.check()
+    this.endIfEmpty()
   }
 
-  private check(): void {
+  /** Nobody waits, and there is no connection: it can go. */
+  endIfEmpty(): void {
     if (this.open.size + this.draining.size + this.waiting.length === 0 && this.giveUp === undefined)
       this.owner.emptied(this)
   }

@@ -69,7 +69,8 @@ class Http2Transport implements Transport, Http2PoolOwner {
   private readonly pools = new Map<Target, Http2Pool>()
   private readonly known = new WeakMap<Target, Known>()
   private readonly wire: Transport
-  private closing = false
+  private closing: Promise<void> | undefined = undefined
+  private closed: (() => void) | undefined = undefined
 
   constructor(private readonly settings: Http2Settings) {
     this.wire = wireTransport({ connections: settings.connections, idle: settings.idle })
@@ -85,26 +86,31 @@ class Http2Transport implements Transport, Http2PoolOwner {
   }
 
   send(attempt: Attempt): Promise<Reply> {
-    if (this.closing) return Promise.reject(new ProxyError('proxy_closing'))
+    if (this.closing !== undefined) return Promise.reject(new ProxyError('proxy_closing'))
     const { target } = attempt
     if (this.of(target).http1) return this.wire.send(attempt)
     return new Promise((settle, refuse) => {
       const pool = this.pools.get(target) ?? this.open(target)
       const exchange = new Http2Exchange(attempt, pool, settle, refuse)
-      if (!exchange.gone) pool.send(exchange)
+      if (exchange.gone) pool.endIfEmpty()
+      else pool.send(exchange)
     })
   }
 
   close(force = false): Promise<void> {
-    this.closing = true
+    this.closing ??= new Promise((resolve) => {
+      this.closed = resolve
+    })
     for (const pool of [...this.pools.values()]) pool.close(force)
-    return this.wire.close(force)
+    this.checkEmpty(force)
+    return this.closing
   }
 
   emptied(pool: Http2Pool): void {
     const { target } = pool.address
     // A target that was removed or isn't used any more leaves no pool behind.
     if (this.pools.get(target) === pool) this.pools.delete(target)
+    this.checkEmpty(false)
   }
 
   speaksHttp1(pool: Http2Pool, exchanges: readonly Http2Exchange[]): void {
@@ -118,6 +124,12 @@ class Http2Transport implements Transport, Http2PoolOwner {
 
   handOver(exchange: Http2Exchange): void {
     exchange.handOver(this.wire)
+  }
+
+  /** The last to close is the wire: what waits here may turn out to go over HTTP/1.1. */
+  private checkEmpty(force: boolean): void {
+    if (this.closed === undefined || this.pools.size > 0) return
+    void this.wire.close(force).then(this.closed)
   }
 
   private of(target: Target): Known {
