@@ -76,6 +76,12 @@ describe('the body of a request', () => {
     expect(origin.streams).toEqual([])
   })
 
+  it('that is no body fails by itself', async () => {
+    const origin = own(await http2Origin())
+    const reply = send(transportOf(), targetOf(origin.url), { method: 'POST', body: {} as BodyInit })
+    await expect(reply).rejects.toMatchObject({ code: 'proxy_internal_error' })
+  })
+
   it('that fails takes the request with it', async () => {
     const origin = own(await http2Origin((stream) => void stream.resume()))
     const body = new WrittenBody()

@@ -1,7 +1,8 @@
 import type { ClientHttp2Stream } from 'node:http2'
-import { type Body, isBody, type Outcome, ProxyError, PushBody, type Reply, toBody } from '@sluice/core'
+import { type Body, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { Deadline } from './deadlines.js'
+import { flowingBody } from './flowing-body.js'
 import { sendAgain } from './http2-again.js'
 import { followSignal, withTotal } from './http2-attempt.js'
 import type { Http2Connection } from './http2-connection.js'
@@ -87,11 +88,11 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
     const { out, timeouts, upgrade } = attempt
     if (upgrade !== undefined && !connection.connectProtocol) return pool.cannotUpgrade(this)
     const { body } = out
-    const inMemory = body === null || typeof body === 'string' || body instanceof Uint8Array
-    const bytes = typeof body === 'string' ? Buffer.from(body) : inMemory ? body : null
-    const source = inMemory ? null : isBody(body) ? body : (toBody(body) as Body)
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body instanceof Uint8Array ? body : null
+    let source: Body | null
     let stream: ClientHttp2Stream
     try {
+      source = flowingBody(body)
       const fields = http2RequestFields(out, pool.origin, upgrade)
       checkLength(fields, source === null ? (bytes?.length ?? 0) : source.length)
       if (bytes !== null && upgrade === undefined) fields['content-length'] = bytes.length

@@ -257,10 +257,10 @@ describe('sessions', () => {
     await until(() => origin.sessions.size === 0, 'the session to close')
 
     const forced = transportOf()
-    const cut = send(forced, target)
+    const cut = expect(send(forced, target)).rejects.toMatchObject({ code: 'proxy_closing' })
     await heldAt(held, 2)
-    await forced.close(true)
-    await expect(cut).rejects.toMatchObject({ code: 'proxy_closing' })
+    await within(forced.close(true), 'the transport to be closed')
+    await cut
     await until(() => origin.sessions.size === 0, 'the session to close')
   })
 })

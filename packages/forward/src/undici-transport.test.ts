@@ -1,5 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { Readable } from 'node:stream'
+import type { BodyInit } from '@sluice/core'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { expect, it } from 'vitest'
 import { type Origin, originServer, owner } from '../../../test/kit/index.js'
@@ -31,6 +32,14 @@ it('keeps no pool for a target that was never reached', async () => {
   const target = await dead()
   await expect(send(transport, target)).rejects.toMatchObject({ code: 'connection_refused' })
   expect([...pools.values()].flatMap((byTarget) => [...byTarget.keys()])).toEqual([])
+})
+
+it('refuses a body that is none', async () => {
+  const transport = undiciTransport()
+  own({ close: () => transport.close(true) })
+  const out = { method: 'POST', path: '/', headers: [], body: {} as BodyInit }
+  const attempt = { target: await dead(), out, timeouts: resolveTimeouts(), inform() {} }
+  await expect(transport.send(attempt)).rejects.toMatchObject({ code: 'proxy_internal_error' })
 })
 
 it('opens nothing any more after close()', async () => {

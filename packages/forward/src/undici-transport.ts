@@ -1,9 +1,10 @@
-import { type Body, isBody, type Outbound, ProxyError, type Reply, toBody } from '@sluice/core'
+import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { has } from '@sluice/headers'
 import { integer, parse, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
 import debug from 'debug'
 import { type Dispatcher, Pool } from 'undici'
+import { flowingBody } from './flowing-body.js'
 import type { Attempt, Transport } from './transport.js'
 import { undiciConnector } from './undici-connector.js'
 import { UndiciExchange } from './undici-exchange.js'
@@ -77,7 +78,13 @@ class UndiciTransport implements Transport {
       const { target, out, timeouts, upgrade } = attempt
       const exchange = new UndiciExchange(attempt, settle, refuse)
       const { origin, servername, named } = address(target)
-      const body = requestBody(out, timeouts.requestBody)
+      let body: ReturnType<typeof requestBody>
+      try {
+        body = requestBody(out, timeouts.requestBody)
+      } catch (error) {
+        exchange.leave(error as ProxyError)
+        return
+      }
       const dispatcher = this.dispatcher ?? this.pool(target, timeouts.connect)
       const request: Dispatcher.DispatchOptions & { servername?: string } = {
         origin,
@@ -171,7 +178,6 @@ function parseAddress(url: string): Address {
 
 /** The body as undici takes it. */
 function requestBody(out: Outbound, idle: number): string | Uint8Array | Upload | null {
-  const { body } = out
-  if (body === null || typeof body === 'string' || body instanceof Uint8Array) return body
-  return new Upload(isBody(body) ? body : (toBody(body) as Body), idle)
+  const source = flowingBody(out.body)
+  return source === null ? (out.body as string | Uint8Array | null) : new Upload(source, idle)
 }

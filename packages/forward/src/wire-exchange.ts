@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net'
-import { type Body, isBody, type Outcome, ProxyError, PushBody, type Reply, toBody } from '@sluice/core'
+import { type Body, isBody, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import type { ClientEnds } from './client-ends.js'
 import { Deadline } from './deadlines.js'
 import { isEventStream } from './event-stream.js'
+import { flowingBody } from './flowing-body.js'
 import { addInformational } from './informational.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
@@ -107,11 +108,10 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     const { out, timeouts } = attempt
     const { socket } = connection
     const { body } = out
-    const inMemory = body === null || typeof body === 'string' || body instanceof Uint8Array
     let source: Body | null
     let head: string
     try {
-      source = inMemory ? null : isBody(body) ? body : (toBody(body) as Body)
+      source = flowingBody(body)
       // The rest of it would go into the tunnel.
       if (source !== null && this.tunnels)
         throw new ProxyError('http_request_error', { message: `a ${this.method} with a body that flows` })
