@@ -1,9 +1,14 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
+import {
+  connect as connectHttp2,
+  createServer as createHttp2Server,
+  type Http2ServerRequest,
+} from 'node:http2'
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { Duplex, PassThrough, Readable } from 'node:stream'
 import express from 'express'
-import { expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import {
   deferred,
   owner,
@@ -17,6 +22,10 @@ import { attach, type Handler, type Outcome, PushBody, toListener, unhandled } f
 
 trapUnhandled()
 const own = owner()
+
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 it('a client that left while something before the proxy was at work gets no handler called, and nothing hangs', async () => {
   let called = 0
@@ -429,4 +438,35 @@ it('clients may end their half only as long as a chain serves the whole server',
   whole()
   expect([server.httpAllowHalfOpen, server.listenerCount('request')]).toEqual([false, 1])
   below()
+})
+
+it('a client of HTTP/2 that does not read, and resets its stream with NO_ERROR, leaves nothing behind', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  const end = deferred<Outcome>()
+  const asked = deferred<Http2ServerRequest>()
+  const server = createHttp2Server().listen(0, '127.0.0.1')
+  let connections = 0
+  server.on('connection', (socket) => {
+    connections++
+    socket.once('close', () => connections--)
+  })
+  attach(server, (ctx) => {
+    ctx.onClose(end.resolve)
+    asked.resolve(ctx.req as Http2ServerRequest)
+    // More than the window of a stream.
+    return { status: 200, headers: [], body: Buffer.alloc(100_000) }
+  })
+  await once(server, 'listening')
+  own(server)
+  const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  own({ close: () => session.destroy() })
+  const request = session.request({ ':path': '/' })
+  await within(once(request, 'response'), 'the head')
+  const { stream } = await asked.promise
+  request.close(0)
+  await until(() => stream.closed && stream.readableEnded, 'the reset')
+  vi.advanceTimersByTime(1_000)
+  expect(await within(end.promise, 'the end of the exchange')).toMatchObject({ kind: 'client-left' })
+  session.destroy()
+  await until(() => connections === 0, 'the connection to close')
 })

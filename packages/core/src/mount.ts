@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import debug from 'debug'
 import type { Handler } from './chain.js'
+import { watchClosed } from './closed-streams.js'
 import type { Context, Outcome } from './context.js'
 import { endsBefore } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
@@ -86,7 +87,8 @@ export async function serve(
     responder.closed()
     return
   }
-  if (!('stream' in res) && res.socket === null) watchQueued(responder, req.socket)
+  if ('stream' in res) watchClosed(res.stream)
+  else if (res.socket === null) watchQueued(responder, req.socket)
   let reply: Reply
   try {
     reply = exchange.failure === undefined ? await handler(exchange) : errorReply(exchange.failure)

@@ -401,5 +401,5 @@ function latin1(bytes: Uint8Array): string {
 
 function failedStream(res: ServerResponse | Http2ServerResponse): boolean {
   const { stream } = res as Http2ServerResponse
-  return stream !== undefined && stream.rstCode !== 0
+  return stream !== undefined && (stream.rstCode !== 0 || !stream.writableFinished)
 }
