@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { heapInUse } from '../../../test/kit/heap.js'
 import { Deadline, Deadlines } from './deadlines.js'
 
 /** How late one may be told: a tick, and the millisecond that a timer may be early or late. */
@@ -33,6 +34,21 @@ afterEach(() => {
 })
 
 describe('Deadlines', () => {
+  it('lets go of what a dropped one knows, though its slot has not come up', async () => {
+    const deadlines = new Deadlines(clock)
+    const known = (): WeakRef<object> => {
+      const large = {}
+      const deadline = new Deadline(() => expect(large).toBeUndefined())
+      deadlines.set(deadline, 1_000)
+      deadlines.drop(deadline)
+      return new WeakRef(large)
+    }
+    const ref = known()
+    await heapInUse()
+    expect(ref.deref()).toBeUndefined()
+    pass(2_000)
+  })
+
   it.each([1, 49, 50, 51, 99, 100, 3_149, 3_150, 3_200, 3_201, 10_000, 100_000])(
     'tells one of %i ms in time',
     (ms) => {

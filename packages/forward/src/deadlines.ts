@@ -11,7 +11,7 @@ export class Deadline {
   slot = -1
   next: Deadline | undefined = undefined
 
-  constructor(readonly expired: () => void) {}
+  constructor(public expired: () => void) {}
 }
 
 /**
@@ -54,6 +54,12 @@ export class Deadlines {
   /** Takes a deadline away. It costs one write: it leaves its slot when that comes up. */
   clear(deadline: Deadline): void {
     deadline.at = Number.POSITIVE_INFINITY
+  }
+
+  /** Takes away one that won't be set again, with what it knows: its slot holds it for up to 3.2 s, a connection's buffer too. */
+  drop(deadline: Deadline): void {
+    deadline.at = Number.POSITIVE_INFINITY
+    deadline.expired = nobody
   }
 
   /** Forgets all deadlines. */
@@ -145,3 +151,5 @@ export class Deadlines {
     this.telling = []
   }
 }
+
+function nobody(): void {}

@@ -195,7 +195,7 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
   }
 
   streamClosed(): void {
-    if (this.done) this.pool.deadlines.clear(this.deadline)
+    if (this.done) this.pool.deadlines.drop(this.deadline)
     else this.failed(this.cause)
   }
 
@@ -392,7 +392,7 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
     this.connection = undefined
     const { deadlines } = this.pool
     deadlines.clear(this.deadline)
-    if (this.total !== undefined) deadlines.clear(this.total)
+    if (this.total !== undefined) deadlines.drop(this.total)
     this.unfollow?.()
   }
 }

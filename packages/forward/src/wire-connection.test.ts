@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { expect, it } from 'vitest'
+import { heapInUse } from '../../../test/kit/heap.js'
 import { Deadlines } from './deadlines.js'
 import { WireConnection } from './wire-connection.js'
 import type { WireExchange } from './wire-exchange.js'
@@ -41,4 +42,21 @@ it('serves no other request when a write has failed, though the answer was whole
   expect(connection.socket.destroyed).toBe(true)
   await new Promise(process.nextTick)
   expect(told).toEqual(['gone'])
+})
+
+it('is not held with its buffer by a deadline that it had', async () => {
+  const deadlines = new Deadlines()
+  const closed = async (): Promise<WeakRef<object>> => {
+    const connection = new WireConnection({ deadlines, released() {}, gone() {} })
+    const socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() })
+    connection.open(socket as Socket)
+    deadlines.set(connection.deadline, 60_000)
+    socket.destroy()
+    await new Promise((resolve) => socket.once('close', resolve))
+    return new WeakRef(connection)
+  }
+  const ref = await closed()
+  await heapInUse()
+  expect(ref.deref()).toBeUndefined()
+  deadlines.close()
 })

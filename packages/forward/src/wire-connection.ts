@@ -234,7 +234,7 @@ export class WireConnection implements ResponseEvents {
   }
 
   private closed(): void {
-    this.owner.deadlines.clear(this.deadline)
+    this.owner.deadlines.drop(this.deadline)
     // First the exchange, which may ask the owner for another connection: an owner that has none left is closed.
     if (this.exchange !== undefined) this.fail(this.failure ?? this.atEnd())
     this.owner.gone(this)

@@ -57,7 +57,7 @@ export function wireConnector(
         failure ??= error
       }
       const onClose = (): void => {
-        deadlines.clear(deadline)
+        deadlines.drop(deadline)
         failed(failure ?? new ProxyError('connection_refused'))
       }
       const begin = (socket: Socket): void => {
@@ -66,7 +66,7 @@ export function wireConnector(
         socket.once('close', onClose)
       }
       const ready = (socket: Socket): void => {
-        deadlines.clear(deadline)
+        deadlines.drop(deadline)
         socket.off('error', onError)
         socket.off('close', onClose)
         if (plain) connection.openPlain(socket)

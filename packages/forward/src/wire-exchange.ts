@@ -327,7 +327,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   private end(): void {
     this.done = true
     this.connection = undefined
-    if (this.total !== undefined) this.pool.deadlines.clear(this.total)
+    if (this.total !== undefined) this.pool.deadlines.drop(this.total)
     this.unfollow?.()
   }
 
