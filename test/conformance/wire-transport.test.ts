@@ -306,6 +306,13 @@ describe('bodies', () => {
     expect((await origin.connection()).text).toBe('')
   })
 
+  it('in memory count as being sent until the target has taken them', async () => {
+    const origin = own(await rawOrigin(({ socket }) => void socket.pause()))
+    const body = Buffer.alloc(64 * 1024 * 1024)
+    const sent = { method: 'POST', body, timeouts: { requestBody: '200ms', head: 0 } } as const
+    expect(await codeOf(send(wire(), targetOf(origin.url), sent))).toBe('connection_write_timeout')
+  })
+
   it('that are none fail by themselves, and the next request is served', async () => {
     const origin = own(await originServer((_req, res) => void res.end('ok')))
     const transport = wire({ connections: 1 })

@@ -51,6 +51,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   private idle = 0
   /** Bytes of informational responses. */
   private informational = 0
+  /** A body in memory is on its way. */
+  private flushing = false
   private done = false
 
   constructor(
@@ -124,7 +126,9 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     if (source === null) {
       if (body === null) socket.write(head, 'latin1')
       else writeWith(socket, head, typeof body === 'string' ? Buffer.from(body) : (body as Uint8Array))
-      pool.deadlines.set(connection.deadline, timeouts.head)
+      // Sent it is when the target has room for the last of it.
+      this.flushing = socket.writableNeedDrain && socket.writableLength > 0
+      pool.deadlines.set(connection.deadline, this.flushing ? timeouts.requestBody : timeouts.head)
       return
     }
     if (get(out.headers, 'expect') !== undefined) {
@@ -142,6 +146,10 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
 
   /** The socket has room again. */
   hasRoom(): void {
+    if (this.flushing) {
+      this.flushing = false
+      this.uploaded()
+    }
     this.upload?.drain()
   }
 
@@ -243,6 +251,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     if (connection === undefined) return
     if (this.withheld !== undefined && this.progress === 'sent') return this.sendWithheld()
     if (this.progress === 'answered') connection.fail(new ProxyError('connection_read_timeout'))
+    else if (this.flushing) connection.fail(new ProxyError('connection_write_timeout'))
     else if (upload === undefined) connection.fail(new ProxyError('http_response_timeout'))
     else
       connection.fail(new ProxyError(upload.waitsForTarget ? 'connection_write_timeout' : 'request_timeout'))
