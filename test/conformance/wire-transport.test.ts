@@ -177,6 +177,18 @@ describe('connections', () => {
     expect(origin.connections).toHaveLength(2)
   })
 
+  it('that can not be opened, as many as there may be, fail all that wait', async () => {
+    // It takes connections and says nothing, so TLS never stands.
+    const origin = own(await rawOrigin())
+    const transport = wire({ connections: 2 })
+    const target = targetOf(origin.url.replace('http:', 'https:'))
+    const requests = Array.from({ length: 10 }, () =>
+      codeOf(send(transport, target, { timeouts: { connect: 50 } })),
+    )
+    expect(await Promise.all(requests)).toEqual(new Array(10).fill('connection_timeout'))
+    expect(origin.connections.length).toBeLessThanOrEqual(4)
+  })
+
   it('hold no process open while they are idle', async () => {
     const origin = own(await originServer())
     const script = `

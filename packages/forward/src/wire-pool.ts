@@ -45,6 +45,8 @@ export class WirePool implements ConnectionOwner {
   /** Those that aren't in line: they look whether the connection they are to get still lives, or one of their own is opened. */
   private readonly apart = new Set<WireExchange>()
   private connecting = 0
+  /** Connections in a row that could not be opened. */
+  private failures = 0
   private closed = false
 
   constructor(
@@ -157,6 +159,17 @@ export class WirePool implements ConnectionOwner {
       this.open((this.perExchange ? this.waiting.shift() : this.waiting[this.connecting]) as WireExchange)
   }
 
+  /**
+   * Who hears that a connection could not be opened: the first in line. Once as many in a row have failed as there may be,
+   * and none stands, it is all, or the last in line would hear of a dead target after many times the connect timeout.
+   */
+  private victims(): WireExchange[] {
+    const { connections } = this.limits
+    const standing = this.all.size - 1 - this.connecting
+    const dead = ++this.failures >= connections && connections > 0 && standing === 0
+    return this.waiting.splice(0, dead ? this.waiting.length : 1)
+  }
+
   /** Opens a connection: for a tunnel its own, else for whoever is first in line when it stands. */
   private open(exchange: WireExchange): void {
     const own = exchange.tunnels || this.perExchange
@@ -172,6 +185,7 @@ export class WirePool implements ConnectionOwner {
       () => {
         if (own) this.apart.delete(exchange)
         else this.connecting--
+        this.failures = 0
         if (own && !exchange.gone) connection.send(exchange)
         else if (own) connection.socket.destroy()
         else this.released(connection)
@@ -179,8 +193,8 @@ export class WirePool implements ConnectionOwner {
       (error) => {
         if (own) this.apart.delete(exchange)
         else this.connecting--
-        const victim = own ? exchange : this.waiting.shift()
-        victim?.failed(error)
+        if (own) exchange.failed(error)
+        else for (const victim of this.victims()) victim.failed(error)
         this.gone(connection)
       },
     )
