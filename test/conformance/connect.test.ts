@@ -202,11 +202,17 @@ describe.each(attachedHttp2Fronts)('CONNECT through $name', (kind) => {
     const front = own(await kind.start(origin.url))
     const stream = ask(front, 'far.example:443')
     stream.on('error', () => {})
+    // Ahead of the reset it would say that what came is all.
+    let ended = false
+    stream.on('end', () => {
+      ended = true
+    })
     await within(once(stream, 'data'), 'the first bytes')
     origin.connections[0]?.reset()
     await within(once(stream, 'close'), 'the reset').catch(() => {})
     await until(() => stream.destroyed, 'the reset')
     expect(stream.rstCode).toBe(0x0a)
+    expect(ended).toBe(false)
     await released(front)
   })
 })

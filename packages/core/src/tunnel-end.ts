@@ -84,7 +84,9 @@ export class StreamEnd implements TunnelEnd {
     // RFC 8441 section 5: 200 takes the place of 101, and there is no key to accept.
     const fields: OutgoingHttpHeaders = { ':status': status === 101 ? 200 : status }
     for (const [name, value] of http2Fields(withoutFraming(headers))) fields[name.toLowerCase()] = value
-    duplex.respond(fields)
+    // Node ends a stream that it resets, and the end would go ahead of the reset: a tunnel that was lost would pass for whole.
+    // So the end waits, until the response that Node has made for the stream sends trailers, of which there are none.
+    duplex.respond(fields, { waitForTrailers: true })
     if (head !== undefined && head.length > 0) duplex.write(head)
   }
 
