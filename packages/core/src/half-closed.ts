@@ -4,6 +4,8 @@ import { inform } from './inform.js'
 
 /** How long nothing may move before a client that has ended its half is asked whether it is there, in ms. */
 const patience = 250
+/** How long after one informational response the next one meets what a client that has left has sent for it, in ms. */
+const echo = 50
 
 /** Node keeps here the response that a socket carries now. */
 type Carrying = Socket & { _httpMessage?: ServerResponse | null }
@@ -13,8 +15,8 @@ type Carrying = Socket & { _httpMessage?: ServerResponse | null }
  * the wire tells that from a client that has left, but what is sent next: who has left answers with a reset. An answer
  * that comes soon, or that flows, needs nothing else. Where nothing moves:
  *
- * - before the head informational responses go out, ever more seldom (RFC 9110 section 15.2: a client takes any number of
- *   them). The first is answered with the reset, the second meets it. HTTP/1.0 knows none, and hears nothing;
+ * - before the head informational responses go out by twos, ever more seldom (RFC 9110 section 15.2: a client takes any
+ *   number of them). The first is answered with the reset, the second meets it. HTTP/1.0 knows none, and hears nothing;
  * - after it the client counts as gone, since there is nothing to send that isn't the body.
  */
 export function watchHalfClosed(socket: Socket): void {
@@ -29,8 +31,12 @@ function look(socket: Carrying, after: number, written: number): void {
   setTimeout(() => {
     const res = socket._httpMessage
     if (socket.destroyed || !res) return
-    if (!res.headersSent) inform(res, 102, [])
-    else if (socket.bytesWritten === written && socket.writableLength === 0) {
+    if (!res.headersSent) {
+      inform(res, 102, [])
+      setTimeout(() => {
+        if (socket._httpMessage === res) inform(res, 102, [])
+      }, echo).unref()
+    } else if (socket.bytesWritten === written && socket.writableLength === 0) {
       socket.destroy()
       return
     }

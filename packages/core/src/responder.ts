@@ -1,4 +1,4 @@
-import { OutgoingMessage, type ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { constants, type Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import {
@@ -15,6 +15,7 @@ import { toBody } from './bodies.js'
 import type { Body, Sink } from './body.js'
 import { BytesBody } from './bytes-body.js'
 import { http2Fields } from './connection-fields.js'
+import { endInOneWrite } from './end-in-one-write.js'
 import { noteEnd } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
@@ -183,7 +184,7 @@ export class Responder implements Sink {
     this.request?.answered(res, false)
     if (fields !== undefined && fields.length > 0) this.addTrailers(fields)
     if (first === undefined) res.end()
-    else if (this.h1 && first.length <= joinAtMost) endInOneWrite(res as Joining, latin1(first))
+    else if (this.h1 && first.length <= joinAtMost) endInOneWrite(res as ServerResponse, latin1(first))
     else res.end(first)
   }
 
@@ -324,36 +325,6 @@ export class Responder implements Sink {
     }
     res.addTrailers(trailers as Record<string, string>)
   }
-}
-
-const plain = OutgoingMessage.prototype
-
-/** What of `ServerResponse` joins the head with a first text. `write` and `end` cork the socket around it. */
-type Joining = ServerResponse & {
-  _send?(data: string, encoding: 'latin1'): boolean
-  readonly _hasBody?: boolean
-}
-
-/**
- * Ends a response whose whole body is one small piece. `end(text)` makes two chunks of it, the head with the text and an
- * empty one, and with them a vectored write; joined by `_send`, which every write of `ServerResponse` goes through, they are
- * one plain write, which costs less (docs/decisions/005). Where it can't be so the public way serves.
- */
-function endInOneWrite(res: Joining, text: string): void {
-  // Middlewares of a host app that replaced `write` and `end` must see the bytes.
-  const patched = res.write !== plain.write || res.end !== plain.end
-  if (
-    patched ||
-    res._send === undefined ||
-    res._hasBody !== true ||
-    res.chunkedEncoding ||
-    res.socket === null
-  ) {
-    res.end(text, 'latin1')
-    return
-  }
-  res._send(text, 'latin1')
-  res.end()
 }
 
 /** Fields of the app stay unless the reply has them; cookies of both stay, since each is its own. */
