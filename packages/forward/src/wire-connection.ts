@@ -9,8 +9,11 @@ import { type ResponseEvents, type ResponseHead, ResponseParser } from './wire-r
 /** What a connection is read into at first, and once that was not enough for a read. */
 const smallBuffer = 16 * 1024
 const largeBuffer = 64 * 1024
-/** A part of a body from this size on is handed on with its buffer; a smaller one is copied out of it. */
-const copyBelow = 8 * 1024
+/**
+ * A part of a body from this size on is handed on with its buffer; a smaller one is copied out of it, which costs less than
+ * a new buffer.
+ */
+const copyBelow = 32 * 1024
 
 /** Who keeps a connection between its exchanges. */
 export interface ConnectionOwner {
@@ -46,6 +49,11 @@ export class WireConnection implements ResponseEvents {
   private buffer: Buffer = Buffer.allocUnsafeSlow(smallBuffer)
   private given = false
   private paused = false
+  /** Bytes of the read that is parsed now. */
+  private size = 0
+  /** Small parts of a body that came in one read: what was chunks on this connection is one part on the next. */
+  private gathered: Buffer | undefined = undefined
+  private gatheredSize = 0
   private plain = false
   private failure: Error | undefined = undefined
   private readonly parser = new ResponseParser(this)
@@ -114,13 +122,16 @@ export class WireConnection implements ResponseEvents {
       this.socket.destroy()
       return false
     }
+    this.size = size
     try {
       const read = parser.execute(this.buffer, 0, size)
+      this.pass()
       if (this.exchange !== undefined && parser.framing === 'tunnel') {
         this.handOver(exchange, read, size)
         return true
       }
     } catch (error) {
+      this.gathered = undefined
       this.fail(error as Error)
       return false
     }
@@ -139,22 +150,36 @@ export class WireConnection implements ResponseEvents {
   }
 
   data(from: number, to: number): void {
-    const { buffer, exchange } = this
-    const size = to - from
-    if (exchange === undefined || size === 0) return
-    let chunk: Buffer
-    if (size >= copyBelow) {
+    const { buffer } = this
+    if (to - from >= copyBelow) {
+      this.pass()
       this.given = true
-      chunk = buffer.subarray(from, to)
-    } else {
-      chunk = Buffer.allocUnsafe(size)
-      buffer.copy(chunk, 0, from, to)
+      this.hand(buffer.subarray(from, to))
+      return
     }
-    if (!exchange.received(chunk)) this.paused = true
+    if (this.gathered === undefined) {
+      this.gathered = Buffer.allocUnsafe(this.size - from)
+      this.gatheredSize = 0
+    }
+    this.gatheredSize += buffer.copy(this.gathered, this.gatheredSize, from, to)
   }
 
   ended(trailers: HeaderList | undefined): void {
+    this.pass()
     if (this.parser.framing !== 'tunnel') this.exchange?.complete(trailers)
+  }
+
+  /** Hands on what was gathered. */
+  private pass(): void {
+    const { gathered, gatheredSize } = this
+    if (gathered === undefined) return
+    this.gathered = undefined
+    if (gatheredSize > 0)
+      this.hand(gatheredSize === gathered.length ? gathered : gathered.subarray(0, gatheredSize))
+  }
+
+  private hand(chunk: Buffer): void {
+    if (this.exchange?.received(chunk) === false) this.paused = true
   }
 
   /** The target has ended its half: only a body without length may end so. */
