@@ -8,25 +8,35 @@ type Joining = ServerResponse & {
   readonly _hasBody?: boolean
 }
 
+/** A body up to this size is joined with the head as one text. */
+const joinAtMost = 16 * 1024
+
 /**
- * Ends a response whose whole body is one small piece. `end(text)` makes two chunks of it, the head with the text and an
- * empty one, and with them a vectored write; joined by `_send`, which every write of `ServerResponse` goes through, they are
- * one plain write, which costs less (docs/decisions/005). Where it can't be so the public way serves.
+ * Ends a response whose whole body is one small piece. `end(bytes)` makes two chunks of it, the head and the bytes, and with
+ * them a vectored write; joined as text by `_send`, which every write of `ServerResponse` goes through, they are one plain
+ * write, which costs less (docs/decisions/005). Where it can't be so the public way serves.
  */
-export function endInOneWrite(response: ServerResponse, text: string): void {
+export function endInOneWrite(response: ServerResponse, bytes: Uint8Array): void {
   const res = response as Joining
-  // Middlewares of a host app that replaced `write` and `end` must see the bytes.
-  const patched = res.write !== plain.write || res.end !== plain.end
   if (
-    patched ||
+    bytes.length > joinAtMost ||
+    // Middlewares of a host app that replaced `write` and `end` must see the bytes.
+    res.write !== plain.write ||
+    res.end !== plain.end ||
     res._send === undefined ||
     res._hasBody !== true ||
     res.chunkedEncoding ||
     res.socket === null
   ) {
-    res.end(text, 'latin1')
+    res.end(bytes)
     return
   }
-  res._send(text, 'latin1')
+  res._send(latin1(bytes), 'latin1')
   res.end()
+}
+
+function latin1(bytes: Uint8Array): string {
+  return (
+    bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  ).toString('latin1')
 }

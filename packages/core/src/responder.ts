@@ -24,9 +24,6 @@ import { discard, type Reply } from './reply.js'
 import { RequestBody } from './request-body.js'
 import { resetSocket } from './reset-socket.js'
 
-/** A first chunk up to this size is joined with the head as one string, hence one write. */
-const joinAtMost = 16 * 1024
-
 /**
  * Bytes that may wait for the client to read. By itself Node asks to wait after each part beyond its 16 KB, also when the
  * system has taken it on the spot, and then the target's connection is stopped and started for each.
@@ -184,7 +181,7 @@ export class Responder implements Sink {
     this.request?.answered(res, false)
     if (fields !== undefined && fields.length > 0) this.addTrailers(fields)
     if (first === undefined) res.end()
-    else if (this.h1 && first.length <= joinAtMost) endInOneWrite(res as ServerResponse, latin1(first))
+    else if (this.h1) endInOneWrite(res as ServerResponse, first)
     else res.end(first)
   }
 
@@ -362,12 +359,6 @@ function check(reply: Reply): void {
 
 function noReply(message: string): ProxyError {
   return new ProxyError('proxy_internal_error', { message })
-}
-
-function latin1(bytes: Uint8Array): string {
-  return (
-    bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  ).toString('latin1')
 }
 
 function failedStream(res: ServerResponse | Http2ServerResponse): boolean {

@@ -3,6 +3,7 @@ import { type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { isEventStream } from './event-stream.js'
 import { addInformational } from './informational.js'
+import { trailersOf } from './reply-trailers.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 import { checkProtocol } from './upgrade-protocol.js'
@@ -72,7 +73,7 @@ export class UndiciExchange extends PushBody {
     }
     const length = get(headers, 'content-length')
     const reply: Reply = { status, headers, body: this }
-    if (length === undefined) reply.trailers = () => this.trailers
+    if (length === undefined) reply.trailers = trailersOf(this)
     else (this as { length?: number }).length = Number(length)
     const { timeouts } = this.attempt
     this.idle = isEventStream(get(headers, 'content-type')) ? timeouts.stream : timeouts.body

@@ -6,6 +6,7 @@ import { Deadline } from './deadlines.js'
 import { isEventStream } from './event-stream.js'
 import { flowingBody } from './flowing-body.js'
 import { addInformational } from './informational.js'
+import { trailersOf } from './reply-trailers.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 import { checkProtocol } from './upgrade-protocol.js'
@@ -171,7 +172,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     }
     const reply: Reply = { status, headers, body: this }
     if (framing === 'length') (this as { length?: number }).length = length as number
-    else reply.trailers = () => this.trailers
+    else reply.trailers = trailersOf(this)
     const { timeouts } = this.attempt
     this.idle = isEventStream(get(headers, 'content-type')) ? timeouts.stream : timeouts.body
     this.settle(reply)
