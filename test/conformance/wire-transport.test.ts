@@ -423,7 +423,7 @@ describe('writes', () => {
     expect(writes()).toBe(1)
   })
 
-  it('of one whose body streams are two at most while it is small: the last chunk comes by itself', async () => {
+  it('of one whose body streams are two at most while it is small', async () => {
     const origin = own(await originServer())
     const transport = wire()
     const target = targetOf(origin.url)

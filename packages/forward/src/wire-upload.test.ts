@@ -4,7 +4,12 @@ import type { ProxyError } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { cleanTrailers, WireUpload } from './wire-upload.js'
 
-function uploading(length: number | undefined): { upload: WireUpload; text: () => string; heard: string[] } {
+function uploading(length: number | undefined): {
+  upload: WireUpload
+  /** What was written, once the turn of the event loop is over that gathers it. */
+  text: () => Promise<string>
+  heard: string[]
+} {
   const parts: Buffer[] = []
   const socket = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -18,7 +23,11 @@ function uploading(length: number | undefined): { upload: WireUpload; text: () =
     uploadFailed: (error) => heard.push((error as ProxyError).code),
     uploadMoved: () => {},
   })
-  return { upload, text: () => Buffer.concat(parts).toString('latin1'), heard }
+  const text = async (): Promise<string> => {
+    await new Promise((resolve) => setImmediate(resolve))
+    return Buffer.concat(parts).toString('latin1')
+  }
+  return { upload, text, heard }
 }
 
 describe('cleanTrailers', () => {
@@ -58,12 +67,12 @@ describe('cleanTrailers', () => {
 })
 
 describe('trailers of a request', () => {
-  it('stand behind the last chunk', () => {
+  it('stand behind the last chunk', async () => {
     const { upload, text, heard } = uploading(undefined)
     upload.write(Buffer.from('hello, hello, hello'))
     upload.write(Buffer.alloc(0))
     upload.end(['X-A', '1', 'x-b', '\xe9'])
-    expect(text()).toBe('13\r\nhello, hello, hello\r\n0\r\nX-A: 1\r\nx-b: \xe9\r\n\r\n')
+    expect(await text()).toBe('13\r\nhello, hello, hello\r\n0\r\nX-A: 1\r\nx-b: \xe9\r\n\r\n')
     expect(heard).toEqual(['whole'])
   })
 
@@ -75,7 +84,7 @@ describe('trailers of a request', () => {
     expect(String(socket.read())).toBe('0\r\nX-Late: 1\r\n\r\n')
   })
 
-  it('that would end the request, or be another field, are dropped', () => {
+  it('that would end the request, or be another field, are dropped', async () => {
     for (const [name, value] of [
       ['a', 'b\r\n\r\nGET / HTTP/1.1'],
       ['a', 'b\nc'],
@@ -90,27 +99,27 @@ describe('trailers of a request', () => {
     ]) {
       const { upload, text } = uploading(undefined)
       upload.end([name as string, value as string, 'X', 'y'])
-      expect(text()).toBe('0\r\nX: y\r\n\r\n')
+      expect(await text()).toBe('0\r\nX: y\r\n\r\n')
     }
   })
 })
 
 describe('a body with a length', () => {
-  it('is sent as it is', () => {
+  it('is sent as it is', async () => {
     const { upload, text, heard } = uploading(4)
     upload.write(Buffer.from('ab'))
     upload.write(Buffer.from('cd'))
     upload.end(['X', 'y'])
-    expect([text(), heard]).toEqual(['abcd', ['whole']])
+    expect([await text(), heard]).toEqual(['abcd', ['whole']])
   })
 
-  it('that turns out longer never gets there, or the rest would be the next request', () => {
+  it('that turns out longer never gets there, or the rest would be the next request', async () => {
     const { upload, text, heard } = uploading(4)
     upload.write(Buffer.from('ab'))
     expect(upload.write(Buffer.from('cde'))).toBe(false)
     upload.write(Buffer.from('f'))
     upload.end()
-    expect([text(), heard]).toEqual(['ab', ['http_request_error']])
+    expect([await text(), heard]).toEqual(['ab', ['http_request_error']])
   })
 
   it('that turns out shorter fails', () => {

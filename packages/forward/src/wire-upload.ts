@@ -5,7 +5,7 @@ import { isFieldValue, isToken } from './wire-field-lines.js'
 
 /**
  * Bytes that may wait for the target to read. By itself a socket asks to wait after each part beyond its 16 KB, also when the
- * system has taken it on the spot, and then the client's connection is stopped and started for each.
+ * system would take it on the spot, and then the client's connection is stopped and started for each.
  */
 const queueAtMost = 128 * 1024
 
@@ -29,6 +29,7 @@ export class WireUpload implements Sink {
   private written = 0
   private drained: (() => void) | undefined = undefined
   private over = false
+  private corked = false
 
   constructor(
     private readonly socket: Socket,
@@ -42,25 +43,38 @@ export class WireUpload implements Sink {
     if (this.over) return false
     const { socket } = this
     this.written += chunk.length
-    let room: boolean
     if (this.length !== undefined) {
       if (this.written > this.length) {
         this.fail(`more than the ${this.length} bytes announced`)
         return false
       }
-      room = socket.write(chunk) || socket.writableLength < queueAtMost
+      this.gather()
+      socket.write(chunk)
     } else {
       if (chunk.length === 0) return true
-      socket.cork()
+      this.gather()
       socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1')
       socket.write(chunk)
       socket.write('\r\n', 'latin1')
-      socket.uncork()
-      room = socket.writableLength < queueAtMost
     }
+    const room = socket.writableLength < queueAtMost
     this.waitsForTarget = !room
     this.owner.uploadMoved()
     return room
+  }
+
+  /** What one turn of the event loop brings goes out as one write, the end of the body included. */
+  private gather(): void {
+    if (this.corked) return
+    this.corked = true
+    this.socket.cork()
+    setImmediate(letGo, this)
+  }
+
+  /** The turn is over. */
+  letGo(): void {
+    this.corked = false
+    this.socket.uncork()
   }
 
   end(trailers?: HeaderList): void {
@@ -164,4 +178,8 @@ function trailerLines(trailers: HeaderList): string {
     if (isToken(name) && value !== undefined && isFieldValue(value)) lines += `${name}: ${value}\r\n`
   }
   return lines
+}
+
+function letGo(upload: WireUpload): void {
+  upload.letGo()
 }
