@@ -4,6 +4,8 @@ import { createServer } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, connect, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import express from 'express'
@@ -163,8 +165,8 @@ describe('a body that breaks off ends the connection where it knows no reset', (
 
   it('a socket in the file system', async () => {
     const [body, handler, request] = await breaking([], '1.0')
-    const path =
-      process.platform === 'win32' ? `\\\\.\\pipe\\sluice-${process.pid}` : `/tmp/sluice-${process.pid}.sock`
+    const name = `sluice-${process.pid}`
+    const path = process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`)
     const server = createServer(toListener(handler)).listen(path)
     await once(server, 'listening')
     own({ close: () => server.close() })
