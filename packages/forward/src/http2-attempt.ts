@@ -1,4 +1,3 @@
-import { ProxyError } from '@sluice/core'
 import type { Attempt } from './transport.js'
 
 /** The attempt with what is left of its time in all, in ms; 0 leaves it as it is. */
@@ -17,15 +16,4 @@ export function withTotal(attempt: Attempt, total: number): Attempt {
     ...(signal === undefined ? {} : { signal }),
     ...(onClose === undefined ? {} : { onClose: (fn, arg) => attempt.onClose?.(fn, arg) }),
   }
-}
-
-/** Calls `leave` when the signal aborts, though never within this call. @returns what stops it */
-export function followSignal(signal: AbortSignal, leave: (error: Error) => void): () => void {
-  const onAbort = (): void => {
-    const reason: unknown = signal.reason
-    leave(reason instanceof Error ? reason : new ProxyError('client_left', { cause: reason }))
-  }
-  if (signal.aborted) process.nextTick(onAbort)
-  else signal.addEventListener('abort', onAbort, { once: true })
-  return () => signal.removeEventListener('abort', onAbort)
 }

@@ -3,8 +3,9 @@ import { type Body, type Outcome, ProxyError, PushBody, type Reply } from '@slui
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { Deadline } from './deadlines.js'
 import { flowingBody } from './flowing-body.js'
+import { followSignal } from './follow-signal.js'
 import { sendAgain } from './http2-again.js'
-import { followSignal, withTotal } from './http2-attempt.js'
+import { withTotal } from './http2-attempt.js'
 import type { Http2Connection } from './http2-connection.js'
 import { checkLength, http2RequestFields, isTooLarge, restsLong } from './http2-fields.js'
 import type { Http2Pool } from './http2-pool.js'
@@ -74,7 +75,7 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
     }
     if (attempt.onClose !== undefined) attempt.onClose(attemptClosed, this)
     else if (attempt.signal !== undefined)
-      this.unfollow = followSignal(attempt.signal, (error) => this.leave(error))
+      this.unfollow = followSignal(attempt.signal, (error) => process.nextTick(() => this.leave(error)))
   }
 
   /** Nobody waits for it any more, or it has failed. */

@@ -1,6 +1,7 @@
 import type { ClientHttp2Stream } from 'node:http2'
 import { ProxyError, type Sink } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
+import { bodyFailure } from './body-failure.js'
 import { http2TrailerFields } from './http2-fields.js'
 import type { UploadOwner } from './wire-upload.js'
 
@@ -55,11 +56,7 @@ export class Http2Upload implements Sink {
   abort(error: Error): void {
     if (this.over) return
     this.over = true
-    // A stream of a layer's own that fails is no fault of the target's.
-    const message = `a request body failed: ${error.message}`
-    this.owner.uploadFailed(
-      error instanceof ProxyError ? error : new ProxyError('proxy_internal_error', { message, cause: error }),
-    )
+    this.owner.uploadFailed(bodyFailure(error))
   }
 
   onDrain(fn: () => void): void {

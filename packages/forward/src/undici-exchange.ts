@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import { type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { isEventStream } from './event-stream.js'
+import { followSignal } from './follow-signal.js'
 import { addInformational } from './informational.js'
 import { trailersOf } from './reply-trailers.js'
 import type { Attempt } from './transport.js'
@@ -178,17 +179,7 @@ export class UndiciExchange extends PushBody {
   }
 
   private follow(signal: AbortSignal): void {
-    const leave = (): void => {
-      const reason: unknown = signal.reason
-      // Whatever the caller's reason is, it must not pass for a failure of the target.
-      this.leave(reason instanceof ProxyError ? reason : new ProxyError('client_left', { cause: reason }))
-    }
-    if (signal.aborted) {
-      leave()
-      return
-    }
-    signal.addEventListener('abort', leave, { once: true })
-    this.unfollow = () => signal.removeEventListener('abort', leave)
+    this.unfollow = followSignal(signal, (error) => this.leave(error))
     this.onEnd(this.unfollow, undefined)
   }
 

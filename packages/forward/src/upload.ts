@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { type Body, ProxyError, type Sink } from '@sluice/core'
+import { bodyFailure } from './body-failure.js'
 
 /**
  * A request body on its way into a client that reads Node streams. The body is taken at the first read: if the connect
@@ -45,11 +46,7 @@ export class Upload extends Readable implements Sink {
 
   abort(error: Error): void {
     clearTimeout(this.timer)
-    // A stream of a layer's own that fails is no fault of the target's.
-    const message = `a request body failed: ${error.message}`
-    this.destroy(
-      error instanceof ProxyError ? error : new ProxyError('proxy_internal_error', { message, cause: error }),
-    )
+    this.destroy(bodyFailure(error))
   }
 
   onDrain(fn: () => void): void {

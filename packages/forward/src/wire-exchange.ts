@@ -5,6 +5,7 @@ import type { ClientEnds } from './client-ends.js'
 import { Deadline } from './deadlines.js'
 import { isEventStream } from './event-stream.js'
 import { flowingBody } from './flowing-body.js'
+import { followSignal } from './follow-signal.js'
 import { addInformational } from './informational.js'
 import { trailersOf } from './reply-trailers.js'
 import type { Attempt } from './transport.js'
@@ -71,7 +72,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
       pool.deadlines.set(this.total, total)
     }
     if (attempt.onClose !== undefined) attempt.onClose(attemptClosed, this)
-    else if (attempt.signal !== undefined) this.follow(attempt.signal)
+    else if (attempt.signal !== undefined)
+      this.unfollow = followSignal(attempt.signal, (error) => this.leave(error))
   }
 
   get connectTimeout(): number {
@@ -339,20 +341,6 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     this.connection = undefined
     if (this.total !== undefined) this.pool.deadlines.drop(this.total)
     this.unfollow?.()
-  }
-
-  private follow(signal: AbortSignal): void {
-    const leave = (): void => {
-      const reason: unknown = signal.reason
-      // Whatever the caller's reason is, it must not pass for a failure of the target.
-      this.leave(reason instanceof ProxyError ? reason : new ProxyError('client_left', { cause: reason }))
-    }
-    if (signal.aborted) {
-      leave()
-      return
-    }
-    signal.addEventListener('abort', leave, { once: true })
-    this.unfollow = () => signal.removeEventListener('abort', leave)
   }
 }
 

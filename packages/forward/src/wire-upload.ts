@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { ProxyError, type Sink } from '@sluice/core'
 import { type HeaderList, withoutHopByHop } from '@sluice/headers'
+import { bodyFailure } from './body-failure.js'
 import { isFieldValue, isToken } from './wire-field-lines.js'
 
 /**
@@ -93,11 +94,7 @@ export class WireUpload implements Sink {
   abort(error: Error): void {
     if (this.over) return
     this.over = true
-    // A stream of a layer's own that fails is no fault of the target's.
-    const message = `a request body failed: ${error.message}`
-    this.owner.uploadFailed(
-      error instanceof ProxyError ? error : new ProxyError('proxy_internal_error', { message, cause: error }),
-    )
+    this.owner.uploadFailed(bodyFailure(error))
   }
 
   onDrain(fn: () => void): void {
