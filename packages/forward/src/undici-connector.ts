@@ -1,18 +1,23 @@
 import type { TLSSocket } from 'node:tls'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
-import { buildConnector } from 'undici'
+import type { buildConnector } from 'undici'
 
 /**
  * How undici connects to an `https:` target: by its TLS settings. What undici would ask for by itself is a server name made of
  * `Host`, which a client may have chosen.
+ * @param build of undici
  * @param timeout for the connection and TLS, in ms
  */
-export function undiciConnector(target: Target, timeout: number): buildConnector.connector {
+export function undiciConnector(
+  build: typeof buildConnector,
+  target: Target,
+  timeout: number,
+): buildConnector.connector {
   const { pin, verify = true } = target.tls ?? {}
   // undici keeps the session of a connection before the pins have been looked at, and a resumed one shows no certificate.
   const sessions = pin !== undefined && !verify ? { maxCachedSessions: 0 } : {}
   const options = tlsOptions(target, ['http/1.1'])
-  const connect = buildConnector({
+  const connect = build({
     ...options,
     ...sessions,
     timeout,
