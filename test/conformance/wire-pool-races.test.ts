@@ -1,9 +1,19 @@
+import type { Socket } from 'node:net'
 import type { ProxyError, Reply } from '@sluice/core'
 import { toReadable } from '@sluice/core'
 import { type Attempt, resolveTimeouts, type Transport, wireTransport } from '@sluice/forward'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { leakCheck, type Origin, originServer, owner, trapUnhandled, until, within } from '../kit/index.js'
+import {
+  leakCheck,
+  type Origin,
+  originServer,
+  owner,
+  rawOrigin,
+  trapUnhandled,
+  until,
+  within,
+} from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
@@ -96,5 +106,36 @@ describe('a kept connection that ends at the moment in which an unsafe request l
     expect(await within(reply, 'the answer')).toBe('proxy_closing')
     await until(() => origin.sockets === 0, 'the connection to close')
     expect(origin.connections).toBe(1)
+  })
+})
+
+describe('what comes on a kept connection before its next request has been written', () => {
+  const stray = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray'
+
+  it.each([
+    ['an answer that nobody has asked for', (socket: Socket) => void socket.write(stray)],
+    ['an end', (socket: Socket) => void socket.end()],
+  ])('%s: the request goes out on another one, an unsafe one too, and only there', async (_, spoil) => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+      }),
+    )
+    const transport = wireTransport()
+    own({ close: () => transport.close(true) })
+    const target = targetOf(origin.url)
+    expect(await textOf(send(transport, target, 'GET'))).toBe('ok')
+    const first = await origin.connection(0)
+    const reply = new Promise<string>((resolve) => {
+      // From an immediate the reads of a turn come first, and behind them its writes.
+      setImmediate(() => {
+        spoil(first.socket)
+        resolve(textOf(send(transport, target, 'POST')))
+      })
+    })
+    expect(await within(reply, 'the answer')).toBe('ok')
+    expect(origin.connections.length).toBe(2)
+    expect(first.text).not.toContain('POST')
   })
 })

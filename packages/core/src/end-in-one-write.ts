@@ -12,26 +12,30 @@ type Joining = ServerResponse & {
 const joinAtMost = 16 * 1024
 
 /**
+ * Whether {@link endInOneWrite} can end this response with a body of these bytes. Where it can't be so the public way serves.
+ */
+export function endsInOneWrite(response: ServerResponse, bytes: Uint8Array): boolean {
+  const res = response as Joining
+  return (
+    bytes.length <= joinAtMost &&
+    // Middlewares of a host app that replaced `write` and `end` must see the bytes.
+    res.write === plain.write &&
+    res.end === plain.end &&
+    res._send !== undefined &&
+    res._hasBody === true &&
+    !res.chunkedEncoding &&
+    res.socket !== null
+  )
+}
+
+/**
  * Ends a response whose whole body is one small piece. `end(bytes)` makes two chunks of it, the head and the bytes, and with
  * them a vectored write; joined as text by `_send`, which every write of `ServerResponse` goes through, they are one plain
- * write, which costs less (docs/decisions/005). Where it can't be so the public way serves.
+ * write, which costs less (docs/decisions/005).
  */
 export function endInOneWrite(response: ServerResponse, bytes: Uint8Array): void {
   const res = response as Joining
-  if (
-    bytes.length > joinAtMost ||
-    // Middlewares of a host app that replaced `write` and `end` must see the bytes.
-    res.write !== plain.write ||
-    res.end !== plain.end ||
-    res._send === undefined ||
-    res._hasBody !== true ||
-    res.chunkedEncoding ||
-    res.socket === null
-  ) {
-    res.end(bytes)
-    return
-  }
-  res._send(latin1(bytes), 'latin1')
+  res._send?.(latin1(bytes), 'latin1')
   res.end()
 }
 

@@ -15,7 +15,8 @@ import { toBody } from './bodies.js'
 import type { Body, Sink } from './body.js'
 import { BytesBody } from './bytes-body.js'
 import { http2Fields } from './connection-fields.js'
-import { endInOneWrite } from './end-in-one-write.js'
+import { endInOneWrite, endsInOneWrite } from './end-in-one-write.js'
+import { endOfTurn } from './end-of-turn.js'
 import { noteEnd } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
@@ -181,8 +182,14 @@ export class Responder implements Sink {
     this.request?.answered(res, false)
     if (fields !== undefined && fields.length > 0) this.addTrailers(fields)
     if (first === undefined) res.end()
-    else if (this.h1) endInOneWrite(res as ServerResponse, first)
+    else if (this.h1 && endsInOneWrite(res as ServerResponse, first)) endOfTurn(endSmall, this)
     else res.end(first)
+  }
+
+  /** The whole body is one small piece, and the turn is over. */
+  endSmall(): void {
+    const { first, res } = this
+    if (!res.destroyed) endInOneWrite(res as ServerResponse, first as Uint8Array)
   }
 
   abort(error: Error): void {
@@ -322,6 +329,10 @@ export class Responder implements Sink {
     }
     res.addTrailers(trailers as Record<string, string>)
   }
+}
+
+function endSmall(responder: Responder): void {
+  responder.endSmall()
 }
 
 /** Fields of the app stay unless the reply has them; cookies of both stay, since each is its own. */

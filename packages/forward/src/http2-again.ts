@@ -1,10 +1,8 @@
 import { type ClientHttp2Stream, constants } from 'node:http2'
 import type { GoAway } from './http2-stream-end.js'
+import { isSafe } from './safe-method.js'
 
 const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_HTTP_1_1_REQUIRED } = constants
-
-/** Methods that change nothing: what was sent and not answered may be sent again (RFC 9110 section 9.2.1). */
-const safe = /^(GET|HEAD|OPTIONS|TRACE)$/
 
 /** How often a request that the target has not processed is sent again to it. Then another target may have it. */
 const againAtMost = 2
@@ -33,5 +31,5 @@ export function sendAgain(
   if (unprocessed && !calm && again < againAtMost) return 'over HTTP/2'
   // The connection was lost while it was idle, and nobody has seen the request; what is safe may have been seen.
   const dead = connection.lost && connection.served > 0
-  return dead && again === 0 && untouched && safe.test(method) ? 'over HTTP/2' : 'not'
+  return dead && again === 0 && untouched && isSafe(method) ? 'over HTTP/2' : 'not'
 }

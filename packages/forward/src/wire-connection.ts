@@ -117,9 +117,9 @@ export class WireConnection implements ResponseEvents {
 
   private receive(size: number): boolean {
     const { exchange, parser } = this
-    if (exchange === undefined) {
+    if (exchange === undefined || exchange.unsent) {
       // Whatever it is, nobody has asked for it.
-      this.socket.destroy()
+      this.fail(new ProxyError('connection_terminated'))
       return false
     }
     this.size = size
@@ -236,7 +236,9 @@ export class WireConnection implements ResponseEvents {
 
   /** How long it may rest, in ms: `limit`, or less if the target has said so; below 0 for not at all. 0: no limit. */
   idleLimit(limit: number): number {
-    const hint = /(?:^|[,;\s])timeout=(\d{1,9})/i.exec(this.parser.keepAliveHint ?? '')
+    const { keepAliveHint } = this.parser
+    if (keepAliveHint === undefined) return limit
+    const hint = /(?:^|[,;\s])timeout=(\d{1,9})/i.exec(keepAliveHint)
     if (hint === null) return limit
     // A second before the target ends it, so that no request meets that end on its way.
     const most = (Number(hint[1]) - 1) * 1_000

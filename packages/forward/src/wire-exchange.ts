@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { type Body, isBody, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
+import { type Body, endOfTurn, isBody, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import type { ClientEnds } from './client-ends.js'
 import { Deadline } from './deadlines.js'
@@ -8,6 +8,7 @@ import { flowingBody } from './flowing-body.js'
 import { followSignal } from './follow-signal.js'
 import { addInformational } from './informational.js'
 import { trailersOf } from './reply-trailers.js'
+import { isSafe } from './safe-method.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 import { checkProtocol } from './upgrade-protocol.js'
@@ -19,9 +20,6 @@ import { cleanTrailers, type UploadOwner, WireUpload } from './wire-upload.js'
 
 type Settle = (reply: Reply) => void
 type Refuse = (error: ProxyError) => void
-
-/** Methods that change nothing: what was sent and not answered may be sent again (RFC 9110 section 9.2.1). */
-const safe = /^(GET|HEAD|OPTIONS|TRACE)$/
 
 /** A body up to this size is joined with the head as one text, hence one write. */
 const joinAtMost = 16 * 1024
@@ -44,6 +42,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   again = false
   private progress: Progress = 'connecting'
   private connection: WireConnection | undefined = undefined
+  /** What is to be written at the end of this turn of the event loop. */
+  private head: string | undefined = undefined
   private upload: WireUpload | undefined = undefined
   /** The request's body, while it waits for the target to say 100. */
   private withheld: Body | undefined = undefined
@@ -92,7 +92,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
 
   /** Its method changes nothing at the target. */
   get safe(): boolean {
-    return safe.test(this.method)
+    return isSafe(this.method)
   }
 
   /** Its body is still being sent, or waits for the target to ask for it. */
@@ -127,11 +127,9 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
       return
     }
     if (source === null) {
-      if (body === null) socket.write(head, 'latin1')
-      else writeWith(socket, head, typeof body === 'string' ? Buffer.from(body) : (body as Uint8Array))
-      // Sent it is when the target has room for the last of it.
-      this.flushing = socket.writableNeedDrain && socket.writableLength > 0
-      pool.deadlines.set(connection.deadline, this.flushing ? timeouts.requestBody : timeouts.head)
+      this.head = head
+      pool.deadlines.set(connection.deadline, timeouts.head)
+      endOfTurn(sendWhole, this)
       return
     }
     if (get(out.headers, 'expect') !== undefined) {
@@ -145,6 +143,25 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     socket.write(head, 'latin1')
     this.send(source)
     process.nextTick(uncork, socket)
+  }
+
+  /** Nothing of it has been written yet: what comes from the target can't be its answer. */
+  get unsent(): boolean {
+    return this.head !== undefined
+  }
+
+  /** Writes the head, with the body if that is in memory. */
+  sendWhole(): void {
+    const { attempt, connection, head, pool } = this
+    if (connection === undefined || head === undefined) return
+    const { socket } = connection
+    const { body } = attempt.out
+    this.head = undefined
+    if (body === null) socket.write(head, 'latin1')
+    else writeWith(socket, head, typeof body === 'string' ? Buffer.from(body) : (body as Uint8Array))
+    // Sent it is when the target has room for the last of it.
+    this.flushing = socket.writableNeedDrain && socket.writableLength > 0
+    if (this.flushing) pool.deadlines.set(connection.deadline, attempt.timeouts.requestBody)
   }
 
   /** The socket has room again. */
@@ -267,15 +284,15 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     const { body } = attempt.out
     const dead = connection !== undefined && connection.served > 0 && connection.untouched && isLoss(cause)
     this.upload?.stop()
+    const { unsent } = this
     this.upload = undefined
     this.connection = undefined
+    this.head = undefined
     if (
       dead &&
       this.progress === 'sent' &&
       !this.again &&
-      this.safe &&
-      source === undefined &&
-      !isBody(body as never)
+      (unsent || (this.safe && source === undefined && !isBody(body as never)))
     ) {
       // The target had closed the connection while it was idle: nobody has seen the request (RFC 9112 section 9.3.1).
       this.again = true
@@ -346,6 +363,10 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
 
 function attemptClosed(end: Outcome, exchange: WireExchange): void {
   exchange.close(end)
+}
+
+function sendWhole(exchange: WireExchange): void {
+  exchange.sendWhole()
 }
 
 function uncork(socket: Socket): void {

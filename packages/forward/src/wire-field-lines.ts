@@ -37,6 +37,7 @@ export function isFieldValue(text: string): boolean {
 export function isFraming(name: string): boolean {
   const { length } = name
   if (length !== 14 && length !== 17) return false
+  if (name === 'Content-Length') return true
   const lower = name.toLowerCase()
   return lower === 'content-length' || lower === 'transfer-encoding'
 }

@@ -209,7 +209,7 @@ export class ResponseParser implements ResponseHead {
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] as string
       if (name.length !== 10) continue
-      const lower = name.toLowerCase()
+      const lower = name === 'Connection' ? 'connection' : name.toLowerCase()
       if (lower === 'keep-alive') this.keepAliveHint = headers[i + 1]
       else if (lower === 'connection') {
         const value = headers[i + 1] as string

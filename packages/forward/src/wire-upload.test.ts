@@ -30,6 +30,19 @@ function uploading(length: number | undefined): {
   return { upload, text, heard }
 }
 
+describe('WireUpload', () => {
+  it('never waits for a drain that the socket would not tell of, however large its own limit is', async () => {
+    const socket = new Writable({ highWaterMark: 1024 * 1024, write: (_chunk, _encoding, done) => done() })
+    const drained = new Promise((resolve) => socket.on('drain', resolve))
+    const owner = { uploaded: () => {}, uploadFailed: () => {}, uploadMoved: () => {} }
+    const upload = new WireUpload(socket as Socket, 2 * 1024 * 1024, owner)
+    const part = new Uint8Array(512 * 1024)
+    expect(upload.write(part)).toBe(true)
+    expect(upload.write(part)).toBe(false)
+    await drained
+  })
+})
+
 describe('cleanTrailers', () => {
   it.each([
     ['framing', ['Content-Length', '3', 'Transfer-Encoding', 'chunked', 'Trailer', 'a']],

@@ -27,8 +27,13 @@ const ofHop = new Set([
   'alpn',
 ])
 
-/** Bit n is set if a field of n letters may be of a hop: most fields are passed on by one look at their length. */
-const lengths = [...ofHop, 'alt-svc', 'cookie'].reduce((bits, name) => bits | (1 << name.length), 0)
+/** 1 where a field of that length and first letter may be of a hop: most are passed on by one look. */
+const suspects = new Uint8Array(32 * 32)
+for (const name of [...ofHop, 'alt-svc', 'cookie']) suspects[suspect(name)] = 1
+
+function suspect(name: string): number {
+  return (name.length << 5) | (name.charCodeAt(0) & 31)
+}
 
 /**
  * Fields that `Connection` can't take away. A message without them would be another one: its framing, its host and its
@@ -57,9 +62,8 @@ export function withoutHopByHop(raw: readonly string[], options: HopByHopOptions
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string
     const value = raw[i + 1] as string
-    const { length } = name
     if (name.charCodeAt(0) === 58) continue
-    if (length < 32 && (lengths & (1 << length)) !== 0) {
+    if (suspects[suspect(name)] === 1) {
       const lower = name.toLowerCase()
       if (lower === 'connection') {
         named = nominate(value, named)

@@ -1,0 +1,23 @@
+/** In a burst the first of so many isn't kept waiting for those behind it. */
+const atMost = 64
+
+/** Functions and what each is called with, in turn. */
+let calls: unknown[] = []
+
+/**
+ * Calls `fn(arg)` when what the sockets brought in this turn of the event loop has been handled, together with the others of
+ * the turn: for writes. A peer that sleeps is woken by the first write and awake for those right behind it, and to wake it
+ * costs as much as a write does (docs/decisions/013). In a burst it may be at once.
+ * @param fn must not throw
+ */
+export function endOfTurn<T>(fn: (arg: T) => void, arg: T): void {
+  if (calls.length === 0) setImmediate(callAll)
+  calls.push(fn, arg)
+  if (calls.length >= 2 * atMost) callAll()
+}
+
+function callAll(): void {
+  const now = calls
+  calls = []
+  for (let i = 0; i < now.length; i += 2) (now[i] as (arg: unknown) => void)(now[i + 1])
+}
