@@ -27,7 +27,16 @@ const floors: Record<string, number> = {
 }
 
 /** What an engine may use of core at run time (docs/decisions/003). */
-const engineMayUse = ['ProxyError', 'PushBody', 'discard', 'isBody', 'onBodyEnd', 'toBody', 'toReadable']
+const engineMayUse = [
+  'ProxyError',
+  'PushBody',
+  'discard',
+  'isBody',
+  'endOfTurn',
+  'onBodyEnd',
+  'toBody',
+  'toReadable',
+]
 
 const floorOf = (name: string): number | undefined => floors[name.replace('@sluice/', '')]
 
