@@ -64,7 +64,7 @@ export function wireFields(
   if (via !== undefined)
     out.push('Via', `${ctx.req.httpVersionMajor === 1 ? ctx.req.httpVersion : '2.0'} ${via}`)
   // Without it some servers wait for a body that these methods usually have (RFC 9110 section 8.6).
-  if (!hasLength && length !== undefined && (length > 0 || /^(POST|PUT|PATCH)$/.test(method)))
+  if (!hasLength && length !== undefined && (length > 0 || usuallyHasContent(method)))
     out.push('Content-Length', String(length))
   return out
 }
@@ -93,6 +93,10 @@ function forwardingFields(ctx: Context, out: HeaderList): void {
   out.push('X-Forwarded-Proto', client.scheme)
   const outer = get(headers, 'x-forwarded-prefix') ?? ''
   if (outer + prefix !== '') out.push('X-Forwarded-Prefix', outer + prefix)
+}
+
+function usuallyHasContent(method: string): boolean {
+  return method === 'POST' || method === 'PUT' || method === 'PATCH'
 }
 
 function isVia(name: string): boolean {
