@@ -11,7 +11,7 @@ export interface TestCertificate {
 let made: TestCertificate | undefined
 let tried = false
 
-/** A self-signed certificate for localhost and 127.0.0.1, made anew for this process; undefined without `openssl`. */
+/** A self-signed certificate for localhost, 127.0.0.1 and ::1, made anew for this process; undefined without `openssl`. */
 export function testCertificate(): TestCertificate | undefined {
   if (tried) return made
   tried = true
@@ -19,7 +19,7 @@ export function testCertificate(): TestCertificate | undefined {
   try {
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
     const what = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-    const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
+    const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1']
     execFileSync('openssl', ['req', '-x509', ...what, ...names, '-keyout', key, '-out', cert], {
       stdio: 'ignore',
     })

@@ -304,10 +304,10 @@ function refuseEarly(text: string, from: number, head: boolean): void {
   const start = 'HTTP/1.'
   if (head && text.slice(0, start.length) !== start.slice(0, text.length))
     throw malformed(`this is not HTTP/1: ${JSON.stringify(text.slice(0, 20))}`)
-  for (let at = text.indexOf('\n', from); at !== -1; at = text.indexOf('\n', at + 1))
-    if (at === 0 || text.charCodeAt(at - 1) !== 13) throw malformed('a line that ends with a line feed alone')
   for (let at = text.indexOf('\r', from); at !== -1 && at + 1 < text.length; at = text.indexOf('\r', at + 1))
     if (text.charCodeAt(at + 1) !== 10) throw malformed('a carriage return that ends no line')
+  for (let at = text.indexOf('\n', from); at !== -1; at = text.indexOf('\n', at + 1))
+    if (at === 0 || text.charCodeAt(at - 1) !== 13) throw malformed('a line that ends with a line feed alone')
 }
 
 /**

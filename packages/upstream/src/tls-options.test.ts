@@ -1,4 +1,6 @@
+import { X509Certificate } from 'node:crypto'
 import { expect, it } from 'vitest'
+import { skipUnless, type TestCertificate, testCertificate } from '../../../test/kit/index.js'
 import { createUpstream, pinFault, type Target, type TargetTls, tlsOptions } from './index.js'
 
 const pin = [`sha256/${Buffer.alloc(32).toString('base64')}`]
@@ -31,9 +33,23 @@ it('looks in the certificate for the name that it has asked for, else for where 
   expect(identity(targetOf('https://a.test', { servername: '' }), 'DNS:a.test')).toBeUndefined()
   expect(identity(targetOf('https://a.test', { servername: 'b.test' }), 'DNS:b.test')).toBeUndefined()
   expect(identity(targetOf('https://a.test', { servername: 'b.test' }), 'DNS:a.test')).toContain('b.test')
-  expect(identity(targetOf('https://[::1]'), 'IP Address:0:0:0:0:0:0:0:1')).toBeUndefined()
   expect(identity(targetOf('https://10.0.0.1'), 'IP Address:10.0.0.2')).toContain('10.0.0.1')
 })
+
+const made = testCertificate()
+
+it.skipIf(skipUnless(made, 'openssl is missing'))(
+  'finds an IPv6 address in a certificate, however it is written',
+  () => {
+    const { raw, subjectAltName } = new X509Certificate((made as TestCertificate).cert)
+    const certificate = { subject: {}, raw, subjectaltname: subjectAltName } as never
+    const identity = (url: string): string | undefined =>
+      tlsOptions(targetOf(url), []).checkServerIdentity?.('c.test', certificate)?.message
+    expect(identity('https://[::1]')).toBeUndefined()
+    expect(identity('https://[0:0:0:0:0:0:0:1]')).toBeUndefined()
+    expect(identity('https://[::2]')).toContain('::2')
+  },
+)
 
 it('makes the secure context once for each target, and verifies unless told not to', () => {
   const target = targetOf('https://a.test')
