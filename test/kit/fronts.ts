@@ -12,6 +12,7 @@ import {
   toUpgradeListener,
 } from '@sluice/core'
 import {
+  type ForwardingOptions,
   forward,
   type HostPolicy,
   type TimeoutOptions,
@@ -32,6 +33,8 @@ export interface FrontOptions {
   host?: HostPolicy
   via?: string | false
   trust?: string[]
+  trustFields?: 'x-forwarded' | 'forwarded'
+  forwarded?: ForwardingOptions
   /** Layers inside the client's address and outside everything else. */
   use?: readonly Layer<Context & Client>[]
   /** Default `true`. */
@@ -74,7 +77,18 @@ export interface Built {
 
 /** The facade's chain. */
 export function proxyOf(given: FrontOptions | string): Built & { readonly proxy: Proxy } {
-  const { targets, timeouts, host, via, trust, use, retry: retries, connections } = options(given)
+  const {
+    targets,
+    timeouts,
+    host,
+    via,
+    trust,
+    trustFields,
+    forwarded,
+    use,
+    retry: retries,
+    connections,
+  } = options(given)
   const proxy = createProxy({
     upstreams: {
       default: {
@@ -87,6 +101,8 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     ...(timeouts === undefined ? {} : { timeouts }),
     ...(via === undefined ? {} : { via }),
     ...(trust === undefined ? {} : { trust }),
+    ...(trustFields === undefined ? {} : { trustFields }),
+    ...(forwarded === undefined ? {} : { forwarded }),
     ...(use === undefined ? {} : { use: [...use] }),
   })
   return {
@@ -99,7 +115,18 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
 
 /** A chain made by hand, of the same layers. */
 export function chainOf(given: FrontOptions | string, kind: FrontKind['transport'] = 'wire'): Built {
-  const { targets, timeouts, host, via, trust, use = [], retry: retries, connections } = options(given)
+  const {
+    targets,
+    timeouts,
+    host,
+    via,
+    trust,
+    trustFields,
+    forwarded,
+    use = [],
+    retry: retries,
+    connections,
+  } = options(given)
   const upstream = createUpstream({ name: 'by hand', targets: list(targets) })
   const make: (options: { connections?: number }) => Transport =
     kind === 'wire' ? wireTransport : undiciTransport
@@ -109,8 +136,14 @@ export function chainOf(given: FrontOptions | string, kind: FrontKind['transport
     ...(timeouts === undefined ? {} : { timeouts }),
     ...(host === undefined ? {} : { host }),
     ...(via === undefined ? {} : { via }),
+    ...(forwarded === undefined ? {} : { forwarded }),
   })
-  let links = chain().use(clientAddress(trust === undefined ? {} : { trust }))
+  let links = chain().use(
+    clientAddress({
+      ...(trust === undefined ? {} : { trust }),
+      ...(trustFields === undefined ? {} : { fields: trustFields }),
+    }),
+  )
   for (const layer of use) links = links.use(layer)
   const handler =
     retries === false

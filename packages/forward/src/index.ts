@@ -1,4 +1,5 @@
 export type { ClientEnds } from './client-ends.js'
+export { type ForwardingOptions, forwardingOptions } from './forwarding.js'
 export { type Http2TransportOptions, http2Transport } from './http2-transport.js'
 export { type ForwardOptions, forward } from './middleware.js'
 export { resolveTimeouts, type TimeoutOptions, type Timeouts, timeoutOptions } from './timeouts.js'

@@ -9,10 +9,12 @@ import {
   ProxyError,
   type Reply,
 } from '@sluice/core'
-import { has, joinPath, remove } from '@sluice/headers'
+import { has, joinPath, maxForwards, remove, set } from '@sluice/headers'
 import { parse, that, v } from '@sluice/options'
 import type { Selected, Target } from '@sluice/upstream'
 import debug from 'debug'
+import { finalRecipient } from './final-recipient.js'
+import { type ForwardingOptions, forwardingOptions } from './forwarding.js'
 import { resolveTimeouts, type TimeoutOptions } from './timeouts.js'
 import { ContextAttempt, isTransport, type Transport } from './transport.js'
 import { type FieldPolicy, type HostPolicy, wireFields } from './wire-fields.js'
@@ -35,6 +37,8 @@ export interface ForwardOptions {
   host?: HostPolicy
   /** The pseudonym in `Via`, by which a loop is noticed; `false` writes none. Default a random one for each proxy. */
   via?: string | false
+  /** What the target is told of who called. Default X-Forwarded-* and no `Forwarded`. */
+  forwarded?: ForwardingOptions
 }
 
 const token = /^[\w!#$%&'*+.^`|~-]+(:\d+)?$/
@@ -44,6 +48,7 @@ const optionsSchema = v.strictObject({
   timeouts: v.optional(v.any()),
   host: v.optional(v.any()),
   via: v.optional(v.any()),
+  forwarded: v.optional(forwardingOptions, {}),
 })
 
 /**
@@ -52,10 +57,10 @@ const optionsSchema = v.strictObject({
  * @throws TypeError for a wrong option
  */
 export function forward(options: ForwardOptions = {}): Handler<Context & Selected> {
-  parse(optionsSchema, options, 'forward')
+  const { forwarded } = parse(optionsSchema, options, 'forward')
   const transports = inOrder(options.transport)
   const timeouts = resolveTimeouts(options.timeouts, 'timeouts')
-  const policy: FieldPolicy = { host: hostPolicy(options.host), via: pseudonym(options.via) }
+  const policy: FieldPolicy = { host: hostPolicy(options.host), via: pseudonym(options.via), forwarded }
   const { via } = policy
   const responseVia = via === undefined ? undefined : `1.1 ${via}`
 
@@ -66,10 +71,13 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
 
   return function forwardTo(ctx) {
     const { target, out } = ctx
+    const left = hopsLeft(out)
+    if (left === 0) return finalRecipient(ctx)
     const place = placeOf(target)
     const { body } = out
     const headers = wireFields(ctx, policy, place.host, lengthOf(body))
     if (headers === undefined) throw new ProxyError('proxy_loop_detected')
+    if (left !== undefined) set(headers, 'Max-Forwards', String(left - 1))
     const path = out.method === 'CONNECT' ? out.path : joinPath(place.path, out.path)
     const wire: Outbound = { method: out.method, path, headers, body }
     if (out.trailers !== undefined) wire.trailers = out.trailers
@@ -79,6 +87,11 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
     const answer = transport.send(new ContextAttempt(ctx, target, wire, timeouts))
     return responseVia === undefined ? answer : answer.then(signed)
   }
+}
+
+/** RFC 9110 section 7.6.2: for all other methods the field may be ignored, and passes as it is. */
+function hopsLeft({ method, headers }: Outbound): number | undefined {
+  return method === 'OPTIONS' || method === 'TRACE' ? maxForwards(headers) : undefined
 }
 
 function isTransports(value: unknown): boolean {

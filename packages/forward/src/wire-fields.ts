@@ -1,5 +1,8 @@
 import type { Client, Context } from '@sluice/core'
-import { get, type HeaderList } from '@sluice/headers'
+import { type HeaderList, joinPath } from '@sluice/headers'
+import { forwardedField } from './forwarded-field.js'
+import type { Forwarding } from './forwarding.js'
+import { passedBefore } from './passed-before.js'
 
 /** What `Host` says to the target: its own name, what the client asked for, or one name always. */
 export type HostPolicy = 'target' | 'original' | { readonly fixed: string }
@@ -9,12 +12,14 @@ export interface FieldPolicy {
   readonly host: HostPolicy
   /** The pseudonym in `Via`, or none. */
   readonly via: string | undefined
+  /** Which forwarding fields are written. */
+  readonly forwarded: Forwarding
 }
 
 /**
  * The fields that go to a target, in one pass: `Host` by policy, forwarding fields written anew from what the proxy
- * itself knows, `Via` with its pseudonym. What a client says of itself in `Forwarded` or `X-Forwarded-*` is dropped; it is
- * carried on only where a trusted proxy said it. Content-Length is that of the body that is sent, whatever the field said
+ * itself knows, `Via` with its pseudonym. What a client says of itself in `Forwarded`, `X-Forwarded-*` or `X-Real-IP` is
+ * dropped; what a trusted proxy said is carried on, in fields written anew. Content-Length is that of the body that is sent, whatever the field said
  * (CVE-2026-29057 came of doing it otherwise); both stay where they stood.
  * @param name the target's own, for `Host`
  * @param length of the body, where it is known
@@ -46,7 +51,7 @@ export function wireFields(
         hasHost = true
         continue
       case 9:
-        if (field.toLowerCase() === 'forwarded') continue
+        if (field.toLowerCase() === 'forwarded' || /^x[-_]real[-_]ip$/i.test(field)) continue
         break
       case 14:
         if (field.toLowerCase() !== 'content-length') break
@@ -55,12 +60,14 @@ export function wireFields(
         continue
     }
     // x-forwarded-for, -host, -proto, -port, -prefix and whatever else somebody may believe
-    if (field.charCodeAt(1) === 45 && field.slice(0, 12).toLowerCase() === 'x-forwarded-') continue
+    if (isOneLetterWord(field) && /^x[-_]forwarded[-_]/i.test(field)) continue
     out.push(field, value)
   }
   // RFC 9110 section 7.2: Host first.
   if (!hasHost) out.unshift('Host', host)
-  forwardingFields(ctx, out)
+  const { x, rfc7239 } = policy.forwarded
+  if (rfc7239 !== false) out.push('Forwarded', forwardedField(ctx, rfc7239))
+  if (x) xForwarded(ctx, out)
   if (via !== undefined)
     out.push('Via', `${ctx.req.httpVersionMajor === 1 ? ctx.req.httpVersion : '2.0'} ${via}`)
   // Without it some servers wait for a body that these methods usually have (RFC 9110 section 8.6).
@@ -74,25 +81,29 @@ function hostValue(policy: HostPolicy, asked: string, name: string): string {
   return policy === 'original' ? asked || name : policy.fixed
 }
 
-function forwardingFields(ctx: Context, out: HeaderList): void {
+function xForwarded(ctx: Context, out: HeaderList): void {
   const client = (ctx as Context & Partial<Client>).client
   const baseUrl = (ctx.req as { baseUrl?: unknown }).baseUrl
   const prefix = typeof baseUrl === 'string' ? baseUrl : ''
   const peer = ctx.peer.address
-  if (client === undefined || client.believed.length === 0) {
-    const address = client?.address ?? peer
-    if (address !== '') out.push('X-Forwarded-For', address)
-    if (ctx.authority !== '') out.push('X-Forwarded-Host', ctx.authority)
-    out.push('X-Forwarded-Proto', client?.scheme ?? ctx.scheme)
-    if (prefix !== '') out.push('X-Forwarded-Prefix', prefix)
-    return
-  }
-  const { headers } = ctx.out
-  out.push('X-Forwarded-For', `${client.believed.join(', ')}, ${peer}`)
-  out.push('X-Forwarded-Host', get(headers, 'x-forwarded-host') ?? ctx.authority)
-  out.push('X-Forwarded-Proto', client.scheme)
-  const outer = get(headers, 'x-forwarded-prefix') ?? ''
-  if (outer + prefix !== '') out.push('X-Forwarded-Prefix', outer + prefix)
+  const chain =
+    client === undefined || client.believed.length === 0
+      ? (client?.address ?? peer)
+      : `${client.believed.join(', ')}, ${peer}`
+  if (chain !== '') out.push('X-Forwarded-For', chain)
+  const host = client?.host ?? ctx.authority
+  if (host !== '') out.push('X-Forwarded-Host', host)
+  out.push('X-Forwarded-Proto', client?.scheme ?? ctx.scheme)
+  // Only where it is told: of the port that the client has come by, Host says what there is to know.
+  if (client?.port !== undefined) out.push('X-Forwarded-Port', String(client.port))
+  const whole = joinPath(client?.prefix ?? '', prefix)
+  if (whole !== '') out.push('X-Forwarded-Prefix', whole)
+}
+
+/** Whether a name begins like `x-` or `x_`, which a target that speaks CGI takes for the same. */
+function isOneLetterWord(name: string): boolean {
+  const second = name.charCodeAt(1)
+  return second === 45 || second === 95
 }
 
 function usuallyHasContent(method: string): boolean {
@@ -101,12 +112,4 @@ function usuallyHasContent(method: string): boolean {
 
 function isVia(name: string): boolean {
   return name.toLowerCase() === 'via'
-}
-
-/** Whether a member of this Via value was received by `pseudonym`. */
-function passedBefore(value: string, pseudonym: string): boolean {
-  return (
-    value.includes(pseudonym) &&
-    value.split(',').some((member) => member.trim().split(/\s+/)[1] === pseudonym)
-  )
 }

@@ -37,16 +37,37 @@ export function walkForwardedFor(
   trusted: (address: string) => boolean,
   limit = 10_000,
 ): ForwardedFor {
+  const { address, believed } = walkEntries(value, peer, trusted, limit)
+  return { address, believed }
+}
+
+/** The same with the number of entries that trusted proxies vouch for: the last may say that it names nobody. */
+export function walkEntries(
+  value: string,
+  peer: string,
+  trusted: (address: string) => boolean,
+  limit: number,
+): ForwardedFor & { readonly hops: number } {
   let address = peer
   const believed: string[] = []
+  let hops = 0
   let end = value.length
-  for (let seen = 0; seen < limit && end > 0 && trusted(address); seen++) {
+  for (; hops < limit && end > 0 && trusted(address); hops++) {
     const comma = value.lastIndexOf(',', end - 1)
-    const entry = cleanAddress(value.slice(comma + 1, end))
+    const text = value.slice(comma + 1, end)
+    const entry = cleanAddress(text)
     end = comma
-    if (entry === undefined) break
+    if (entry === undefined) {
+      if (namesNobody(text.trim())) hops++
+      break
+    }
     believed.push(entry)
     address = entry
   }
-  return { address, believed: believed.reverse() }
+  return { address, believed: believed.reverse(), hops }
+}
+
+/** What RFC 7239 section 6 has in place of an address, and proxies write here too. */
+function namesNobody(entry: string): boolean {
+  return /^(?:unknown|_[\w.-]+)$/i.test(entry)
 }

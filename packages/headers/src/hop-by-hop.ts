@@ -47,6 +47,12 @@ const kept = new Set([
   'date',
   'content-type',
   'content-encoding',
+  // Without them a client would be taken for the proxy that speaks of it (CVE-2024-45410).
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-prefix',
+  'x-forwarded-proto',
 ])
 
 /**

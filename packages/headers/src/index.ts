@@ -1,9 +1,19 @@
 export { type Authority, isAuthority, parseAuthority } from './authority.js'
 export { isFieldName, isFieldValue } from './field.js'
+export {
+  type ForwardedElement,
+  type ForwardedNode,
+  type ForwardedWalk,
+  formatForwarded,
+  parseForwarded,
+  walkForwarded,
+} from './forwarded.js'
 export { cleanAddress, type ForwardedFor, walkForwardedFor } from './forwarded-for.js'
 export { type Framing, judgeFraming } from './framing.js'
 export { groupByName } from './group.js'
 export { append, get, getAll, type HeaderList, has, remove, set } from './header-list.js'
 export { type HopByHopOptions, withoutHopByHop } from './hop-by-hop.js'
 export { http2Values } from './http2-values.js'
+export { maxForwards } from './max-forwards.js'
 export { joinPath, parseRequestTarget, type RequestTarget } from './request-target.js'
+export { asScheme, walkXForwarded, type XForwarded } from './x-forwarded.js'

@@ -77,7 +77,8 @@ export function assemble(
 
 /** Links the layers. */
 function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>): Handler {
-  let layers = chain().use(clientAddress({ trust: options.trust ?? [] })) as unknown as SiteChain
+  const { trust = [], trustFields: fields = 'x-forwarded' } = options
+  let layers = chain().use(clientAddress({ trust, fields })) as unknown as SiteChain
   if (options.onError !== undefined) layers = layers.use(hearErrors(options.onError))
   for (const layer of options.use ?? []) layers = layers.use(layer)
   const { routes } = options
@@ -123,6 +124,7 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
     timeouts,
     ...(host === undefined ? {} : { host }),
     ...pick(options, 'via'),
+    ...pick(options, 'forwarded'),
   })
   const policy = policyOf(own.balance)
   const balanced = chain<Site>().use(balance(upstream, policy)).handle(end)

@@ -1,6 +1,6 @@
-import { timeoutOptions } from '@sluice/forward'
+import { forwardingOptions, timeoutOptions } from '@sluice/forward'
 import { healthOptions } from '@sluice/health'
-import { integer, that, v } from '@sluice/options'
+import { integer, oneOf, that, v } from '@sluice/options'
 import { retryOptions } from '@sluice/resilience'
 import { routeMatchEntries } from '@sluice/route'
 import { policyNames } from './policy-option.js'
@@ -77,6 +77,8 @@ export const proxyOptions = v.strictObject({
   upstreams: v.record(v.string(), upstream),
   routes: v.optional(v.array(route)),
   trust: v.optional(v.array(v.string())),
+  trustFields: v.optional(oneOf('x-forwarded', 'forwarded')),
+  forwarded: v.optional(forwardingOptions),
   use: v.optional(layers),
   onError: v.optional(that(isFunction, 'a function')),
   timeouts: v.optional(timeoutOptions),

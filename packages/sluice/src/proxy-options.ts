@@ -1,5 +1,5 @@
 import type { Client, Context, Layer, ProxyError, Reply } from '@sluice/core'
-import type { HostPolicy, TimeoutOptions, Transport } from '@sluice/forward'
+import type { ForwardingOptions, HostPolicy, TimeoutOptions, Transport } from '@sluice/forward'
 import type { HealthOptions } from '@sluice/health'
 import type { RetryOptions } from '@sluice/resilience'
 import type { RouteMatch } from '@sluice/route'
@@ -13,10 +13,14 @@ export interface ProxyOptions {
   /** Which request goes to which upstream; the most specific match counts. Without routes the only upstream takes all. */
   routes?: RouteOptions[]
   /**
-   * CIDR ranges of one's own proxies, whose X-Forwarded-* fields are believed. Default: none. A range from which clients
+   * CIDR ranges of one's own proxies, whose word of who called is believed. Default: none. A range from which clients
    * call lets them choose their address.
    */
   trust?: string[]
+  /** Which fields those proxies write; the others are never read. Default `'x-forwarded'`. */
+  trustFields?: 'x-forwarded' | 'forwarded'
+  /** What targets are told of who called. Default X-Forwarded-* and no `Forwarded`. */
+  forwarded?: ForwardingOptions
   /** Layers of one's own, outermost first, inside the client's address and outside the routes. */
   use?: Layer<Context & Client>[]
   /**
