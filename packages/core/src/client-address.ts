@@ -39,7 +39,11 @@ export interface ClientAddressOptions {
 
 const nobody: readonly string[] = Object.freeze([])
 
-const fieldsOption = v.optional(oneOf('x-forwarded', 'forwarded'), 'x-forwarded')
+const clientAddressOptions = v.strictObject({
+  // Its entries are read where the set is made, which names each wrong one.
+  trust: v.optional(v.any()),
+  fields: v.optional(oneOf('x-forwarded', 'forwarded'), 'x-forwarded'),
+})
 
 /**
  * Says who the client is. Without `trust` that is the socket's other end, and what a request says of itself counts for
@@ -50,11 +54,11 @@ const fieldsOption = v.optional(oneOf('x-forwarded', 'forwarded'), 'x-forwarded'
  * Only the chosen kind is ever read. A proxy that writes one lets the other pass as the client sent it, so whoever read both
  * would let clients say who they are. For the same reason the proxies have to write what is chosen; and a range from which
  * clients call, taken into `trust`, lets them choose their address, and with it pass every limit and list that goes by it.
- * @throws TypeError for an entry that is no CIDR range, or other `fields`
+ * @throws TypeError for a wrong option, an entry that is no CIDR range among them
  */
 export function clientAddress(options: ClientAddressOptions = {}): Middleware<{}, Client> {
+  const { fields } = parse(clientAddressOptions, options, '')
   const trust = options.trust ?? []
-  const fields = parse(fieldsOption, options.fields, 'fields')
   const proxies = trust.length === 0 ? undefined : cidrSet(trust, 'trust')
   const trusted = (address: string): boolean => proxies?.has(address) ?? false
   return (next) => (ctx) => {

@@ -6,8 +6,9 @@ const allow = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE'
 /** The form of a trace (RFC 9110 section 9.3.8, RFC 9112 section 10.1). */
 const traced = ['content-type', 'message/http', 'cache-control', 'no-store'] as const
 
-/** Fields that hold, or by their name may hold, what proves who somebody is. */
-const credential = /auth|cookie|credential|csrf|xsrf|jwt|key|pass|secret|session|signature|token/i
+/** Fields that hold, or by their name may hold, what says or proves who somebody is. */
+const credential =
+  /assertion|auth|bearer|cert|cookie|credential|csrf|dpop|identity|jwt|key|oidc|pass|principal|saml|secret|session|sign|ticket|token|user(?!-agent)|xsrf/i
 
 /** Fields by which our own proxies say who called: addresses inside a network are nothing for a client to see. */
 const forwarding = /^(?:forwarded|x[-_](?:forwarded[-_].*|real[-_]ip))$/i

@@ -1,4 +1,4 @@
-import { oneOf, v } from '@sluice/options'
+import { v } from '@sluice/options'
 
 /** What the target is told of who called. */
 export interface ForwardingOptions {
@@ -22,14 +22,13 @@ export interface Forwarding {
   readonly rfc7239: false | 'real' | 'hidden' | 'unknown'
 }
 
+const naming = v.custom<Forwarding['rfc7239']>(
+  (value) => value === false || value === 'real' || value === 'hidden' || value === 'unknown',
+  "false, 'real', 'hidden', 'unknown'",
+)
+
 /** Validates {@link ForwardingOptions} and fills in the defaults. */
 export const forwardingOptions = v.strictObject({
   x: v.optional(v.boolean(), true),
-  rfc7239: v.optional(
-    v.lazy(
-      (value): v.GenericSchema<false | 'real' | 'hidden' | 'unknown'> =>
-        value === false ? v.literal(false) : oneOf('real', 'hidden', 'unknown'),
-    ),
-    false,
-  ),
+  rfc7239: v.optional(naming, false),
 })

@@ -9,7 +9,7 @@ import {
   ProxyError,
   type Reply,
 } from '@sluice/core'
-import { has, joinPath, maxForwards, remove, set } from '@sluice/headers'
+import { has, joinPath, maxForwards, remove, setMaxForwards } from '@sluice/headers'
 import { parse, that, v } from '@sluice/options'
 import type { Selected, Target } from '@sluice/upstream'
 import debug from 'debug'
@@ -77,7 +77,7 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
     const { body } = out
     const headers = wireFields(ctx, policy, place.host, lengthOf(body))
     if (headers === undefined) throw new ProxyError('proxy_loop_detected')
-    if (left !== undefined) set(headers, 'Max-Forwards', String(left - 1))
+    if (left !== undefined) setMaxForwards(headers, left - 1)
     const path = out.method === 'CONNECT' ? out.path : joinPath(place.path, out.path)
     const wire: Outbound = { method: out.method, path, headers, body }
     if (out.trailers !== undefined) wire.trailers = out.trailers

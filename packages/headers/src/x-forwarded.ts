@@ -51,15 +51,9 @@ export function walkXForwarded(
  * `http` or `https`, whatever the case; some proxies say `ws` and `wss` of an upgrade, and mean these. `undefined` for any other scheme.
  */
 export function asScheme(proto: string | undefined): 'http' | 'https' | undefined {
-  switch (proto?.toLowerCase()) {
-    case 'http':
-    case 'ws':
-      return 'http'
-    case 'https':
-    case 'wss':
-      return 'https'
-  }
-  return undefined
+  const scheme = proto?.toLowerCase()
+  if (scheme === 'https' || scheme === 'wss') return 'https'
+  return scheme === 'http' || scheme === 'ws' ? 'http' : undefined
 }
 
 /** All lines of a field as one list. */

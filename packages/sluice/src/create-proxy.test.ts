@@ -100,6 +100,17 @@ describe('wrong options', () => {
     ],
     [{ upstreams: { a: url }, trust: ['10.0.0.1/8'] }, "trust[0]: got '10.0.0.1/8'"],
     [
+      { upstreams: { a: url }, trustFields: 'both' },
+      "trustFields: got 'both', takes 'x-forwarded', 'forwarded'",
+    ],
+    [{ upstreams: { a: url }, forwarded: { x: 1 } }, 'forwarded.x: got 1, takes true or false'],
+    [{ upstreams: { a: url }, forwarded: false }, 'forwarded: got false'],
+    [
+      { upstreams: { a: url }, forwarded: { rfc7239: 'secret' } },
+      "forwarded.rfc7239: got 'secret', takes false, 'real', 'hidden', 'unknown'",
+    ],
+    [{ upstreams: { a: url }, forwarded: { rfc: 'real' } }, 'forwarded.rfc: unknown option'],
+    [
       { upstreams: { a: { targets: [url], http2: 'h2' } } },
       "upstreams.a.http2: got 'h2', takes false, 'alpn'",
     ],
@@ -140,6 +151,8 @@ describe('wrong options', () => {
       upstreams: { a: { targets: ['localhost:1'], balanse: 'first' }, b: 'http://u:p@b', c: [] },
       routes: [{ path: 'x', upstream: 'd' }],
       trust: ['10.0.0.1/8'],
+      trustFields: 'x',
+      forwarded: { x: 'no', rfc7239: true },
     }
     let message = ''
     try {
@@ -150,6 +163,7 @@ describe('wrong options', () => {
     const told = message.split('\n').map((line) => line.slice(0, line.indexOf(':')))
     expect(told.toSorted()).toEqual(
       [
+        ...['forwarded.rfc7239', 'forwarded.x', 'trustFields'],
         ...['routes[0].path', 'routes[0].upstream', 'trust[0]', 'upstreams.a.balanse'],
         ...['upstreams.a.targets[0]', 'upstreams.b.targets[0]', 'upstreams.c.targets'],
       ].toSorted(),
