@@ -1,5 +1,10 @@
-import { createServer } from 'node:http'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type IncomingMessage, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Client, Context, Layer } from '@sluice/core'
+import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import {
@@ -11,6 +16,7 @@ import {
   owner,
   trapUnhandled,
   values,
+  within,
 } from '../kit/index.js'
 
 trapUnhandled()
@@ -241,6 +247,70 @@ describe.each(ways)('Forwarded out, of X-Forwarded-* in, through $name', (way) =
       /^for="\[2001:db9::9\]";host="\[2001:db9::1\]:81";proto=https, for=10\.0\.0\.2, for="127\.0\.0\.1:\d+";host=inner/,
     )
     expect(got('x-forwarded-for')).toEqual(['2001:db9::9, 10.0.0.2, 127.0.0.1'])
+  })
+})
+
+describe.each(ways.filter(({ kind }) => !kind.http2))('Connection through $name', (way) => {
+  it('takes away nothing of what trusted proxies say (CVE-2024-45410)', async () => {
+    const fields = [
+      'X-Forwarded-For',
+      '203.0.113.9',
+      'X-Forwarded-Host',
+      'a.example',
+      'X-Forwarded-Proto',
+      'https',
+    ]
+    const named =
+      'X-Forwarded-For, x-forwarded-host, X-Forwarded-Proto, X-Forwarded-Port, X-Forwarded-Prefix, Forwarded'
+    const { client } = await ask(way, { trust }, ['Connection', named, ...fields])
+    expect(client).toMatchObject({ address: '203.0.113.9', host: 'a.example', scheme: 'https' })
+  })
+})
+
+describe('X-Forwarded-Prefix of a trusted proxy', () => {
+  it.each([
+    ['/outer', '/outer/api'],
+    ['/outer/', '/outer/api'],
+    ['/', '/api'],
+    ['//evil.example', '/api'],
+    ['/outer?', '/api'],
+  ])('%s goes before the mount path: %s', async (outer, whole) => {
+    const origin = own(await originServer())
+    const proxy = own(createProxy({ upstreams: { site: origin.url }, trust }))
+    const app = express()
+    app.use('/api', proxy.listener)
+    const front = own(await listen(createServer(app)))
+    const headers = ['X-Forwarded-For', '203.0.113.9', 'X-Forwarded-Prefix', outer]
+    expect(await front.client.ask({ path: '/api/x', headers })).toMatchObject({ status: 200 })
+    expect(values(origin.requests[0]?.rawHeaders ?? [], 'x-forwarded-prefix')).toEqual([whole])
+  })
+})
+
+describe('a client on a Unix socket', () => {
+  it('is unknown, and trusted by no range', async () => {
+    const origin = own(await originServer())
+    const proxy = own(
+      createProxy({
+        upstreams: { site: origin.url },
+        trust: ['0.0.0.0/0', '::/0'],
+        forwarded: { rfc7239: 'real' },
+      }),
+    )
+    const folder = mkdtempSync(join(tmpdir(), 'who-'))
+    const socketPath = join(folder, 's')
+    const server = createServer(proxy.listener).listen(socketPath)
+    await within(once(server, 'listening'), 'a Unix socket')
+    own({ close: () => void server.close(() => rmSync(folder, { recursive: true })) })
+    const call = request({
+      socketPath,
+      agent: false,
+      headers: { host: 'a.example', 'x-forwarded-for': '6.6.6.6' },
+    }).end()
+    const [answer] = (await within(once(call, 'response'), 'an answer')) as [IncomingMessage]
+    answer.resume()
+    const raw = origin.requests[0]?.rawHeaders ?? []
+    expect(values(raw, 'forwarded')).toEqual(['for=unknown;host=a.example;proto=http'])
+    expect(values(raw, 'x-forwarded-for')).toEqual([])
   })
 })
 

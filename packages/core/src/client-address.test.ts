@@ -59,7 +59,7 @@ describe('clientAddress', () => {
   })
 
   it('is not moved by what a client wrote before our proxies did', () => {
-    const value = fc.string({ unit: fc.constantFrom(...' ",;=\\:[]()_-.0123456789abfhortx') })
+    const value = fc.string({ unit: fc.constantFrom(...' ",;=\\:[]()_-.0123456789abfhortx'.split('')) })
     fc.assert(
       fc.property(fc.array(value), fc.boolean(), (lines, sameLine) => {
         for (const fields of ['forwarded', 'x-forwarded'] as const) {

@@ -52,8 +52,9 @@ const clientAddressOptions = v.strictObject({
  * hop, or `Forwarded` (RFC 7239). An entry that is `unknown` or obfuscated ends the walk: the last address that is known is the client.
  *
  * Only the chosen kind is ever read. A proxy that writes one lets the other pass as the client sent it, so whoever read both
- * would let clients say who they are. For the same reason the proxies have to write what is chosen; and a range from which
- * clients call, taken into `trust`, lets them choose their address, and with it pass every limit and list that goes by it.
+ * would let clients say who they are. For the same reason one's proxies have to write, or remove, every field of the chosen
+ * kind: one that writes X-Forwarded-For and lets X-Forwarded-Host pass lets clients choose `host`. A range from which clients
+ * call, taken into `trust`, lets them choose their address, and with it pass every limit and list that goes by it.
  * @throws TypeError for a wrong option, an entry that is no CIDR range among them
  */
 export function clientAddress(options: ClientAddressOptions = {}): Middleware<{}, Client> {
