@@ -3,6 +3,7 @@ import diagnostics from 'node:diagnostics_channel'
 import {
   type BodyInit,
   type Context,
+  discard,
   type Handler,
   isBody,
   type Outbound,
@@ -15,6 +16,8 @@ import type { Selected, Target } from '@sluice/upstream'
 import debug from 'debug'
 import { finalRecipient } from './final-recipient.js'
 import { type ForwardingOptions, forwardingOptions } from './forwarding.js'
+import { compileRewrite, type RewriteOptions, type TargetName } from './rewrite.js'
+import { rewriteOptions } from './rewrite-options.js'
 import { resolveTimeouts, type TimeoutOptions } from './timeouts.js'
 import { ContextAttempt, isTransport, type Transport } from './transport.js'
 import { type FieldPolicy, type HostPolicy, wireFields } from './wire-fields.js'
@@ -35,6 +38,8 @@ export interface ForwardOptions {
   timeouts?: TimeoutOptions
   /** What `Host` says to the target. Default `'target'`. */
   host?: HostPolicy
+  /** What is changed in the fields of requests and answers. Default: URLs that name the target become the client's. */
+  rewrite?: RewriteOptions
   /** The pseudonym in `Via`, by which a loop is noticed; `false` writes none. Default a random one for each proxy. */
   via?: string | false
   /** What the target is told of who called. Default X-Forwarded-* and no `Forwarded`. */
@@ -47,6 +52,7 @@ const optionsSchema = v.strictObject({
   transport: v.optional(that(isTransports, 'a transport, such as wireTransport(), or a list of them')),
   timeouts: v.optional(v.any()),
   host: v.optional(v.any()),
+  rewrite: v.optional(rewriteOptions),
   via: v.optional(v.any()),
   forwarded: v.optional(forwardingOptions, {}),
 })
@@ -64,8 +70,23 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
   const { via } = policy
   const responseVia = via === undefined ? undefined : `1.1 ${via}`
 
-  const signed = (reply: Reply): Reply => {
-    reply.headers.push('Via', responseVia as string)
+  const { request, response } = compileRewrite(
+    options.rewrite ?? {},
+    typeof policy.host === 'object' ? policy.host.fixed : undefined,
+  )
+
+  const relayed = async (answer: Promise<Reply>, ctx: Context, place: Place): Promise<Reply> => {
+    const reply = await answer
+    if (response !== undefined) {
+      try {
+        response(reply.headers, ctx, place)
+      } catch (error) {
+        // Its body or its socket would stay open.
+        discard(reply)
+        throw error
+      }
+    }
+    if (responseVia !== undefined) reply.headers.push('Via', responseVia)
     return reply
   }
 
@@ -78,6 +99,7 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
     const headers = wireFields(ctx, policy, place.host, lengthOf(body))
     if (headers === undefined) throw new ProxyError('proxy_loop_detected')
     if (left !== undefined) setMaxForwards(headers, left - 1)
+    request?.(headers, ctx)
     const path = out.method === 'CONNECT' ? out.path : joinPath(place.path, out.path)
     const wire: Outbound = { method: out.method, path, headers, body }
     if (out.trailers !== undefined) wire.trailers = out.trailers
@@ -85,7 +107,7 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
     if (tries.hasSubscribers) tries.publish({ ctx, target })
     if (log.enabled) log('%s %s -> %s', out.method, path, target.id)
     const answer = transport.send(new ContextAttempt(ctx, target, wire, timeouts))
-    return responseVia === undefined ? answer : answer.then(signed)
+    return responseVia === undefined && response === undefined ? answer : relayed(answer, ctx, place)
   }
 }
 
@@ -127,7 +149,7 @@ function lengthOf(body: BodyInit): number | undefined {
 }
 
 /** What of a target's URL is needed for each request. */
-interface Place {
+interface Place extends TargetName {
   readonly host: string
   /** To be joined with the request's path. */
   readonly path: string
@@ -139,10 +161,16 @@ const places = new WeakMap<Target, Place>()
 function placeOf(target: Target): Place {
   let place = places.get(target)
   if (place === undefined) {
-    if (target.url.startsWith('unix:')) place = { host: 'localhost', path: '' }
+    if (target.url.startsWith('unix:'))
+      place = { host: 'localhost', path: '', origin: 'http://localhost', base: '' }
     else {
-      const { host, pathname } = new URL(target.url)
-      place = { host, path: pathname }
+      const { host, pathname, origin } = new URL(target.url)
+      place = {
+        host,
+        path: pathname,
+        origin,
+        base: pathname.endsWith('/') ? pathname.slice(0, -1) : pathname,
+      }
     }
     places.set(target, place)
   }

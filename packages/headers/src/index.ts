@@ -1,5 +1,6 @@
 export { type Authority, isAuthority, parseAuthority } from './authority.js'
 export { isFieldName, isFieldValue } from './field.js'
+export { type FieldRuleSet, fieldRules } from './field-rules.js'
 export {
   type ForwardedElement,
   type ForwardedNode,
@@ -14,6 +15,10 @@ export { groupByName } from './group.js'
 export { append, get, getAll, type HeaderList, has, remove, set } from './header-list.js'
 export { type HopByHopOptions, withoutHopByHop } from './hop-by-hop.js'
 export { http2Values } from './http2-values.js'
+export { mapLinks } from './map-links.js'
+export { type LocationMap, mapLocation } from './map-location.js'
+export { mapRefresh } from './map-refresh.js'
 export { maxForwards, setMaxForwards } from './max-forwards.js'
 export { joinPath, parseRequestTarget, type RequestTarget } from './request-target.js'
+export { type CookieClient, type CookieRules, rewriteSetCookie } from './rewrite-set-cookie.js'
 export { asScheme, walkXForwarded, type XForwarded } from './x-forwarded.js'

@@ -19,6 +19,7 @@ import { createUpstream, type Upstream } from '@sluice/upstream'
 import { policyOf } from './policy-option.js'
 import type { Parts } from './proxy.js'
 import type { ProxyOptions, RouteOptions, UpstreamOptions } from './proxy-options.js'
+import { rewriteOf } from './rewrite-option.js'
 import { type Transports, transportsOf } from './transports.js'
 
 type Site = Context & Client
@@ -87,11 +88,12 @@ function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>): Handle
   return layers
     .use(
       route(
-        routes.map(({ upstream, hostHeader, timeouts, use, ...match }) => ({
+        routes.map(({ upstream, hostHeader, rewrite, timeouts, use, ...match }) => ({
           ...match,
           handler: routed(groups.get(upstream) as Group, options, {
             upstream,
             hostHeader,
+            rewrite,
             timeouts,
             use,
           } as RouteOptions),
@@ -123,6 +125,7 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
     transport: transports.inOrder,
     timeouts,
     ...(host === undefined ? {} : { host }),
+    rewrite: rewriteOf(options.rewrite, own.rewrite, rule?.rewrite),
     ...pick(options, 'via'),
     ...pick(options, 'forwarded'),
   })

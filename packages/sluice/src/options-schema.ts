@@ -1,4 +1,4 @@
-import { forwardingOptions, timeoutOptions } from '@sluice/forward'
+import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
 import { healthOptions } from '@sluice/health'
 import { integer, oneOf, that, v } from '@sluice/options'
 import { retryOptions } from '@sluice/resilience'
@@ -42,6 +42,8 @@ const targets = that(
   "a list of URLs such as ['http://127.0.0.1:3000'], or a discovery",
 )
 
+const rewrite = v.strictObject(rewriteEntries)
+
 function orFalse(schema: v.GenericSchema): v.GenericSchema {
   return v.lazy((value) => (value === false ? v.literal(false) : schema))
 }
@@ -54,6 +56,7 @@ const upstreamObject = v.strictObject({
   timeouts: v.optional(timeoutOptions),
   connections: v.optional(integer(0)),
   host: v.optional(host),
+  rewrite: v.optional(rewrite),
   tls: v.optional(v.any()),
   http2: v.optional(http2),
   proxyProtocol: v.optional(that((value) => value === 1 || value === 2, '1 or 2')),
@@ -68,6 +71,7 @@ const route = v.strictObject({
   ...routeMatchEntries,
   upstream: v.string(),
   hostHeader: v.optional(host),
+  rewrite: v.optional(v.strictObject({ ...rewriteEntries })),
   timeouts: v.optional(timeoutOptions),
   use: v.optional(layers),
 })
@@ -82,5 +86,6 @@ export const proxyOptions = v.strictObject({
   use: v.optional(layers),
   onError: v.optional(that(isFunction, 'a function')),
   timeouts: v.optional(timeoutOptions),
+  rewrite: v.optional(rewrite),
   via: v.optional(via),
 })

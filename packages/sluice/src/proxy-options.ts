@@ -1,9 +1,15 @@
 import type { Client, Context, Layer, ProxyError, Reply } from '@sluice/core'
-import type { ForwardingOptions, HostPolicy, TimeoutOptions, Transport } from '@sluice/forward'
+import type {
+  ForwardingOptions,
+  HostPolicy,
+  RewriteOptions,
+  TimeoutOptions,
+  Transport,
+} from '@sluice/forward'
 import type { HealthOptions } from '@sluice/health'
 import type { RetryOptions } from '@sluice/resilience'
 import type { RouteMatch } from '@sluice/route'
-import type { Discovery, TargetInit, TargetTls } from '@sluice/upstream'
+import type { Discovery, Selected, TargetInit, TargetTls } from '@sluice/upstream'
 import type { PolicyOption } from './policy-option.js'
 
 /** What {@link createProxy} is made of. */
@@ -30,6 +36,11 @@ export interface ProxyOptions {
   onError?: (error: ProxyError, ctx: Context) => Reply | undefined | void
   /** Limits by phase, for every upstream that has none of its own. */
   timeouts?: TimeoutOptions
+  /**
+   * What is changed in the fields of requests and answers. Rules of an upstream and of a route are applied after these; their
+   * `location` and each of their `cookies` take the place of these. Default: URLs that name the target become the client's.
+   */
+  rewrite?: RewriteOptions<Context & Client & Selected>
   /** The pseudonym in `Via`; `false` writes none. Default a random one. */
   via?: string | false
 }
@@ -50,6 +61,8 @@ export interface UpstreamOptions {
   connections?: number
   /** What `Host` says to the target. Default `'target'`. */
   host?: HostPolicy
+  /** Changes of fields, after those of the proxy. */
+  rewrite?: RewriteOptions<Context & Client & Selected>
   /** TLS towards `https:` targets that have no settings of their own: authorities, client certificate, pins, server name. */
   tls?: TargetTls
   /**
@@ -75,6 +88,8 @@ export interface RouteOptions extends RouteMatch {
   upstream: string
   /** What `Host` says to the target, in place of the upstream's policy. */
   hostHeader?: HostPolicy
+  /** Changes of fields, after those of the upstream. */
+  rewrite?: RewriteOptions<Context & Client & Selected>
   /** Limits by phase; those left out come from the upstream's. */
   timeouts?: TimeoutOptions
   /** Layers of one's own for this route. */
