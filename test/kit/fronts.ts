@@ -15,6 +15,7 @@ import {
   type ForwardingOptions,
   forward,
   type HostPolicy,
+  type RewriteOptions,
   type TimeoutOptions,
   type Transport,
   undiciTransport,
@@ -31,6 +32,7 @@ export interface FrontOptions {
   targets: string | readonly string[]
   timeouts?: TimeoutOptions
   host?: HostPolicy
+  rewrite?: RewriteOptions
   via?: string | false
   trust?: string[]
   trustFields?: 'x-forwarded' | 'forwarded'
@@ -81,6 +83,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     targets,
     timeouts,
     host,
+    rewrite,
     via,
     trust,
     trustFields,
@@ -99,6 +102,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
       },
     },
     ...(timeouts === undefined ? {} : { timeouts }),
+    ...(rewrite === undefined ? {} : { rewrite }),
     ...(via === undefined ? {} : { via }),
     ...(trust === undefined ? {} : { trust }),
     ...(trustFields === undefined ? {} : { trustFields }),
@@ -119,6 +123,7 @@ export function chainOf(given: FrontOptions | string, kind: FrontKind['transport
     targets,
     timeouts,
     host,
+    rewrite,
     via,
     trust,
     trustFields,
@@ -135,6 +140,7 @@ export function chainOf(given: FrontOptions | string, kind: FrontKind['transport
     transport: [transport],
     ...(timeouts === undefined ? {} : { timeouts }),
     ...(host === undefined ? {} : { host }),
+    ...(rewrite === undefined ? {} : { rewrite }),
     ...(via === undefined ? {} : { via }),
     ...(forwarded === undefined ? {} : { forwarded }),
   })

@@ -182,9 +182,10 @@ describe('whatever it is given', () => {
         const mapped = mapLocation(value, to)
         if (mapped === value) return
         const target = resolved(value, 'http://10.0.0.1:3000/app/page')
-        const client = resolved(mapped, `${to.scheme}://${to.authority}/api/page`)
+        const site = `${to.scheme}://${to.authority === '' ? 'nobody.example' : to.authority}`
+        const client = resolved(mapped, `${site}/api/page`)
         expect(target?.origin).toBe('http://10.0.0.1:3000')
-        expect(client?.host).toBe(new URL(`${to.scheme}://${to.authority}`).host)
+        expect(client?.host).toBe(new URL(site).host)
         expect([client?.username, client?.password]).toEqual(['', ''])
         expect([client?.search, client?.hash]).toEqual([target?.search, target?.hash])
         if (isFieldValue(value)) expect(isFieldValue(mapped)).toBe(true)

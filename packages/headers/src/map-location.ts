@@ -30,6 +30,9 @@ export function mapLocation(url: string, map: LocationMap): string {
   return mapped === undefined || !isFieldValue(mapped) ? url : mapped
 }
 
+/** What looks like a path and names a host: browsers drop tabs, and take a backslash for a slash. */
+const namesHost = /^\/\t*[/\\]/
+
 function mappedUrl(url: string, map: LocationMap): string | undefined {
   if (url.charCodeAt(0) !== 47) {
     const start = /^(https?):\/\//i.exec(url)
@@ -46,12 +49,12 @@ function mappedUrl(url: string, map: LocationMap): string | undefined {
     }
     return undefined
   }
-  if (!map.all) return undefined
+  if (!map.all || namesHost.test(url)) return undefined
   const rest = belowBase(url, map)
   if (rest === undefined) return undefined
   const path = map.prefix + rest
-  // Browsers drop tabs, and take a backslash for a slash.
-  if (/^\/\t*[/\\]/.test(path)) return `${map.scheme}://${map.authority}${path}`
+  if (namesHost.test(path))
+    return map.authority === '' ? undefined : `${map.scheme}://${map.authority}${path}`
   return path.charCodeAt(0) === 47 ? path : `/${path}`
 }
 
