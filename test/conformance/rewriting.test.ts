@@ -361,6 +361,7 @@ const forbidden: [what: string, rule: FieldRule][] = [
   [
     'what it throws that is no error',
     () => {
+      // oxlint-disable-next-line typescript/only-throw-error -- code without types may throw anything
       throw 'oops'
     },
   ],
