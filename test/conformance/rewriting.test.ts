@@ -100,6 +100,20 @@ describe.each(fronts)('URLs in answers through $name', (kind) => {
     expect(value(mapped.headers, 'content-location')).toBe(`${site}/y`)
   })
 
+  it('are changed in early hints too', async () => {
+    const origin = own(
+      await originServer((req, res) => {
+        const link = `<http://127.0.0.1:${req.socket.localPort}/a.css>; rel=preload`
+        res.writeEarlyHints({ link }, () => void res.end('ok'))
+      }),
+    )
+    const front = own(await kind.start(origin.url))
+    const call = front.client.call({ headers: host })
+    await call.answer()
+    const informed = call.informed.filter(({ status }) => status === 103)
+    expect(informed.map(({ headers }) => value(headers, 'link'))).toEqual([`<${site}/a.css>; rel=preload`])
+  })
+
   it('have the scheme that a trusted proxy tells, and nothing that a client tells', async () => {
     const origin = await answering(['Location', '{self}/x'], 302)
     const headers = [

@@ -70,7 +70,7 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
   const { via } = policy
   const responseVia = via === undefined ? undefined : `1.1 ${via}`
 
-  const { request, response } = compileRewrite(
+  const { request, response, informed } = compileRewrite(
     options.rewrite ?? {},
     typeof policy.host === 'object' ? policy.host.fixed : undefined,
   )
@@ -106,7 +106,7 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
     const transport = carrier(transports, wire, target)
     if (tries.hasSubscribers) tries.publish({ ctx, target })
     if (log.enabled) log('%s %s -> %s', out.method, path, target.id)
-    const answer = transport.send(new ContextAttempt(ctx, target, wire, timeouts))
+    const answer = transport.send(new ContextAttempt(ctx, target, wire, timeouts, informed, place))
     return responseVia === undefined && response === undefined ? answer : relayed(answer, ctx, place)
   }
 }

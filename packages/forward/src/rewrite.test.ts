@@ -51,7 +51,11 @@ describe('where a client finds the target', () => {
 
 describe('rewriting', () => {
   it('has nothing for what is off', () => {
-    expect(compileRewrite({ location: false })).toEqual({ request: undefined, response: undefined })
+    expect(compileRewrite({ location: false })).toEqual({
+      request: undefined,
+      response: undefined,
+      informed: undefined,
+    })
     expect(compileRewrite({ location: false, cookies: {} }).response).toBeUndefined()
     expect(compileRewrite({}).request).toBeUndefined()
   })
@@ -85,6 +89,19 @@ describe('rewriting', () => {
     const list = ['Location', 'http://inner.example/app/x']
     expect(answered({}, [...list], context(), 'inner.example')).toEqual(['Location', 'http://site.example/x'])
     expect(answered({}, [...list])).toEqual(list)
+  })
+
+  it('isn’t upset by a name that makes no URL', () => {
+    expect(answered({}, [...location], context(), 'a:b:c')).toEqual(['Location', 'http://site.example/x'])
+    const url = ['Location', 'http:///app/x']
+    expect(answered({}, [...url], context(), 'a:b:c')).toEqual(url)
+  })
+
+  it('changes URLs alone in informational answers', () => {
+    const link = ['Link', '<http://10.0.0.1:3000/app/a.css>; rel=preload', 'Set-Cookie', 'a=b; Domain=c']
+    const options: RewriteOptions = { response: { remove: ['Link'] }, cookies: { domain: false } }
+    compileRewrite(options).informed?.(link, context(), target)
+    expect(link).toEqual(['Link', '<http://site.example/a.css>; rel=preload', 'Set-Cookie', 'a=b; Domain=c'])
   })
 
   it('takes a function’s fields as they are, if HTTP knows them', () => {

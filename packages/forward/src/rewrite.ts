@@ -61,9 +61,13 @@ type Seen = Context & {
 /** {@link RewriteOptions} made ready. What is off isn't there. */
 export interface Rewriting {
   readonly request: FieldEdit | undefined
-  /** Edits the list of an answer of the target that goes by this name; there is none if all is off. */
-  readonly response: ((headers: HeaderList, ctx: Context, target: TargetName) => void) | undefined
+  readonly response: AnswerEdit | undefined
+  /** The same for an informational answer, in which only URLs are changed: `Link` in 103 (RFC 8297). */
+  readonly informed: AnswerEdit | undefined
 }
+
+/** Edits the list of an answer of the target that goes by this name. */
+export type AnswerEdit = (headers: HeaderList, ctx: Context, target: TargetName) => void
 
 /** What a target may call itself in its answers. */
 export interface TargetName {
@@ -82,9 +86,15 @@ export function compileRewrite(options: RewriteOptions, calledAs?: string): Rewr
   const rules = fieldEdit(options.response, 'response')
   const urls = location !== false
   const baked = cookies !== undefined && Object.keys(cookies).length > 0
-  const settings: Settings = { location, cookies: baked ? cookies : undefined, calledAs }
+  const alias =
+    calledAs === undefined
+      ? undefined
+      : { http: originOf('http', calledAs), https: originOf('https', calledAs) }
+  const settings: Settings = { location, cookies: baked ? cookies : undefined, alias }
+  const onlyUrls: Settings = { location, cookies: undefined, alias }
   return {
     request: fieldEdit(options.request, 'request'),
+    informed: urls ? (headers, ctx, target) => rewriteValues(headers, ctx, target, onlyUrls) : undefined,
     response:
       urls || baked
         ? (headers, ctx, target) => {
@@ -98,7 +108,8 @@ export function compileRewrite(options: RewriteOptions, calledAs?: string): Rewr
 interface Settings {
   readonly location: 'origin' | 'all' | false
   readonly cookies: CookieRules | undefined
-  readonly calledAs: string | undefined
+  /** Another name of every target, by scheme, where it makes a URL. */
+  readonly alias: { readonly http: string | undefined; readonly https: string | undefined } | undefined
 }
 
 /** Changes the values of the fields that hold URLs or cookies. Most answers have none, and then nothing is made. */
@@ -145,10 +156,10 @@ function kindOf(name: string): Mapping | typeof cookie | undefined {
   }
 }
 
-function mapFor(ctx: Seen, { origin, base }: TargetName, { location, calledAs }: Settings): LocationMap {
+function mapFor(ctx: Seen, { origin, base }: TargetName, { location, alias }: Settings): LocationMap {
   const scheme = schemeOf(ctx)
-  const from =
-    calledAs === undefined ? [origin] : [origin, new URL(`${new URL(origin).protocol}//${calledAs}`).origin]
+  const other = origin.startsWith('https:') ? alias?.https : alias?.http
+  const from = other === undefined ? [origin] : [origin, other]
   return {
     from,
     base,
@@ -156,6 +167,14 @@ function mapFor(ctx: Seen, { origin, base }: TargetName, { location, calledAs }:
     authority: authorityOf(ctx, scheme),
     prefix: prefixOf(ctx),
     all: location === 'all',
+  }
+}
+
+function originOf(scheme: string, authority: string): string | undefined {
+  try {
+    return new URL(`${scheme}://${authority}`).origin
+  } catch {
+    return undefined
   }
 }
 

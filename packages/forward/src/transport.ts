@@ -2,6 +2,7 @@ import type { Context, Outbound, Outcome, Reply } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import type { Target } from '@sluice/upstream'
 import { type ClientEnds, clientEnds } from './client-ends.js'
+import type { AnswerEdit, TargetName } from './rewrite.js'
 import type { Timeouts } from './timeouts.js'
 
 /** One try at sending a request to one target: what a transport is given. */
@@ -49,6 +50,8 @@ export class ContextAttempt implements Attempt {
     readonly target: Target,
     readonly out: Outbound,
     readonly timeouts: Timeouts,
+    private readonly informed: AnswerEdit | undefined,
+    private readonly name: TargetName,
   ) {
     if (ctx.upgrade !== undefined) this.upgrade = ctx.upgrade
   }
@@ -62,6 +65,7 @@ export class ContextAttempt implements Attempt {
   }
 
   inform(status: number, headers: HeaderList): void {
+    this.informed?.(headers, this.ctx, this.name)
     this.ctx.inform(status, headers)
   }
 

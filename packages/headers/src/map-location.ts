@@ -68,6 +68,7 @@ function ownPath(scheme: string, url: string, at: number, map: LocationMap): str
   if (url.charCodeAt(end) === 92) return undefined
   const named = url.slice(at, end)
   const host = named.slice(named.lastIndexOf('@') + 1)
+  if (host === '') return undefined
   if (!from.includes(`${scheme}://${host}`) && !from.includes(originOf(scheme, host))) return undefined
   return belowBase(url.slice(end), map)
 }

@@ -140,10 +140,45 @@ describe('wrong options', () => {
     ],
     [{ upstreams: { a: url }, use: [5] }, 'use[0]'],
     [{ upstreams: { a: url }, via: 'two words' }, 'via'],
+    [
+      { upstreams: { a: url }, rewrite: { request: { set: { Connection: 'close' } } } },
+      "rewrite.request.set.Connection: got 'Connection', takes the name of a field, and none that frames",
+    ],
+    [
+      { upstreams: { a: { targets: [url], rewrite: { response: { append: { 'X-A': 'a\nb' } } } } } },
+      "upstreams.a.rewrite.response.append.X-A: got 'a\\nb', takes a text without line breaks",
+    ],
+    [
+      {
+        upstreams: { a: url },
+        routes: [{ upstream: 'a', rewrite: { cookies: { path: 'x' }, locations: 'all' } }],
+      },
+      'routes[0].rewrite.locations: unknown option, did you mean location?',
+    ],
     [{ upstreams: { a: url }, cache: true }, 'cache: unknown option'],
   ])('%j', (options, says) => {
     expect(() => createProxy(options as never)).toThrow(TypeError)
     expect(() => createProxy(options as never)).toThrow(says)
+  })
+
+  it('tells what is wrong of rewriting together with all else', () => {
+    const rewrite = { request: { remove: ['TE'] }, location: 1 }
+    const options = { upstreams: { a: { targets: ['x'], rewrite } }, rewrite, trust: ['y'] }
+    let told = ''
+    try {
+      createProxy(options as never)
+    } catch (error) {
+      told = String(error)
+    }
+    for (const path of [
+      'upstreams.a.rewrite.request.remove[0]: ',
+      'upstreams.a.rewrite.location: ',
+      'rewrite.request.remove[0]: ',
+      'rewrite.location: ',
+      'upstreams.a.targets[0]: ',
+      'trust[0]: ',
+    ])
+      expect(told).toContain(path)
   })
 
   it('are told all at once, of whatever kind they are', () => {
