@@ -435,16 +435,25 @@ describe('a rule of the app’s', () => {
     expect(origin.requests).toHaveLength(0)
   })
 
-  it('may put another Host there, or none', async () => {
+  it.each(fronts)('may put another Host there, as an object may, through $name', async (kind) => {
     const origin = own(await originServer())
-    for (const [i, kind] of twoFronts.entries()) {
-      const rule: FieldRule = (list) => {
-        list[1] = 'other.example'
-      }
-      const front = own(await kind.start({ targets: origin.url, rewrite: { request: rule } }))
+    const rules: NonNullable<RewriteOptions['request']>[] = [
+      { set: { host: 'other.example' } },
+      (list) => void list.splice(list.findIndex((name) => /^host$/i.test(name)) + 1, 1, 'other.example'),
+    ]
+    for (const request of rules) {
+      const front = own(await kind.start({ targets: origin.url, rewrite: { request } }))
       await front.client.ask()
-      expect(values(origin.requests[i]?.rawHeaders ?? [], 'host')).toEqual(['other.example'])
+      expect(values(origin.requests.at(-1)?.rawHeaders ?? [], 'host')).toEqual(['other.example'])
     }
+  })
+
+  it.each(fronts)('may take Host away: the target’s own goes out, through $name', async (kind) => {
+    const origin = own(await originServer())
+    const rewrite = { request: { remove: ['Host'] } }
+    const front = own(await kind.start({ targets: origin.url, host: 'original', rewrite }))
+    await front.client.ask()
+    expect(values(origin.requests[0]?.rawHeaders ?? [], 'host')).toEqual([`127.0.0.1:${origin.port}`])
   })
 
   it('is told on stderr, without what a client may have put there', async () => {
