@@ -1,7 +1,7 @@
 export type { Balancer, RandomOptions } from './balancer.js'
 export { first } from './first.js'
 export { leastRequests } from './least-requests.js'
-export { type BalanceOptions, balance } from './middleware.js'
+export { type BalanceOptions, balance, type TargetFromOptions, targetFrom } from './middleware.js'
 export { powerOfTwo } from './power-of-two.js'
 export { random } from './random.js'
 export { roundRobin } from './round-robin.js'

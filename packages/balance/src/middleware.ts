@@ -1,10 +1,19 @@
-import { type Middleware, onBodyEnd, ProxyError } from '@sluice/core'
-import type { Lease, Selected, Target, Tried, Upstream } from '@sluice/upstream'
+import {
+  type Context,
+  type Handler,
+  type Middleware,
+  onBodyEnd,
+  ProxyError,
+  type Reply,
+  unhandled,
+} from '@sluice/core'
+import type { Lease, Selected, Target, TargetInit, Tried, Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import type { Balancer } from './balancer.js'
 import { powerOfTwo } from './power-of-two.js'
 import { ranksOf } from './ranks.js'
 import { roundRobin } from './round-robin.js'
+import { TargetCache } from './target-cache.js'
 
 const log = debug('sluice:balance')
 
@@ -57,28 +66,82 @@ export function balance<C = unknown>(
     throw new ProxyError('destination_unavailable', { message: `upstream ${upstream.name} ${why}` })
   }
 
-  const middleware: Middleware<{}, Selected> = (next) => async (ctx) => {
-    const target = select(ctx as unknown as C)
-    const lease = upstream.lease(target)
-    const selected = ctx as typeof ctx & Selected
-    selected.target = target
-    selected.lease = lease
-    const begun = clock()
-    const held = new Held(lease)
+  const middleware: Middleware<{}, Selected> = (next) => (ctx) => {
+    let lease: Lease
     try {
-      const reply = await next(selected)
-      held.ttfb = clock() - begun
-      onBodyEnd(reply, release, held)
-      // Whatever becomes of the reply, the exchange's end is the lease's.
-      ctx.onClose(abandon, held)
-      return reply
+      lease = upstream.lease(select(ctx as unknown as C))
     } catch (error) {
-      held.end(error instanceof Error ? error : new Error(String(error)))
-      if (log.enabled) log('%s: %s', target.id, error)
-      throw error
+      return Promise.reject(error)
     }
+    return lend(ctx, lease, next, clock)
   }
   return middleware as Middleware<C extends object ? C : {}, Selected>
+}
+
+/** Options of {@link targetFrom}. */
+export interface TargetFromOptions {
+  /** Targets kept at most, with their connections; those that were used last stay. Default 1000. */
+  max?: number
+  /** Monotonic milliseconds. Default `performance.now`. */
+  clock?: () => number
+}
+
+/**
+ * The target follows from the request: adds `target` and `lease`, as `balance` does. Targets are kept by URL; what falls out is
+ * closed with its connections when its last lease has ended. Where clients have a say in `fn`, give the transport
+ * `safeTargets()`.
+ * @param fn the target; `undefined`: none of this request's (`unhandled`: the host app's next handler, or 404). What is no
+ * target is 500, told as a bug of the app; throw `new ProxyError('http_request_error')` for what a client got wrong
+ * @throws TypeError for a wrong option
+ */
+export function targetFrom<C extends Context = Context>(
+  fn: (ctx: C) => TargetInit | undefined,
+  options: TargetFromOptions = {},
+): Middleware<C, Selected> {
+  const { max = 1000, clock = () => performance.now() } = options
+  if (typeof fn !== 'function') throw new TypeError(`targetFrom: got ${String(fn)}, takes a function`)
+  if (!Number.isSafeInteger(max) || max < 1)
+    throw new TypeError(`targetFrom.max: got ${String(max)}, takes a whole number, 1 or more`)
+  const targets = new TargetCache(max, clock)
+  const middleware: Middleware<{}, Selected> = (next) => (ctx) => {
+    let lease: Lease
+    try {
+      const init = fn(ctx as unknown as C)
+      if (init === undefined) return unhandled
+      lease = targets.lease(init)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return lend(ctx, lease, next, clock)
+  }
+  return middleware as Middleware<C, Selected>
+}
+
+/** Passes a request on with a lease, which ends with its answer. */
+async function lend<C extends Context>(
+  ctx: C,
+  lease: Lease,
+  next: Handler<C & Selected>,
+  clock: () => number,
+): Promise<Reply> {
+  const { target } = lease
+  const selected = ctx as C & Selected
+  selected.target = target
+  selected.lease = lease
+  const begun = clock()
+  const held = new Held(lease)
+  try {
+    const reply = await next(selected)
+    held.ttfb = clock() - begun
+    onBodyEnd(reply, release, held)
+    // Whatever becomes of the reply, the exchange's end is the lease's.
+    ctx.onClose(abandon, held)
+    return reply
+  } catch (error) {
+    held.end(error instanceof Error ? error : new Error(String(error)))
+    if (log.enabled) log('%s: %s', target.id, error)
+    throw error
+  }
 }
 
 /** A lease on its way to its end. */

@@ -28,7 +28,8 @@ it('calls only what nobody has processed retryable, and only an upstream at faul
   for (const code of codes) {
     const { retryable, phase, source, status } = proxyErrors[code]
     // A target of HTTP/2 can say that it has refused what it got.
-    expect(retryable).toBe(phase === 'connect' || code === 'http_request_refused')
+    // What the proxy itself has refused is refused again.
+    expect(retryable).toBe((phase === 'connect' && source === 'upstream') || code === 'http_request_refused')
     if (retryable) expect(source).toBe('upstream')
     if (source === 'upstream') expect([502, 504]).toContain(status)
   }

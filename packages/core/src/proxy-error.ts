@@ -43,6 +43,7 @@ export const proxyErrors = {
   client_left: kind(499, 'client', 'request', 'the client left'),
 
   dns_error: kind(502, 'upstream', 'connect', 'the name of the target does not resolve', true),
+  destination_ip_prohibited: kind(502, 'proxy', 'connect', 'the target is at an address that is not allowed'),
   destination_ip_unroutable: kind(502, 'upstream', 'connect', 'there is no route to the target', true),
   connection_refused: kind(502, 'upstream', 'connect', 'the target refused the connection', true),
   connection_timeout: kind(

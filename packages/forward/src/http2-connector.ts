@@ -3,6 +3,7 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { ProxyError } from '@sluice/core'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
+import { type ConnectHook, refusal, refusedSocket } from './connect-hook.js'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { wireLimits } from './wire-limits.js'
 
@@ -33,6 +34,8 @@ export interface Http2Address {
   readonly secure: boolean
   /** The target says by ALPN whether it speaks HTTP/2 (RFC 9113 section 3.2); else that is known before (3.3). */
   readonly alpn: boolean
+  /** Says where connections may go, and resolves names. */
+  readonly hook?: ConnectHook | undefined
 }
 
 /**
@@ -121,15 +124,23 @@ function alien(error: Error): Error {
   return new ProxyError('connection_refused', { message, cause: error })
 }
 
-function openSocket({ target, secure, alpn }: Http2Address): Socket {
+function openSocket({ target, secure, alpn, hook }: Http2Address): Socket {
   const { url } = target
   const common = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }
-  if (url.startsWith('unix:')) return connectTcp({ path: url.slice('unix:'.length) })
+  if (url.startsWith('unix:')) {
+    const path = url.slice('unix:'.length)
+    const refused = refusal(hook, { path })
+    return refused === undefined ? connectTcp({ path }) : refusedSocket(refused)
+  }
   const { hostname, port } = new URL(url)
   const host = hostname.replace(/^\[|\]$/g, '')
-  if (!secure) return connectTcp({ host, port: Number(port) || 80, ...common })
+  const to = { host, port: Number(port) || (secure ? 443 : 80) }
+  const refused = refusal(hook, to)
+  if (refused !== undefined) return refusedSocket(refused)
+  const where = hook?.lookup === undefined ? to : { ...to, lookup: hook.lookup }
+  if (!secure) return connectTcp({ ...where, ...common })
   const offered = alpn ? ['h2', 'http/1.1'] : ['h2']
-  const socket = connectTls({ host, port: Number(port) || 443, ...tlsOptions(target, offered) })
+  const socket = connectTls({ ...where, ...tlsOptions(target, offered) })
   socket.setNoDelay(true)
   socket.setKeepAlive(true, common.keepAliveInitialDelay)
   return socket

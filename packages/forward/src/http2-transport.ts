@@ -1,7 +1,8 @@
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { has } from '@sluice/headers'
-import { type Duration, duration, integer, oneOf, parse, v } from '@sluice/options'
-import type { Target } from '@sluice/upstream'
+import { type Duration, duration, integer, oneOf, parse, that, v } from '@sluice/options'
+import { onRetire, type Target } from '@sluice/upstream'
+import { type ConnectHook, connectHookTakes, isConnectHook } from './connect-hook.js'
 import { Deadlines } from './deadlines.js'
 import { Http2Exchange } from './http2-exchange.js'
 import { Http2Pool, type Http2PoolLimits, type Http2PoolOwner } from './http2-pool.js'
@@ -30,6 +31,11 @@ export interface Http2TransportOptions {
    * close connections that ping more often than every five minutes. Default 0: none.
    */
   ping?: Duration
+  /**
+   * Says where connections may go, and resolves names: `safeTargets()` where targets follow from requests, or one's own.
+   * Default: anywhere.
+   */
+  connect?: ConnectHook
 }
 
 const optionsSchema = v.strictObject({
@@ -39,11 +45,13 @@ const optionsSchema = v.strictObject({
   connections: v.optional(integer(0), 128),
   idle: v.optional(duration(), 60_000),
   ping: v.optional(duration(), 0),
+  connect: v.optional(that<ConnectHook>(isConnectHook, connectHookTakes)),
 })
 
 interface Http2Settings extends Http2PoolLimits {
   readonly mode?: 'alpn' | 'prior-knowledge'
   readonly connections: number
+  readonly connect?: ConnectHook
 }
 
 /**
@@ -65,6 +73,8 @@ interface Known {
 
 class Http2Transport implements Transport, Http2PoolOwner {
   readonly name = 'http2'
+  readonly connect: ConnectHook | undefined
+  private readonly forgets = new WeakMap<Http2Pool, () => void>()
   private readonly deadlines = new Deadlines()
   private readonly pools = new Map<Target, Http2Pool>()
   private readonly known = new WeakMap<Target, Known>()
@@ -73,7 +83,9 @@ class Http2Transport implements Transport, Http2PoolOwner {
   private closed: (() => void) | undefined = undefined
 
   constructor(private readonly settings: Http2Settings) {
-    this.wire = wireTransport({ connections: settings.connections, idle: settings.idle })
+    const { connections, idle, connect } = settings
+    this.connect = connect
+    this.wire = wireTransport({ connections, idle, ...(connect === undefined ? {} : { connect }) })
   }
 
   accepts(out: Outbound, target: Target): boolean {
@@ -109,6 +121,7 @@ class Http2Transport implements Transport, Http2PoolOwner {
   emptied(pool: Http2Pool): void {
     const { target } = pool.address
     // A target that was removed or isn't used any more leaves no pool behind.
+    this.forgets.get(pool)?.()
     if (this.pools.get(target) === pool) this.pools.delete(target)
     this.checkEmpty(false)
   }
@@ -146,9 +159,13 @@ class Http2Transport implements Transport, Http2PoolOwner {
   }
 
   private open(target: Target): Http2Pool {
-    const address = { target, secure: isSecure(target), alpn: this.byAlpn(target) }
+    const address = { target, secure: isSecure(target), alpn: this.byAlpn(target), hook: this.connect }
     const pool = new Http2Pool(address, this.settings, this.deadlines, this)
     this.pools.set(target, pool)
+    this.forgets.set(
+      pool,
+      onRetire(target, () => pool.close(false)),
+    )
     return pool
   }
 }

@@ -122,7 +122,10 @@ function isTransports(value: unknown): boolean {
 
 function inOrder(given: Transport | readonly Transport[] | undefined): readonly Transport[] {
   if (given === undefined) return [wireTransport()]
-  return isTransport(given) ? [given, wireTransport()] : given
+  if (!isTransport(given)) return given
+  // What this one can't carry must not get past its hook.
+  const { connect } = given
+  return [given, wireTransport(connect === undefined ? {} : { connect })]
 }
 
 /**

@@ -2,6 +2,7 @@ import type { Context, Outbound, Outcome, Reply } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import type { Target } from '@sluice/upstream'
 import { type ClientEnds, clientEnds } from './client-ends.js'
+import type { ConnectHook } from './connect-hook.js'
 import type { AnswerEdit, TargetName } from './rewrite.js'
 import type { Timeouts } from './timeouts.js'
 
@@ -26,6 +27,8 @@ export interface Attempt {
 /** A way to speak to targets. */
 export interface Transport {
   readonly name: string
+  /** What its connections go by. The transport that `forward` puts behind this one goes by it too. */
+  readonly connect?: ConnectHook | undefined
   /** Whether it can carry this request. */
   accepts(out: Outbound, target: Target): boolean
   /** Sends one attempt; the reply's body flows as it comes. Rejects with ProxyError only. */

@@ -2,6 +2,7 @@ import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { ProxyError } from '@sluice/core'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
+import { type ConnectHook, refusal, refusedSocket } from './connect-hook.js'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { proxyHeader } from './proxy-header.js'
 import type { Connector } from './wire-pool.js'
@@ -16,11 +17,13 @@ const sessions = new WeakMap<Target, Buffer>()
  * Opens sockets to a target: TCP, TLS over it, or a Unix socket.
  * @param proxyProtocol the version of the header that each connection begins with, ahead of TLS. It names one client, so the
  * connection is made for one exchange
+ * @param hook says where connections may go, and resolves names
  */
 export function wireConnector(
   target: Target,
   deadlines: Deadlines,
   proxyProtocol: 1 | 2 | undefined,
+  hook?: ConnectHook,
 ): Connector {
   const { host, connect, tls } = addressOf(target)
   const secured = (options: ConnectionOptions): TLSSocket => {
@@ -39,6 +42,7 @@ export function wireConnector(
     connect(connection, plain, timeout, client, done, failed) {
       const options = {
         ...connect,
+        ...(hook?.lookup === undefined ? {} : { lookup: hook.lookup }),
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: 60_000,
@@ -82,6 +86,11 @@ export function wireConnector(
         })
       }
 
+      const refused = refusal(hook, connect)
+      if (refused !== undefined) {
+        begin(refusedSocket(refused))
+        return
+      }
       if (tls !== undefined && proxyProtocol === undefined) {
         handshake(secured(options))
         return

@@ -1,6 +1,7 @@
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { type Duration, duration, integer, parse, that, v } from '@sluice/options'
-import type { Target } from '@sluice/upstream'
+import { onRetire, type Target } from '@sluice/upstream'
+import { type ConnectHook, connectHookTakes, isConnectHook } from './connect-hook.js'
 import { Deadlines } from './deadlines.js'
 import type { Attempt, Transport } from './transport.js'
 import { wireConnector } from './wire-connector.js'
@@ -20,18 +21,25 @@ export interface WireTransportOptions {
    * from the proxy alone, since it believes what it says.
    */
   proxyProtocol?: 1 | 2
+  /**
+   * Says where connections may go, and resolves names: `safeTargets()` where targets follow from requests, or one's own.
+   * Default: anywhere.
+   */
+  connect?: ConnectHook
 }
 
 const optionsSchema = v.strictObject({
   connections: v.optional(integer(0), 128),
   idle: v.optional(duration(), 60_000),
   proxyProtocol: v.optional(that<1 | 2>((value) => value === 1 || value === 2, '1 or 2')),
+  connect: v.optional(that<ConnectHook>(isConnectHook, connectHookTakes)),
 })
 
 interface WireSettings {
   readonly connections: number
   readonly idle: number
   readonly proxyProtocol?: 1 | 2 | undefined
+  readonly connect?: ConnectHook | undefined
 }
 
 /**
@@ -45,12 +53,15 @@ export function wireTransport(options: WireTransportOptions = {}): Transport {
 
 class WireTransport implements Transport {
   readonly name = 'wire'
+  readonly connect: ConnectHook | undefined
   private readonly deadlines = new Deadlines()
   private readonly pools = new Map<Target, WirePool>()
   private closing: Promise<void> | undefined = undefined
   private closed: (() => void) | undefined = undefined
 
-  constructor(private readonly settings: WireSettings) {}
+  constructor(private readonly settings: WireSettings) {
+    this.connect = settings.connect
+  }
 
   accepts(_out: Outbound): boolean {
     return true
@@ -77,13 +88,15 @@ class WireTransport implements Transport {
   }
 
   private open(target: Target): WirePool {
-    const pool = new WirePool(
-      wireConnector(target, this.deadlines, this.settings.proxyProtocol),
+    const forget = onRetire(target, () => pool.close(false))
+    const pool: WirePool = new WirePool(
+      wireConnector(target, this.deadlines, this.settings.proxyProtocol, this.settings.connect),
       this.settings,
       this.deadlines,
       () => {
         // A target that was removed or isn't used any more leaves no pool behind.
-        this.pools.delete(target)
+        forget()
+        if (this.pools.get(target) === pool) this.pools.delete(target)
         this.checkEmpty()
       },
     )

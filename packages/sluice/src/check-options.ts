@@ -35,7 +35,14 @@ export function checkOptions(options: unknown): void {
 }
 
 /** @throws TypeError for options that one by one are right, and together would leave one of them without effect */
-function checkTogether({ http2, proxyProtocol, transport }: Record<string, unknown>, path: string): void {
+function checkTogether(
+  { http2, proxyProtocol, transport, connect }: Record<string, unknown>,
+  path: string,
+): void {
+  if (connect !== undefined && transport !== undefined)
+    throw new TypeError(
+      `${path}.connect: got it with a transport, takes one of them: the transport connects by its own, as wireTransport({ connect }) does`,
+    )
   const on = http2 !== undefined && http2 !== false
   if (on && proxyProtocol !== undefined)
     throw new TypeError(

@@ -32,6 +32,13 @@ const transport = that(
     ['accepts', 'send', 'close'].every((name) => isFunction((value as Record<string, unknown>)[name])),
   'a transport, such as wireTransport()',
 )
+const connect = that(
+  (value) =>
+    isObject(value) &&
+    isFunction((value as { check?: unknown }).check) &&
+    ['undefined', 'function'].includes(typeof (value as { lookup?: unknown }).lookup),
+  'a connect hook, such as safeTargets()',
+)
 const http2 = that(
   (value) => value === false || value === 'alpn' || value === 'prior-knowledge',
   "false, 'alpn' or 'prior-knowledge'",
@@ -60,6 +67,7 @@ const upstreamObject = v.strictObject({
   tls: v.optional(v.any()),
   http2: v.optional(http2),
   proxyProtocol: v.optional(that((value) => value === 1 || value === 2, '1 or 2')),
+  connect: v.optional(connect),
   transport: v.optional(transport),
 })
 

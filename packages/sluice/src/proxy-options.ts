@@ -1,5 +1,6 @@
 import type { Client, Context, Layer, ProxyError, Reply } from '@sluice/core'
 import type {
+  ConnectHook,
   ForwardingOptions,
   HostPolicy,
   RewriteOptions,
@@ -75,6 +76,11 @@ export interface UpstreamOptions {
    * and one connection for each request. Default off.
    */
   proxyProtocol?: 1 | 2
+  /**
+   * Says where connections may go, and resolves names: `safeTargets()`, or one's own. Not beside `transport`, which has its
+   * own. Default: anywhere.
+   */
+  connect?: ConnectHook
   /**
    * How to speak to the targets, where that isn't `wireTransport()`, which then carries what this one can't. It is its
    * owner's to close.

@@ -11,8 +11,11 @@ export interface Transports {
 
 /** The transports that an upstream's options ask for. */
 export function transportsOf(options: UpstreamOptions): Transports {
-  const { connections, http2 = false, proxyProtocol, transport } = options
-  const limits = connections === undefined ? {} : { connections }
+  const { connections, http2 = false, proxyProtocol, transport, connect } = options
+  const limits = {
+    ...(connections === undefined ? {} : { connections }),
+    ...(connect === undefined ? {} : { connect }),
+  }
   const wire = wireTransport({
     ...limits,
     ...(proxyProtocol === undefined ? {} : { proxyProtocol }),

@@ -1,3 +1,4 @@
+export { createTarget, leaseOn, onRetire, retire } from './create-target.js'
 export type { Lease, LeaseResult, Selected, Tried } from './lease.js'
 export type { Target, TargetInit, TargetState } from './target.js'
 export type { TargetTls } from './target-tls.js'

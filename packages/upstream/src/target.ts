@@ -56,12 +56,14 @@ const known = ['url', 'id', 'weight', 'priority', 'zone', 'tls']
  * Reads a list of targets.
  * @param path where the list stands in what the user wrote
  * @param tls for `https:` targets without settings of their own
+ * @param alone it is one target that the user wrote, in no list
  * @throws TypeError with a line for every fault
  */
 export function readTargets(
   list: readonly TargetInit[],
   path: string,
   tls: TargetTls | undefined,
+  alone = false,
 ): TargetSettings[] {
   if (!Array.isArray(list))
     throw new TypeError(`${path}: got ${show(list)}, takes a list of URLs such as ['http://127.0.0.1:3000']`)
@@ -70,7 +72,7 @@ export function readTargets(
   const ids = new Map<string, number>()
   const urls = new Map<string, number>()
   list.forEach((init: unknown, i) => {
-    const where = `${path}[${i}]`
+    const where = alone ? path : `${path}[${i}]`
     const target = readTarget(init, where, tls, faults)
     if (target === undefined) return
     const { id, url } = target
