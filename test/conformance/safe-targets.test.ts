@@ -138,9 +138,9 @@ describe.each(kinds)('safeTargets over $name', ({ make, origin }) => {
   })
 })
 
-it('leaves the server name and the check of the certificate to the name', async (test) => {
+it('leaves the server name and the check of the certificate to the name', async () => {
   const authority = testAuthority()
-  skipUnless(test, authority !== undefined, 'needs openssl')
+  skipUnless(authority !== undefined, 'needs openssl')
   if (authority === undefined) return
   const { createServer: createTls } = await import('node:https')
   let servername: unknown
