@@ -9,6 +9,7 @@ export { endOfTurn } from './end-of-turn.js'
 export { errorReply } from './error-reply.js'
 export { type ConnectMiddleware, fromConnect } from './from-connect.js'
 export { type AnyListener, fromListener } from './from-listener.js'
+export { type Ingress, ingress } from './ingress.js'
 export {
   type InboundRequest,
   type InboundResponse,
@@ -26,4 +27,5 @@ export {
 } from './proxy-error.js'
 export { PushBody } from './push-body.js'
 export { discard, onBodyEnd, type Reply, unhandled, type Variants } from './reply.js'
+export { RequestBody } from './request-body.js'
 export { toUpgradeListener } from './tunnel-mount.js'

@@ -32,9 +32,10 @@ type Inbound = IncomingMessage | Http2ServerRequest
 /**
  * Reads a request once, before any layer: judges its framing, removes the fields of this hop, splits the request-target.
  * This can't be switched off: what two parsers could read in two ways must not pass on any mount.
+ * @param withBody false: whoever asks has the body from elsewhere, and `out` has none
  * @throws ProxyError http_request_error, body_consumed
  */
-export function ingress(req: Inbound): Ingress {
+export function ingress(req: Inbound, withBody = true): Ingress {
   const raw = req.rawHeaders
   const h2 = 'stream' in req
   if (!h2 && req.httpVersionMajor !== 1) refuse(`HTTP/${req.httpVersion} on an HTTP/1 connection`)
@@ -66,7 +67,7 @@ export function ingress(req: Inbound): Ingress {
     set(headers, 'Host', target.authority)
   }
 
-  const body = framing.body === 'none' ? null : inboundBody(req, framing.length, headers)
+  const body = framing.body === 'none' || !withBody ? null : inboundBody(req, framing.length, headers)
   return { out: { method, path: target.path, headers, body }, authority }
 }
 

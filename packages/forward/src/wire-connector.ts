@@ -13,18 +13,22 @@ import type { Connector } from './wire-pool.js'
  */
 const sessions = new WeakMap<Target, Buffer>()
 
-/**
- * Opens sockets to a target: TCP, TLS over it, or a Unix socket.
- * @param proxyProtocol the version of the header that each connection begins with, ahead of TLS. It names one client, so the
- * connection is made for one exchange
- * @param hook says where connections may go, and resolves names
- */
-export function wireConnector(
-  target: Target,
-  deadlines: Deadlines,
-  proxyProtocol: 1 | 2 | undefined,
-  hook?: ConnectHook,
-): Connector {
+/** How connections are opened. */
+export interface ConnectSettings {
+  /**
+   * The version of the header that each connection begins with, ahead of TLS. It names one client, so the connection is made
+   * for one exchange.
+   */
+  readonly proxyProtocol?: 1 | 2 | undefined
+  /** Says where connections may go, and resolves names. */
+  readonly connect?: ConnectHook | undefined
+  /** Where connections come from, if the system isn't to choose. */
+  readonly localAddress?: string | undefined
+}
+
+/** Opens sockets to a target: TCP, TLS over it, or a Unix socket. */
+export function wireConnector(target: Target, deadlines: Deadlines, settings: ConnectSettings): Connector {
+  const { proxyProtocol, connect: hook, localAddress } = settings
   const { host, connect, tls } = addressOf(target)
   const secured = (options: ConnectionOptions): TLSSocket => {
     const session = sessions.get(target)
@@ -43,6 +47,7 @@ export function wireConnector(
       const options = {
         ...connect,
         ...(hook?.lookup === undefined ? {} : { lookup: hook.lookup }),
+        ...(localAddress === undefined ? {} : { localAddress }),
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: 60_000,

@@ -1,10 +1,11 @@
+import { isIP } from 'node:net'
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { type Duration, duration, integer, parse, that, v } from '@sluice/options'
 import { onRetire, type Target } from '@sluice/upstream'
 import { type ConnectHook, connectHookTakes, isConnectHook } from './connect-hook.js'
 import { Deadlines } from './deadlines.js'
 import type { Attempt, Transport } from './transport.js'
-import { wireConnector } from './wire-connector.js'
+import { type ConnectSettings, wireConnector } from './wire-connector.js'
 import { WireExchange } from './wire-exchange.js'
 import { WirePool } from './wire-pool.js'
 
@@ -26,6 +27,8 @@ export interface WireTransportOptions {
    * Default: anywhere.
    */
   connect?: ConnectHook
+  /** The address of this machine that connections come from. Default: the system chooses. */
+  localAddress?: string
 }
 
 const optionsSchema = v.strictObject({
@@ -33,13 +36,14 @@ const optionsSchema = v.strictObject({
   idle: v.optional(duration(), 60_000),
   proxyProtocol: v.optional(that<1 | 2>((value) => value === 1 || value === 2, '1 or 2')),
   connect: v.optional(that<ConnectHook>(isConnectHook, connectHookTakes)),
+  localAddress: v.optional(
+    that<string>((value) => typeof value === 'string' && isIP(value) > 0, 'an IP address'),
+  ),
 })
 
-interface WireSettings {
+interface WireSettings extends ConnectSettings {
   readonly connections: number
   readonly idle: number
-  readonly proxyProtocol?: 1 | 2 | undefined
-  readonly connect?: ConnectHook | undefined
 }
 
 /**
@@ -90,7 +94,7 @@ class WireTransport implements Transport {
   private open(target: Target): WirePool {
     const forget = onRetire(target, () => pool.close(false))
     const pool: WirePool = new WirePool(
-      wireConnector(target, this.deadlines, this.settings.proxyProtocol, this.settings.connect),
+      wireConnector(target, this.deadlines, this.settings),
       this.settings,
       this.deadlines,
       () => {

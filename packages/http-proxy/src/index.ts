@@ -1,1 +1,21 @@
-export {}
+import { createProxyServer } from './create-proxy-server.js'
+import { ProxyServer } from './proxy-server.js'
+
+export type { NodeError } from './node-error.js'
+export type { OutgoingRequest } from './outgoing-request.js'
+export type { WebPass, WsPass } from './passes.js'
+export type { ProxyResponse } from './proxy-response.js'
+export type { ErrorCallback, ProxyServerEvents } from './proxy-server.js'
+export type { ParsedTarget, ProxyTarget, ServerOptions, TargetParts } from './server-options.js'
+export { createProxyServer, createProxyServer as createProxy, createProxyServer as createServer, ProxyServer }
+
+/** What `import httpProxy from 'http-proxy'` gives. */
+const httpProxy = {
+  createProxyServer,
+  createServer: createProxyServer,
+  createProxy: createProxyServer,
+  ProxyServer,
+  Server: ProxyServer,
+}
+
+export default httpProxy

@@ -15,7 +15,9 @@ export interface TargetTls {
   cert?: string | Buffer
   /** Its private key (PEM). */
   key?: string | Buffer
-  /** For a private key that is encrypted. */
+  /** Certificate and private key in one (PFX, PKCS #12), in place of `cert` and `key`. */
+  pfx?: string | Buffer
+  /** For a private key or a PFX that is encrypted. */
   passphrase?: string
   /**
    * Default `true`. `false` accepts any certificate: whoever can place himself between the proxy and the target reads
@@ -30,7 +32,7 @@ export interface TargetTls {
   pin?: readonly string[]
 }
 
-const known = ['servername', 'ca', 'cert', 'key', 'passphrase', 'verify', 'pin']
+const known = ['servername', 'ca', 'cert', 'key', 'pfx', 'passphrase', 'verify', 'pin']
 
 /**
  * Reads a user's TLS settings into a frozen copy. A fault is added to `faults`; none of them shows a key.
@@ -45,7 +47,7 @@ export function readTls(given: unknown, path: string, faults: string[]): TargetT
   const settings = given as Record<string, unknown>
   for (const key of Object.keys(settings))
     if (!known.includes(key)) faults.push(`${path}.${key}: unknown option`)
-  const { servername, ca, cert, key, passphrase, verify, pin } = settings
+  const { servername, ca, cert, key, pfx, passphrase, verify, pin } = settings
   if (servername !== undefined && !isServerName(servername)) {
     const got = typeof servername === 'string' ? JSON.stringify(servername) : kindOf(servername)
     faults.push(`${path}.servername: got ${got}, takes a host name (no address), or '' to send none`)
@@ -62,9 +64,11 @@ export function readTls(given: unknown, path: string, faults: string[]): TargetT
     faults.push(`${path}.key: got nothing, takes the private key of cert`)
   if (key !== undefined && cert === undefined)
     faults.push(`${path}.cert: got nothing, takes the certificate of key`)
+  if (pfx !== undefined && !isPem(pfx))
+    faults.push(`${path}.pfx: got ${kindOf(pfx)}, takes a text or a Buffer`)
   if (passphrase !== undefined && typeof passphrase !== 'string')
     faults.push(`${path}.passphrase: got ${kindOf(passphrase)}, takes a text`)
-  else if (passphrase !== undefined && key === undefined)
+  else if (passphrase !== undefined && key === undefined && pfx === undefined)
     faults.push(`${path}.passphrase: got a text, takes nothing without a key`)
   if (verify !== undefined && typeof verify !== 'boolean')
     faults.push(`${path}.verify: got ${kindOf(verify)}, takes true or false`)
@@ -87,6 +91,7 @@ export function sameTls(a: TargetTls | undefined, b: TargetTls | undefined): boo
     a.passphrase === b.passphrase &&
     sameBytes(a.cert, b.cert) &&
     sameBytes(a.key, b.key) &&
+    sameBytes(a.pfx, b.pfx) &&
     sameList(listOf(a.ca), listOf(b.ca)) &&
     sameList(a.pin, b.pin)
   )
@@ -136,6 +141,7 @@ function copyOf(given: TargetTls): TargetTls {
   if (given.ca !== undefined) tls.ca = Object.freeze(listOf(given.ca))
   if (given.cert !== undefined) tls.cert = given.cert
   if (given.key !== undefined) tls.key = given.key
+  if (given.pfx !== undefined) tls.pfx = given.pfx
   if (given.passphrase !== undefined) tls.passphrase = given.passphrase
   if (given.verify !== undefined) tls.verify = given.verify
   if (given.pin !== undefined) tls.pin = Object.freeze([...given.pin])
@@ -143,13 +149,13 @@ function copyOf(given: TargetTls): TargetTls {
 }
 
 /** What OpenSSL says against certificates and key: better now than with the first request. */
-function tryOut({ ca, cert, key, passphrase }: TargetTls): string | undefined {
-  if (ca === undefined && cert === undefined) return undefined
+function tryOut({ ca, cert, key, passphrase, pfx }: TargetTls): string | undefined {
+  if (ca === undefined && cert === undefined && pfx === undefined) return undefined
   const wrong = listOf(ca).some((each) => !each.toString().includes('-----BEGIN '))
   // OpenSSL takes an authority that is no PEM at all for none, and then nothing verifies.
   if (wrong) return 'ca holds no certificate'
   try {
-    createSecureContext({ ca, cert, key, passphrase } as SecureContextOptions)
+    createSecureContext({ ca, cert, key, passphrase, pfx } as SecureContextOptions)
     return undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)

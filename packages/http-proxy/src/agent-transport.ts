@@ -1,0 +1,111 @@
+import { type Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
+import { type RequestOptions, request as requestHttps } from 'node:https'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type Outcome, ProxyError, type Reply, toBody, toReadable } from '@sluice/core'
+import type { Attempt, Transport } from '@sluice/forward'
+import { groupByName, withoutHopByHop } from '@sluice/headers'
+import { type Target, tlsOptions } from '@sluice/upstream'
+
+/**
+ * HTTP/1.1 over connections that an agent of the app's opens: through a SOCKS or CONNECT proxy, say. Node's own client sends,
+ * with the framing that the body has.
+ */
+export class AgentTransport implements Transport {
+  readonly name = 'agent'
+
+  constructor(
+    private readonly agent: Agent,
+    private readonly localAddress: string | undefined,
+  ) {}
+
+  accepts(): boolean {
+    return true
+  }
+
+  send(attempt: Attempt): Promise<Reply> {
+    return new Promise((settle, refuse) => {
+      const { out, target, timeouts, upgrade } = attempt
+      let req: ClientRequest
+      let answer: IncomingMessage | undefined
+      try {
+        const secure = target.url.startsWith('https:')
+        req = (secure ? requestHttps : requestHttp)(this.options(attempt))
+        for (const [name, value] of groupByName(out.headers)) if (!isHop(name)) req.setHeader(name, value)
+        if (upgrade !== undefined) req.setHeader('Connection', 'Upgrade').setHeader('Upgrade', upgrade)
+      } catch (cause) {
+        refuse(new ProxyError('http_request_error', { cause, target: target.id }))
+        return
+      }
+      const lost = (cause: Error): void => {
+        refuse(failure(cause, target))
+        answer?.destroy(cause)
+      }
+      req.on('error', lost)
+      if (timeouts.head > 0)
+        req.setTimeout(timeouts.head, () => req.destroy(new ProxyError('http_response_timeout')))
+      req.on('upgrade', (res: IncomingMessage, socket: Socket, head: Buffer) => {
+        if (head.length > 0) socket.unshift(head)
+        const headers = withoutHopByHop(res.rawHeaders, { response: true })
+        headers.push('Connection', 'Upgrade', 'Upgrade', res.headers.upgrade ?? '')
+        settle({ status: 101, headers, body: null, socket: socket as Duplex })
+      })
+      req.on('response', (res: IncomingMessage) => {
+        answer = res
+        const headers = withoutHopByHop(res.rawHeaders, { response: true })
+        const reply: Reply = { status: res.statusCode ?? 502, headers, body: toBody(res) }
+        reply.trailers = () => (res.rawTrailers.length === 0 ? undefined : res.rawTrailers)
+        settle(reply)
+      })
+      attempt.onClose?.(closed, req)
+      const body = toBody(out.body)
+      if (body === null) {
+        req.end()
+        return
+      }
+      if (body.length === undefined) req.setHeader('Transfer-Encoding', 'chunked')
+      else req.setHeader('Content-Length', body.length)
+      const readable = toReadable(body)
+      readable.on('error', (error) => req.destroy(error))
+      req.on('close', () => readable.destroy())
+      readable.pipe(req)
+    })
+  }
+
+  close(): Promise<void> {
+    // The agent is the app's, and so are its connections.
+    return Promise.resolve()
+  }
+
+  private options({ out, target }: Attempt): RequestOptions {
+    const { agent, localAddress } = this
+    const options: RequestOptions = { agent, method: out.method, path: out.path, setHost: false }
+    if (localAddress !== undefined) options.localAddress = localAddress
+    if (target.url.startsWith('unix:')) options.socketPath = target.url.slice('unix:'.length)
+    else {
+      const { hostname, port, protocol } = new URL(target.url)
+      options.host = hostname.replace(/^\[|\]$/g, '')
+      options.port = port === '' ? (protocol === 'https:' ? 443 : 80) : port
+      if (protocol === 'https:') {
+        const { ALPNProtocols: _, secureContext: __, ...tls } = tlsOptions(target, ['http/1.1'])
+        const { ca, cert, key, passphrase, pfx } = target.tls ?? {}
+        Object.assign(options, tls, { ca, cert, key, passphrase, pfx })
+      }
+    }
+    return options
+  }
+}
+
+function closed(end: Outcome, req: ClientRequest): void {
+  req.destroy(end.error ?? new ProxyError('client_left'))
+}
+
+function failure(cause: Error & { code?: string }, target: Target): ProxyError {
+  if (cause instanceof ProxyError) return cause
+  const code = cause.code === 'ECONNREFUSED' ? 'connection_refused' : 'connection_terminated'
+  return new ProxyError(code, { message: cause.message, cause, target: target.id })
+}
+
+function isHop(name: string): boolean {
+  return /^(connection|keep-alive|transfer-encoding|upgrade|content-length|proxy-connection)$/i.test(name)
+}

@@ -1,0 +1,17 @@
+import type { ServerResponse } from 'node:http'
+import { errorReply, type InboundResponse, type ProxyError } from '@sluice/core'
+import { groupByName } from '@sluice/headers'
+
+/** The answer to an error that nobody listens for. */
+export function answerError(res: InboundResponse, failure: ProxyError): void {
+  if (res.headersSent) {
+    res.destroy()
+    return
+  }
+  const { status, headers, body } = errorReply(failure)
+  for (const name of res.getHeaderNames()) res.removeHeader(name)
+  res.statusCode = status
+  for (const [name, value] of groupByName(headers))
+    if (!('stream' in res) || name !== 'connection') (res as ServerResponse).setHeader(name, value)
+  res.end(body as string)
+}

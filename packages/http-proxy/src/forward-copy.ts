@@ -1,0 +1,43 @@
+import type { InboundRequest } from '@sluice/core'
+import { type BodyInit, discard, type Ingress, type Outbound, type Outcome, toBody } from '@sluice/core'
+import type { Attempt, Timeouts } from '@sluice/forward'
+import { withoutHopByHop } from '@sluice/headers'
+import type { Target } from '@sluice/upstream'
+import { outgoingPath } from './outgoing-path.js'
+import type { ProxyServer } from './proxy-server.js'
+import { frame, requestFields } from './request-fields.js'
+import type { ParsedTarget, ServerOptions } from './server-options.js'
+import { timeoutsOf } from './timeouts-of.js'
+
+/** A copy of a request for `options.forward`. Its answer is dropped; the client's leave doesn't end it. */
+export class ForwardCopy implements Attempt {
+  readonly target: Target
+  readonly out: Outbound
+  readonly timeouts: Timeouts
+
+  constructor(
+    private readonly server: ProxyServer,
+    req: InboundRequest,
+    private readonly options: ServerOptions,
+    where: ParsedTarget,
+    { out, authority }: Ingress,
+    body: BodyInit,
+  ) {
+    this.target = server.targets.target(where, options)
+    this.timeouts = timeoutsOf(options.proxyTimeout)
+    const method = options.method ?? out.method
+    const headers = withoutHopByHop(requestFields(req, out.headers.slice(), authority, options, where, false))
+    const sent = toBody(body)
+    frame(headers, sent === null ? 0 : sent.length, method)
+    this.out = { method, path: outgoingPath(req.url as string, where, options), headers, body: sent }
+  }
+
+  inform(): void {}
+
+  onClose<T>(_fn: (end: Outcome, arg: T) => void, _arg: T): void {}
+
+  /** @throws ProxyError */
+  async send(): Promise<void> {
+    discard(await this.server.targets.transport(this.options).send(this))
+  }
+}

@@ -1,0 +1,31 @@
+import { ProxyError, type ProxyErrorCode } from '@sluice/core'
+
+/** An error with the `code` that apps of http-proxy look at; what the forwarder says of it is its `cause`. */
+export type NodeError = Error & { code?: string }
+
+/** Codes where no error of Node's is underneath. */
+const codes: Partial<Record<ProxyErrorCode, string>> = {
+  dns_error: 'ENOTFOUND',
+  destination_ip_unroutable: 'EHOSTUNREACH',
+  connection_refused: 'ECONNREFUSED',
+  http_protocol_error: 'HPE_INVALID_CONSTANT',
+  http_response_header_section_size: 'HPE_HEADER_OVERFLOW',
+  http_request_error: 'ERR_INVALID_CHAR',
+  tls_protocol_error: 'EPROTO',
+  body_consumed: 'ERR_BODY_CONSUMED',
+}
+
+/** What the listeners of `error` get. */
+export function nodeError(error: ProxyError): NodeError {
+  const { cause } = error
+  if (
+    cause instanceof Error &&
+    !(cause instanceof ProxyError) &&
+    typeof (cause as NodeError).code === 'string'
+  )
+    return cause
+  const code = codes[error.code] ?? 'ECONNRESET'
+  // Timeouts too: apps know http-proxy's own as a hang-up. The cause tells them apart.
+  const message = code === 'ECONNRESET' ? 'socket hang up' : error.message
+  return Object.assign(new Error(message, { cause: error }), { code })
+}

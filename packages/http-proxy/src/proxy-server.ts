@@ -1,0 +1,209 @@
+import { EventEmitter } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import { type InboundRequest, type InboundResponse, ProxyError } from '@sluice/core'
+import debug from 'debug'
+import { answerError } from './answer-error.js'
+import type { NodeError } from './node-error.js'
+import type { OutgoingRequest } from './outgoing-request.js'
+import { parseTarget } from './parse-target.js'
+import { type WebPass, type WsPass, webPasses, wsPasses } from './passes.js'
+import type { ProxyResponse } from './proxy-response.js'
+import type { ParsedTarget, ProxyTarget, ServerOptions } from './server-options.js'
+import { Targets } from './targets.js'
+import { end } from './ws-exchange.js'
+
+const log = debug('sluice:http-proxy')
+
+/** Hears of the error of one call, in place of the listeners of `error`. */
+export type ErrorCallback = (
+  error: NodeError,
+  req: InboundRequest,
+  res: InboundResponse | Duplex,
+  target?: ProxyTarget,
+) => void
+
+/** What a {@link ProxyServer} emits. */
+export interface ProxyServerEvents {
+  /** Before a request is sent: edit it here. */
+  proxyReq: [proxyReq: OutgoingRequest, req: InboundRequest, res: InboundResponse, options: ServerOptions]
+  /** Before an upgrade is sent. */
+  proxyReqWs: [
+    proxyReq: OutgoingRequest,
+    req: IncomingMessage,
+    socket: Duplex,
+    options: ServerOptions,
+    head: Buffer,
+  ]
+  /** The target's answer is there; edits of its headers reach the client. */
+  proxyRes: [proxyRes: ProxyResponse, req: InboundRequest, res: InboundResponse]
+  /** A tunnel stands. */
+  open: [proxySocket: Duplex]
+  /** A tunnel has ended. */
+  close: [proxyRes: ProxyResponse, proxySocket: Duplex, proxyHead: Buffer]
+  start: [req: InboundRequest, res: InboundResponse, target: ParsedTarget | undefined]
+  /** The answer has come whole. */
+  end: [req: InboundRequest, res: InboundResponse, proxyRes: ProxyResponse | undefined]
+  /** There will be no answer: a listener has to give one. On an upgrade `res` is the socket. */
+  error: [error: NodeError, req: InboundRequest, res: InboundResponse | Duplex, target?: ParsedTarget]
+  /** The client has left before the answer. */
+  econnreset: [error: NodeError, req: InboundRequest, res: InboundResponse | Duplex, target?: ParsedTarget]
+  /** Another name of `open`. */
+  proxySocket: [proxySocket: Duplex]
+}
+
+/** The API of http-proxy over our forwarder; {@link createProxyServer} makes it. */
+export class ProxyServer extends EventEmitter<ProxyServerEvents> {
+  readonly options: ServerOptions
+  /** Steps of `web`, in order: for apps that look at them; `before` and `after` add to them. */
+  readonly webPasses: WebPass[] = webPasses()
+  /** Steps of `ws`. */
+  readonly wsPasses: WsPass[] = wsPasses()
+  /** @internal */
+  readonly targets = new Targets()
+  /** What `listen` has made. */
+  _server: Server | null = null
+
+  constructor(options: ServerOptions = {}) {
+    super()
+    this.options = options
+  }
+
+  /** Sends a request on and answers it. `options` replace those of the server one by one. */
+  web(
+    req: InboundRequest,
+    res: InboundResponse,
+    options?: ServerOptions | ErrorCallback,
+    callback?: ErrorCallback,
+  ): void {
+    const own = typeof options === 'function' ? undefined : options
+    const told = typeof options === 'function' ? options : callback
+    const all = own == null ? this.options : { ...this.options, ...own }
+    if (!this.hasTarget(all, true)) {
+      this.noTarget(req, res, told)
+      return
+    }
+    for (const pass of [...this.webPasses]) if (pass(req, res, all, undefined, this, told)) return
+  }
+
+  /** Sends an upgrade on; call it from the server's `upgrade` event. */
+  ws(
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    options?: ServerOptions | ErrorCallback,
+    callback?: ErrorCallback,
+  ): void {
+    // From here on a reset must not end the process.
+    socket.on('error', ignore)
+    const own = typeof options === 'function' ? undefined : options
+    const told = typeof options === 'function' ? options : callback
+    const all = own == null ? this.options : { ...this.options, ...own }
+    if (!this.hasTarget(all, false)) {
+      this.noTarget(req, socket, told)
+      return
+    }
+    for (const pass of [...this.wsPasses]) if (pass(req, socket, all, head, this, told)) return
+  }
+
+  /** http-proxy's older name of `web`. */
+  proxyRequest(...args: Parameters<ProxyServer['web']>): void {
+    this.web(...args)
+  }
+
+  /** http-proxy's older name of `ws`. */
+  proxyWebsocketRequest(...args: Parameters<ProxyServer['ws']>): void {
+    this.ws(...args)
+  }
+
+  /** Makes a server of its own for the proxy: with TLS if there is `options.ssl`, with upgrades if there is `options.ws`. */
+  listen(port?: number, hostname?: string): this {
+    const { ssl, ws } = this.options
+    const onRequest = (req: IncomingMessage, res: ServerResponse): void => this.web(req, res)
+    const server = ssl ? createTlsServer(ssl, onRequest) : createServer(onRequest)
+    if (ws) server.on('upgrade', (req, socket, head) => this.ws(req, socket, head))
+    this._server = server as Server
+    server.listen(port, hostname)
+    return this
+  }
+
+  /** Closes what `listen` has made, and idle connections to targets. What is under way goes on to its end. */
+  close(callback?: (error?: Error) => void): void {
+    this.targets.close()
+    const server = this._server
+    if (server === null) {
+      if (callback !== undefined) process.nextTick(callback)
+      return
+    }
+    server.close((error) => {
+      this._server = null
+      callback?.(error)
+    })
+  }
+
+  /** Puts a step before the one of this name. @throws Error if there is none */
+  before(type: 'web' | 'ws', passName: string, pass: WebPass | WsPass): void {
+    this.insert(type, passName, pass)
+  }
+
+  /** As http-proxy's, which apps rest on: the step goes before the one of this name, too. @throws Error if there is none */
+  after(type: 'web' | 'ws', passName: string, pass: WebPass | WsPass): void {
+    this.insert(type, passName, pass)
+  }
+
+  /** @internal There will be no answer: tells the one who has to give one, or gives it. */
+  fault(
+    error: NodeError,
+    failure: ProxyError,
+    req: InboundRequest,
+    res: InboundResponse | Duplex | undefined,
+    target: ParsedTarget | undefined,
+    callback: ErrorCallback | undefined,
+  ): void {
+    try {
+      if (callback !== undefined) callback(error, req, res as InboundResponse, target)
+      else if (this.listenerCount('error') > 0)
+        this.emit('error', error, req, res as InboundResponse, target as ParsedTarget)
+      else if (res !== undefined) this.answer(res, failure)
+    } catch (thrown) {
+      if (log.enabled) log('a listener of error threw: %O', thrown)
+      if (res !== undefined) this.answer(res, new ProxyError('proxy_internal_error', { cause: thrown }))
+    }
+  }
+
+  private answer(res: InboundResponse | Duplex, failure: ProxyError): void {
+    if ('setHeader' in res) {
+      if (!res.writableEnded) answerError(res, failure)
+    } else if (!res.writableEnded) end(res)
+  }
+
+  private hasTarget({ target, forward }: ServerOptions, web: boolean): boolean {
+    if (target == null && (!web || forward == null)) return false
+    return (
+      (target == null || parseTarget(target) !== undefined) &&
+      (forward == null || parseTarget(forward) !== undefined)
+    )
+  }
+
+  private noTarget(
+    req: InboundRequest,
+    res: InboundResponse | Duplex,
+    callback: ErrorCallback | undefined,
+  ): void {
+    const error: NodeError = new Error('Must provide a proper URL as target')
+    const failure = new ProxyError('proxy_internal_error', { cause: error })
+    this.fault(error, failure, req, res, undefined, callback)
+    if (!('setHeader' in res)) end(res)
+  }
+
+  private insert(type: 'web' | 'ws', passName: string, pass: WebPass | WsPass): void {
+    if (type !== 'web' && type !== 'ws') throw new Error('type must be `web` or `ws`')
+    const passes = (type === 'ws' ? this.wsPasses : this.webPasses) as (WebPass | WsPass)[]
+    const at = passes.findLastIndex(({ name }) => name === passName)
+    if (at === -1) throw new Error('No such pass')
+    passes.splice(at, 0, pass)
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,122 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import {
+  asProxyError,
+  type Context,
+  type Outbound,
+  type Outcome,
+  ProxyError,
+  type Reply,
+  toUpgradeListener,
+} from '@sluice/core'
+import type { Attempt, Timeouts } from '@sluice/forward'
+import { withoutHopByHop } from '@sluice/headers'
+import type { Target } from '@sluice/upstream'
+import { nodeError } from './node-error.js'
+import { outgoingPath } from './outgoing-path.js'
+import { OutgoingRequest } from './outgoing-request.js'
+import { ProxyResponse } from './proxy-response.js'
+import type { ErrorCallback, ProxyServer } from './proxy-server.js'
+import { frame, requestFields } from './request-fields.js'
+import type { ParsedTarget, ServerOptions } from './server-options.js'
+import { timeoutsOf } from './timeouts-of.js'
+
+/** One call of `ws`: the tunnel itself, refusals and their ends are the core's. */
+export function upgrade(
+  server: ProxyServer,
+  req: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  options: ServerOptions,
+  where: ParsedTarget,
+  callback: ErrorCallback | undefined,
+): void {
+  toUpgradeListener(async (ctx) => {
+    let outgoing: OutgoingRequest | undefined
+    try {
+      const attempt = new WsAttempt(server, ctx, options, where)
+      const { out } = attempt
+      outgoing = new OutgoingRequest(out, where, () => {})
+      server.emit('proxyReqWs', outgoing, req, socket, options, head)
+      outgoing.headersSent = true
+      if (outgoing.destroyed) throw new ProxyError('connection_terminated', { cause: outgoing.reason })
+      // A listener has answered by itself.
+      if (socket.destroyed || socket.writableEnded) return await never
+      out.headers = withoutHopByHop(out.headers)
+      frame(out.headers, 0, out.method)
+      const reply = await server.targets.transport(options).send(attempt)
+      if (reply.socket !== undefined) process.nextTick(opened, server, reply, reply.socket)
+      return reply
+    } catch (error) {
+      const failure = asProxyError(error)
+      if (socket.destroyed || failure.code === 'client_left') {
+        if (server.listenerCount('econnreset') > 0)
+          server.emit('econnreset', nodeError(new ProxyError('client_left')), req, socket, where)
+        throw failure
+      }
+      if (callback === undefined && server.listenerCount('error') === 0) throw failure
+      server.fault(nodeError(failure), failure, req, socket, where, callback)
+      end(socket)
+      return await never
+    } finally {
+      outgoing?.over()
+    }
+  })(req, socket, head)
+}
+
+/** The socket's close ends the exchange. */
+const never = new Promise<Reply>(() => {})
+
+/** Ends a connection after what was written to it; a client that never closes its side keeps none. */
+export function end(socket: Duplex): void {
+  if ('destroySoon' in socket) (socket as Socket).destroySoon()
+  else socket.end()
+}
+
+/** The tunnel stands: the mount has opened it in the turn before. */
+function opened(server: ProxyServer, reply: Reply, socket: Duplex): void {
+  if (socket.destroyed) return
+  const proxyRes = new ProxyResponse({ ...reply, body: null })
+  let closed = false
+  const close = (): void => {
+    if (closed) return
+    closed = true
+    server.emit('close', proxyRes, socket, Buffer.alloc(0))
+  }
+  socket.once('end', close)
+  socket.once('close', close)
+  server.emit('open', socket)
+  server.emit('proxySocket', socket)
+}
+
+class WsAttempt implements Attempt {
+  readonly target: Target
+  readonly out: Outbound
+  readonly timeouts: Timeouts
+  readonly upgrade: string
+
+  constructor(
+    server: ProxyServer,
+    private readonly ctx: Context,
+    options: ServerOptions,
+    where: ParsedTarget,
+  ) {
+    const { out, req, authority, upgrade: protocol } = ctx
+    this.upgrade = protocol ?? 'websocket'
+    this.target = server.targets.target(where, options)
+    this.timeouts = timeoutsOf(0)
+    this.out = {
+      method: out.method,
+      path: outgoingPath(req.url as string, where, options),
+      headers: requestFields(req, out.headers, authority, options, where, true),
+      body: null,
+    }
+  }
+
+  inform(): void {}
+
+  onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void {
+    this.ctx.onClose(fn, arg)
+  }
+}
