@@ -46,11 +46,11 @@ function fromParts(parts: TargetParts): ParsedTarget | undefined {
   const protocol = `${(parts.protocol ?? 'http:').replace(/:$/, '')}:`
   if (!/^(https?|wss?):$/.test(protocol)) return undefined
   const name = parts.hostname ?? parts.host
-  if (parts.socketPath == null && (name == null || name === '')) return undefined
+  if ((parts.socketPath ?? null) === null && ((name ?? null) === null || name === '')) return undefined
   const path = parts.path ?? ''
   const given = String(name ?? 'localhost')
   const bare = given.includes(':') && !given.startsWith('[') && /:.*:/.test(given) ? `[${given}]` : given
-  const port = parts.port == null || parts.port === '' ? '' : `:${parts.port}`
+  const port = (parts.port ?? null) === null || parts.port === '' ? '' : `:${parts.port}`
   const authority = port === '' ? bare : bare.replace(/:\d+$/, '') + port
   let url: URL
   try {

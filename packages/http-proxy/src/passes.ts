@@ -7,7 +7,7 @@ import { nodeError } from './node-error.js'
 import { parseTarget } from './parse-target.js'
 import type { ErrorCallback, ProxyServer } from './proxy-server.js'
 import { readRequest } from './read-request.js'
-import type { ParsedTarget, ServerOptions } from './server-options.js'
+import type { ParsedTarget, ProxyTarget, ServerOptions } from './server-options.js'
 import { teeBody } from './tee-body.js'
 import { WebExchange } from './web-exchange.js'
 import { upgrade } from './ws-exchange.js'
@@ -48,8 +48,8 @@ function stream(
   server: ProxyServer,
   callback: ErrorCallback | undefined,
 ): void {
-  const to = options.target == null ? undefined : (parseTarget(options.target) as ParsedTarget)
-  const copyTo = options.forward == null ? undefined : (parseTarget(options.forward) as ParsedTarget)
+  const to = parsed(options.target)
+  const copyTo = parsed(options.forward)
   server.emit('start', req, res, to ?? copyTo)
   let exchange: WebExchange | undefined
   try {
@@ -83,6 +83,10 @@ function stream(
     else if (failure.code === 'http_request_error') answerError(res, failure)
     else server.fault(nodeError(failure), failure, req, res, to, callback)
   }
+}
+
+function parsed(target: ProxyTarget | undefined): ParsedTarget | undefined {
+  return target === undefined || target === null ? undefined : parseTarget(target)
 }
 
 function checkMethodAndHeader(req: IncomingMessage, socket: Duplex): boolean {

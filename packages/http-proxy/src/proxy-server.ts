@@ -79,7 +79,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   ): void {
     const own = typeof options === 'function' ? undefined : options
     const told = typeof options === 'function' ? options : callback
-    const all = own == null ? this.options : { ...this.options, ...own }
+    const all = own === undefined || own === null ? this.options : { ...this.options, ...own }
     if (!this.hasTarget(all, true)) {
       this.noTarget(req, res, told)
       return
@@ -99,7 +99,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     socket.on('error', ignore)
     const own = typeof options === 'function' ? undefined : options
     const told = typeof options === 'function' ? options : callback
-    const all = own == null ? this.options : { ...this.options, ...own }
+    const all = own === undefined || own === null ? this.options : { ...this.options, ...own }
     if (!this.hasTarget(all, false)) {
       this.noTarget(req, socket, told)
       return
@@ -179,10 +179,10 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   }
 
   private hasTarget({ target, forward }: ServerOptions, web: boolean): boolean {
-    if (target == null && (!web || forward == null)) return false
-    return (
-      (target == null || parseTarget(target) !== undefined) &&
-      (forward == null || parseTarget(forward) !== undefined)
+    const none = (one: ProxyTarget | undefined): boolean => one === undefined || one === null
+    if (none(target) && (!web || none(forward))) return false
+    return [target, forward].every(
+      (one) => one === undefined || one === null || parseTarget(one) !== undefined,
     )
   }
 

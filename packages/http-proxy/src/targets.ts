@@ -26,7 +26,7 @@ export class Targets {
   target(parsed: ParsedTarget, options: ServerOptions): Target {
     const { socketPath } = parsed
     const url =
-      socketPath != null && socketPath !== ''
+      (socketPath ?? null) !== null && socketPath !== ''
         ? `unix:${socketPath}`
         : `${isSecure(parsed) ? 'https' : 'http'}://${parsed.host}`
     const tls = url.startsWith('https:') ? tlsOf(parsed, options) : undefined
@@ -106,12 +106,12 @@ function tlsOf(
   let any = false
   for (const name of ['pfx', 'key', 'cert', 'passphrase'] as const) {
     const value = parsed[name] ?? agent[name]
-    if (value == null) continue
+    if ((value ?? null) === null) continue
     tls[name] = value
     any = true
   }
   const ca = options.ca ?? parsed.ca ?? agent['ca']
-  if (ca != null) {
+  if ((ca ?? null) !== null) {
     tls['ca'] = ca
     any = true
   }

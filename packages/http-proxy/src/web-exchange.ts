@@ -192,6 +192,8 @@ export class WebExchange implements Sink, Attempt {
     }
     const { proxyRes } = this
     if (!res.headersSent && options.selfHandleResponse !== true) {
+      // As the target has framed it: Node would say the length of an answer that it sees whole.
+      if (reply.body !== null && !('stream' in res)) res.removeHeader('content-length')
       this.writeHead(status, message, headers)
       const bare = reply.body === null || req.method === 'HEAD'
       if (this.request?.isUnread(bare) === true && !('stream' in res))
@@ -261,7 +263,10 @@ export class WebExchange implements Sink, Attempt {
     this.finish()
     this.request?.answered(res, false)
     const fields = trailers ?? this.trailers?.()
-    if (fields !== undefined && fields.length > 0 && !this.corked) addTrailers(res, fields)
+    const some = fields !== undefined && fields.length > 0
+    // An app may have put its own `write` there, and `end` goes past it.
+    if (this.corked && (some || Object.hasOwn(res, 'write'))) this.flush()
+    if (some) addTrailers(res, fields)
     if (this.corked && first !== undefined) res.end(first)
     else res.end()
   }
