@@ -7,8 +7,8 @@ import type { ParsedTarget, ServerOptions } from './server-options.js'
  */
 export function outgoingPath(url: string, target: ParsedTarget, options: ServerOptions): string {
   const base = options.prependPath === false ? '' : target.path
-  if (options.ignorePath === true) return base === '' ? '/' : base.startsWith('/') ? base : `/${base}`
-  const path = options.toProxy === true ? url : parseRequestTarget(url).path
+  if (options.ignorePath) return base === '' ? '/' : base.startsWith('/') ? base : `/${base}`
+  const path = options.toProxy ? url : parseRequestTarget(url).path
   if (base === '' || base === '/') return path
   const rooted = base.startsWith('/') ? base : `/${base}`
   return path.startsWith('/')

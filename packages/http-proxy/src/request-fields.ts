@@ -18,11 +18,11 @@ export function requestFields(
   upgrade: boolean,
 ): HeaderList {
   let fields = edited(req, list)
-  if (options.xfwd === true) addForwarded(req, fields, authority, upgrade)
+  if (options.xfwd) addForwarded(req, fields, authority, upgrade)
   if (options.headers !== undefined) fields = withFields(fields, options.headers)
   if (options.auth !== undefined && options.auth !== '' && !has(fields, 'authorization'))
     fields.push('Authorization', `Basic ${Buffer.from(options.auth).toString('base64')}`)
-  if (options.changeOrigin === true) set(fields, 'Host', hostOf(target))
+  if (options.changeOrigin) set(fields, 'Host', hostOf(target))
   else if (!has(fields, 'host')) fields.unshift('Host', authority === '' ? hostOf(target) : authority)
   return fields
 }

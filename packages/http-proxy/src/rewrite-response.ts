@@ -24,12 +24,7 @@ export function rewriteResponse(
     const name = list[i] as string
     let value = list[i + 1] as string
     if (locations && name.length === 8 && name.toLowerCase() === 'location')
-      value = rewriteLocation(
-        value,
-        target,
-        hostRewrite || (autoRewrite === true ? host : ''),
-        protocolRewrite || '',
-      )
+      value = rewriteLocation(value, target, hostRewrite || (autoRewrite ? host : ''), protocolRewrite || '')
     else if (name.length === 10 && name.toLowerCase() === 'set-cookie') {
       if (domains) value = rewriteAttribute(value, 'domain', cookieDomainRewrite)
       if (paths) value = rewriteAttribute(value, 'path', cookiePathRewrite)

@@ -22,6 +22,11 @@ export class Targets {
   private transports = new Map<string, Transport>()
   private agents = new WeakMap<object, Transport>()
 
+  /** Targets held now. */
+  get size(): number {
+    return this.count
+  }
+
   /** @throws TypeError for TLS settings that can't be used */
   target(parsed: ParsedTarget, options: ServerOptions): Target {
     const { socketPath } = parsed
@@ -120,7 +125,7 @@ function tlsOf(
     any = true
   }
   const verify = options.secure ?? agent['rejectUnauthorized']
-  if (verify === false || process.env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
+  if (verify === false) {
     tls['verify'] = false
     any = true
   }

@@ -72,10 +72,9 @@ export class WebExchange implements Sink, Attempt {
   ) {
     this.target = server.targets.target(where, options)
     const transport = server.targets.transport(options)
-    this.transport =
-      options.followRedirects === true
-        ? new FollowingTransport(transport, server.targets, options)
-        : transport
+    this.transport = options.followRedirects
+      ? new FollowingTransport(transport, server.targets, options)
+      : transport
     this.timeouts = timeoutsOf(options.proxyTimeout)
     this.out = {
       method: options.method ?? out.method,
@@ -178,9 +177,7 @@ export class WebExchange implements Sink, Attempt {
     let { status, headers } = reply
     let message: string | undefined
     const watched =
-      options.selfHandleResponse === true ||
-      server.listenerCount('proxyRes') > 0 ||
-      server.listenerCount('end') > 0
+      options.selfHandleResponse || server.listenerCount('proxyRes') > 0 || server.listenerCount('end') > 0
     if (watched) {
       const proxyRes = new ProxyResponse(reply)
       this.proxyRes = proxyRes
@@ -191,7 +188,7 @@ export class WebExchange implements Sink, Attempt {
       headers = proxyRes.fields
     }
     const { proxyRes } = this
-    if (!res.headersSent && options.selfHandleResponse !== true) {
+    if (!res.headersSent && !options.selfHandleResponse) {
       // As the target has framed it: Node would say the length of an answer that it sees whole.
       if (reply.body !== null && !('stream' in res)) res.removeHeader('content-length')
       this.writeHead(status, message, headers)
@@ -212,7 +209,7 @@ export class WebExchange implements Sink, Attempt {
         this.finish()
         server.emit('end', req, res, proxyRes)
       })
-      if (options.selfHandleResponse === true) return
+      if (options.selfHandleResponse) return
       proxyRes.on('error', () => this.tear())
       proxyRes.on('end', () => this.request?.answered(res, false))
       proxyRes.pipe(res as ServerResponse)
@@ -236,7 +233,7 @@ export class WebExchange implements Sink, Attempt {
     const { req, res, options, where } = this
     const host = (req.headers.host ?? req.headers[':authority'] ?? '') as string
     const fields = rewriteResponse(list, status, options, where, host)
-    const asIs = options.preserveHeaderKeyCase === true
+    const asIs = options.preserveHeaderKeyCase
     const h2 = 'stream' in res
     res.statusCode = status
     if (!h2 && message !== undefined && message !== '') (res as ServerResponse).statusMessage = message
