@@ -558,6 +558,24 @@ const cases: Case[] = [
       ),
   },
   {
+    name: 'options of proxyReq hold the parsed target',
+    setup: (proxy, note) =>
+      proxy.on('proxyReq', (_proxyReq, _req, _res, options) => {
+        const { target } = options as { target: { hostname: string; protocol: string; path: string } }
+        note(`${target.hostname} ${target.protocol} ${target.path}`)
+      }),
+  },
+  {
+    name: 'proxyReq.destroy with an error',
+    setup: (proxy, note) => {
+      proxy.on('proxyReq', (proxyReq) => void proxyReq.destroy(new Error('mine')))
+      proxy.on('error', (error, _req, res) => {
+        note(error.message)
+        ;(res as ServerResponse).end('given up')
+      })
+    },
+  },
+  {
     name: 'before',
     setup: (proxy, note) => {
       proxy.before('web', 'stream', ((req: IncomingMessage) => {

@@ -18,12 +18,7 @@ const codes: Partial<Record<ProxyErrorCode, string>> = {
 /** What the listeners of `error` get. */
 export function nodeError(error: ProxyError): NodeError {
   const { cause } = error
-  if (
-    cause instanceof Error &&
-    !(cause instanceof ProxyError) &&
-    typeof (cause as NodeError).code === 'string'
-  )
-    return cause
+  if (cause instanceof Error && !(cause instanceof ProxyError)) return cause
   const code = codes[error.code] ?? 'ECONNRESET'
   // Timeouts too: apps know http-proxy's own as a hang-up. The cause tells them apart.
   const message = code === 'ECONNRESET' ? 'socket hang up' : error.message

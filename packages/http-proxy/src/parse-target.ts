@@ -1,6 +1,8 @@
 import type { ParsedTarget, ProxyTarget, TargetParts } from './server-options.js'
 
 const texts = new Map<string, ParsedTarget>()
+/** Those that were parsed here need no second look. */
+const parsedHere = new WeakSet<object>()
 /** Targets may be made of what clients send. */
 const textsAtMost = 1_000
 
@@ -15,8 +17,10 @@ export function parseTarget(target: ProxyTarget): ParsedTarget | undefined {
     if (parsed === undefined) return undefined
     if (texts.size >= textsAtMost) texts.delete(texts.keys().next().value as string)
     texts.set(target, parsed)
+    parsedHere.add(parsed)
     return parsed
   }
+  if (parsedHere.has(target)) return target as ParsedTarget
   if (target instanceof URL) return fromUrl(target.href)
   return typeof target === 'object' && target !== null ? fromParts(target) : undefined
 }

@@ -60,14 +60,7 @@ function stream(
       copy.send().catch((error: unknown) => {
         const failure = asProxyError(error)
         if (to === undefined || server.listenerCount('error') > 0 || callback !== undefined)
-          server.fault(
-            nodeError(failure),
-            failure,
-            req,
-            to === undefined && res.writableEnded ? undefined : res,
-            copyTo,
-            callback,
-          )
+          server.fault(nodeError(failure), failure, req, res, copyTo, callback)
       })
     }
     if (to === undefined) {

@@ -80,6 +80,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     const own = typeof options === 'function' ? undefined : options
     const told = typeof options === 'function' ? options : callback
     const all = own === undefined || own === null ? this.options : { ...this.options, ...own }
+    parseTexts(all)
     if (!this.hasTarget(all, true)) {
       this.noTarget(req, res, told)
       return
@@ -100,6 +101,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     const own = typeof options === 'function' ? undefined : options
     const told = typeof options === 'function' ? options : callback
     const all = own === undefined || own === null ? this.options : { ...this.options, ...own }
+    parseTexts(all)
     if (!this.hasTarget(all, false)) {
       this.noTarget(req, socket, told)
       return
@@ -204,6 +206,12 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     if (at === -1) throw new Error('No such pass')
     passes.splice(at, 0, pass)
   }
+}
+
+/** As http-proxy does, also in the options of the server: listeners read `options.target.host`. */
+function parseTexts(options: ServerOptions): void {
+  if (typeof options.target === 'string') options.target = parseTarget(options.target) ?? options.target
+  if (typeof options.forward === 'string') options.forward = parseTarget(options.forward) ?? options.forward
 }
 
 function ignore(): void {}
