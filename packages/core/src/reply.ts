@@ -7,6 +7,8 @@ import { type Body, type BodyInit, isBody } from './body.js'
 export interface Reply {
   /** 200 to 599, or 101 with `socket`. */
   status: number
+  /** What the target calls the status, where that isn't the usual name. It has no meaning (RFC 9112 section 4); mounts write the usual one. */
+  reason?: string
   headers: HeaderList
   body: BodyInit
   /** Fields after the body; read after the body's end. */

@@ -180,16 +180,19 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     if (this.withheld !== undefined) this.sendWithheld()
   }
 
-  answered({ status, headers: raw, length, framing }: ResponseHead): void {
+  answered({ status, reason, headers: raw, length, framing }: ResponseHead): void {
     if (status === 101) checkProtocol(this.attempt.upgrade as string, get(raw, 'upgrade') as string)
     const headers = withoutHopByHop(raw, { response: true })
     this.progress = 'answered'
     if (framing === 'tunnel') return
     if (framing === 'none') {
-      this.settle({ status, headers, body: null })
+      this.settle(
+        reason === undefined ? { status, headers, body: null } : { status, reason, headers, body: null },
+      )
       return
     }
     const reply: Reply = { status, headers, body: this }
+    if (reason !== undefined) reply.reason = reason
     if (framing === 'length') (this as { length?: number }).length = length as number
     else reply.trailers = trailersOf(this)
     const { timeouts } = this.attempt

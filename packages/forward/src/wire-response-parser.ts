@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http'
 import { ProxyError } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import { ChunkedDecoder } from './wire-chunked.js'
@@ -22,6 +23,8 @@ export interface ResponseEvents {
 /** A reply's head, and how its body is framed. */
 export interface ResponseHead {
   readonly status: number
+  /** What the target calls the status, where that isn't the usual name. */
+  readonly reason: string | undefined
   /** As they came, those of this hop too. */
   readonly headers: HeaderList
   readonly framing: 'none' | 'length' | 'chunked' | 'close' | 'tunnel'
@@ -58,6 +61,7 @@ const usualHead = 4 * 1024
  */
 export class ResponseParser implements ResponseHead {
   status = 0
+  reason: string | undefined = undefined
   headers: HeaderList = []
   framing: ResponseHead['framing'] = 'none'
   length: number | undefined = undefined
@@ -168,6 +172,7 @@ export class ResponseParser implements ResponseHead {
       return next
     }
     this.status = status
+    this.reason = readReason(text, status)
     this.headers = headers
     this.frame(minor1)
     this.left = this.length ?? 0
@@ -324,6 +329,14 @@ function readStatusLine(text: string): number {
   if (!(status >= 100 && status <= 599) || text.charCodeAt(end) !== 13 || text.charCodeAt(end + 1) !== 10)
     throw malformed(`a status line that is none: ${JSON.stringify(text.slice(0, 40))}`)
   return status
+}
+
+/** Nearly always it is the usual one, and no text is made of it. */
+function readReason(text: string, status: number): string | undefined {
+  const usual = STATUS_CODES[status]
+  if (usual !== undefined && text.startsWith(usual, 13) && text.charCodeAt(13 + usual.length) === 13)
+    return undefined
+  return text.charCodeAt(12) === 32 ? text.slice(13, endOfValue(text, 13)) : undefined
 }
 
 function digit(text: string, at: number): number {

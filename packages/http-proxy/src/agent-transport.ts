@@ -54,6 +54,7 @@ export class AgentTransport implements Transport {
         answer = res
         const headers = withoutHopByHop(res.rawHeaders, { response: true })
         const reply: Reply = { status: res.statusCode ?? 502, headers, body: toBody(res) }
+        if (res.statusMessage) reply.reason = res.statusMessage
         reply.trailers = () => (res.rawTrailers.length === 0 ? undefined : res.rawTrailers)
         settle(reply)
       })

@@ -226,6 +226,21 @@ describe('createProxyServer', () => {
     expect((await client(port).ask()).trailers).toEqual(['X-End', 'yes'])
   })
 
+  it.each([false, true])('passes the reason on (listeners: %s)', async (listens) => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write('HTTP/1.1 200 All Is Well\r\nContent-Length: 0\r\n\r\n')
+      }),
+    )
+    const { port } = await front({ target: origin.url }, (proxy) => {
+      if (listens) proxy.on('proxyRes', (proxyRes) => expect(proxyRes.statusMessage).toBe('All Is Well'))
+    })
+    const raw = own(await rawClient(port))
+    raw.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await raw.until('HTTP/1.1 200 All Is Well\r\n')
+  })
+
   it('sends event streams on as they come', async () => {
     const origin = own(
       await originServer((_req, res) => {

@@ -31,7 +31,7 @@ export class ProxyResponse extends Readable implements Sink {
   constructor(private readonly reply: Reply) {
     super()
     this.statusCode = reply.status
-    this.statusMessage = STATUS_CODES[reply.status] ?? ''
+    this.statusMessage = reply.reason ?? STATUS_CODES[reply.status] ?? ''
     this.rawHeaders = reply.headers
     this.headers = toFieldObject(reply.headers)
     this.before = { ...this.headers }

@@ -88,7 +88,7 @@ export function addField(list: HeaderList, name: string, value: FieldObject[stri
 }
 
 /** @throws TypeError as Node's own messages do */
-export function checkName(name: unknown): void {
+function checkName(name: unknown): void {
   if (typeof name !== 'string' || !isFieldName(name))
     throw Object.assign(new TypeError(`a header name must be a token, got ${JSON.stringify(name)}`), {
       code: 'ERR_INVALID_HTTP_TOKEN',

@@ -175,7 +175,7 @@ export class WebExchange implements Sink, Attempt {
   private respond(reply: Reply): void {
     const { server, req, res, options } = this
     let { status, headers } = reply
-    let message: string | undefined
+    let message = reply.reason
     const watched =
       options.selfHandleResponse || server.listenerCount('proxyRes') > 0 || server.listenerCount('end') > 0
     if (watched) {
