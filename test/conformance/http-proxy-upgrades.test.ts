@@ -64,7 +64,7 @@ const libs = [
   ['ours', ours],
 ] as const
 
-describe.each(libs)('%s, upgrades', (name, lib) => {
+describe.each(libs)('%s, upgrades', (_name, lib) => {
   it('carries frames of every size, both ways', async () => {
     const target = await echoing()
     const { port } = await fronting(lib, { target: `ws://127.0.0.1:${target.port}`, ws: true })
@@ -180,43 +180,43 @@ describe.each(libs)('%s, upgrades', (name, lib) => {
     client.close()
     await within(once(client, 'close'), 'the close')
   })
+})
 
-  if (name === 'ours') {
-    it('survives resets of the client at every stage, and leaves no socket', async () => {
-      const target = await echoing()
-      const { port, events, server } = await fronting(
-        lib,
-        { target: `http://127.0.0.1:${target.port}` },
-        (proxy, all) => {
-          proxy.on('close', () => all.push('close'))
-        },
-      )
-      const early = own(await rawClient(port))
-      early.write(
-        'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
-      )
-      early.socket.resetAndDestroy()
-      const late = new WebSocket(`ws://127.0.0.1:${port}/`)
-      late.on('error', () => {})
-      await within(once(late, 'open'), 'the opening')
-      ;(late as unknown as { _socket: { resetAndDestroy(): void } })._socket.resetAndDestroy()
-      await until(() => target.wss.clients.size === 0, 'no client at the target')
-      await until(() => events.includes('close'), 'the event')
-      const count = (): Promise<number> =>
-        new Promise((resolve) => server.getConnections((_e, n) => resolve(n)))
-      await until(async () => (await count()) === 0, 'no connection at the proxy')
-    })
+describe('ours, upgrades that go wrong', () => {
+  it('survives resets of the client at every stage, and leaves no socket', async () => {
+    const target = await echoing()
+    const { port, events, server } = await fronting(
+      ours,
+      { target: `http://127.0.0.1:${target.port}` },
+      (proxy, all) => {
+        proxy.on('close', () => all.push('close'))
+      },
+    )
+    const early = own(await rawClient(port))
+    early.write(
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+    )
+    early.socket.resetAndDestroy()
+    const late = new WebSocket(`ws://127.0.0.1:${port}/`)
+    late.on('error', () => {})
+    await within(once(late, 'open'), 'the opening')
+    ;(late as unknown as { _socket: { resetAndDestroy(): void } })._socket.resetAndDestroy()
+    await until(() => target.wss.clients.size === 0, 'no client at the target')
+    await until(() => events.includes('close'), 'the event')
+    const count = (): Promise<number> =>
+      new Promise((resolve) => server.getConnections((_e, n) => resolve(n)))
+    await until(async () => (await count()) === 0, 'no connection at the proxy')
+  })
 
-    it('answers 502 where nobody listens for the error', async () => {
-      const { port } = await fronting(lib, { target: 'ws://127.0.0.1:1' })
-      const client = new WebSocket(`ws://127.0.0.1:${port}/x`)
-      client.on('error', () => {})
-      const [, answer] = (await within(once(client, 'unexpected-response'), 'an answer')) as [
-        unknown,
-        IncomingMessage,
-      ]
-      expect(answer.statusCode).toBe(502)
-      answer.resume()
-    })
-  }
+  it('answers 502 where nobody listens for the error', async () => {
+    const { port } = await fronting(ours, { target: 'ws://127.0.0.1:1' })
+    const client = new WebSocket(`ws://127.0.0.1:${port}/x`)
+    client.on('error', () => {})
+    const [, answer] = (await within(once(client, 'unexpected-response'), 'an answer')) as [
+      unknown,
+      IncomingMessage,
+    ]
+    expect(answer.statusCode).toBe(502)
+    answer.resume()
+  })
 })

@@ -5,6 +5,8 @@ import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import compression from 'compression'
 import { describe, expect, it } from 'vitest'
 import {
   httpClient,
@@ -239,6 +241,52 @@ describe('createProxyServer', () => {
     const raw = own(await rawClient(port))
     raw.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     await raw.until('HTTP/1.1 200 All Is Well\r\n')
+  })
+
+  it('works with a write of the app that returns nothing', async () => {
+    const body = 'x'.repeat(3_000_000)
+    const origin = own(await originServer((_req, res) => void res.end(body)))
+    const proxy = createProxyServer({ target: origin.url })
+    own({ close: () => proxy.close() })
+    const { port } = own(
+      await originServer((req, res) => {
+        const write = res.write.bind(res) as (chunk: unknown) => boolean
+        res.write = ((chunk: unknown) => void write(chunk)) as never
+        proxy.web(req, res)
+      }),
+    )
+    expect((await client(port).ask()).body.length).toBe(body.length)
+  })
+
+  it('lets a listener that has answered read on', async () => {
+    const origin = own(await originServer((_req, res) => void res.end('x'.repeat(1_000_000))))
+    let bytes = 0
+    const { port } = await front({ target: origin.url, selfHandleResponse: true }, (proxy) => {
+      proxy.on('proxyRes', (proxyRes, _req, res) => {
+        proxyRes.on('data', (chunk: Buffer) => (bytes += chunk.length))
+        ;(res as ServerResponse).end('at once')
+      })
+    })
+    expect((await client(port).ask()).text).toBe('at once')
+    await until(() => bytes === 1_000_000, 'every byte')
+  })
+
+  it('takes a body that is compressed on its way', async () => {
+    const text = 'words and words '.repeat(10_000)
+    const origin = own(
+      await originServer((_req, res) => {
+        res.setHeader('content-type', 'text/plain')
+        res.end(text)
+      }),
+    )
+    const proxy = createProxyServer({ target: origin.url })
+    own({ close: () => proxy.close() })
+    const compress = compression()
+    const { port } = own(
+      await originServer((req, res) => compress(req as never, res as never, () => proxy.web(req, res))),
+    )
+    const answer = await client(port).ask({ headers: ['Accept-Encoding', 'gzip'] })
+    expect(gunzipSync(answer.body).toString()).toBe(text)
   })
 
   it('sends event streams on as they come', async () => {

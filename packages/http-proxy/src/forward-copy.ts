@@ -7,7 +7,7 @@ import { outgoingPath } from './outgoing-path.js'
 import type { ProxyServer } from './proxy-server.js'
 import { frame, requestFields } from './request-fields.js'
 import type { ParsedTarget, ServerOptions } from './server-options.js'
-import { timeoutsOf } from './timeouts-of.js'
+import { timeoutsOfCopy } from './timeouts-of.js'
 
 /** A copy of a request for `options.forward`. Its answer is dropped; the client's leave doesn't end it. */
 export class ForwardCopy implements Attempt {
@@ -24,7 +24,7 @@ export class ForwardCopy implements Attempt {
     body: BodyInit,
   ) {
     this.target = server.targets.target(where, options)
-    this.timeouts = timeoutsOf(options.proxyTimeout)
+    this.timeouts = timeoutsOfCopy(options.proxyTimeout)
     const method = options.method ?? out.method
     const headers = withoutHopByHop(requestFields(req, out.headers.slice(), authority, options, where, false))
     const sent = toBody(body)

@@ -45,6 +45,11 @@ export class ProxyResponse extends Readable implements Sink {
     return reconcile(this.rawHeaders, this.headers, this.before)
   }
 
+  /** Somebody reads it, or has read it to its end. */
+  get isRead(): boolean {
+    return this.readableFlowing === true || this.listenerCount('readable') > 0 || this.readableEnded
+  }
+
   get connection(): Partial<Socket> {
     return this.socket
   }

@@ -8,3 +8,8 @@ export function timeoutsOf(idle: number | undefined): Timeouts {
   if (idle === undefined || !(idle > 0)) return none
   return { connect: idle, requestBody: idle, head: idle, body: idle, stream: idle, tunnel: 0, total: 0 }
 }
+
+/** Those of a copy that nobody waits for: it must not stay for ever where its target says nothing. */
+export function timeoutsOfCopy(idle: number | undefined): Timeouts {
+  return idle !== undefined && idle > 0 ? timeoutsOf(idle) : { ...none, head: 120_000, body: 120_000 }
+}

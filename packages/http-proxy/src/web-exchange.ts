@@ -198,8 +198,8 @@ export class WebExchange implements Sink, Attempt {
     }
     if (res.writableEnded) {
       // A listener has answered by itself.
-      proxyRes?.destroy()
       if (proxyRes === undefined) discard(reply)
+      else if (!proxyRes.isRead) proxyRes.destroy()
       this.finish()
       server.emit('end', req, res, proxyRes)
       return
@@ -286,7 +286,8 @@ export class WebExchange implements Sink, Attempt {
 
   private put(chunk: Uint8Array): boolean {
     const { res } = this
-    const room = (res as ServerResponse).write(chunk)
+    // What an app has put there may return nothing, and then no drain comes either.
+    const room = ((res as ServerResponse).write(chunk) as unknown) !== false
     if (!room && this.drain !== undefined) {
       res.on('drain', this.drain)
       this.drain = undefined
@@ -314,8 +315,10 @@ export class WebExchange implements Sink, Attempt {
   /** The response has closed. What is under way isn't wanted any more. */
   closed(): void {
     const { closers, over, server, req, res, proxyRes } = this
-    if (proxyRes !== undefined && !proxyRes.destroyed && !proxyRes.readableEnded) proxyRes.destroy()
+    // An app that has answered may read on; what nobody reads would keep the target's connection.
+    if (proxyRes !== undefined && !(res.writableFinished && proxyRes.isRead)) proxyRes.destroy()
     if (over) return
+    if (proxyRes !== undefined && !proxyRes.destroyed) return
     const waiting = this.body === null && proxyRes === undefined
     this.finish()
     const error = new ProxyError('client_left')
