@@ -289,6 +289,64 @@ describe('createProxyServer', () => {
     expect(gunzipSync(answer.body).toString()).toBe(text)
   })
 
+  it.each(['start', 'proxyReq', 'proxyRes'] as const)(
+    'answers 500 where a listener of %s throws',
+    async (event) => {
+      const origin = own(await originServer())
+      const { port } = await front({ target: origin.url }, (proxy) => {
+        proxy.on(event, () => {
+          throw new Error('mine')
+        })
+      })
+      expect((await client(port).ask()).status).toBe(500)
+    },
+  )
+
+  it('answers 500 where an async listener that should answer rejects', async () => {
+    const origin = own(await originServer())
+    const { port } = await front({ target: origin.url, selfHandleResponse: true }, (proxy) => {
+      proxy.on('proxyRes', async () => {
+        await Promise.resolve()
+        throw new Error('mine')
+      })
+    })
+    expect((await client(port).ask()).status).toBe(500)
+    const failing = await front({ target: 'http://127.0.0.1:1' }, (proxy) => {
+      proxy.on('error', async () => Promise.reject(new Error('mine')))
+    })
+    expect((await client(failing.port).ask()).status).toBe(500)
+  })
+
+  it('survives listeners of end and econnreset that throw', async () => {
+    const origin = own(await originServer((req, res) => void (req.url === '/' && res.end('ok'))))
+    let thrown = 0
+    const throwing = (): never => {
+      thrown++
+      throw new Error('mine')
+    }
+    const { port } = await front({ target: origin.url }, (proxy) => {
+      proxy.on('end', throwing)
+      proxy.on('econnreset', throwing)
+    })
+    expect((await client(port).ask()).text).toBe('ok')
+    const raw = own(await rawClient(port))
+    raw.write('GET /never HTTP/1.1\r\nHost: a\r\n\r\n')
+    await origin.request(1)
+    raw.reset()
+    await until(() => thrown === 2, 'both')
+  })
+
+  it.each(['path', 'method'] as const)('refuses a %s that would split the request', async (what) => {
+    const origin = own(await originServer())
+    const { port } = await front({ target: origin.url }, (proxy) => {
+      proxy.on('proxyReq', (proxyReq) => {
+        proxyReq[what] = 'a HTTP/1.1\r\nx: y'
+      })
+    })
+    expect((await client(port).ask()).status).toBe(500)
+    expect(origin.requests).toEqual([])
+  })
+
   it('sends event streams on as they come', async () => {
     const origin = own(
       await originServer((_req, res) => {

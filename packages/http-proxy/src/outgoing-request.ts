@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { Outbound } from '@sluice/core'
-import { get, getAll, type HeaderList, has, remove } from '@sluice/headers'
+import { get, getAll, type HeaderList, has, isFieldName, remove } from '@sluice/headers'
 import { type FieldObject, toFieldObject } from './reconcile-fields.js'
 import { setField } from './request-fields.js'
 import type { ParsedTarget } from './server-options.js'
@@ -40,6 +40,10 @@ export class OutgoingRequest extends EventEmitter {
   }
 
   set method(method: string) {
+    if (!isFieldName(method))
+      throw Object.assign(new TypeError(`not a method: ${JSON.stringify(method)}`), {
+        code: 'ERR_INVALID_HTTP_TOKEN',
+      })
     if (!this.headersSent) this.out.method = method
   }
 
@@ -48,6 +52,11 @@ export class OutgoingRequest extends EventEmitter {
   }
 
   set path(path: string) {
+    // A blank or a line break would end the request-target.
+    if (!/^[!-~\x80-\xff]+$/.test(path))
+      throw Object.assign(new TypeError(`not a path: ${JSON.stringify(path)}`), {
+        code: 'ERR_UNESCAPED_CHARACTERS',
+      })
     if (!this.headersSent) this.out.path = path
   }
 

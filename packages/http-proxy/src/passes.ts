@@ -50,9 +50,9 @@ function stream(
 ): void {
   const to = parsed(options.target)
   const copyTo = parsed(options.forward)
-  server.emit('start', req, res, to ?? copyTo)
   let exchange: WebExchange | undefined
   try {
+    server.emit('start', req, res, to ?? copyTo)
     const read = readRequest(req, options)
     if (copyTo !== undefined) {
       const body = to === undefined ? read.out.body : teeBody(read.out)

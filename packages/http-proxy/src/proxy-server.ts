@@ -66,7 +66,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   _server: Server | null = null
 
   constructor(options: ServerOptions = {}) {
-    super()
+    super({ captureRejections: true })
     this.options = options
   }
 
@@ -172,6 +172,24 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
       if (log.enabled) log('a listener of error threw: %O', thrown)
       if (res !== undefined) this.answer(res, new ProxyError('proxy_internal_error', { cause: thrown }))
     }
+  }
+
+  /** @internal Emits what nobody waits for: a listener that throws harms nobody else. */
+  tell<E extends keyof ProxyServerEvents>(event: E, ...args: ProxyServerEvents[E]): void {
+    try {
+      this.emit(event as never, ...(args as never))
+    } catch (thrown) {
+      if (log.enabled) log('a listener of %s threw: %O', event, thrown)
+    }
+  }
+
+  /** A listener that is async has failed: nobody else would answer, and the rejection would end the process. */
+  [Symbol.for('nodejs.rejection')](error: unknown, event: string, ...args: unknown[]): void {
+    if (log.enabled) log('a listener of %s failed: %O', event, error)
+    const res = args[2] as InboundResponse | Duplex | undefined
+    if (!/^(proxyReq|proxyRes|error)$/.test(event) || res === undefined) return
+    if (!('setHeader' in res)) end(res)
+    else if (!res.headersSent) this.answer(res, new ProxyError('proxy_internal_error', { cause: error }))
   }
 
   private answer(res: InboundResponse | Duplex, failure: ProxyError): void {

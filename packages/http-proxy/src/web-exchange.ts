@@ -201,13 +201,13 @@ export class WebExchange implements Sink, Attempt {
       if (proxyRes === undefined) discard(reply)
       else if (!proxyRes.isRead) proxyRes.destroy()
       this.finish()
-      server.emit('end', req, res, proxyRes)
+      server.tell('end', req, res, proxyRes)
       return
     }
     if (proxyRes !== undefined) {
       proxyRes.on('end', () => {
         this.finish()
-        server.emit('end', req, res, proxyRes)
+        server.tell('end', req, res, proxyRes)
       })
       if (options.selfHandleResponse) return
       proxyRes.on('error', () => this.tear())
@@ -326,7 +326,7 @@ export class WebExchange implements Sink, Attempt {
     this.body?.cancel(error)
     if (log.enabled) log('%s %s: the client left', req.method, req.url)
     if (waiting && server.listenerCount('econnreset') > 0)
-      server.emit('econnreset', nodeError(error), req, res, this.where)
+      server.tell('econnreset', nodeError(error), req, res, this.where)
   }
 
   /** No answer will come. */

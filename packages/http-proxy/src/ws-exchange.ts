@@ -52,7 +52,7 @@ export function upgrade(
       const failure = asProxyError(error)
       if (socket.destroyed || failure.code === 'client_left') {
         if (server.listenerCount('econnreset') > 0)
-          server.emit('econnreset', nodeError(new ProxyError('client_left')), req, socket, where)
+          server.tell('econnreset', nodeError(new ProxyError('client_left')), req, socket, where)
         throw failure
       }
       if (callback === undefined && server.listenerCount('error') === 0) throw failure
@@ -82,12 +82,12 @@ function opened(server: ProxyServer, reply: Reply, socket: Duplex): void {
   const close = (): void => {
     if (closed) return
     closed = true
-    server.emit('close', proxyRes, socket, Buffer.alloc(0))
+    server.tell('close', proxyRes, socket, Buffer.alloc(0))
   }
   socket.once('end', close)
   socket.once('close', close)
-  server.emit('open', socket)
-  server.emit('proxySocket', socket)
+  server.tell('open', socket)
+  server.tell('proxySocket', socket)
 }
 
 class WsAttempt implements Attempt {
