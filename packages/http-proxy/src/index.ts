@@ -17,5 +17,7 @@ const httpProxy = {
   ProxyServer,
   Server: ProxyServer,
 }
+/** Apps write `httpProxy` for the type of a proxy, too. */
+type httpProxy = ProxyServer
 
 export default httpProxy

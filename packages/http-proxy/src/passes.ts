@@ -52,7 +52,7 @@ function stream(
   const copyTo = parsed(options.forward)
   let exchange: WebExchange | undefined
   try {
-    server.emit('start', req, res, to ?? copyTo)
+    server.raise('start', req, res, to ?? copyTo)
     const read = readRequest(req, options)
     if (copyTo !== undefined) {
       const body = to === undefined ? read.out.body : teeBody(read.out)

@@ -1,6 +1,13 @@
 import { EventEmitter } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type InboundRequest, type InboundResponse, ProxyError } from '@sluice/core'
 import debug from 'debug'
@@ -9,7 +16,6 @@ import type { NodeError } from './node-error.js'
 import type { OutgoingRequest } from './outgoing-request.js'
 import { parseTarget } from './parse-target.js'
 import { type WebPass, type WsPass, webPasses, wsPasses } from './passes.js'
-import type { ProxyResponse } from './proxy-response.js'
 import type { ParsedTarget, ProxyTarget, ServerOptions } from './server-options.js'
 import { Targets } from './targets.js'
 import { end } from './ws-exchange.js'
@@ -19,38 +25,48 @@ const log = debug('sluice:http-proxy')
 /** Hears of the error of one call, in place of the listeners of `error`. */
 export type ErrorCallback = (
   error: NodeError,
-  req: InboundRequest,
-  res: InboundResponse | Duplex,
+  req: IncomingMessage,
+  res: ServerResponse | Socket,
   target?: ProxyTarget,
 ) => void
 
-/** What a {@link ProxyServer} emits. */
+/**
+ * What a {@link ProxyServer} emits. The types are those that listeners of http-proxy are written with, so that they compile as they
+ * are: `proxyReq` is an {@link OutgoingRequest} and `proxyRes` a `ProxyResponse`, which have no socket, and under an HTTP/2 server
+ * `req` and `res` are those of its compatibility API.
+ */
 export interface ProxyServerEvents {
   /** Before a request is sent: edit it here. */
-  proxyReq: [proxyReq: OutgoingRequest, req: InboundRequest, res: InboundResponse, options: ServerOptions]
+  proxyReq: [
+    proxyReq: OutgoingRequest & ClientRequest,
+    req: IncomingMessage,
+    res: ServerResponse,
+    options: ServerOptions,
+  ]
   /** Before an upgrade is sent. */
   proxyReqWs: [
-    proxyReq: OutgoingRequest,
+    proxyReq: OutgoingRequest & ClientRequest,
     req: IncomingMessage,
-    socket: Duplex,
+    socket: Socket,
     options: ServerOptions,
     head: Buffer,
   ]
   /** The target's answer is there; edits of its headers reach the client. */
-  proxyRes: [proxyRes: ProxyResponse, req: InboundRequest, res: InboundResponse]
+  proxyRes: [proxyRes: IncomingMessage, req: IncomingMessage, res: ServerResponse]
   /** A tunnel stands. */
-  open: [proxySocket: Duplex]
+  open: [proxySocket: Socket]
   /** A tunnel has ended. */
-  close: [proxyRes: ProxyResponse, proxySocket: Duplex, proxyHead: Buffer]
-  start: [req: InboundRequest, res: InboundResponse, target: ParsedTarget | undefined]
+  close: [proxyRes: IncomingMessage, proxySocket: Socket, proxyHead: Buffer]
+  /** Before anything. */
+  start: [req: IncomingMessage, res: ServerResponse, target: ParsedTarget]
   /** The answer has come whole. */
-  end: [req: InboundRequest, res: InboundResponse, proxyRes: ProxyResponse | undefined]
+  end: [req: IncomingMessage, res: ServerResponse, proxyRes: IncomingMessage]
   /** There will be no answer: a listener has to give one. On an upgrade `res` is the socket. */
-  error: [error: NodeError, req: InboundRequest, res: InboundResponse | Duplex, target?: ParsedTarget]
+  error: [error: NodeError, req: IncomingMessage, res: ServerResponse | Socket, target?: ParsedTarget]
   /** The client has left before the answer. */
-  econnreset: [error: NodeError, req: InboundRequest, res: InboundResponse | Duplex, target?: ParsedTarget]
+  econnreset: [error: NodeError, req: IncomingMessage, res: ServerResponse | Socket, target: ParsedTarget]
   /** Another name of `open`. */
-  proxySocket: [proxySocket: Duplex]
+  proxySocket: [proxySocket: Socket]
 }
 
 /** The API of http-proxy over our forwarder; {@link createProxyServer} makes it. */
@@ -164,9 +180,8 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     callback: ErrorCallback | undefined,
   ): void {
     try {
-      if (callback !== undefined) callback(error, req, res as InboundResponse, target)
-      else if (this.listenerCount('error') > 0)
-        this.emit('error', error, req, res as InboundResponse, target as ParsedTarget)
+      if (callback !== undefined) callback(error, req as IncomingMessage, res as ServerResponse, target)
+      else if (this.listenerCount('error') > 0) this.raise('error', error, req, res, target)
       else if (res !== undefined) this.answer(res, failure)
     } catch (thrown) {
       if (log.enabled) log('a listener of error threw: %O', thrown)
@@ -174,10 +189,15 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     }
   }
 
+  /** @internal Emits; what a listener throws is thrown. The types that listeners see are wider than what there is. */
+  raise(event: keyof ProxyServerEvents, ...args: unknown[]): void {
+    this.emit(event as never, ...(args as never))
+  }
+
   /** @internal Emits what nobody waits for: a listener that throws harms nobody else. */
-  tell<E extends keyof ProxyServerEvents>(event: E, ...args: ProxyServerEvents[E]): void {
+  tell(event: keyof ProxyServerEvents, ...args: unknown[]): void {
     try {
-      this.emit(event as never, ...(args as never))
+      this.raise(event, ...args)
     } catch (thrown) {
       if (log.enabled) log('a listener of %s threw: %O', event, thrown)
     }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { type InboundRequest, type Ingress, ingress, toBody } from '@sluice/core'
 import type { ServerOptions } from './server-options.js'
 
@@ -11,7 +12,7 @@ export function readRequest(req: InboundRequest, { buffer }: ServerOptions): Ing
   const own = buffer === undefined && (!read || kept)
   const found = ingress(req, own)
   if (buffer === undefined) return found
-  const body = toBody(buffer)
+  const body = toBody(buffer as Readable)
   // As the app says; what differs from it never reaches the target as whole.
   const said = req.headers['content-length']
   if (said !== undefined && /^\d{1,15}$/.test(said))

@@ -1,20 +1,20 @@
 import type { Agent } from 'node:http'
 import type { ServerOptions as TlsServerOptions } from 'node:https'
-import type { Readable } from 'node:stream'
+import type { Stream } from 'node:stream'
 
 /** A target in parts. What isn't named here is not looked at. */
 export interface TargetParts {
   /** `'http:'`, `'https:'`, `'ws:'` or `'wss:'`, with or without the colon. Default `'http:'`. */
-  protocol?: string | null
+  protocol?: string | null | undefined
   /** Name, or name and port. `hostname` goes before it. */
-  host?: string | null
-  hostname?: string | null
+  host?: string | null | undefined
+  hostname?: string | null | undefined
   /** Default 443 with TLS, else 80. */
-  port?: number | string | null
+  port?: number | string | null | undefined
   /** Put before each request's path, unless `prependPath` is false. */
-  path?: string | null
+  path?: string | null | undefined
   /** A Unix socket, in place of host and port. */
-  socketPath?: string | null
+  socketPath?: string | null | undefined
   /** The proxy's own certificate and key, for a target that asks for one: PFX, or PEM. */
   pfx?: string | Buffer | undefined
   key?: string | Buffer | undefined
@@ -98,5 +98,5 @@ export interface ServerOptions {
   /** `proxyRes` listeners answer the client themselves. Default false. */
   selfHandleResponse?: boolean | undefined
   /** The request's body, where something has read it from the request before. */
-  buffer?: Readable | undefined
+  buffer?: Stream | undefined
 }

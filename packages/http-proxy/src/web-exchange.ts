@@ -99,7 +99,7 @@ export class WebExchange implements Sink, Attempt {
     if (server.listenerCount('proxyReq') > 0) {
       const outgoing = new OutgoingRequest(out, this.where, (why) => this.cancel(why))
       this.outgoing = outgoing
-      server.emit('proxyReq', outgoing, req, res, options)
+      server.raise('proxyReq', outgoing, req, res, options)
       outgoing.headersSent = true
       edited = true
       if (outgoing.destroyed) {
@@ -182,7 +182,7 @@ export class WebExchange implements Sink, Attempt {
       const proxyRes = new ProxyResponse(reply)
       this.proxyRes = proxyRes
       this.outgoing?.emit('response', proxyRes)
-      server.emit('proxyRes', proxyRes, req, res)
+      server.raise('proxyRes', proxyRes, req, res)
       status = proxyRes.statusCode
       message = proxyRes.statusMessage
       headers = proxyRes.fields

@@ -38,7 +38,7 @@ export function upgrade(
       const attempt = new WsAttempt(server, ctx, options, where)
       const { out } = attempt
       outgoing = new OutgoingRequest(out, where, () => {})
-      server.emit('proxyReqWs', outgoing, req, socket, options, head)
+      server.raise('proxyReqWs', outgoing, req, socket, options, head)
       outgoing.headersSent = true
       if (outgoing.destroyed) throw new ProxyError('connection_terminated', { cause: outgoing.reason })
       // A listener has answered by itself.
