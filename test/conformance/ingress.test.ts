@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { connect } from 'node:http2'
 import { join } from 'node:path'
+import { createProxyServer } from '@sluice/http-proxy'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
-  type FrontKind,
   http2Fronts,
   originServer,
   owner,
@@ -253,7 +253,7 @@ function chunksFault(body: string): string | undefined {
 describe.skipIf(skipUnless(present, 'requests of other test suites: there is no shared/smuggling'))(
   'requests of other test suites',
   () => {
-    describe.each(twoFronts)('through $name', (kind) => {
+    describe.each([...twoFronts, migrated])('through $name', (kind) => {
       it.each(files)('%s: nothing arrives, or one well-formed request on each connection', async (file) => {
         const all = cases(file)
         // Side by side, each with a target of its own, so that it is clear what has come of which request.
@@ -265,8 +265,29 @@ describe.skipIf(skipUnless(present, 'requests of other test suites: there is no 
   },
 )
 
+/** What starts a proxy in front of a target. */
+interface Started {
+  readonly name: string
+  start(options: { targets: string; retry: false }): Promise<{ readonly port: number; close(): unknown }>
+}
+
+/** An app of http-proxy with one import changed. */
+const migrated: Started = {
+  name: 'createProxyServer',
+  async start({ targets }) {
+    const proxy = createProxyServer({ target: targets })
+    const front = await originServer((req, res) => proxy.web(req, res))
+    front.server.on('upgrade', (req, socket, head) => proxy.ws(req, socket, head))
+    const close = (): Promise<void> => {
+      proxy.close()
+      return front.close()
+    }
+    return { port: front.port, close }
+  },
+}
+
 /** Sends one request after another, and tells what is wrong with what has arrived or was answered. */
-async function faultsOf(kind: FrontKind, lane: readonly Case[]): Promise<string[]> {
+async function faultsOf(kind: Started, lane: readonly Case[]): Promise<string[]> {
   const faults: string[] = []
   // Each request comes on a connection of its own: the target says that it closes.
   const origin = own(
