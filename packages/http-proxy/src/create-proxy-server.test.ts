@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createHttp2Server } from 'node:http2'
 import { createServer as createTlsServer } from 'node:https'
@@ -8,6 +10,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import compression from 'compression'
 import { describe, expect, it } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
 import {
   httpClient,
   type OriginHandler,
@@ -347,6 +350,28 @@ describe('createProxyServer', () => {
     expect(origin.requests).toEqual([])
   })
 
+  it.each(['before the call', 'in proxyReq'])('lets an app read the body along: %s', async (when) => {
+    const origin = own(await originServer(async (_req, res, seen) => void res.end(await seen.body())))
+    let read = ''
+    const along = (req: IncomingMessage): void =>
+      void req.on('data', (chunk: Buffer) => (read += chunk.toString()))
+    const proxy = createProxyServer({ target: origin.url })
+    own({ close: () => proxy.close() })
+    if (when === 'in proxyReq') proxy.on('proxyReq', (_proxyReq, req) => along(req))
+    const { port } = own(
+      await originServer((req, res) => {
+        if (when === 'before the call') along(req)
+        proxy.web(req, res)
+      }),
+    )
+    const body = 'b'.repeat(500_000)
+    for (const chunked of [false, true]) {
+      read = ''
+      expect((await client(port).ask({ method: 'POST', body, chunked })).body.length).toBe(body.length)
+      expect(read.length).toBe(body.length)
+    }
+  })
+
   it('sends event streams on as they come', async () => {
     const origin = own(
       await originServer((_req, res) => {
@@ -519,6 +544,41 @@ describe.skipIf(skipUnless(made, 'TLS: there is no openssl'))('createProxyServer
     expect((await client(loose.port).ask({ path: '/a' })).text).toBe('secure /a')
     const trusting = await front({ target: { protocol: 'https:', host: '127.0.0.1', port, ca: made?.cert } })
     expect((await client(trusting.port).ask({ path: '/a' })).text).toBe('secure /a')
+  })
+
+  it('opens tunnels to wss', async () => {
+    const server = createTlsServer({ ...pair })
+    new WebSocketServer({ server }).on('connection', (socket) => socket.send('hello'))
+    const target = `wss://127.0.0.1:${await listening(server as never)}`
+    const { port, proxy } = await front({ target, secure: false })
+    const web = createServer()
+    web.on('upgrade', (req, socket, head) => proxy.ws(req, socket, head))
+    expect(port).toBeGreaterThan(0)
+    const socket = new WebSocket(`ws://127.0.0.1:${await listening(web)}/`)
+    const [data] = (await within(once(socket, 'message'), 'the message')) as [Buffer]
+    expect(data.toString()).toBe('hello')
+    socket.terminate()
+  })
+
+  it('shows its own certificate in a PFX', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-pfx-'))
+    writeFileSync(
+      join(folder, 'pair.pem'),
+      Buffer.concat([pair?.key ?? Buffer.alloc(0), pair?.cert ?? Buffer.alloc(0)]),
+    )
+    const pfx = execFileSync('openssl', [
+      'pkcs12',
+      '-export',
+      '-in',
+      join(folder, 'pair.pem'),
+      '-passout',
+      'pass:secret',
+    ])
+    rmSync(folder, { recursive: true })
+    const port = await secureOrigin({ requestCert: true, rejectUnauthorized: true, ca: made?.cert })
+    const target = { protocol: 'https:', host: '127.0.0.1', port, ca: made?.cert, pfx, passphrase: 'secret' }
+    const proxy = await front({ target })
+    expect((await client(proxy.port).ask({ path: '/a' })).text).toBe('secure /a')
   })
 
   it('goes from HTTPS to HTTP', async () => {

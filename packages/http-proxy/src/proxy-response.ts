@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { type Body, type Reply, type Sink, toBody } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
+import type { OutgoingRequest } from './outgoing-request.js'
 import { type FieldObject, reconcile, toFieldObject } from './reconcile-fields.js'
 
 /**
@@ -28,7 +29,11 @@ export class ProxyResponse extends Readable implements Sink {
   private begun = false
   private room: (() => void) | undefined = undefined
 
-  constructor(private readonly reply: Reply) {
+  constructor(
+    private readonly reply: Reply,
+    /** What was asked; there where somebody listens for `proxyReq`. */
+    readonly req?: OutgoingRequest,
+  ) {
     super()
     this.statusCode = reply.status
     this.statusMessage = reply.reason ?? STATUS_CODES[reply.status] ?? ''

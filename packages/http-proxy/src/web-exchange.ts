@@ -30,6 +30,7 @@ import type { ErrorCallback, ProxyServer } from './proxy-server.js'
 import { frame, requestFields } from './request-fields.js'
 import { rewriteResponse } from './rewrite-response.js'
 import type { ParsedTarget, ServerOptions } from './server-options.js'
+import { isShared, shareBody } from './share-body.js'
 import { timeoutsOf } from './timeouts-of.js'
 
 const log = debug('sluice:http-proxy')
@@ -115,6 +116,8 @@ export class WebExchange implements Sink, Attempt {
       return
     }
     if (edited) out.headers = withoutHopByHop(out.headers)
+    if (this.request !== undefined && out.body === this.request && isShared(req))
+      out.body = shareBody(req, this.request.length)
     this.checkBody()
     const body = toBody(out.body)
     frame(out.headers, body === null ? 0 : body.length, out.method)
@@ -179,7 +182,7 @@ export class WebExchange implements Sink, Attempt {
     const watched =
       options.selfHandleResponse || server.listenerCount('proxyRes') > 0 || server.listenerCount('end') > 0
     if (watched) {
-      const proxyRes = new ProxyResponse(reply)
+      const proxyRes = new ProxyResponse(reply, this.outgoing)
       this.proxyRes = proxyRes
       this.outgoing?.emit('response', proxyRes)
       server.raise('proxyRes', proxyRes, req, res)
