@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { createRequire } from 'node:module'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import ours, { type ServerOptions } from '@sluice/http-proxy'
 import { describe, expect, it } from 'vitest'
@@ -156,6 +156,27 @@ describe.each(libs)('%s, upgrades', (_name, lib) => {
     ]
     expect(answer.statusCode).toBe(404)
     answer.resume()
+  })
+
+  it('tells of a target that is lost in the tunnel', async () => {
+    const target = await echoing()
+    const { port, events } = await fronting(
+      lib,
+      { target: `http://127.0.0.1:${target.port}` },
+      (proxy, all) => {
+        proxy.on('error', (error, req, socket) => {
+          all.push(`${error.code} ${req.url} ${typeof (socket as Duplex).write}`)
+        })
+      },
+    )
+    const client = new WebSocket(`ws://127.0.0.1:${port}/x`)
+    client.on('error', () => {})
+    await within(once(client, 'open'), 'the opening')
+    for (const { _socket } of target.wss.clients as unknown as Set<{ _socket: Socket }>)
+      _socket.resetAndDestroy()
+    await within(once(client, 'close'), 'the close')
+    await until(() => events.length > 0, 'the event')
+    expect(events).toEqual(['ECONNRESET /x function'])
   })
 
   it('drops what is no WebSocket', async () => {

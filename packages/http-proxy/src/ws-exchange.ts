@@ -46,7 +46,14 @@ export function upgrade(
       out.headers = withoutHopByHop(out.headers)
       frame(out.headers, 0, out.method)
       const reply = await server.targets.transport(options).send(attempt)
-      if (reply.socket !== undefined) process.nextTick(opened, server, reply, reply.socket)
+      if (reply.socket !== undefined) {
+        process.nextTick(opened, server, reply, reply.socket, (cause: Error) => {
+          // Only where somebody listens: the tunnel ends by itself.
+          if (callback === undefined && server.listenerCount('error') === 0) return
+          const failure = new ProxyError('http_upgrade_failed', { cause })
+          server.fault(nodeError(failure), failure, req, socket, where, callback)
+        })
+      }
       return reply
     } catch (error) {
       const failure = asProxyError(error)
@@ -75,7 +82,7 @@ export function end(socket: Duplex): void {
 }
 
 /** The tunnel stands: the mount has opened it in the turn before. */
-function opened(server: ProxyServer, reply: Reply, socket: Duplex): void {
+function opened(server: ProxyServer, reply: Reply, socket: Duplex, lost: (cause: Error) => void): void {
   if (socket.destroyed) return
   const proxyRes = new ProxyResponse({ ...reply, body: null })
   let closed = false
@@ -84,6 +91,7 @@ function opened(server: ProxyServer, reply: Reply, socket: Duplex): void {
     closed = true
     server.tell('close', proxyRes, socket, Buffer.alloc(0))
   }
+  socket.once('error', lost)
   socket.once('end', close)
   socket.once('close', close)
   server.tell('open', socket)
