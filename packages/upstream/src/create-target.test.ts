@@ -12,7 +12,7 @@ describe('createTarget', () => {
 
   it('refuses what is none, by its path', () => {
     expect(() => createTarget('localhost:3000', 'options.target')).toThrow(
-      /^options\.target\[0\]: got "localhost:3000"/,
+      /^options\.target: got "localhost:3000"/,
     )
     expect(() => createTarget({ url: 'https://a.test', tls: { pfx: '' } })).toThrow(/pfx: got an empty text/)
     expect(() => createTarget({ url: 'https://a.test', tls: { pfx: Buffer.from('nonsense') } })).toThrow(
