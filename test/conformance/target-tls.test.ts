@@ -9,6 +9,7 @@ import type { TLSSocket } from 'node:tls'
 import { balance } from '@sluice/balance'
 import { chain, clientAddress, type ProxyError, toListener } from '@sluice/core'
 import { forward, type HostPolicy, type Transport, undiciTransport, wireTransport } from '@sluice/forward'
+import { httpProxyTransport } from '@sluice/http-proxy'
 import { createUpstream, type TargetInit, type TargetTls, type Upstream } from '@sluice/upstream'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
@@ -145,6 +146,7 @@ function expectRefused(proxy: Proxied, answer: Answer, reason: RegExp): void {
 const transports: readonly (readonly [string, () => Transport])[] = [
   ['wireTransport', () => wireTransport()],
   ['undiciTransport', () => undiciTransport()],
+  ['httpProxyTransport', () => httpProxyTransport()],
 ]
 
 const authority = testAuthority()
@@ -334,12 +336,13 @@ describe.skipIf(skipUnless(authority, 'TLS sessions: there is no openssl'))('wir
   })
 })
 
+const unreachable = () => expect.unreachable('it was sent')
+
 describe('a transport whose connections are not its own', () => {
-  it('accepts no target with TLS settings', async () => {
-    const transport = () =>
-      undiciTransport({
-        dispatcher: { dispatch: () => expect.unreachable('it was sent') } as never,
-      })
+  it.each([
+    ['undiciTransport', () => undiciTransport({ dispatcher: { dispatch: unreachable } as never })],
+    ['httpProxyTransport', () => httpProxyTransport({ agent: { addRequest: unreachable } as never })],
+  ] as const)('accepts no target with TLS settings: %s', async (_name, transport) => {
     const proxy = await proxied(transport, { url: 'https://a.test', tls: { verify: false } })
     expect(await proxy.client.ask()).toMatchObject({ status: 501 })
   })

@@ -16,6 +16,7 @@ function attachedTo(
     ...kind,
     framework: false,
     transport: 'wire',
+    carries: listening.carries,
     async start(given) {
       const built = chainOf(given)
       const server = make()

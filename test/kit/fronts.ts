@@ -21,6 +21,7 @@ import {
   undiciTransport,
   wireTransport,
 } from '@sluice/forward'
+import { httpProxyTransport } from '@sluice/http-proxy'
 import { retry } from '@sluice/resilience'
 import { createUpstream, type Upstream } from '@sluice/upstream'
 import { createProxy, type Proxy } from 'sluice'
@@ -57,6 +58,33 @@ export interface Front {
   close(): Promise<void>
 }
 
+/** The transports for HTTP/1.1. */
+export type TransportName = 'wire' | 'undici' | 'http-proxy'
+
+/** What a transport may be unable to do. Without it a test expects what happens instead. */
+export interface Capabilities {
+  /** `OPTIONS *`, CONNECT and `Expect`; else `accepts` says no. */
+  readonly allRequests: boolean
+  /** A 100 of the target that nobody has asked for is nothing; else it is the end of the connection, and 502. */
+  readonly unasked100: boolean
+  /** It adds no `Connection` to a request. */
+  readonly noConnection: boolean
+  /** Repeated fields of a request stay where each stood; else they go out together, where the first stood, in its case. */
+  readonly apart: boolean
+}
+
+const capabilities: Record<TransportName, Capabilities> = {
+  wire: { allRequests: true, unasked100: true, noConnection: true, apart: true },
+  undici: { allRequests: false, unasked100: false, noConnection: false, apart: true },
+  'http-proxy': { allRequests: false, unasked100: true, noConnection: false, apart: false },
+}
+
+const makers: Record<TransportName, (options: { connections?: number }) => Transport> = {
+  wire: wireTransport,
+  undici: undiciTransport,
+  'http-proxy': httpProxyTransport,
+}
+
 /** One way to put the proxy in front of targets. */
 export interface FrontKind {
   readonly name: string
@@ -64,8 +92,9 @@ export interface FrontKind {
   readonly tls: boolean
   /** It stands in Express or Connect. */
   readonly framework: boolean
-  /** How it speaks to targets. undici can't carry all: `OPTIONS *`, CONNECT, `Expect`, trailers of requests, 100 from the target. */
-  readonly transport: 'wire' | 'undici'
+  /** How it speaks to targets; what that can't carry is in `carries`. */
+  readonly transport: TransportName
+  readonly carries: Capabilities
   start(options: FrontOptions | string): Promise<Front>
 }
 
@@ -118,7 +147,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
 }
 
 /** A chain made by hand, of the same layers. */
-export function chainOf(given: FrontOptions | string, kind: FrontKind['transport'] = 'wire'): Built {
+export function chainOf(given: FrontOptions | string, kind: TransportName = 'wire'): Built {
   const {
     targets,
     timeouts,
@@ -133,9 +162,7 @@ export function chainOf(given: FrontOptions | string, kind: FrontKind['transport
     connections,
   } = options(given)
   const upstream = createUpstream({ name: 'by hand', targets: list(targets) })
-  const make: (options: { connections?: number }) => Transport =
-    kind === 'wire' ? wireTransport : undiciTransport
-  const transport = make(connections === undefined ? {} : { connections })
+  const transport = makers[kind](connections === undefined ? {} : { connections })
   const end = forward({
     transport: [transport],
     ...(timeouts === undefined ? {} : { timeouts }),
@@ -198,6 +225,7 @@ export const listening: FrontKind = {
   tls: false,
   framework: false,
   transport: 'wire',
+  carries: capabilities.wire,
   async start(given) {
     const built = proxyOf(given)
     const { port } = await built.proxy.listen()
@@ -212,6 +240,7 @@ export const attached: FrontKind = {
   tls: false,
   framework: false,
   transport: 'wire',
+  carries: capabilities.wire,
   async start(given) {
     const built = chainOf(given)
     const server = createServer()
@@ -228,6 +257,7 @@ function proxyOn(mountName: string): FrontKind {
     tls,
     framework,
     transport: 'wire',
+    carries: capabilities.wire,
     async start(given) {
       const built = proxyOf(given)
       return frontOf(built, await serve(built.proxy))
@@ -235,7 +265,7 @@ function proxyOn(mountName: string): FrontKind {
   }
 }
 
-function chainOn(mountName: string, transport: FrontKind['transport'] = 'wire'): FrontKind {
+function chainOn(mountName: string, transport: TransportName = 'wire'): FrontKind {
   const { http2, tls, framework, serve } = mountNamed(mountName)
   return {
     name: `a chain on ${mountName}${transport === 'wire' ? '' : `, over ${transport}`}`,
@@ -243,6 +273,7 @@ function chainOn(mountName: string, transport: FrontKind['transport'] = 'wire'):
     tls,
     framework,
     transport,
+    carries: capabilities[transport],
     async start(given) {
       const built = chainOf(given, transport)
       const served = { listener: toListener(built.handler), upgrade: toUpgradeListener(built.handler) }
@@ -253,7 +284,7 @@ function chainOn(mountName: string, transport: FrontKind['transport'] = 'wire'):
 
 /**
  * Every way to put the proxy somewhere: the facade on every mount, a chain made by hand on those that differ, and the other
- * transport for HTTP/1.1 on one mount of each protocol.
+ * transports for HTTP/1.1 on one mount of each protocol.
  */
 export const fronts: readonly FrontKind[] = [
   listening,
@@ -263,6 +294,8 @@ export const fronts: readonly FrontKind[] = [
   chainOn('Express 5'),
   chainOn('node:http', 'undici'),
   chainOn('node:http2 without TLS', 'undici'),
+  chainOn('node:http', 'http-proxy'),
+  chainOn('node:http2 without TLS', 'http-proxy'),
 ]
 
 /** Those that speak HTTP/1.1. */

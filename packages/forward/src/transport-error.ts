@@ -14,6 +14,7 @@ const always: Record<string, ProxyErrorCode> = {
   UND_ERR_NOT_SUPPORTED: 'request_unsupported',
   UND_ERR_CLOSED: 'proxy_closing',
   UND_ERR_DESTROYED: 'proxy_closing',
+  HPE_HEADER_OVERFLOW: 'http_response_header_section_size',
   ECONNREFUSED: 'connection_refused',
   ENOENT: 'connection_refused',
   EACCES: 'connection_refused',

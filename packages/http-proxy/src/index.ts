@@ -21,3 +21,5 @@ const httpProxy = {
 type httpProxy = ProxyServer
 
 export default httpProxy
+export type { HttpProxyLike } from './http-proxy-like.js'
+export { type HttpProxyTransportOptions, httpProxyTransport } from './http-proxy-transport.js'
