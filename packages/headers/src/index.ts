@@ -1,4 +1,5 @@
 export { type Authority, isAuthority, parseAuthority } from './authority.js'
+export { editQuery, type QueryRules } from './edit-query.js'
 export { isFieldName, isFieldValue } from './field.js'
 export { type FieldRuleSet, fieldRules } from './field-rules.js'
 export {
@@ -19,6 +20,13 @@ export { mapLinks } from './map-links.js'
 export { type LocationMap, mapLocation } from './map-location.js'
 export { mapRefresh } from './map-refresh.js'
 export { maxForwards, setMaxForwards } from './max-forwards.js'
+export {
+  judgePath,
+  type PathJudgement,
+  type PathMode,
+  type PathModes,
+  type PathRule,
+} from './path-segments.js'
 export { joinPath, parseRequestTarget, type RequestTarget } from './request-target.js'
 export { type CookieClient, type CookieRules, rewriteSetCookie } from './rewrite-set-cookie.js'
 export { asScheme, walkXForwarded, type XForwarded } from './x-forwarded.js'

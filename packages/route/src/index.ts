@@ -1,3 +1,6 @@
 export { type Route, route } from './middleware.js'
+export { type PathPolicyOptions, pathPolicy, pathPolicyOptions } from './path-policy.js'
+export { type QueryRules, type RewritePathOptions, rewritePathEntries } from './rewrite-options.js'
+export { rewritePath, type Stripped } from './rewrite-path.js'
 export { type RouteMatch, routeMatchEntries } from './route-match.js'
 export { createRouter, type Found, type RoutedRequest, type Router } from './router.js'

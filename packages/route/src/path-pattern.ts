@@ -30,7 +30,7 @@ export function segmentsOf(target: string): string[] {
 }
 
 /** With encoded unreserved characters decoded, which mean the same either way; other bytes as they came. */
-function plain(path: string): string {
+export function plain(path: string): string {
   if (!path.includes('%')) return path
   return path.replace(/%([\da-f]{2})/gi, (encoded, hex: string) => {
     const character = String.fromCharCode(Number.parseInt(hex, 16))

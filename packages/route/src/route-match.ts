@@ -1,4 +1,4 @@
-import { that, v } from '@sluice/options'
+import { regexp, that, v } from '@sluice/options'
 
 /** What a request must be for a route to take it. What is left out takes anything. */
 export interface RouteMatch {
@@ -11,7 +11,10 @@ export interface RouteMatch {
   path?: string
   /** One or several. */
   method?: string | readonly string[]
-  /** Fields by name: equal to a text, or matched by a regular expression. */
+  /**
+   * Fields by name: equal to a text, or matched by a regular expression, which must not backtrack without end. A value of
+   * more than 4096 characters matches no expression.
+   */
   headers?: Record<string, string | RegExp>
 }
 
@@ -23,7 +26,10 @@ const oneMethod = (value: unknown): boolean =>
   typeof value === 'string' && /^[!#$%&'*+.^`|~\dA-Z_-]+$/.test(value)
 const fieldName = (value: unknown): boolean =>
   typeof value === 'string' && /^[!#$%&'*+.^`|~\w-]+$/.test(value)
-const condition = (value: unknown): boolean => typeof value === 'string' || value instanceof RegExp
+const condition = v.lazy((value) =>
+  value instanceof RegExp ? regexp() : that<string>(isText, 'a text or a regular expression'),
+) as v.GenericSchema<string | RegExp>
+const isText = (value: unknown): boolean => typeof value === 'string'
 
 function several(is: (each: unknown) => boolean): (value: unknown) => boolean {
   return (value) => (Array.isArray(value) ? value.length > 0 && value.every(is) : is(value))
@@ -38,10 +44,5 @@ export const routeMatchEntries = {
   ),
   path: v.optional(that<string>(onePath, "a path such as '/x', '=/x' or '/users/:id'")),
   method: v.optional(that<Several>(several(oneMethod), "a method such as 'GET', in capitals, or several")),
-  headers: v.optional(
-    v.record(
-      that<string>(fieldName, "a field's name"),
-      that<string | RegExp>(condition, 'a text or a regular expression'),
-    ),
-  ),
+  headers: v.optional(v.record(that<string>(fieldName, "a field's name"), condition)),
 }

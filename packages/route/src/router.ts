@@ -114,7 +114,9 @@ function insert<T>(tree: Node<T>, match: RouteMatch, value: T, order: number): v
     order,
     methods: methods === undefined ? undefined : new Set(methods),
     headers: Object.entries(match.headers ?? {}).map(
-      ([name, condition]) => [name.toLowerCase(), condition] as const,
+      // A copy: where it stands is no affair of an expression that others use too.
+      ([name, condition]) =>
+        [name.toLowerCase(), typeof condition === 'string' ? condition : new RegExp(condition)] as const,
     ),
     params,
   }
@@ -193,8 +195,12 @@ function holds<T>({ methods, headers }: Rule<T>, request: RoutedRequest): boolea
   return true
 }
 
+/** What an expression looks at: the work of one that backtracks grows with a power of the text's length. */
+const longestText = 4_096
+
 /** With a global or sticky expression the second test would begin where the first has ended. */
 function test(condition: RegExp, value: string): boolean {
+  if (value.length > longestText) return false
   condition.lastIndex = 0
   return condition.test(value)
 }

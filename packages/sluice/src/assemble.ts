@@ -14,12 +14,12 @@ import {
 import { forward, type TimeoutOptions } from '@sluice/forward'
 import { httpProbe, monitor } from '@sluice/health'
 import { retry } from '@sluice/resilience'
-import { route } from '@sluice/route'
+import { pathPolicy, rewritePath, route } from '@sluice/route'
 import { createUpstream, type Upstream } from '@sluice/upstream'
 import { policyOf } from './policy-option.js'
 import type { Parts } from './proxy.js'
 import type { ProxyOptions, RouteOptions, UpstreamOptions } from './proxy-options.js'
-import { rewriteOf } from './rewrite-option.js'
+import { pathRewriteOf, rewriteOf } from './rewrite-option.js'
 import { type Transports, transportsOf } from './transports.js'
 
 type Site = Context & Client
@@ -33,7 +33,7 @@ interface Group {
 
 /**
  * Builds the chain that the options describe:
- * client's address, `onError`, `use`, then for each route its `use`, retry, balance and forward.
+ * client's address, `onError`, `paths`, `use`, then for each route its `use`, `rewrite`, retry, balance and forward.
  */
 export function assemble(
   options: ProxyOptions,
@@ -81,6 +81,7 @@ function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>): Handle
   const { trust = [], trustFields: fields = 'x-forwarded' } = options
   let layers = chain().use(clientAddress({ trust, fields })) as unknown as SiteChain
   if (options.onError !== undefined) layers = layers.use(hearErrors(options.onError))
+  if (options.paths !== undefined) layers = layers.use(pathPolicy(options.paths))
   for (const layer of options.use ?? []) layers = layers.use(layer)
   const { routes } = options
   const [only] = groups.values()
@@ -112,7 +113,9 @@ interface SiteChain {
 }
 
 function routed(group: Group, options: ProxyOptions, rule: RouteOptions): Handler<Site> {
-  const handler = toUpstream(group, options, rule)
+  const end = toUpstream(group, options, rule)
+  const rewrite = pathRewriteOf(rule.rewrite)
+  const handler = rewrite === undefined ? end : rewritePath(rewrite)<Site>(end)
   return (rule.use ?? []).reduceRight<Handler<Site>>((next, layer) => layer(next), handler)
 }
 

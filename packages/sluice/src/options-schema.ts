@@ -2,7 +2,7 @@ import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forwa
 import { healthOptions } from '@sluice/health'
 import { integer, oneOf, that, v } from '@sluice/options'
 import { retryOptions } from '@sluice/resilience'
-import { routeMatchEntries } from '@sluice/route'
+import { pathPolicyOptions, rewritePathEntries, routeMatchEntries } from '@sluice/route'
 import { policyNames } from './policy-option.js'
 
 const isFunction = (value: unknown): boolean => typeof value === 'function'
@@ -79,7 +79,7 @@ const route = v.strictObject({
   ...routeMatchEntries,
   upstream: v.string(),
   hostHeader: v.optional(host),
-  rewrite: v.optional(v.strictObject({ ...rewriteEntries })),
+  rewrite: v.optional(v.strictObject({ ...rewritePathEntries, ...rewriteEntries })),
   timeouts: v.optional(timeoutOptions),
   use: v.optional(layers),
 })
@@ -88,6 +88,7 @@ const route = v.strictObject({
 export const proxyOptions = v.strictObject({
   upstreams: v.record(v.string(), upstream),
   routes: v.optional(v.array(route)),
+  paths: v.optional(pathPolicyOptions),
   trust: v.optional(v.array(v.string())),
   trustFields: v.optional(oneOf('x-forwarded', 'forwarded')),
   forwarded: v.optional(forwardingOptions),

@@ -9,7 +9,7 @@ import type {
 } from '@sluice/forward'
 import type { HealthOptions } from '@sluice/health'
 import type { RetryOptions } from '@sluice/resilience'
-import type { RouteMatch } from '@sluice/route'
+import type { PathPolicyOptions, RewritePathOptions, RouteMatch } from '@sluice/route'
 import type { Discovery, Selected, TargetInit, TargetTls } from '@sluice/upstream'
 import type { PolicyOption } from './policy-option.js'
 
@@ -19,6 +19,11 @@ export interface ProxyOptions {
   upstreams: Record<string, string | string[] | UpstreamOptions>
   /** Which request goes to which upstream; the most specific match counts. Without routes the only upstream takes all. */
   routes?: RouteOptions[]
+  /**
+   * What becomes of encoded slashes, double slashes and dot segments, before `use` and the routes see the path. Default
+   * `'preserve'`: a target that decodes `%2f` or resolves dots may then see a path that another route is for.
+   */
+  paths?: PathPolicyOptions
   /**
    * CIDR ranges of one's own proxies, whose word of who called is believed. Default: none. A range from which clients
    * call lets them choose their address.
@@ -94,8 +99,8 @@ export interface RouteOptions extends RouteMatch {
   upstream: string
   /** What `Host` says to the target, in place of the upstream's policy. */
   hostHeader?: HostPolicy
-  /** Changes of fields, after those of the upstream. */
-  rewrite?: RewriteOptions<Context & Client & Selected>
+  /** How path and query change on the way to the target, inside of `use`, and changes of fields, after those of the upstream. */
+  rewrite?: RewritePathOptions & RewriteOptions<Context & Client & Selected>
   /** Limits by phase; those left out come from the upstream's. */
   timeouts?: TimeoutOptions
   /** Layers of one's own for this route. */

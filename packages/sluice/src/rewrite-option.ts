@@ -1,5 +1,6 @@
 import type { Client, Context } from '@sluice/core'
 import type { FieldRules, RewriteOptions } from '@sluice/forward'
+import { type RewritePathOptions, rewritePathEntries } from '@sluice/route'
 import type { Selected } from '@sluice/upstream'
 
 type Site = Context & Client & Selected
@@ -17,6 +18,12 @@ export function rewriteOf(...given: readonly (RewriteOptions<Site> | undefined)[
     if (cookies !== undefined) all.cookies = { ...all.cookies, ...cookies }
   }
   return all
+}
+
+/** What of a route's rewriting is of its path and query; `undefined` if nothing is. */
+export function pathRewriteOf(given: RewritePathOptions | undefined): RewritePathOptions | undefined {
+  const entries = Object.entries(given ?? {}).filter(([key]) => key in rewritePathEntries)
+  return entries.length === 0 ? undefined : Object.fromEntries(entries)
 }
 
 type Rules = NonNullable<RewriteOptions['request']>
