@@ -5,6 +5,7 @@ import { cleanAddress, type HeaderList } from '@sluice/headers'
 import type { Context, Outbound, Outcome } from './context.js'
 import { type InformedResponse, inform } from './inform.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
+import type { Reply } from './reply.js'
 import { report } from './report.js'
 
 type Closer = (end: Outcome, arg: unknown) => void
@@ -39,6 +40,8 @@ export class Exchange implements Context {
   readonly authority: string
   readonly peer: Peer
   declare readonly upgrade?: string
+  /** What a mount answers for `unhandled` where nobody else follows. Set by a layer that has a page for it. */
+  declare unhandledPage?: () => Promise<Reply>
   readonly out: Outbound
   #res: InformedResponse | undefined
   #controller: AbortController | undefined = undefined

@@ -6,9 +6,11 @@ export { type Chain, type Check, chain, type Handler, type Layer, type Middlewar
 export { type Client, type ClientAddressOptions, clientAddress } from './client-address.js'
 export type { Context, Outbound, Outcome } from './context.js'
 export { endOfTurn } from './end-of-turn.js'
+export { type ErrorPagesOptions, errorPages, type Pages } from './error-pages.js'
 export { errorReply } from './error-reply.js'
 export { type ConnectMiddleware, fromConnect } from './from-connect.js'
 export { type AnyListener, fromListener } from './from-listener.js'
+export { type HookResult, onError, onRequest, onResponse } from './hooks.js'
 export { type Ingress, ingress } from './ingress.js'
 export {
   type InboundRequest,
@@ -16,6 +18,8 @@ export {
   type Next,
   toListener,
 } from './mount.js'
+export type { Page, PageError, PageForms } from './page.js'
+export { errorPagesOptions, pagesOptions } from './page-options.js'
 export {
   asProxyError,
   type ErrorPhase,
@@ -28,4 +32,11 @@ export {
 export { PushBody } from './push-body.js'
 export { discard, onBodyEnd, type Reply, unhandled, type Variants } from './reply.js'
 export { RequestBody } from './request-body.js'
+export {
+  type BodyTransform,
+  type TransformOptions,
+  transformRequest,
+  transformResponse,
+} from './transform-body.js'
 export { toUpgradeListener } from './tunnel-mount.js'
+export type { WebTransform } from './web-duplex.js'

@@ -104,6 +104,7 @@ export async function serve(
     next()
     return
   }
+  if (reply === unhandled && exchange.unhandledPage !== undefined) reply = await exchange.unhandledPage()
   const end = arrival?.end
   if (reply?.socket !== undefined && end !== undefined && opens(reply.status, end)) {
     if (end.duplex.destroyed || exchange.outcome !== undefined) {

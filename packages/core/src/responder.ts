@@ -14,6 +14,7 @@ import {
 import { toBody } from './bodies.js'
 import type { Body, Sink } from './body.js'
 import { BytesBody } from './bytes-body.js'
+import { replyFault } from './check-reply.js'
 import { http2Fields } from './connection-fields.js'
 import { endInOneWrite, endsInOneWrite } from './end-in-one-write.js'
 import { endOfTurn } from './end-of-turn.js'
@@ -22,6 +23,7 @@ import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { discard, type Reply } from './reply.js'
+import { report } from './report.js'
 import { RequestBody } from './request-body.js'
 import { resetSocket } from './reset-socket.js'
 
@@ -77,7 +79,9 @@ export class Responder implements Sink {
     try {
       this.start(reply)
     } catch (error) {
-      this.abort(asProxyError(error))
+      const failure = asProxyError(error)
+      report(failure, this.exchange)
+      this.abort(failure)
     }
   }
 
@@ -354,18 +358,11 @@ function isValid(value: string | string[]): boolean {
 
 /** @throws ProxyError proxy_internal_error if a handler gave something that is no reply */
 function check(reply: Reply): void {
-  if (typeof reply !== 'object' || reply === null)
-    throw noReply(`a handler gave ${String(reply)} and no reply`)
-  const { status, headers } = reply
-  let wrong: string
-  if (!Number.isInteger(status) || status < 200 || status > 599) {
-    wrong = `a reply has the status ${String(status)}`
-  } else if (!Array.isArray(headers) || headers.length % 2 !== 0) {
-    wrong = 'the headers of a reply are not a flat list'
-  } else return
+  const wrong = reply?.status === 101 ? 'a reply with the status 101' : replyFault(reply)
+  if (wrong === undefined) return
   // Its body or socket would stay open.
   discard(reply)
-  throw noReply(wrong)
+  throw noReply(`a handler gave ${wrong}`)
 }
 
 function noReply(message: string): ProxyError {

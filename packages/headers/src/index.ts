@@ -1,3 +1,4 @@
+export { preferredType } from './accept.js'
 export { type Authority, isAuthority, parseAuthority } from './authority.js'
 export { editQuery, type QueryRules } from './edit-query.js'
 export { isFieldName, isFieldValue } from './field.js'

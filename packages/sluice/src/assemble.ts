@@ -1,14 +1,17 @@
 import { balance } from '@sluice/balance'
 import {
-  asProxyError,
   type Client,
   type Context,
   chain,
   clientAddress,
+  type ErrorPagesOptions,
+  errorPages,
   type Handler,
   type Layer,
-  type ProxyError,
-  type Reply,
+  onError,
+  onRequest,
+  onResponse,
+  type Pages,
   unhandled,
 } from '@sluice/core'
 import { forward, type TimeoutOptions } from '@sluice/forward'
@@ -33,7 +36,9 @@ interface Group {
 
 /**
  * Builds the chain that the options describe:
- * client's address, `onError`, `paths`, `use`, then for each route its `use`, `rewrite`, retry, balance and forward.
+ * client's address, `pages`, `onError`, `paths`, `onResponse`, `onRequest`, `use`, then for each route its `use`, `rewrite`, retry,
+ * balance and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
+ * what `onRequest` answers.
  */
 export function assemble(
   options: ProxyOptions,
@@ -80,8 +85,11 @@ export function assemble(
 function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>): Handler {
   const { trust = [], trustFields: fields = 'x-forwarded' } = options
   let layers = chain().use(clientAddress({ trust, fields })) as unknown as SiteChain
-  if (options.onError !== undefined) layers = layers.use(hearErrors(options.onError))
+  if (options.pages !== undefined) layers = layers.use(errorPages<Site>(pagesOf(options.pages)))
+  if (options.onError !== undefined) layers = layers.use(onError<Site>(options.onError))
   if (options.paths !== undefined) layers = layers.use(pathPolicy(options.paths))
+  if (options.onResponse !== undefined) layers = layers.use(onResponse<Site>(options.onResponse))
+  if (options.onRequest !== undefined) layers = layers.use(onRequest<Site>(options.onRequest))
   for (const layer of options.use ?? []) layers = layers.use(layer)
   const { routes } = options
   const [only] = groups.values()
@@ -137,17 +145,9 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
   return own.retry === false ? balanced : retry(own.retry ?? {})(balanced)
 }
 
-/** Shows errors to `onError`, whose reply goes out in place of the error's page. */
-function hearErrors(onError: (error: ProxyError, ctx: Context) => Reply | undefined | void): Layer<Site> {
-  return (next) => async (ctx) => {
-    try {
-      return await next(ctx)
-    } catch (error) {
-      const reply = onError(asProxyError(error), ctx)
-      if (reply) return reply
-      throw error
-    }
-  }
+/** `pages` by status alone, or with `intercept` beside them. */
+function pagesOf(pages: NonNullable<ProxyOptions['pages']>): ErrorPagesOptions<Site> {
+  return 'pages' in pages ? (pages as ErrorPagesOptions<Site>) : { pages: pages as Pages<Site> }
 }
 
 /** One option as an object that lacks it where it isn't set. */

@@ -1,3 +1,4 @@
+import { errorPagesOptions, pagesOptions } from '@sluice/core'
 import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
 import { healthOptions } from '@sluice/health'
 import { integer, oneOf, that, v } from '@sluice/options'
@@ -84,6 +85,9 @@ const route = v.strictObject({
   use: v.optional(layers),
 })
 
+const hook = that(isFunction, 'a function')
+const pages = v.lazy((value) => (isObject(value) && 'pages' in value ? errorPagesOptions : pagesOptions))
+
 /** What `createProxy` takes as an object. It checks: defaults are filled in by the packages that the parts belong to. */
 export const proxyOptions = v.strictObject({
   upstreams: v.record(v.string(), upstream),
@@ -93,7 +97,10 @@ export const proxyOptions = v.strictObject({
   trustFields: v.optional(oneOf('x-forwarded', 'forwarded')),
   forwarded: v.optional(forwardingOptions),
   use: v.optional(layers),
-  onError: v.optional(that(isFunction, 'a function')),
+  pages: v.optional(pages),
+  onError: v.optional(hook),
+  onRequest: v.optional(hook),
+  onResponse: v.optional(hook),
   timeouts: v.optional(timeoutOptions),
   rewrite: v.optional(rewrite),
   via: v.optional(via),

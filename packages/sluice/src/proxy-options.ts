@@ -1,4 +1,13 @@
-import type { Client, Context, Layer, ProxyError, Reply } from '@sluice/core'
+import type {
+  Client,
+  Context,
+  ErrorPagesOptions,
+  HookResult,
+  Layer,
+  Pages,
+  ProxyError,
+  Reply,
+} from '@sluice/core'
 import type {
   ConnectHook,
   ForwardingOptions,
@@ -36,10 +45,17 @@ export interface ProxyOptions {
   /** Layers of one's own, outermost first, inside the client's address and outside the routes. */
   use?: Layer<Context & Client>[]
   /**
-   * Hears every error of the chain before its page goes out; what it returns goes out instead. Requests that are refused
-   * before the chain (no request at all, or the proxy is closing) are answered without it.
+   * Pages of one's own by status, or `{ pages, intercept }` to replace replies of those statuses too. They answer all that
+   * nobody further in has answered. Default: the status in plain text. Requests that are refused before the chain (no
+   * request at all, or the proxy is closing) are answered without them.
    */
-  onError?: (error: ProxyError, ctx: Context) => Reply | undefined | void
+  pages?: Pages<Context & Client> | ErrorPagesOptions<Context & Client>
+  /** Hears every error of the chain before its page goes out; what it returns goes out instead. */
+  onError?: (error: ProxyError, ctx: Context & Client) => HookResult
+  /** Sees each request before all else; may edit `ctx.out`, and answer by itself. A throw is a 500. */
+  onRequest?: (ctx: Context & Client) => HookResult
+  /** Sees each reply on its way out but those of `onError` and `pages`; may edit it or give another. A throw is a 500. */
+  onResponse?: (reply: Reply, ctx: Context & Client) => HookResult
   /** Limits by phase, for every upstream that has none of its own. */
   timeouts?: TimeoutOptions
   /**
