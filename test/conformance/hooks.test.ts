@@ -69,7 +69,7 @@ describe.each(fronts)('hooks through $name', (kind) => {
         targets: origin.url,
         use: [
           request(async ({ out, client }) => {
-            await null
+            await Promise.resolve()
             out.headers.push('X-Hook', client.address)
           }),
           request(({ out }) =>
@@ -122,7 +122,7 @@ describe.each(fronts)('hooks through $name', (kind) => {
         use: [
           response((reply) => ({ ...reply, status: 201 })),
           response(async (reply) => {
-            await null
+            await Promise.resolve()
             return { status: 200, headers: [], body: toReadable(reply.body).map((chunk: Buffer) => chunk) }
           }),
         ],
@@ -146,7 +146,7 @@ describe.each(fronts)('hooks through $name', (kind) => {
     const words = secret()
     const fail = later
       ? async () => {
-          await null
+          await Promise.resolve()
           throw new Error(words)
         }
       : () => {
@@ -330,7 +330,7 @@ describe.each(fronts)('hooks through $name', (kind) => {
           seen.layer,
           errorPages<Site>({ pages: { default: 'page' } }),
           failed(async (error, ctx) => {
-            await null
+            await Promise.resolve()
             heard.push(error.code)
             if (ctx.out.path === '/mended') return { status: 200, headers: [], body: 'from elsewhere' }
             if (ctx.out.path === '/own') return { status: 503, headers: [], body: 'own' }

@@ -7,11 +7,17 @@ import {
   type Context,
   chain,
   clientAddress,
+  errorPages,
   fromConnect,
   type Handler,
   type Layer,
   type Middleware,
+  onError,
+  onRequest,
+  onResponse,
   type Reply,
+  transformRequest,
+  transformResponse,
 } from './index.js'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -123,3 +129,21 @@ void more
 chain<Context & Client>()
   .use((next) => (ctx) => next(ctx))
   .handle((ctx) => ({ status: 200, headers: [], body: ctx.client.address }))
+
+// Pages, hooks and transforms see what earlier layers added.
+const hooked = chain()
+  .use(clientAddress())
+  .use(errorPages({ pages: { 404: 'x', default: ({ title }, ctx) => `${title} ${ctx.client.address}` } }))
+  .use(onError((error, ctx) => void [error.code, ctx.client.address]))
+  .use(onResponse(async (reply, ctx) => void reply.headers.push('x', ctx.client.address)))
+  .use(onRequest((ctx) => (ctx.client.address === '' ? { status: 403, headers: [], body: null } : undefined)))
+  .use(transformRequest((out, ctx) => void [out.path, ctx.client.address] as undefined))
+  .use(transformResponse((reply, ctx) => void [reply.status, ctx.client.address] as undefined))
+  .handle(() => ({ status: 200, headers: [], body: null }))
+holds<Equal<typeof hooked, Handler<Context>>>()
+// @ts-expect-error nobody added client
+chain().use(onRequest((ctx) => void ctx.client))
+// @ts-expect-error nobody added client
+chain().use(onResponse((_reply, ctx) => void ctx.client))
+// @ts-expect-error nobody added client
+chain().use(onError((_error, ctx) => void ctx.client))
