@@ -21,7 +21,9 @@ describe('dependencies', () => {
   })
 
   it('stand in docs/dependencies.md, each with its version and a reason', () => {
-    const rows = [...read('docs/dependencies.md').matchAll(/^\| `([^`]+)` \| ((?:npm:[^|]+@)?[\d.]+) \| (\S.*) \|$/gm)]
+    const rows = [
+      ...read('docs/dependencies.md').matchAll(/^\| `([^`]+)` \| ((?:npm:[^|]+@)?[\d.]+) \| (\S.*) \|$/gm),
+    ]
     expect(rows.map(([, name, version]) => `${name} ${version}`).sort()).toEqual(external.sort())
   })
 })
