@@ -293,9 +293,16 @@ export class Responder implements Sink {
    */
   private writeHead(reply: Reply, whole: boolean, bare = false): void {
     const { request, res } = this
-    const { status, headers } = reply
+    const { status } = reply
+    let { headers } = reply
     if (this.h1) {
       const http1 = res as ServerResponse
+      // Without chunks nothing can follow the body, and Node throws at a field that promises it.
+      if (
+        has(headers, 'trailer') &&
+        (bare || has(headers, 'content-length') || !http1.useChunkedEncodingByDefault)
+      )
+        headers = remove(headers.slice(), 'trailer')
       // RFC 9112 section 9.6: what is left of the request would have to be read before another one.
       if (request?.isUnread(whole)) http1.shouldKeepAlive = false
       if (http1.getHeaderNames().length === 0) {
