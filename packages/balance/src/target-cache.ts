@@ -51,6 +51,8 @@ export class TargetCache {
 }
 
 function read(init: TargetInit): Target {
+  // An async function fits no type, but code without types has one: its rejection must not end the process.
+  if ((init as unknown) instanceof Promise) (init as unknown as Promise<unknown>).catch(() => {})
   try {
     return createTarget(init, 'targetFrom')
   } catch (error) {

@@ -1,4 +1,5 @@
-import { type LookupFunction, Socket } from 'node:net'
+import type { LookupAddress } from 'node:dns'
+import { isIP, type LookupFunction, Socket } from 'node:net'
 import { ProxyError } from '@sluice/core'
 
 /** Where a connection is about to go: a Unix socket, or a host that is a name or an address, without brackets. */
@@ -11,7 +12,7 @@ export type ConnectTo = { readonly path: string } | { readonly host: string; rea
 export interface ConnectHook {
   /**
    * Called before each new connection. What it throws refuses it: a ProxyError goes on as it is, anything else is a
-   * `proxy_internal_error`. Addresses are never looked up, so they must be judged here.
+   * `proxy_internal_error`, and so is anything that it returns: a promise would come too late. Addresses are never looked up, so they must be judged here.
    */
   check(to: ConnectTo): void
   /**
@@ -34,8 +35,13 @@ export const connectHookTakes = 'a connect hook, such as safeTargets()'
 /** Asks the hook about a connection; gives what refuses it. */
 export function refusal(hook: ConnectHook | undefined, to: ConnectTo): ProxyError | undefined {
   try {
-    hook?.check(to)
-    return undefined
+    const said: unknown = hook?.check(to)
+    if (said === undefined) return undefined
+    // An async function fits the type: to let it pass would be to let everything pass.
+    if (said instanceof Promise) said.catch(() => {})
+    return new ProxyError('proxy_internal_error', {
+      message: 'a connect hook returned something; it is to throw or to return nothing, and no promise',
+    })
   } catch (error) {
     if (error instanceof ProxyError) return error
     return new ProxyError('proxy_internal_error', {
@@ -43,6 +49,41 @@ export function refusal(hook: ConnectHook | undefined, to: ConnectTo): ProxyErro
       cause: error,
     })
   }
+}
+
+/**
+ * A hook's `lookup` as Node can bear it: what throws, answers twice, or gives something that is no address would end the process
+ * or leave the attempt in the pool for ever.
+ */
+export function lookupOf(hook: ConnectHook): LookupFunction {
+  return (name, options, callback) => {
+    let answered = false
+    const answer: typeof callback = (error, address, family) => {
+      if (answered) return
+      answered = true
+      // Node takes `undefined` for no error, and hooks may say either.
+      const fault = error ?? junk(address, options.all === true)
+      if (fault !== undefined) callback(fault, '')
+      else callback(null, address, family)
+    }
+    try {
+      hook.lookup?.(name, options, answer)
+    } catch (error) {
+      answer(broken(`threw: ${String(error)}`, error), '')
+    }
+  }
+}
+
+function junk(address: string | LookupAddress[], all: boolean): ProxyError | undefined {
+  const list: unknown = all ? address : [{ address }]
+  if (!Array.isArray(list)) return broken('gave no list')
+  if (list.length === 0) return new ProxyError('dns_error', { message: 'a lookup gave no address' })
+  const fits = list.every((each) => isIP(String((each as Partial<LookupAddress> | null)?.address)) > 0)
+  return fits ? undefined : broken('gave what is no address')
+}
+
+function broken(what: string, cause?: unknown): ProxyError {
+  return new ProxyError('proxy_internal_error', { message: `a lookup ${what}`, cause })
 }
 
 /** A socket that tells of the refusal as one that failed by itself would: later, by `error` and `close`. */

@@ -3,7 +3,7 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { ProxyError } from '@sluice/core'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
-import { type ConnectHook, refusal, refusedSocket } from './connect-hook.js'
+import { type ConnectHook, lookupOf, refusal, refusedSocket } from './connect-hook.js'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { wireLimits } from './wire-limits.js'
 
@@ -137,7 +137,7 @@ function openSocket({ target, secure, alpn, hook }: Http2Address): Socket {
   const to = { host, port: Number(port) || (secure ? 443 : 80) }
   const refused = refusal(hook, to)
   if (refused !== undefined) return refusedSocket(refused)
-  const where = hook?.lookup === undefined ? to : { ...to, lookup: hook.lookup }
+  const where = hook?.lookup === undefined ? to : { ...to, lookup: lookupOf(hook) }
   if (!secure) return connectTcp({ ...where, ...common })
   const offered = alpn ? ['h2', 'http/1.1'] : ['h2']
   const socket = connectTls({ ...where, ...tlsOptions(target, offered) })

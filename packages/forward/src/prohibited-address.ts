@@ -59,16 +59,20 @@ export function canonicalAddress(address: string): string | undefined {
 
 /**
  * Why a target that somebody else has chosen must not be at this address; `undefined` if it may. 6to4 (RFC 3056) and NAT64
- * (RFC 6052) addresses count as the IPv4 address that they embed.
+ * (RFC 6052) addresses count as the IPv4 address that they embed; ISATAP ones (RFC 5214 section 6.1) as that and as IPv6.
  * @param address as {@link canonicalAddress} gives it
  */
 export function prohibited(address: string): string | undefined {
   if (isIP(address) === 4) return lists4.find(([list]) => list.check(address, 'ipv4'))?.[1]
   const groups = groupsOf(address)
   const [first = 0, second = 0, third = 0] = groups
-  if (first === 0x2002) return embedded('6to4', second, third)
   const nat64 = first === 0x64 && second === 0xff9b && groups.slice(2, 6).every((group) => group === 0)
   if (nat64) return embedded('NAT64', groups[6] as number, groups[7] as number)
+  // Its interface identifier has ::5efe in the middle, with the bit for a global one or without.
+  const isatap = (groups[4] === 0 || groups[4] === 0x200) && groups[5] === 0x5efe
+  const inner = isatap ? embedded('ISATAP', groups[6] as number, groups[7] as number) : undefined
+  if (inner !== undefined) return inner
+  if (first === 0x2002) return embedded('6to4', second, third)
   if (!global6.check(address, 'ipv6')) return 'not global unicast'
   return lists6.find(([list]) => list.check(address, 'ipv6'))?.[1]
 }

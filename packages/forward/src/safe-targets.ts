@@ -42,26 +42,34 @@ const optionsSchema = v.strictObject({
  */
 export function safeTargets(options: SafeTargetsOptions = {}): ConnectHook {
   const { allow, lookup } = parse(optionsSchema, options, 'safeTargets')
-  return new SafeTargets(rangesOf(allow), socketsOf(allow), lookup)
+  const sockets = socketsOf(allow)
+  return new SafeTargets(rangesOf(allow), sockets, lookup)
 }
 
 const isSocket = (entry: string): boolean => entry.startsWith('unix:')
 
 function rangesOf(allow: readonly string[]): CidrSet {
-  return cidrSet(
-    allow.filter((entry) => !isSocket(entry)),
+  // Sockets stand aside here, but faults name entries by their place in the whole list.
+  cidrSet(
+    allow.map((entry) => (isSocket(entry) ? '::' : entry)),
     'safeTargets.allow',
   )
+  return cidrSet(allow.filter((entry) => !isSocket(entry)))
 }
 
 function socketsOf(allow: readonly string[]): ReadonlySet<string> {
-  const paths = allow.filter(isSocket).map((entry) => entry.slice('unix:'.length))
-  for (const path of paths)
+  const paths = new Set<string>()
+  allow.forEach((entry, i) => {
+    if (!isSocket(entry)) return
+    // Targets may be written 'unix:///run/app.sock' too.
+    const path = entry.slice('unix:'.length).replace(/^\/\/(?=\/)/, '')
     if (!path.startsWith('/'))
       throw new TypeError(
-        fault('safeTargets.allow', `'unix:${path}'`, "an absolute path: 'unix:/run/app.sock'"),
+        fault(`safeTargets.allow[${i}]`, `'${entry}'`, "an absolute path: 'unix:/run/app.sock'"),
       )
-  return new Set(paths)
+    paths.add(path)
+  })
+  return paths
 }
 
 class SafeTargets implements ConnectHook {
@@ -74,8 +82,8 @@ class SafeTargets implements ConnectHook {
   ) {
     this.lookup = (name, options, callback) => {
       // All families are asked for, whatever is wanted, so that the log tells of each.
-      resolve(name, { all: true, verbatim: true }, (error, found) => {
-        if (error !== null) return callback(error, '')
+      resolve(name, { all: true, verbatim: true }, (error, found: unknown) => {
+        if (error) return callback(error, '')
         const allowed = this.allowedOf(name, found)
         if (allowed instanceof ProxyError) return callback(allowed, '')
         const family = options.family === 'IPv4' ? 4 : options.family === 'IPv6' ? 6 : (options.family ?? 0)
@@ -102,10 +110,12 @@ class SafeTargets implements ConnectHook {
     if (why !== undefined) throw refused(to.host, why)
   }
 
-  private allowedOf(name: string, found: readonly LookupAddress[]): LookupAddress[] | ProxyError {
+  private allowedOf(name: string, found: unknown): LookupAddress[] | ProxyError {
     const reasons: string[] = []
     const allowed: LookupAddress[] = []
-    for (const { address } of found) {
+    // Code without types may give anything, and what is thrown here would end the process.
+    for (const each of Array.isArray(found) ? found : [found]) {
+      const address = String((each as Partial<LookupAddress> | null | undefined)?.address)
       const why = this.whyNot(address)
       // What is connected to is what was checked, in that very form.
       const plain = canonicalAddress(address)

@@ -1,7 +1,7 @@
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { has } from '@sluice/headers'
 import { integer, parse, that, v } from '@sluice/options'
-import type { Target } from '@sluice/upstream'
+import { onRetire, type Target } from '@sluice/upstream'
 import debug from 'debug'
 import type { Dispatcher, Pool } from 'undici'
 import { flowingBody } from './flowing-body.js'
@@ -153,14 +153,19 @@ class UndiciTransport implements Transport {
         : { timeout: connect, allowHalfOpen: true, ...(socketPath === undefined ? {} : { socketPath }) },
     })
     byTarget.set(target, pool)
-    // A target that was removed, isn't used any more or was never reached leaves no pool behind.
-    const closeUnused = (): void => {
-      const { connected, pending, queued, running } = pool.stats
-      if (connected + pending + queued + running > 0 || byTarget.get(target) !== pool) return
+    const leave = (): void => {
+      forget()
+      if (byTarget.get(target) !== pool) return
       byTarget.delete(target)
       pool.close().catch((error: unknown) => {
         if (log.enabled) log('closing the pool of %s: %O', target.id, error)
       })
+    }
+    const forget = onRetire(target, leave)
+    // A target that was removed, isn't used any more or was never reached leaves no pool behind.
+    const closeUnused = (): void => {
+      const { connected, pending, queued, running } = pool.stats
+      if (connected + pending + queued + running === 0) leave()
     }
     pool.on('disconnect', closeUnused)
     pool.on('connectionError', closeUnused)

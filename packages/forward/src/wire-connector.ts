@@ -2,7 +2,7 @@ import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { ProxyError } from '@sluice/core'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
-import { type ConnectHook, refusal, refusedSocket } from './connect-hook.js'
+import { type ConnectHook, lookupOf, refusal, refusedSocket } from './connect-hook.js'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { proxyHeader } from './proxy-header.js'
 import type { Connector } from './wire-pool.js'
@@ -46,7 +46,7 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
     connect(connection, plain, timeout, client, done, failed) {
       const options = {
         ...connect,
-        ...(hook?.lookup === undefined ? {} : { lookup: hook.lookup }),
+        ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
         ...(localAddress === undefined ? {} : { localAddress }),
         noDelay: true,
         keepAlive: true,

@@ -10,14 +10,16 @@ export interface CidrSet {
 }
 
 /**
- * A set of addresses made of CIDR ranges and single addresses.
+ * A set of addresses made of CIDR ranges and single addresses. IPv4-mapped ranges (::ffff:0:0/96 and what is inside it) mean
+ * those of IPv4; no other range of IPv6 has IPv4 addresses in it, not even ::/0.
  * @param path the option's, for the error
  * @throws TypeError with a line for every wrong entry; bits set behind the prefix are one
  */
 export function cidrSet(list: readonly string[], path = 'cidr'): CidrSet {
   if (!Array.isArray(list))
     throw new TypeError(fault(path, quote(list), "a list of ranges such as ['10.0.0.0/8', '::1']"))
-  const blocks = new BlockList()
+  // A list for each family: one for both takes ::/0 for all of IPv4 too.
+  const blocks = { ipv4: new BlockList(), ipv6: new BlockList() }
   const faults: string[] = []
   list.forEach((entry: unknown, i) => {
     const range = typeof entry === 'string' ? readRange(entry) : undefined
@@ -26,23 +28,26 @@ export function cidrSet(list: readonly string[], path = 'cidr'): CidrSet {
       faults.push(fault(where, quote(entry), "an address or a range such as '10.0.0.0/8' or 'fd00::/8'"))
       return
     }
-    const { address, bits, family } = range
-    const first = network(address, bits, family)
+    const first = network(range.address, range.bits, range.family)
     if (first !== undefined) {
+      const { bits } = range
       faults.push(fault(where, quote(entry), `bits behind the prefix that are 0: '${first}/${bits}'`))
       return
     }
-    blocks.addSubnet(address, bits, family)
+    const { address, bits, family } = plainRange(range)
+    blocks[family].addSubnet(address, bits, family)
   })
   if (faults.length > 0) throw new TypeError(faults.join('\n'))
   return {
     size: list.length,
     has(address) {
       const kind = isIP(address)
-      if (kind === 4) return blocks.check(address, 'ipv4')
+      if (kind === 4) return blocks.ipv4.check(address, 'ipv4')
       if (kind === 0) return false
       const mapped = /^::ffff:([\d.]+)$/i.exec(address)
-      return mapped === null ? blocks.check(address, 'ipv6') : blocks.check(mapped[1] as string, 'ipv4')
+      return mapped === null
+        ? blocks.ipv6.check(address, 'ipv6')
+        : blocks.ipv4.check(mapped[1] as string, 'ipv4')
     },
   }
 }
@@ -62,6 +67,15 @@ function readRange(entry: string): Range | undefined {
   const most = kind === 4 ? 32 : 128
   const bits = match[2] === undefined ? most : Number(match[2])
   return bits > most ? undefined : { address, bits, family: kind === 4 ? 'ipv4' : 'ipv6' }
+}
+
+/** An IPv4-mapped range as the range of IPv4 that it is; any other as it is. */
+function plainRange(range: Range): Range {
+  if (range.family === 'ipv4' || range.bits < 96) return range
+  const parts = groups(range.address)
+  if (parts[5] !== 0xffff || parts.slice(0, 5).some((part) => part !== 0)) return range
+  const octets = parts.slice(6).flatMap((part) => [part >> 8, part & 255])
+  return { address: octets.join('.'), bits: range.bits - 96, family: 'ipv4' }
 }
 
 /** The network's own address if `address` isn't it. */

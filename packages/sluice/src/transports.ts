@@ -12,9 +12,11 @@ export interface Transports {
 /** The transports that an upstream's options ask for. */
 export function transportsOf(options: UpstreamOptions): Transports {
   const { connections, http2 = false, proxyProtocol, transport, connect } = options
+  // What a transport of the user's can't carry must not get past its hook.
+  const hook = connect ?? transport?.connect
   const limits = {
     ...(connections === undefined ? {} : { connections }),
-    ...(connect === undefined ? {} : { connect }),
+    ...(hook === undefined ? {} : { connect: hook }),
   }
   const wire = wireTransport({
     ...limits,
