@@ -1,4 +1,5 @@
 import { createServer } from 'node:http'
+import { createServer as createTls } from 'node:https'
 import { connect as connectTcp, type LookupFunction } from 'node:net'
 import { targetFrom } from '@sluice/balance'
 import { attach, chain, ProxyError, toListener } from '@sluice/core'
@@ -17,7 +18,7 @@ import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { ask, send, targetOf } from '../kit/attempt.js'
 import { http2Origin } from '../kit/http2-origin.js'
-import { listen, originServer, owner, trapUnhandled, until } from '../kit/index.js'
+import { listen, originServer, owner, skipUnless, testAuthority, trapUnhandled, until } from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
@@ -254,4 +255,29 @@ it('an upgrade asks the hook, and without a target it is nobody’s', async () =
   expect(await statusOf('/')).toBe('502')
   expect(await statusOf('/none')).toBe('404')
   expect(inside.connections).toBe(0)
+})
+
+it('asks again for each connection, whatever TLS session there is, and what it refuses isn’t tried again', async () => {
+  const authority = testAuthority()
+  skipUnless(authority !== undefined, 'needs openssl')
+  if (authority === undefined) return
+  const server = createTls(authority.issue('DNS:a.test'), (_req, res) => {
+    res.setHeader('Connection', 'close')
+    res.end('ok')
+  })
+  const { port } = own(await listen(server))
+  let asked = 0
+  const lookup: LookupAll = (_name, _options, callback) =>
+    callback(null, [{ address: asked++ === 0 ? '127.0.0.1' : '169.254.169.254', family: 4 }])
+  const connect = safeTargets({ allow: ['127.0.0.1'], lookup })
+  const targets = [{ url: `https://a.test:${port}`, tls: { ca: authority.cert } }]
+  const proxy = own(createProxy({ upstreams: { app: { targets, connect } } }))
+  const listening = await proxy.listen()
+  const get = () => fetch(`http://127.0.0.1:${listening.port}/`)
+  expect(await (await get()).text()).toBe('ok')
+  const refused = await get()
+  expect(refused.status).toBe(502)
+  const told = `${await refused.text()} ${JSON.stringify([...refused.headers])}`
+  expect(told).not.toMatch(/169|a\.test|prohibited|link-local/)
+  expect(asked).toBe(2)
 })

@@ -130,6 +130,16 @@ describe('cidrSet', () => {
     expect(outside.map((address) => set.has(address))).toEqual(outside.map(() => false))
   })
 
+  it('takes an IPv4-mapped range for that of IPv4, and no other range of IPv6 for any of IPv4', () => {
+    const mapped = cidrSet(['::ffff:10.0.0.0/104', '::ffff:c0a8:107'])
+    for (const address of ['10.1.2.3', '::ffff:10.1.2.3', '192.168.1.7'])
+      expect(mapped.has(address)).toBe(true)
+    for (const address of ['11.0.0.0', '192.168.1.8', '::1']) expect(mapped.has(address)).toBe(false)
+    expect(cidrSet(['::ffff:0:0/96']).has('1.2.3.4')).toBe(true)
+    expect(cidrSet(['::/0']).has('10.1.2.3')).toBe(false)
+    expect(cidrSet(['::/0']).has('::1')).toBe(true)
+  })
+
   it('refuses what is no range, and says the right one where bits are set behind the prefix', () => {
     const text = fault(() =>
       cidrSet(['10.0.0.1/8', 'fd00::1/8', '10.0.0.0/33', 'localhost', '::1/129', 7 as never], 'trust'),
