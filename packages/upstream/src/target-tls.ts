@@ -12,13 +12,17 @@ export interface TargetTls {
   /** Certificates (PEM) of the authorities to trust, in place of those that come with Node. */
   ca?: string | Buffer | readonly (string | Buffer)[]
   /** The proxy's own certificate (PEM), for targets that ask for one; with the chain behind it, if there is any. */
-  cert?: string | Buffer
-  /** Its private key (PEM). */
-  key?: string | Buffer
+  cert?: string | Buffer | readonly (string | Buffer)[]
+  /** Its private key (PEM); of several certificates a list, in their order. */
+  key?: string | Buffer | readonly (string | Buffer)[]
   /** Certificate and private key in one (PFX, PKCS #12), in place of `cert` and `key`. */
   pfx?: string | Buffer
   /** For a private key or a PFX that is encrypted. */
   passphrase?: string
+  /** Ciphers to offer, as OpenSSL writes them. Default Node's own. */
+  ciphers?: string
+  /** One version of TLS alone, as OpenSSL names it: `'TLSv1_2_method'`. Default: what Node takes. */
+  secureProtocol?: string
   /**
    * Default `true`. `false` accepts any certificate: whoever can place himself between the proxy and the target reads
    * and changes every request and answer, credentials and cookies included.
@@ -32,7 +36,18 @@ export interface TargetTls {
   pin?: readonly string[]
 }
 
-const known = ['servername', 'ca', 'cert', 'key', 'pfx', 'passphrase', 'verify', 'pin']
+const known = [
+  'servername',
+  'ca',
+  'cert',
+  'key',
+  'pfx',
+  'passphrase',
+  'ciphers',
+  'secureProtocol',
+  'verify',
+  'pin',
+]
 
 /**
  * Reads a user's TLS settings into a frozen copy. A fault is added to `faults`; none of them shows a key.
@@ -48,6 +63,9 @@ export function readTls(given: unknown, path: string, faults: string[]): TargetT
   for (const key of Object.keys(settings))
     if (!known.includes(key)) faults.push(`${path}.${key}: unknown option`)
   const { servername, ca, cert, key, pfx, passphrase, verify, pin } = settings
+  for (const name of ['ciphers', 'secureProtocol'])
+    if (settings[name] !== undefined && !(typeof settings[name] === 'string' && settings[name] !== ''))
+      faults.push(`${path}.${name}: got ${kindOf(settings[name])}, takes a text`)
   if (servername !== undefined && !isServerName(servername)) {
     const got = typeof servername === 'string' ? JSON.stringify(servername) : kindOf(servername)
     faults.push(`${path}.servername: got ${got}, takes a host name (no address), or '' to send none`)
@@ -57,7 +75,11 @@ export function readTls(given: unknown, path: string, faults: string[]): TargetT
     ['cert', cert],
     ['key', key],
   ] as const) {
-    if (value !== undefined && !isPem(value))
+    if (
+      value !== undefined &&
+      !isPem(value) &&
+      !(Array.isArray(value) && value.length > 0 && value.every(isPem))
+    )
       faults.push(`${path}.${name}: got ${kindOf(value)}, takes a text or a Buffer in PEM`)
   }
   if (cert !== undefined && key === undefined)
@@ -89,8 +111,10 @@ export function sameTls(a: TargetTls | undefined, b: TargetTls | undefined): boo
     a.servername === b.servername &&
     (a.verify ?? true) === (b.verify ?? true) &&
     a.passphrase === b.passphrase &&
-    sameBytes(a.cert, b.cert) &&
-    sameBytes(a.key, b.key) &&
+    a.ciphers === b.ciphers &&
+    a.secureProtocol === b.secureProtocol &&
+    sameList(listOf(a.cert), listOf(b.cert)) &&
+    sameList(listOf(a.key), listOf(b.key)) &&
     sameBytes(a.pfx, b.pfx) &&
     sameList(listOf(a.ca), listOf(b.ca)) &&
     sameList(a.pin, b.pin)
@@ -139,27 +163,41 @@ function copyOf(given: TargetTls): TargetTls {
   const tls: TargetTls = {}
   if (given.servername !== undefined) tls.servername = given.servername
   if (given.ca !== undefined) tls.ca = Object.freeze(listOf(given.ca))
-  if (given.cert !== undefined) tls.cert = given.cert
-  if (given.key !== undefined) tls.key = given.key
+  if (given.cert !== undefined) tls.cert = frozen(given.cert)
+  if (given.key !== undefined) tls.key = frozen(given.key)
   if (given.pfx !== undefined) tls.pfx = given.pfx
   if (given.passphrase !== undefined) tls.passphrase = given.passphrase
+  if (given.ciphers !== undefined) tls.ciphers = given.ciphers
+  if (given.secureProtocol !== undefined) tls.secureProtocol = given.secureProtocol
   if (given.verify !== undefined) tls.verify = given.verify
   if (given.pin !== undefined) tls.pin = Object.freeze([...given.pin])
   return Object.freeze(tls)
 }
 
 /** What OpenSSL says against certificates and key: better now than with the first request. */
-function tryOut({ ca, cert, key, passphrase, pfx }: TargetTls): string | undefined {
-  if (ca === undefined && cert === undefined && pfx === undefined) return undefined
+function tryOut({ ca, cert, key, passphrase, pfx, ciphers, secureProtocol }: TargetTls): string | undefined {
+  if ([ca, cert, pfx, ciphers, secureProtocol].every((each) => each === undefined)) return undefined
   const wrong = listOf(ca).some((each) => !each.toString().includes('-----BEGIN '))
   // OpenSSL takes an authority that is no PEM at all for none, and then nothing verifies.
   if (wrong) return 'ca holds no certificate'
   try {
-    createSecureContext({ ca, cert, key, passphrase, pfx } as SecureContextOptions)
+    createSecureContext({
+      ca,
+      cert,
+      key,
+      passphrase,
+      pfx,
+      ciphers,
+      secureProtocol,
+    } as SecureContextOptions)
     return undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
+}
+
+function frozen(given: NonNullable<TargetTls['cert']>): NonNullable<TargetTls['cert']> {
+  return Array.isArray(given) ? Object.freeze([...(given as (string | Buffer)[])]) : given
 }
 
 function listOf(ca: TargetTls['ca']): (string | Buffer)[] {

@@ -41,7 +41,7 @@ export function pinFault(target: Target, socket: TLSSocket): Error | undefined {
 }
 
 function prepare({ url, tls = {} }: Target): ConnectionOptions {
-  const { ca, cert, key, passphrase, pfx, pin, servername, verify = true } = tls
+  const { ca, cert, ciphers, key, passphrase, pfx, pin, secureProtocol, servername, verify = true } = tls
   const host = new URL(url).hostname.replace(/^\[|\]$/g, '')
   // A server name is no address and has no dot at its end (RFC 6066 section 3).
   const name = servername ?? (isIP(host) === 0 ? host.replace(/\.$/, '') : '')
@@ -49,7 +49,15 @@ function prepare({ url, tls = {} }: Target): ConnectionOptions {
   const expected = name === '' ? host : name
   return {
     servername: name,
-    secureContext: createSecureContext({ ca, cert, key, passphrase, pfx } as SecureContextOptions),
+    secureContext: createSecureContext({
+      ca,
+      cert,
+      ciphers,
+      key,
+      passphrase,
+      pfx,
+      secureProtocol,
+    } as SecureContextOptions),
     rejectUnauthorized: verify,
     checkServerIdentity: (_host, certificate) =>
       identityFault(expected, certificate) ??
