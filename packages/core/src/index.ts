@@ -11,6 +11,7 @@ export { errorReply } from './error-reply.js'
 export { type ConnectMiddleware, fromConnect } from './from-connect.js'
 export { type AnyListener, fromListener } from './from-listener.js'
 export { type HookResult, onError, onRequest, onResponse } from './hooks.js'
+export { inform } from './inform.js'
 export { type Ingress, ingress } from './ingress.js'
 export {
   type InboundRequest,

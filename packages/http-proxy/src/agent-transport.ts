@@ -89,8 +89,8 @@ export class AgentTransport implements Transport {
       options.port = port === '' ? (protocol === 'https:' ? 443 : 80) : port
       if (protocol === 'https:') {
         const { ALPNProtocols: _, secureContext: __, ...tls } = tlsOptions(target, ['http/1.1'])
-        const { ca, cert, key, passphrase, pfx } = target.tls ?? {}
-        Object.assign(options, tls, { ca, cert, key, passphrase, pfx })
+        const { ca, cert, ciphers, key, passphrase, pfx, secureProtocol } = target.tls ?? {}
+        Object.assign(options, tls, { ca, cert, ciphers, key, passphrase, pfx, secureProtocol })
       }
     }
     return options

@@ -58,8 +58,13 @@ export class FollowingTransport implements Transport {
       const parsed = parseTarget(next)
       if (parsed === undefined)
         throw new ProxyError('http_protocol_error', { message: `a redirect to ${next.protocol}` })
-      const { secure, agent } = this.options
-      target = this.targets.target(parsed, { secure, agent })
+      // One's own certificate is shown to the host that it is meant for; whom to trust holds for all.
+      const known = [target, attempt.target].find(({ url }) => new URL(url).origin === next.origin)
+      if (known === undefined) {
+        const { secure, agent } = this.options
+        const ca = this.options.ca ?? attempt.target.tls?.ca
+        target = this.targets.target(ca === undefined ? parsed : { ...parsed, ca }, { secure, agent })
+      } else target = known
     }
   }
 

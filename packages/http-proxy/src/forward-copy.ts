@@ -25,7 +25,7 @@ export class ForwardCopy implements Attempt {
   ) {
     this.target = server.targets.target(where, options)
     this.timeouts = timeoutsOfCopy(options.proxyTimeout)
-    const method = options.method ?? out.method
+    const method = options.method?.toUpperCase() ?? out.method
     const headers = withoutHopByHop(requestFields(req, out.headers.slice(), authority, options, where, false))
     const sent = toBody(body)
     frame(headers, sent === null ? 0 : sent.length, method)

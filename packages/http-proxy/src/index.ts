@@ -9,14 +9,14 @@ export type { ErrorCallback, ProxyServerEvents } from './proxy-server.js'
 export type { ParsedTarget, ProxyTarget, ServerOptions, TargetParts } from './server-options.js'
 export { createProxyServer, createProxyServer as createProxy, createProxyServer as createServer, ProxyServer }
 
-/** What `import httpProxy from 'http-proxy'` gives. */
-const httpProxy = {
+/** What `import httpProxy from 'http-proxy'` gives: the class, with the functions on it. */
+const httpProxy = Object.assign(ProxyServer, {
   createProxyServer,
   createServer: createProxyServer,
   createProxy: createProxyServer,
   ProxyServer,
   Server: ProxyServer,
-}
+})
 /** Apps write `httpProxy` for the type of a proxy, too. */
 type httpProxy = ProxyServer
 

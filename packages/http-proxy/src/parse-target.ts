@@ -50,9 +50,11 @@ function fromParts(parts: TargetParts): ParsedTarget | undefined {
   const protocol = `${(parts.protocol ?? 'http:').replace(/:$/, '')}:`
   if (!/^(https?|wss?):$/.test(protocol)) return undefined
   const name = parts.hostname ?? parts.host
-  if ((parts.socketPath ?? null) === null && ((name ?? null) === null || name === '')) return undefined
+  // A port alone is one of this machine; nothing at all is a mistake.
+  const some = parts.socketPath || name || parts.port
+  if (!some) return undefined
   const path = parts.path ?? ''
-  const given = String(name ?? 'localhost')
+  const given = String(name || 'localhost')
   const bare = given.includes(':') && !given.startsWith('[') && /:.*:/.test(given) ? `[${given}]` : given
   const port = (parts.port ?? null) === null || parts.port === '' ? '' : `:${parts.port}`
   const authority = port === '' ? bare : bare.replace(/:\d+$/, '') + port

@@ -108,10 +108,16 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   ws(
     req: IncomingMessage,
     socket: Duplex,
-    head: Buffer,
+    given: Buffer | ServerOptions | ErrorCallback | undefined,
     options?: ServerOptions | ErrorCallback,
     callback?: ErrorCallback,
   ): void {
+    // Some leave the head out, as http-proxy lets them.
+    if (given !== undefined && !(given instanceof Uint8Array)) {
+      this.ws(req, socket, Buffer.alloc(0), given, options as ErrorCallback)
+      return
+    }
+    const head = given as Buffer | undefined
     // From here on a reset must not end the process.
     socket.on('error', ignore)
     const own = typeof options === 'function' ? undefined : options

@@ -66,6 +66,8 @@ function rewriteAttribute(cookie: string, attribute: string, mapping: Mapping): 
     const part = parts[i] as string
     const equals = part.indexOf('=')
     if (equals === -1 || part.slice(0, equals).trim().toLowerCase() !== attribute) continue
+    // One that says nothing stands for nothing that could be mapped.
+    if (part.length === equals + 1) return cookie
     const value = mapped(part.slice(equals + 1), mapping)
     if (value === undefined) return cookie
     if (value === null || value === '') parts.splice(i, 1)

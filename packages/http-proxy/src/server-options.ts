@@ -6,7 +6,7 @@ import type { Stream } from 'node:stream'
 export interface TargetParts {
   /** `'http:'`, `'https:'`, `'ws:'` or `'wss:'`, with or without the colon. Default `'http:'`. */
   protocol?: string | null | undefined
-  /** Name, or name and port. `hostname` goes before it. */
+  /** Name, or name and port. `hostname` goes before it; with a port alone it is `localhost`. */
   host?: string | null | undefined
   hostname?: string | null | undefined
   /** Default 443 with TLS, else 80. */
@@ -17,9 +17,13 @@ export interface TargetParts {
   socketPath?: string | null | undefined
   /** The proxy's own certificate and key, for a target that asks for one: PFX, or PEM. */
   pfx?: string | Buffer | undefined
-  key?: string | Buffer | undefined
-  cert?: string | Buffer | undefined
+  key?: string | Buffer | readonly (string | Buffer)[] | undefined
+  cert?: string | Buffer | readonly (string | Buffer)[] | undefined
   passphrase?: string | undefined
+  /** Ciphers to offer, as OpenSSL writes them. */
+  ciphers?: string | undefined
+  /** One version of TLS alone: `'TLSv1_2_method'`. */
+  secureProtocol?: string | undefined
   /** Authorities to trust, in place of those that come with Node. */
   ca?: string | Buffer | readonly (string | Buffer)[] | undefined
 }
@@ -61,6 +65,8 @@ export interface ServerOptions {
   xfwd?: boolean | undefined
   /** Verify the target's certificate. Default true; `false` lets anyone on the way read and change everything. */
   secure?: boolean | undefined
+  /** Authorities to trust for every target, in place of those that come with Node. */
+  ca?: TargetParts['ca']
   /** The target is a forward proxy: the request-target goes on in the form it came. Default false. */
   toProxy?: boolean | undefined
   /** Put the target's path before the request's. Default true. */

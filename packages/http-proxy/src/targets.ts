@@ -99,17 +99,14 @@ function isPlain(agent: object): boolean {
 
 const asIs: TargetTls = Object.freeze({})
 
-function tlsOf(
-  parsed: ParsedTarget,
-  options: ServerOptions & { ca?: TargetTls['ca'] },
-): TargetTls | undefined {
+function tlsOf(parsed: ParsedTarget, options: ServerOptions): TargetTls | undefined {
   const agent = (options.agent ? ((options.agent as HttpsAgent).options ?? {}) : {}) as Record<
     string,
     unknown
   >
   const tls: Record<string, unknown> = {}
   let any = false
-  for (const name of ['pfx', 'key', 'cert', 'passphrase'] as const) {
+  for (const name of ['pfx', 'key', 'cert', 'passphrase', 'ciphers', 'secureProtocol'] as const) {
     const value = parsed[name] ?? agent[name]
     if ((value ?? null) === null) continue
     tls[name] = value
@@ -132,10 +129,20 @@ function tlsOf(
   return any ? (tls as TargetTls) : asIs
 }
 
+const compared = [
+  'pfx',
+  'key',
+  'cert',
+  'passphrase',
+  'ciphers',
+  'secureProtocol',
+  'ca',
+  'servername',
+  'verify',
+] as const
+
 function isSame(a: TargetTls | undefined, b: TargetTls | undefined): boolean {
   if (a === b) return true
   if (a === undefined || b === undefined) return false
-  return (['pfx', 'key', 'cert', 'passphrase', 'ca', 'servername', 'verify'] as const).every(
-    (name) => a[name] === b[name],
-  )
+  return compared.every((name) => a[name] === b[name])
 }

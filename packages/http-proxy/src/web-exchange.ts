@@ -8,6 +8,7 @@ import {
   type InboundRequest,
   type InboundResponse,
   type Ingress,
+  inform,
   type Outbound,
   type Outcome,
   ProxyError,
@@ -78,7 +79,7 @@ export class WebExchange implements Sink, Attempt {
       : transport
     this.timeouts = timeoutsOf(options.proxyTimeout)
     this.out = {
-      method: options.method ?? out.method,
+      method: options.method?.toUpperCase() ?? out.method,
       path: outgoingPath(req.url as string, where, options),
       headers: requestFields(req, out.headers, authority, options, where, false),
       body: out.body,
@@ -147,7 +148,9 @@ export class WebExchange implements Sink, Attempt {
     })
   }
 
-  inform(): void {}
+  inform(status: number, headers: HeaderList): void {
+    if (!this.over) inform(this.res, status, headers)
+  }
 
   onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void {
     this.closers = [fn as (end: Outcome, arg: never) => void, arg]
