@@ -170,6 +170,14 @@ describe.each([
     expect(texts.join('')).toBe('abab')
   })
 
+  it('drops a fragment', async () => {
+    const origin = own(await originServer((req, res) => void res.end(req.url)))
+    const { port } = await standing(lib, { target: origin.url })
+    const raw = own(await rawClient(port))
+    raw.write('GET /a?b#c HTTP/1.1\r\nHost: a\r\n\r\n')
+    expect((await raw.responses())[0]?.body.toString()).toBe('/a?b')
+  })
+
   it('takes a method in lower case', async () => {
     const origin = own(await originServer((req, res) => void res.end(req.method)))
     const { port } = await standing(lib, { target: origin.url, method: 'put' })

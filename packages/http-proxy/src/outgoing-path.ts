@@ -8,7 +8,7 @@ import type { ParsedTarget, ServerOptions } from './server-options.js'
 export function outgoingPath(url: string, target: ParsedTarget, options: ServerOptions): string {
   const base = options.prependPath === false ? '' : target.path
   if (options.ignorePath) return base === '' ? '/' : base.startsWith('/') ? base : `/${base}`
-  const path = options.toProxy ? url : parseRequestTarget(url).path
+  const path = options.toProxy ? url : withoutFragment(parseRequestTarget(url).path)
   if (base === '' || base === '/') return path
   const rooted = base.startsWith('/') ? base : `/${base}`
   return path.startsWith('/')
@@ -16,4 +16,10 @@ export function outgoingPath(url: string, target: ParsedTarget, options: ServerO
     : path === '*'
       ? path
       : `${rooted.replace(/\/$/, '')}/${path}`
+}
+
+/** A request-target has none (RFC 9112 section 3.2); Node's parser lets it through, and http-proxy drops it. */
+function withoutFragment(path: string): string {
+  const at = path.indexOf('#')
+  return at === -1 ? path : path.slice(0, at)
 }
