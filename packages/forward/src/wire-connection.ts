@@ -228,6 +228,14 @@ export class WireConnection implements ResponseEvents {
     else this.socket.destroy()
   }
 
+  /** Its exchange was given up with nothing of it written: the connection is free. */
+  giveBack(): void {
+    this.exchange = undefined
+    this.served++
+    if (!this.plain && this.usable) this.owner.released(this)
+    else this.socket.destroy()
+  }
+
   /** The reply is whole, but the connection can't carry another. */
   discard(): void {
     this.exchange = undefined

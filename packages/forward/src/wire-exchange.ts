@@ -327,10 +327,17 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   /** Nobody waits for it any more. */
   private leave(error: ProxyError): void {
     if (this.done) return
-    const { connection } = this
-    if (connection !== undefined) connection.fail(error)
+    const { connection, pool } = this
+    if (connection !== undefined && this.unsent) {
+      // Nothing of it has left: the connection is as good as before.
+      this.connection = undefined
+      this.progress = 'connecting'
+      pool.deadlines.clear(connection.deadline)
+      this.failed(error)
+      connection.giveBack()
+    } else if (connection !== undefined) connection.fail(error)
     else {
-      this.pool.forget(this)
+      pool.forget(this)
       this.failed(error)
     }
   }
