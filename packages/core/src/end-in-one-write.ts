@@ -24,6 +24,8 @@ export function endsInOneWrite(response: ServerResponse, bytes: Uint8Array): boo
     res._send !== undefined &&
     res._hasBody === true &&
     !res.chunkedEncoding &&
+    // What goes past `write` and `end` isn't counted.
+    res.strictContentLength !== true &&
     res.socket !== null
   )
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { endOfTurn } from './end-of-turn.js'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -41,5 +41,35 @@ describe('endOfTurn', () => {
     expect(told.length).toBe(64)
     await turn()
     expect(told.length).toBe(65)
+  })
+
+  it('goes on where somebody has faked the timers for a test', async () => {
+    const told: string[] = []
+    const tell = (what: string): void => void told.push(what)
+    vi.useFakeTimers()
+    try {
+      endOfTurn(tell, 'faked')
+    } finally {
+      vi.useRealTimers()
+    }
+    await turn()
+    endOfTurn(tell, 'real')
+    await turn()
+    expect(told).toEqual(['faked', 'real'])
+  })
+
+  it('calls the others though one throws', async () => {
+    const told: number[] = []
+    const tell = (n: number): void => void told.push(n)
+    const fail = (): void => {
+      throw new Error('one of 64')
+    }
+    for (let n = 0; n < 31; n++) endOfTurn(tell, n)
+    endOfTurn(fail, undefined)
+    for (let n = 31; n < 62; n++) endOfTurn(tell, n)
+    // The last of a burst, in whose call all are made.
+    expect(() => endOfTurn(tell, 62)).toThrow('one of 64')
+    await turn()
+    expect(told).toEqual([...Array(63).keys()])
   })
 })

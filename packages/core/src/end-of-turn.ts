@@ -1,6 +1,9 @@
 /** In a burst the first of so many isn't kept waiting for those behind it. */
 const atMost = 64
 
+/** The real one: fake timers in an app's tests are there to stop its clock, and not its proxy's writes. */
+const immediately = setImmediate
+
 /** Functions and what each is called with, in turn. */
 let calls: unknown[] = []
 
@@ -11,7 +14,7 @@ let calls: unknown[] = []
  * @param fn must not throw
  */
 export function endOfTurn<T>(fn: (arg: T) => void, arg: T): void {
-  if (calls.length === 0) setImmediate(callAll)
+  if (calls.length === 0) immediately(callAll)
   calls.push(fn, arg)
   if (calls.length >= 2 * atMost) callAll()
 }
@@ -19,5 +22,11 @@ export function endOfTurn<T>(fn: (arg: T) => void, arg: T): void {
 function callAll(): void {
   const now = calls
   calls = []
-  for (let i = 0; i < now.length; i += 2) (now[i] as (arg: unknown) => void)(now[i + 1])
+  let i = 0
+  try {
+    for (; i < now.length; i += 2) (now[i] as (arg: unknown) => void)(now[i + 1])
+  } finally {
+    // One that throws all the same must not cost the others what they have to write.
+    for (i += 2; i < now.length; i += 2) endOfTurn(now[i] as (arg: unknown) => void, now[i + 1])
+  }
 }

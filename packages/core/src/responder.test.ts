@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { createServer } from 'node:http'
@@ -19,6 +20,7 @@ import {
   skipUnless,
   testCertificate,
   trapUnhandled,
+  until,
   value,
   values,
   within,
@@ -343,4 +345,56 @@ it('a stream that was given before is no empty answer', async () => {
   const port = await serve(() => ({ status: 200, headers: [], body }))
   expect((await answer(port)).body.toString()).toBe('x')
   expect((await answer(port)).status).toBe(500)
+})
+
+describe('a small answer that waits for the end of the turn', () => {
+  it('ends in the async context of its own request, and not of another', async () => {
+    const context = new AsyncLocalStorage<string>()
+    const finished: string[] = []
+    const waiting: (() => void)[] = []
+    const listener = toListener(async () => {
+      await new Promise<void>((resolve) => {
+        // The second lets both go on in one turn.
+        if (waiting.push(resolve) === 2) for (const go of waiting) go()
+      })
+      return { status: 200, headers: [], body: 'ok' }
+    })
+    const port = await listening(
+      createServer((req, res) => {
+        context.run(req.url as string, () => {
+          res.on('finish', () => finished.push(`${req.url} in ${context.getStore()}`))
+          listener(req, res)
+        })
+      }),
+    )
+    await Promise.all([answer(port, get('/a')), answer(port, get('/b'))])
+    await until(() => finished.length === 2, 'both to finish')
+    expect(finished.sort()).toEqual(['/a in /a', '/b in /b'])
+  })
+
+  it('is whole where the app has asked Node to count the bytes', async () => {
+    const listener = toListener(() => ({ status: 200, headers: [], body: 'counted' }))
+    const port = await listening(
+      createServer((req, res) => {
+        res.strictContentLength = true
+        listener(req, res)
+      }),
+    )
+    expect((await answer(port)).body.toString()).toBe('counted')
+  })
+
+  it('that the app ends meanwhile has no bytes behind its end', async () => {
+    const listener = toListener(() => ({ status: 200, headers: [], body: 'small' }))
+    const port = await listening(
+      createServer((req, res) => {
+        listener(req, res)
+        const ends = (): void => void (res.headersSent ? res.end() : queueMicrotask(ends))
+        ends()
+      }),
+    )
+    const client = own(await rawClient(port))
+    client.write(get())
+    await within(client.closed, 'the end of an answer that is not whole')
+    expect(client.text).not.toContain('small')
+  })
 })

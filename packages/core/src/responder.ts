@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
 import { constants, type Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
@@ -55,6 +56,8 @@ export class Responder implements Sink {
   /** Bytes that the head announces. */
   private length: number | undefined = undefined
   private drain: (() => void) | undefined = undefined
+  /** Whose answer it is: what an app hears of its end finds its own `AsyncLocalStorage`, and not that of the turn's first. */
+  private context: AsyncResource | undefined = undefined
   private readonly h1: boolean
   /** The body of the request, while it may not be whole. */
   private readonly request: RequestBody | undefined
@@ -186,14 +189,19 @@ export class Responder implements Sink {
     this.request?.answered(res, false)
     if (fields !== undefined && fields.length > 0) this.addTrailers(fields)
     if (first === undefined) res.end()
-    else if (this.h1 && endsInOneWrite(res as ServerResponse, first)) endOfTurn(endSmall, this)
-    else res.end(first)
+    else if (this.h1 && endsInOneWrite(res as ServerResponse, first)) {
+      this.context = new AsyncResource('sluice:answer')
+      endOfTurn(endSmall, this)
+    } else res.end(first)
   }
 
   /** The whole body is one small piece, and the turn is over. */
   endSmall(): void {
-    const { first, res } = this
-    if (!res.destroyed) endInOneWrite(res as ServerResponse, first as Uint8Array)
+    const { context, first, res } = this
+    const http1 = res as ServerResponse
+    // Code of the host app has ended it meanwhile: the client would take the next answer for the bytes that are missing.
+    if (http1.writableEnded) http1.req.socket.destroy()
+    else if (!http1.destroyed) context?.runInAsyncScope(endInOneWrite, undefined, http1, first as Uint8Array)
   }
 
   abort(error: Error): void {
