@@ -4,6 +4,7 @@ import { toReadable } from '@sluice/core'
 import { type Attempt, resolveTimeouts, type Transport, wireTransport } from '@sluice/forward'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { WrittenBody } from '../kit/attempt.js'
 import {
   leakCheck,
   type Origin,
@@ -138,6 +139,33 @@ describe('what comes on a kept connection before its next request has been writt
     expect(origin.connections.length).toBe(2)
     expect(first.text).not.toContain('POST')
   })
+})
+
+it('an answer that nobody has asked for is none to a request whose first bytes wait for the end of the turn', async () => {
+  const origin = own(
+    await rawOrigin(async (connection) => {
+      await connection.head()
+      await connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    }),
+  )
+  const transport = wireTransport()
+  own({ close: () => transport.close(true) })
+  const target = targetOf(origin.url)
+  expect(await textOf(send(transport, target, 'GET'))).toBe('ok')
+  const first = await origin.connection(0)
+  const code = new Promise<string>((resolve) => {
+    setImmediate(() => {
+      first.socket.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray')
+      const body = new WrittenBody()
+      body.write('whole')
+      body.done()
+      const out = { method: 'POST', path: '/', headers: [], body }
+      resolve(codeOf(transport.send({ target, out, timeouts: resolveTimeouts({}), inform() {} })))
+    })
+  })
+  // Its body has been taken, so it can't go out again by itself.
+  expect(await within(code, 'the end of it')).toBe('connection_terminated')
+  expect(first.text).not.toContain('POST')
 })
 
 it('a request that is given up before it has been written leaves the kept connection to others', async () => {

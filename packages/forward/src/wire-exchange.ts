@@ -44,6 +44,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   private connection: WireConnection | undefined = undefined
   /** What is to be written at the end of this turn of the event loop. */
   private head: string | undefined = undefined
+  /** The head waits in the socket for the first parts of the body. */
+  private corked = false
   private upload: WireUpload | undefined = undefined
   /** The request's body, while it waits for the target to say 100. */
   private withheld: Body | undefined = undefined
@@ -139,15 +141,21 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
       return
     }
     // The body's first bytes are often there by the next tick: head and they are then one write.
+    this.corked = true
     socket.cork()
     socket.write(head, 'latin1')
     this.send(source)
-    process.nextTick(uncork, socket)
+    process.nextTick(uncork, this, socket)
   }
 
-  /** Nothing of it has been written yet: what comes from the target can't be its answer. */
+  /** Nothing of it has left yet: what comes from the target can't be its answer. */
   get unsent(): boolean {
-    return this.head !== undefined
+    return this.head !== undefined || this.corked
+  }
+
+  /** What the socket has held back has left, if nothing else holds it. */
+  uploadLeft(socket: Socket): void {
+    if (socket.writableCorked === 0) this.corked = false
   }
 
   /** Writes the head, with the body if that is in memory. */
@@ -287,7 +295,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     const { body } = attempt.out
     const dead = connection !== undefined && connection.served > 0 && connection.untouched && isLoss(cause)
     this.upload?.stop()
-    const { unsent } = this
+    const unwritten = this.head !== undefined
     this.upload = undefined
     this.connection = undefined
     this.head = undefined
@@ -295,7 +303,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
       dead &&
       this.progress === 'sent' &&
       !this.again &&
-      (unsent || (this.safe && source === undefined && !isBody(body as never)))
+      (unwritten || (this.safe && source === undefined && !isBody(body as never)))
     ) {
       // The target had closed the connection while it was idle: nobody has seen the request (RFC 9112 section 9.3.1).
       this.again = true
@@ -328,7 +336,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   private leave(error: ProxyError): void {
     if (this.done) return
     const { connection, pool } = this
-    if (connection !== undefined && this.unsent) {
+    if (connection !== undefined && this.head !== undefined) {
       // Nothing of it has left: the connection is as good as before.
       this.connection = undefined
       this.progress = 'connecting'
@@ -379,8 +387,9 @@ function sendWhole(exchange: WireExchange): void {
   exchange.sendWhole()
 }
 
-function uncork(socket: Socket): void {
+function uncork(exchange: WireExchange, socket: Socket): void {
   socket.uncork()
+  exchange.uploadLeft(socket)
 }
 
 function writeWith(socket: Socket, head: string, body: Uint8Array): void {

@@ -20,6 +20,8 @@ export interface UploadOwner {
   uploadFailed(error: ProxyError): void
   /** Bytes have moved. */
   uploadMoved(): void
+  /** What `socket` has held back up to the end of the event loop's turn has left. */
+  uploadLeft?(socket: Socket): void
 }
 
 /**
@@ -78,8 +80,10 @@ export class WireUpload implements Sink {
 
   /** The turn is over. */
   letGo(): void {
+    const { owner, socket } = this
     this.corked = false
-    this.socket.uncork()
+    socket.uncork()
+    owner.uploadLeft?.(socket)
   }
 
   end(trailers?: HeaderList): void {
