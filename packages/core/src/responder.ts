@@ -287,12 +287,20 @@ export class Responder implements Sink {
     }
     const { res } = this
     const room = (res as ServerResponse).write(chunk) || res.writableLength < queueAtMost
+    if (length === undefined && Object.hasOwn(res, 'flush')) this.flushEvent()
     if (!room && this.drain !== undefined) {
       res.on('drain', this.drain)
       // Once for the body: it hears each time.
       this.drain = undefined
     }
     return room
+  }
+
+  /** `compression` of a host app, which brings this method, would keep an event until it has more to code. */
+  private flushEvent(): void {
+    const { headers } = this.reply as Reply
+    if (/^text\/event-stream\s*(;|$)/i.test(get(headers, 'content-type') ?? ''))
+      (this.res as ServerResponse & { flush(): void }).flush()
   }
 
   /**

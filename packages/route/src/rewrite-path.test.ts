@@ -34,3 +34,12 @@ it('fails where a replacement is no request-target, and refuses wrong options', 
     expect.objectContaining({ code: 'http_request_error' }),
   )
 })
+
+it('is not got past by asking again after a fault', () => {
+  const ctx = { out: { method: 'GET', path: '/x' } }
+  const handler = (
+    rewritePath({ replace: [/x/, 'a b'] }) as unknown as (next: () => number) => (ctx: unknown) => unknown
+  )(() => 0)
+  expect(() => handler(ctx)).toThrow()
+  expect(() => handler(ctx)).toThrow()
+})

@@ -24,16 +24,18 @@ export function rewritePath(options: RewritePathOptions): Middleware<{}, Strippe
   return (next) => (ctx) => {
     const added = ctx as typeof ctx & Stripped & { [done]?: true }
     if (added[done]) return next(added)
-    added[done] = true
     // A layer further out may have taken off a part as well.
     const outer = added.stripped ?? ''
     added.stripped = outer
     const { out } = ctx
-    if (out.method === 'CONNECT' || out.path === '*') return next(added)
-    const result = rewrite(out.path)
-    if ('fault' in result) throw failure(result.fault)
-    out.path = result.path
-    added.stripped = outer + result.stripped
+    if (out.method !== 'CONNECT' && out.path !== '*') {
+      const result = rewrite(out.path)
+      if ('fault' in result) throw failure(result.fault)
+      out.path = result.path
+      added.stripped = outer + result.stripped
+    }
+    // Not before it is done: whoever catches the fault and asks again must not get past the rule.
+    added[done] = true
     return next(added)
   }
 }
