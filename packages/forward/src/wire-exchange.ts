@@ -17,12 +17,10 @@ import type { WirePool } from './wire-pool.js'
 import { requestHead } from './wire-request-head.js'
 import type { Asked, ResponseHead } from './wire-response-parser.js'
 import { cleanTrailers, type UploadOwner, WireUpload } from './wire-upload.js'
+import { writeWith } from './write-with.js'
 
 type Settle = (reply: Reply) => void
 type Refuse = (error: ProxyError) => void
-
-/** A body up to this size is joined with the head as one text, hence one write. */
-const joinAtMost = 16 * 1024
 
 /** How long a target may take to say 100 before the body is sent all the same (RFC 9110 section 10.1.1). */
 const continueWithin = 1_000
@@ -390,18 +388,6 @@ function sendWhole(exchange: WireExchange): void {
 function uncork(exchange: WireExchange, socket: Socket): void {
   socket.uncork()
   exchange.uploadLeft(socket)
-}
-
-function writeWith(socket: Socket, head: string, body: Uint8Array): void {
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.length)
-  if (bytes.length <= joinAtMost) {
-    socket.write(head + bytes.toString('latin1'), 'latin1')
-    return
-  }
-  socket.cork()
-  socket.write(head, 'latin1')
-  socket.write(bytes)
-  socket.uncork()
 }
 
 /** The connection was lost, which nobody has decided. */
