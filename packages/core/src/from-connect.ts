@@ -3,11 +3,13 @@ import debug from 'debug'
 import { toBody } from './bodies.js'
 import type { Handler, Middleware } from './chain.js'
 import type { Context } from './context.js'
+import { HeldFlush, type Holding } from './flush-held.js'
 import { call } from './from-listener.js'
 import { reread } from './ingress.js'
 import { discard, type Reply, unhandled } from './reply.js'
 import { mergeField } from './responder.js'
 import { StandIn } from './stand-in-response.js'
+import { union } from './union.js'
 
 const log = debug('sluice:core')
 
@@ -86,9 +88,7 @@ function merged(reply: Reply, standIn: StandIn): Reply {
 function replay(reply: Reply, standIn: StandIn): void {
   const { res } = standIn
   res.statusCode = reply.status
-  const vary = res.getHeader('vary')
   for (const [name, value] of groupByName(reply.headers)) mergeField(res, name, value)
-  if (vary !== undefined) res.setHeader('Vary', union([String(vary), get(reply.headers, 'vary') ?? '']))
   const body = toBody(reply.body)
   if (body === null) {
     res.end()
@@ -97,8 +97,16 @@ function replay(reply: Reply, standIn: StandIn): void {
   res.once('close', () => {
     if (!res.writableEnded) body.cancel()
   })
+  const held =
+    body.length === undefined && get(reply.headers, 'content-length') === undefined && (res as Holding).flush
+      ? new HeldFlush(res as Holding, (error) => standIn.fail(error))
+      : undefined
   body.pipe({
-    write: (chunk) => res.write(chunk),
+    write: (chunk) => {
+      const room = res.write(chunk)
+      held?.wrote()
+      return room
+    },
     end: (trailers) => {
       const fields = trailers ?? reply.trailers?.()
       if (fields !== undefined)
@@ -108,13 +116,4 @@ function replay(reply: Reply, standIn: StandIn): void {
     abort: (error) => void res.destroy(error),
     onDrain: (fn) => void res.on('drain', fn),
   })
-}
-
-/** Members of several lists, each once. */
-function union(values: readonly string[]): string {
-  const members = values.flatMap((value) => value.split(',')).map((member) => member.trim())
-  const seen = new Map(
-    members.filter((member) => member !== '').map((member) => [member.toLowerCase(), member]),
-  )
-  return [...seen.values()].join(', ')
 }

@@ -22,11 +22,13 @@ import { endOfTurn } from './end-of-turn.js'
 import { noteEnd } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
+import { HeldFlush, type Holding } from './flush-held.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { discard, type Reply } from './reply.js'
 import { report } from './report.js'
 import { RequestBody } from './request-body.js'
 import { resetSocket } from './reset-socket.js'
+import { union } from './union.js'
 
 /**
  * Bytes that may wait for the client to read. By itself Node asks to wait after each part beyond its 16 KB, also when the
@@ -58,6 +60,7 @@ export class Responder implements Sink {
   private drain: (() => void) | undefined = undefined
   /** Whose answer it is: what an app hears of its end finds its own `AsyncLocalStorage`, and not that of the turn's first. */
   private context: AsyncResource | undefined = undefined
+  private held: HeldFlush | undefined = undefined
   private readonly h1: boolean
   /** The body of the request, while it may not be whole. */
   private readonly request: RequestBody | undefined
@@ -286,21 +289,20 @@ export class Responder implements Sink {
       return false
     }
     const { res } = this
-    const room = (res as ServerResponse).write(chunk) || res.writableLength < queueAtMost
-    if (length === undefined && Object.hasOwn(res, 'flush')) this.flushEvent()
+    // Whoever has replaced `write` has a queue of its own, which only its answer tells of.
+    const room =
+      (res as ServerResponse).write(chunk) ||
+      (res.writableLength < queueAtMost && !Object.hasOwn(res, 'write'))
+    if (length === undefined && (res as Holding).flush !== undefined) {
+      this.held ??= new HeldFlush(res as Holding, (error) => this.abort(asProxyError(error)))
+      this.held.wrote()
+    }
     if (!room && this.drain !== undefined) {
       res.on('drain', this.drain)
       // Once for the body: it hears each time.
       this.drain = undefined
     }
     return room
-  }
-
-  /** `compression` of a host app, which brings this method, would keep an event until it has more to code. */
-  private flushEvent(): void {
-    const { headers } = this.reply as Reply
-    if (/^text\/event-stream\s*(;|$)/i.test(get(headers, 'content-type') ?? ''))
-      (this.res as ServerResponse & { flush(): void }).flush()
   }
 
   /**
@@ -362,16 +364,20 @@ function endSmall(responder: Responder): void {
   responder.endSmall()
 }
 
-/** Fields of the app stay unless the reply has them; cookies of both stay, since each is its own. */
+/**
+ * Fields of the app stay unless the reply has them. Cookies of both stay, since each is its own, and members of Vary, since
+ * a cache has to look at all that either has looked at (RFC 9110 section 12.5.5).
+ */
 export function mergeField(
   res: ServerResponse | Http2ServerResponse,
   name: string,
   value: string | string[],
 ): void {
   const http1 = res as ServerResponse
-  const present =
-    name.length === 10 && name.toLowerCase() === 'set-cookie' ? http1.getHeader(name) : undefined
+  const both = (name.length === 10 || name.length === 4) && /^(set-cookie|vary)$/i.test(name)
+  const present = both ? http1.getHeader(name) : undefined
   if (present === undefined) http1.setHeader(name, value)
+  else if (name.length === 4) http1.setHeader(name, union([present, value].flat().map(String)))
   else http1.setHeader(name, [present as string | string[], value].flat())
 }
 

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse } from 'node:http'
 import { get, type HeaderList } from '@sluice/headers'
 import type { Context, Outcome } from './context.js'
@@ -121,7 +122,14 @@ export class StandIn {
     if (this.over) return
     const error = asProxyError(cause)
     if (this.sent) this.body.lose(error)
-    else this.refuse(error)
+    else {
+      // The error becomes an answer further out, which is not this response's to see: loggers learn its status.
+      if (error.code !== 'client_left') {
+        this.res.statusCode = error.status
+        ;(this.res as unknown as Internals)._header = ' '
+      }
+      this.refuse(error)
+    }
     this.closed()
   }
 
@@ -133,6 +141,11 @@ export class StandIn {
     internals.destroyed = true
     if (!this.sent) this.refuse(new ProxyError('client_left'))
     this.res.emit('close')
+    // Loggers listen for the end of the connection instead (the package on-finished), and a stand-in has none.
+    if (this.over || this.res.listenerCount('socket') === 0) return
+    const connection = new EventEmitter()
+    this.res.emit('socket', connection)
+    connection.emit('close')
   }
 
   private writeHead(args: unknown[]): ServerResponse {
