@@ -93,23 +93,20 @@ describe('X-Forwarded-Prefix', () => {
   it.each([
     ['Express', () => express()],
     ['Connect', () => connect() as unknown as express.Express],
-  ])(
-    'under %s is the path that the proxy is mounted at, which the target does not see',
-    async (name, make) => {
-      const origin = own(await originServer())
-      const proxy = own(createProxy(origin.url))
-      const app = make()
-      app.use('/api', proxy.listener as never)
-      const front = own(await listen(createServer(app)))
-      expect(await front.client.ask({ path: '/api/%2Fx//y?q=1', headers: forged })).toMatchObject({
-        status: 200,
-      })
-      const got = origin.requests[0]
-      expect(got?.url).toBe('/%2Fx//y?q=1')
-      // Connect strips a mount path too, but leaves no word of it.
-      expect(values(got?.rawHeaders ?? [], 'x-forwarded-prefix')).toEqual(name === 'Express' ? ['/api'] : [])
-    },
-  )
+  ])('under %s is the path that the proxy is mounted at, which the target does not see', async (_, make) => {
+    const origin = own(await originServer())
+    const proxy = own(createProxy(origin.url))
+    const app = make()
+    app.use('/api', proxy.listener as never)
+    const front = own(await listen(createServer(app)))
+    expect(await front.client.ask({ path: '/api/%2Fx//y?q=1', headers: forged })).toMatchObject({
+      status: 200,
+    })
+    const got = origin.requests[0]
+    expect(got?.url).toBe('/%2Fx//y?q=1')
+    // Connect leaves no word of it but the URL as it came.
+    expect(values(got?.rawHeaders ?? [], 'x-forwarded-prefix')).toEqual(['/api'])
+  })
 
   it('is what attach() has stripped', async () => {
     const origin = own(await originServer())
