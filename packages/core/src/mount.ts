@@ -4,7 +4,6 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import debug from 'debug'
 import type { Handler } from './chain.js'
 import { watchClosed } from './closed-streams.js'
-import { connectPrefix, type MountedRequest } from './connect-prefix.js'
 import type { Context, Outcome } from './context.js'
 import { endsBefore } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
@@ -77,8 +76,6 @@ export async function serve(
     late(req, next)
     return
   }
-  const prefix = next === undefined ? undefined : connectPrefix(req as MountedRequest)
-  if (prefix !== undefined) (req as MountedRequest).baseUrl = prefix
   const exchange = open(req, res, arrival)
   const responder = new Responder(exchange, res)
   ;(res as Marked)[mounted] = responder
@@ -104,8 +101,6 @@ export async function serve(
   if (reply === unhandled && next !== undefined) {
     res.off('close', onClose)
     exchange.end({ kind: 'done', bytes: 0 })
-    // What stands behind may be mounted elsewhere.
-    if (prefix !== undefined) delete (req as MountedRequest).baseUrl
     next()
     return
   }

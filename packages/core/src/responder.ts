@@ -23,12 +23,12 @@ import { noteEnd } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
 import { HeldFlush, type Holding } from './flush-held.js'
+import { mergeField } from './merge-field.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { discard, type Reply } from './reply.js'
 import { report } from './report.js'
 import { RequestBody } from './request-body.js'
 import { resetSocket } from './reset-socket.js'
-import { union } from './union.js'
 
 /**
  * Bytes that may wait for the client to read. By itself Node asks to wait after each part beyond its 16 KB, also when the
@@ -362,23 +362,6 @@ export class Responder implements Sink {
 
 function endSmall(responder: Responder): void {
   responder.endSmall()
-}
-
-/**
- * Fields of the app stay unless the reply has them. Cookies of both stay, since each is its own, and members of Vary, since
- * a cache has to look at all that either has looked at (RFC 9110 section 12.5.5).
- */
-export function mergeField(
-  res: ServerResponse | Http2ServerResponse,
-  name: string,
-  value: string | string[],
-): void {
-  const http1 = res as ServerResponse
-  const both = (name.length === 10 || name.length === 4) && /^(set-cookie|vary)$/i.test(name)
-  const present = both ? http1.getHeader(name) : undefined
-  if (present === undefined) http1.setHeader(name, value)
-  else if (name.length === 4) http1.setHeader(name, union([present, value].flat().map(String)))
-  else http1.setHeader(name, [present as string | string[], value].flat())
 }
 
 function isValid(value: string | string[]): boolean {

@@ -14,6 +14,7 @@ import { listen, type StreamOwner, unlisten } from './http2-stream-events.js'
 import { upgradeReply } from './http2-tunnel.js'
 import { Http2Upload } from './http2-upload.js'
 import { addInformational } from './informational.js'
+import { continueWithin } from './timeouts.js'
 import type { Attempt, Transport } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 import { wireLimits } from './wire-limits.js'
@@ -21,9 +22,6 @@ import { cleanTrailers, type UploadOwner } from './wire-upload.js'
 
 type Settle = (reply: Reply) => void
 type Refuse = (error: ProxyError) => void
-
-/** How long a target may take to say 100 before the body is sent all the same (RFC 9110 section 10.1.1). */
-const continueWithin = 1_000
 
 /**
  * One request as a stream of HTTP/2, and the body of its reply.
@@ -391,9 +389,8 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
     this.done = true
     this.stream = undefined
     this.connection = undefined
-    const { deadlines } = this.pool
-    deadlines.clear(this.deadline)
-    if (this.total !== undefined) deadlines.drop(this.total)
+    this.pool.deadlines.clear(this.deadline)
+    if (this.total !== undefined) this.pool.deadlines.drop(this.total)
     this.unfollow?.()
   }
 }

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net'
+import { ipv6Groups } from '@sluice/options'
 
 /**
  * Blocks of IPv4 that no public server has: the IANA special-purpose registry (RFC 6890, RFC 8190), multicast, and what
@@ -52,7 +53,7 @@ export function canonicalAddress(address: string): string | undefined {
   const kind = isIP(address)
   if (kind === 4) return address
   if (kind === 0 || address.includes('%')) return undefined
-  const groups = groupsOf(address)
+  const groups = ipv6Groups(address)
   const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff
   return mapped ? ipv4(groups[6] as number, groups[7] as number) : groups.map((g) => g.toString(16)).join(':')
 }
@@ -64,7 +65,7 @@ export function canonicalAddress(address: string): string | undefined {
  */
 export function prohibited(address: string): string | undefined {
   if (isIP(address) === 4) return lists4.find(([list]) => list.check(address, 'ipv4'))?.[1]
-  const groups = groupsOf(address)
+  const groups = ipv6Groups(address)
   const [first = 0, second = 0, third = 0] = groups
   const nat64 = first === 0x64 && second === 0xff9b && groups.slice(2, 6).every((group) => group === 0)
   if (nat64) return embedded('NAT64', groups[6] as number, groups[7] as number)
@@ -84,15 +85,4 @@ function embedded(how: string, high: number, low: number): string | undefined {
 
 function ipv4(high: number, low: number): string {
   return [high >> 8, high & 255, low >> 8, low & 255].join('.')
-}
-
-/** The eight groups of an IPv6 address. */
-function groupsOf(address: string): number[] {
-  // The URL parser writes an embedded IPv4 address as two groups.
-  const plain = new URL(`http://[${address}]`).hostname.slice(1, -1)
-  const [head = '', tail] = plain.split('::')
-  const left = head === '' ? [] : head.split(':')
-  const right = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0')
-  return [...left, ...zeros, ...right].map((group) => Number.parseInt(group, 16))
 }

@@ -9,6 +9,7 @@ import {
   mapLinks,
   mapLocation,
   mapRefresh,
+  mountPath,
   parseAuthority,
   rewriteSetCookie,
 } from '@sluice/headers'
@@ -196,10 +197,9 @@ function authorityOf({ client, authority }: Seen, scheme: string): string {
 
 /** The path below which the client finds the target: that of proxies in front, the mount's, and what a route has taken off. */
 function prefixOf({ client, req, stripped }: Seen): string {
-  const { baseUrl } = req as { baseUrl?: unknown }
   // As to the authority: the one that a trusted proxy tells goes with the prefix that it tells.
   const outer = client?.host === undefined ? '' : (client.prefix ?? '')
-  const prefix = outer + (typeof baseUrl === 'string' ? baseUrl : '') + (stripped ?? '')
+  const prefix = outer + mountPath(req) + (stripped ?? '')
   // A path, whoever has said it: anything else would be read as more of the authority.
   if (prefix.charCodeAt(0) !== 47) return ''
   return prefix.endsWith('/') ? prefix.slice(0, -1) : prefix

@@ -47,3 +47,6 @@ export const timeoutOptions = v.strictObject({
 export function resolveTimeouts(options: TimeoutOptions = {}, path = 'timeouts'): Timeouts {
   return parse(timeoutOptions, options, path)
 }
+
+/** How long a target may take to say 100 before the body is sent all the same, in ms (RFC 9110 section 10.1.1). */
+export const continueWithin = 1_000

@@ -9,6 +9,7 @@ import { followSignal } from './follow-signal.js'
 import { addInformational } from './informational.js'
 import { trailersOf } from './reply-trailers.js'
 import { isSafe } from './safe-method.js'
+import { continueWithin } from './timeouts.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 import { checkProtocol } from './upgrade-protocol.js'
@@ -21,9 +22,6 @@ import { writeWith } from './write-with.js'
 
 type Settle = (reply: Reply) => void
 type Refuse = (error: ProxyError) => void
-
-/** How long a target may take to say 100 before the body is sent all the same (RFC 9110 section 10.1.1). */
-const continueWithin = 1_000
 
 /**
  * One request over the wire, and the body of its reply: bytes go from the parser into the sink with no stream between.

@@ -1,5 +1,5 @@
 import type { Client, Context } from '@sluice/core'
-import { type HeaderList, joinPath } from '@sluice/headers'
+import { type HeaderList, joinPath, mountPath } from '@sluice/headers'
 import { forwardedField } from './forwarded-field.js'
 import type { Forwarding } from './forwarding.js'
 import { passedBefore } from './passed-before.js'
@@ -83,10 +83,9 @@ function hostValue(policy: HostPolicy, asked: string, name: string): string {
 
 function xForwarded(ctx: Context, out: HeaderList): void {
   const client = (ctx as Context & Partial<Client>).client
-  const baseUrl = (ctx.req as { baseUrl?: unknown }).baseUrl
   const { stripped } = ctx as { stripped?: unknown }
   // What the client's path has before the one that goes out: the mount's part, then what rewritePath took off.
-  const prefix = (typeof baseUrl === 'string' ? baseUrl : '') + (typeof stripped === 'string' ? stripped : '')
+  const prefix = mountPath(ctx.req) + (typeof stripped === 'string' ? stripped : '')
   const peer = ctx.peer.address
   const chain =
     client === undefined || client.believed.length === 0

@@ -21,6 +21,7 @@ export { mapLinks } from './map-links.js'
 export { type LocationMap, mapLocation } from './map-location.js'
 export { mapRefresh } from './map-refresh.js'
 export { maxForwards, setMaxForwards } from './max-forwards.js'
+export { type MountedRequest, mountPath } from './mount-path.js'
 export {
   judgePath,
   type PathJudgement,

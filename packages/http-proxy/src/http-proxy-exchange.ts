@@ -8,12 +8,13 @@ import {
   cleanTrailers,
   followSignal,
   isEventStream,
-  isSafe,
   type Progress,
   transportError,
 } from '@sluice/forward'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import debug from 'debug'
+import { doorTo } from './agent-door.js'
+import type { Carrier } from './carrier.js'
 import {
   enforceFraming,
   framingOf,
@@ -21,31 +22,17 @@ import {
   requestFields,
   restoreOrder,
 } from './http-proxy-fields.js'
-import type { HttpProxyLike } from './http-proxy-like.js'
 import { responseFields, wholeFields } from './response-fields.js'
 import { bodyOf, checkSendable, unsent } from './sendable-request.js'
 import { StandInRequest } from './stand-in-request.js'
 import { type ResponseOwner, StandInResponse } from './stand-in-response.js'
 import { StandInSocket } from './stand-in-socket.js'
+import { wasDead } from './was-dead.js'
 
 const log = debug('sluice:http-proxy')
 
 /** Bytes of an answer's head at most; Node's own limit is 16 KB. */
 const headAtMost = 64 * 1024
-
-/** What an exchange is sent with. */
-export interface Carrier {
-  readonly proxy: HttpProxyLike
-  /** With kept connections. */
-  readonly agent: Agent
-  /** With a connection of its own for each request. */
-  readonly single: Agent
-  /** Options for http-proxy that lead to the target. */
-  readonly options: Readonly<Record<string, unknown>>
-}
-
-/** An agent with a door of its own: Node's client passes through it as soon as http-proxy has made its request. */
-type Door = Agent & { addRequest(request: ClientRequest, ...rest: unknown[]): void }
 
 /**
  * One request by http-proxy, and the body of its answer.
@@ -114,7 +101,7 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
       // Of a request that http-proxy can't make, and of one that its own listeners have failed.
       const failed = (error: unknown): void => this.failed(error, inbound)
       inbound.on('error', failed)
-      const options = { ...carrier.options, agent: this.door() }
+      const options = { ...carrier.options, agent: this.agent() }
       if (upgrade === undefined) this.web(inbound, options, failed)
       else this.ws(inbound, options, failed)
     } catch (error) {
@@ -207,16 +194,9 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
     })
   }
 
-  /** An agent that is the carrier's, and tells of the request that comes to it. */
-  private door(): Door {
-    const { carrier, attempt } = this
-    const agent = (attempt.upgrade !== undefined || this.again ? carrier.single : carrier.agent) as Door
-    const door = Object.create(agent) as Door
-    door.addRequest = (request, ...rest) => {
-      this.requested(request)
-      agent.addRequest(request, ...rest)
-    }
-    return door
+  private agent(): Agent {
+    const alone = this.attempt.upgrade !== undefined || this.again
+    return doorTo(alone ? this.carrier.single : this.carrier.agent, (request) => this.requested(request))
   }
 
   /** http-proxy has made its request. Whoever listens to http-proxy may still change it. */
@@ -363,7 +343,8 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
     // What an earlier try still tells is nothing any more.
     if (this.gone || of !== this.inbound) return
     const { inbound, request } = this
-    if (this.wasDead(cause, request)) {
+    const again = !this.again && this.progress === 'sent'
+    if (again && wasDead(this.attempt.out, cause, request)) {
       // The target had closed the connection while it was idle: nobody has seen the request (RFC 9112 section 9.3.1).
       if (log.enabled) log('a kept connection to %s was dead', this.attempt.target.id)
       this.again = true
@@ -383,20 +364,6 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
     this.response?.destroy()
     if (this.settled) this.fail(error)
     else this.refuse(error)
-  }
-
-  private wasDead(cause: unknown, request: ClientRequest | undefined): boolean {
-    const { out } = this.attempt
-    const inMemory = out.body === null || typeof out.body === 'string' || out.body instanceof Uint8Array
-    const { code } = cause as { code?: unknown }
-    return (
-      !this.again &&
-      this.progress === 'sent' &&
-      request?.reusedSocket === true &&
-      (code === 'ECONNRESET' || code === 'EPIPE') &&
-      isSafe(out.method) &&
-      inMemory
-    )
   }
 
   private close(): void {

@@ -72,7 +72,7 @@ function readRange(entry: string): Range | undefined {
 /** An IPv4-mapped range as the range of IPv4 that it is; any other as it is. */
 function plainRange(range: Range): Range {
   if (range.family === 'ipv4' || range.bits < 96) return range
-  const parts = groups(range.address)
+  const parts = ipv6Groups(range.address)
   if (parts[5] !== 0xffff || parts.slice(0, 5).some((part) => part !== 0)) return range
   const octets = parts.slice(6).flatMap((part) => [part >> 8, part & 255])
   return { address: octets.join('.'), bits: range.bits - 96, family: 'ipv4' }
@@ -80,7 +80,7 @@ function plainRange(range: Range): Range {
 
 /** The network's own address if `address` isn't it. */
 function network(address: string, bits: number, family: 'ipv4' | 'ipv6'): string | undefined {
-  const parts = family === 'ipv4' ? address.split('.').map(Number) : groups(address)
+  const parts = family === 'ipv4' ? address.split('.').map(Number) : ipv6Groups(address)
   const width = family === 'ipv4' ? 8 : 16
   const masked = parts.map((part, i) => {
     const keep = Math.min(Math.max(bits - i * width, 0), width)
@@ -91,8 +91,8 @@ function network(address: string, bits: number, family: 'ipv4' | 'ipv6'): string
   return new URL(`http://[${masked.map((part) => part.toString(16)).join(':')}]`).hostname.slice(1, -1)
 }
 
-/** The eight groups of an IPv6 address. */
-function groups(address: string): number[] {
+/** The eight groups of an IPv6 address, as numbers. */
+export function ipv6Groups(address: string): number[] {
   // The URL parser writes an embedded IPv4 address as two groups.
   const plain = new URL(`http://[${address}]`).hostname.slice(1, -1)
   const [head = '', tail] = plain.split('::')

@@ -1,0 +1,18 @@
+import type { Agent, ClientRequest } from 'node:http'
+
+/** An agent as Node's client knows it. */
+type Door = Agent & { addRequest(request: ClientRequest, ...rest: unknown[]): void }
+
+/**
+ * An agent with a door of its own: Node's client passes through it as soon as http-proxy has made its request.
+ * @param enters told of that request before the agent is
+ */
+export function doorTo(agent: Agent, enters: (request: ClientRequest) => void): Agent {
+  const behind = agent as Door
+  const door = Object.create(behind) as Door
+  door.addRequest = (request, ...rest) => {
+    enters(request)
+    behind.addRequest(request, ...rest)
+  }
+  return door
+}
