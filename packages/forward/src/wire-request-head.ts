@@ -1,5 +1,6 @@
 import { type Outbound, ProxyError } from '@sluice/core'
-import { isFieldValue, isToken } from './wire-field-lines.js'
+import { isFieldName, isFieldValue } from '@sluice/headers'
+import { fieldLine } from './field-line.js'
 
 /**
  * The head of a request as one text, a character a byte, written in one piece with no object for a field. Order, case and
@@ -23,7 +24,7 @@ export function requestHead(
 ): string {
   const { headers, method, path } = out
   const { length } = headers
-  if (!isToken(method)) throw unsendable('method', method)
+  if (!isFieldName(method)) throw unsendable('method', method)
   if (!isTarget(path)) throw unsendable('request-target', path)
   let fields = ''
   let hasHost = false
@@ -32,8 +33,9 @@ export function requestHead(
   for (let i = 0; i < length; i += 2) {
     const name = headers[i] as string
     const value = headers[i + 1]
-    if (!isToken(name)) throw unsendable('field name', name)
-    if (value === undefined || !isFieldValue(value)) throw unsendable(`value of ${name}`, value)
+    const line = fieldLine(name, value)
+    if (line === undefined)
+      throw isFieldName(name) ? unsendable(`value of ${name}`, value) : unsendable('field name', name)
     switch (name.length) {
       case 2:
         te ||= name.toLowerCase() === 'te'
@@ -55,7 +57,7 @@ export function requestHead(
         if (name.toLowerCase() === 'transfer-encoding') throw unsendable('field of this hop', name)
         break
     }
-    fields += `${name}: ${value}\r\n`
+    fields += line
   }
   if (chunked) fields += 'Transfer-Encoding: chunked\r\n'
   else if (!hasLength && out.body !== null) fields += `Content-Length: ${sizeOf(out)}\r\n`
@@ -82,12 +84,7 @@ function sizeOf({ body }: Outbound): number {
 
 /** A request-target as it came, bytes above ASCII included, but nothing that would end it. */
 function isTarget(path: string): boolean {
-  const { length } = path
-  for (let i = 0; i < length; i++) {
-    const code = path.charCodeAt(i)
-    if (code <= 32 || code === 127 || code > 255) return false
-  }
-  return length > 0
+  return path !== '' && !/[^\x21-\x7e\x80-\xff]/.test(path)
 }
 
 function unsendable(what: string, text: string | undefined): ProxyError {

@@ -44,7 +44,7 @@ export interface Asked {
 type State = 'idle' | 'head' | 'length' | 'chunked' | 'trailers' | 'blank' | 'close' | 'ended'
 
 /** A head is nearly always shorter: only when it isn't, the whole of what came is looked at. */
-const usualHead = 4 * 1024
+const usualHead = 1024
 
 /**
  * Reads replies of HTTP/1.1 and 1.0 (RFC 9112), over any split of their bytes.
@@ -158,11 +158,14 @@ export class ResponseParser implements ResponseHead {
     if (text === undefined) return end
     const stop = this.stop
     const next = this.next
-    const status = readStatusLine(text)
+    const source = this.joined ?? bytes
+    const from = this.joined === undefined ? at : 0
+    const line = endOfStatusLine(source, from, text)
+    const status = statusAt(source, from)
     const headers: HeaderList = []
-    readFieldLines(text, text.indexOf('\n') + 1, stop, headers)
+    readFieldLines(source, line, from + stop, text, from, headers)
     if (headers.length > wireLimits.fields * 2) throw tooLarge(`more than ${wireLimits.fields} fields`)
-    const minor1 = text.charCodeAt(7) === 49
+    const minor1 = source[from + 7] === 49
     if (status < 200 && status !== 101) {
       // It has no body (RFC 9112 section 6.3); fields that say so in two ways are refused all the same.
       readFraming(headers, minor1)
@@ -172,7 +175,7 @@ export class ResponseParser implements ResponseHead {
       return next
     }
     this.status = status
-    this.reason = readReason(text, status)
+    this.reason = readReason(text, status, line - from - 2)
     this.headers = headers
     this.frame(minor1)
     this.left = this.length ?? 0
@@ -255,7 +258,9 @@ export class ResponseParser implements ResponseHead {
     const text = this.section(bytes, at, end)
     if (text === undefined) return end
     const trailers: HeaderList = []
-    readFieldLines(text, 0, this.stop, trailers)
+    const source = this.joined ?? bytes
+    const from = this.joined === undefined ? at : 0
+    readFieldLines(source, from, from + this.stop, text, from, trailers)
     if (trailers.length > wireLimits.fields * 2) throw tooLarge(`more than ${wireLimits.fields} trailers`)
     for (let i = 0; i < trailers.length; i += 2)
       // RFC 9110 section 6.5.1: never in trailers. Whoever merges them with the head would frame the body anew.
@@ -269,8 +274,10 @@ export class ResponseParser implements ResponseHead {
   private stop = 0
   /** Where the next bytes begin. */
   private next = 0
+  /** The bytes of the last section, if they came in several reads. */
+  private joined: Uint8Array | undefined = undefined
 
-  /** The text of a section that ends with a blank line, once that has come; it sets `stop` and `next`. */
+  /** The text of a section that ends with a blank line, once that has come; it sets `stop`, `next` and `joined`. */
   private section(bytes: Buffer, at: number, end: number): string | undefined {
     const { held } = this
     const room = wireLimits.head - held.length
@@ -285,6 +292,7 @@ export class ResponseParser implements ResponseHead {
       this.held = ''
       this.stop = blank + 2
       this.next = at + blank + 4 - held.length
+      this.joined = held === '' ? undefined : Buffer.from(text, 'latin1')
       return text
     }
     if (text.length >= wireLimits.head) throw tooLarge(`more than ${wireLimits.head} bytes`)
@@ -317,31 +325,33 @@ function refuseEarly(text: string, from: number, head: boolean): void {
 
 /**
  * `HTTP/1.1 200 Reason`. The blank before an empty reason is often left out, which nobody reads in another way.
+ * @returns where the next line begins
  * @throws ProxyError http_protocol_error
  */
-function readStatusLine(text: string): number {
-  const minor = text.charCodeAt(7)
-  if (!text.startsWith('HTTP/1.') || (minor !== 48 && minor !== 49) || text.charCodeAt(8) !== 32)
+function endOfStatusLine(bytes: Uint8Array, at: number, text: string): number {
+  const version = text.slice(0, 9)
+  if (version !== 'HTTP/1.1 ' && version !== 'HTTP/1.0 ')
     throw malformed(`a status line that is none: ${JSON.stringify(text.slice(0, 20))}`)
-  const status = digit(text, 9) * 100 + digit(text, 10) * 10 + digit(text, 11)
-  const after = text.charCodeAt(12)
-  const end = after === 32 ? endOfValue(text, 13) : 12
-  if (!(status >= 100 && status <= 599) || text.charCodeAt(end) !== 13 || text.charCodeAt(end + 1) !== 10)
+  const status = statusAt(bytes, at)
+  const end = bytes[at + 12] === 32 ? endOfValue(bytes, at + 13) : at + 12
+  if (!(status >= 100 && status <= 599) || bytes[end] !== 13 || bytes[end + 1] !== 10)
     throw malformed(`a status line that is none: ${JSON.stringify(text.slice(0, 40))}`)
-  return status
+  return end + 2
 }
 
-/** Nearly always it is the usual one, and no text is made of it. */
-function readReason(text: string, status: number): string | undefined {
-  const usual = STATUS_CODES[status]
-  if (usual !== undefined && text.startsWith(usual, 13) && text.charCodeAt(13 + usual.length) === 13)
-    return undefined
-  return text.charCodeAt(12) === 32 ? text.slice(13, endOfValue(text, 13)) : undefined
+function statusAt(bytes: Uint8Array, at: number): number {
+  return digit(bytes, at + 9) * 100 + digit(bytes, at + 10) * 10 + digit(bytes, at + 11)
 }
 
-function digit(text: string, at: number): number {
-  const code = text.charCodeAt(at)
-  return code >= 48 && code <= 57 ? code - 48 : Number.NaN
+/** Nearly always it is the usual one, which nobody has to be told. */
+function readReason(text: string, status: number, end: number): string | undefined {
+  const reason = end > 12 ? text.slice(13, end) : undefined
+  return reason === STATUS_CODES[status] ? undefined : reason
+}
+
+function digit(bytes: Uint8Array, at: number): number {
+  const byte = bytes[at] as number
+  return byte >= 48 && byte <= 57 ? byte - 48 : Number.NaN
 }
 
 /**

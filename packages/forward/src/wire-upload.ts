@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { endOfTurn, ProxyError, type Sink } from '@sluice/core'
 import { type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { bodyFailure } from './body-failure.js'
-import { isFieldValue, isToken } from './wire-field-lines.js'
+import { fieldLine } from './field-line.js'
 
 /**
  * Bytes that may wait for the target to read, or for the end of the event loop's turn. By itself a socket asks to wait after
@@ -177,10 +177,8 @@ function trailerLines(trailers: HeaderList): string {
   const fields = cleanTrailers(trailers, false)
   let lines = ''
   for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string
-    const value = fields[i + 1]
     // A field that a layer has made may hold anything, and what it would end is the request.
-    if (isToken(name) && value !== undefined && isFieldValue(value)) lines += `${name}: ${value}\r\n`
+    lines += fieldLine(fields[i] as string, fields[i + 1]) ?? ''
   }
   return lines
 }

@@ -5,6 +5,5 @@ export function isFieldName(name: string): boolean {
 
 /** Whether this may be a field's value: no control characters but tab, no line breaks (RFC 9110 section 5.5). */
 export function isFieldValue(value: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to refuse
-  return !/[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]/.test(value)
+  return !/[^\t\x20-\x7e\x80-\xff]/.test(value)
 }
