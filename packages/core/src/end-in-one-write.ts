@@ -1,6 +1,8 @@
 import { OutgoingMessage, type ServerResponse } from 'node:http'
+import { ownMethod } from './own-method.js'
 
-const plain = OutgoingMessage.prototype
+const write = ownMethod(OutgoingMessage.prototype, 'write', 'write_')
+const end = ownMethod(OutgoingMessage.prototype, 'end', '_send')
 
 /** What of `ServerResponse` joins the head with a first text. `write` and `end` cork the socket around it. */
 type Joining = ServerResponse & {
@@ -19,8 +21,8 @@ export function endsInOneWrite(response: ServerResponse, bytes: Uint8Array): boo
   return (
     bytes.length <= joinAtMost &&
     // Middlewares of a host app that replaced `write` and `end` must see the bytes.
-    res.write === plain.write &&
-    res.end === plain.end &&
+    res.write === write &&
+    res.end === end &&
     res._send !== undefined &&
     res._hasBody === true &&
     !res.chunkedEncoding &&

@@ -29,6 +29,7 @@ import { discard, type Reply } from './reply.js'
 import { report } from './report.js'
 import { RequestBody } from './request-body.js'
 import { resetSocket } from './reset-socket.js'
+import { storeHead } from './store-head.js'
 
 /**
  * Bytes that may wait for the client to read. By itself Node asks to wait after each part beyond its 16 KB, also when the
@@ -324,7 +325,7 @@ export class Responder implements Sink {
       // RFC 9112 section 9.6: what is left of the request would have to be read before another one.
       if (request?.isUnread(whole)) http1.shouldKeepAlive = false
       if (http1.getHeaderNames().length === 0) {
-        http1.writeHead(status, headers)
+        if (!storeHead(http1, status, headers)) http1.writeHead(status, headers)
         noteEnd(http1)
         return
       }

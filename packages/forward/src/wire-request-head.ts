@@ -1,6 +1,5 @@
 import { type Outbound, ProxyError } from '@sluice/core'
-import { isFieldName, isFieldValue } from '@sluice/headers'
-import { fieldLine } from './field-line.js'
+import { fieldLine, isFieldName, isFieldValue } from '@sluice/headers'
 
 /**
  * The head of a request as one text, a character a byte, written in one piece with no object for a field. Order, case and

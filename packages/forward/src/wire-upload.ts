@@ -1,8 +1,7 @@
 import type { Socket } from 'node:net'
 import { endOfTurn, ProxyError, type Sink } from '@sluice/core'
-import { type HeaderList, withoutHopByHop } from '@sluice/headers'
+import { fieldLine, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { bodyFailure } from './body-failure.js'
-import { fieldLine } from './field-line.js'
 
 /**
  * Bytes that may wait for the target to read, or for the end of the event loop's turn. By itself a socket asks to wait after

@@ -2,6 +2,7 @@ export { preferredType } from './accept.js'
 export { type Authority, isAuthority, parseAuthority } from './authority.js'
 export { editQuery, type QueryRules } from './edit-query.js'
 export { isFieldName, isFieldValue } from './field.js'
+export { fieldLine } from './field-line.js'
 export { type FieldRuleSet, fieldRules } from './field-rules.js'
 export {
   type ForwardedElement,

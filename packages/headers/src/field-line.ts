@@ -1,4 +1,4 @@
-import { isFieldName, isFieldValue } from '@sluice/headers'
+import { isFieldName, isFieldValue } from './field.js'
 
 /** Lines that are kept, and what of a field is kept at most, in characters. */
 const slots = 512
