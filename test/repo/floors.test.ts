@@ -33,6 +33,7 @@ const engineMayUse = [
   'discard',
   'isBody',
   'endOfTurn',
+  'turnTime',
   'onBodyEnd',
   'toBody',
   'toReadable',

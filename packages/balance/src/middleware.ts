@@ -5,6 +5,7 @@ import {
   onBodyEnd,
   ProxyError,
   type Reply,
+  turnTime,
   unhandled,
 } from '@sluice/core'
 import type { Lease, Selected, Target, TargetInit, Tried, Upstream } from '@sluice/upstream'
@@ -19,7 +20,7 @@ const log = debug('sluice:balance')
 
 /** Options of {@link balance}. */
 export interface BalanceOptions {
-  /** Monotonic milliseconds. Default `performance.now`. */
+  /** Monotonic milliseconds. Default `turnTime`: as of the event loop's turn. */
   clock?: () => number
 }
 
@@ -37,7 +38,7 @@ export function balance<C = unknown>(
   options: BalanceOptions = {},
 ): Middleware<C extends object ? C : {}, Selected> {
   const pick: Balancer<C> = policy ?? byCount()
-  const clock = options.clock ?? (() => performance.now())
+  const clock = options.clock ?? turnTime
   let known: readonly Target[] | undefined
   let ranks: readonly (readonly Target[])[] = []
 
@@ -82,7 +83,7 @@ export function balance<C = unknown>(
 export interface TargetFromOptions {
   /** Targets kept at most, with their connections; those that were used last stay. Default 1000. */
   max?: number
-  /** Monotonic milliseconds. Default `performance.now`. */
+  /** Monotonic milliseconds. Default `turnTime`: as of the event loop's turn. */
   clock?: () => number
 }
 
@@ -98,7 +99,7 @@ export function targetFrom<C extends Context = Context>(
   fn: (ctx: C) => TargetInit | undefined,
   options: TargetFromOptions = {},
 ): Middleware<C, Selected> {
-  const { max = 1000, clock = () => performance.now() } = options
+  const { max = 1000, clock = turnTime } = options
   if (typeof fn !== 'function') throw new TypeError(`targetFrom: got ${String(fn)}, takes a function`)
   if (!Number.isSafeInteger(max) || max < 1)
     throw new TypeError(`targetFrom.max: got ${String(max)}, takes a whole number, 1 or more`)

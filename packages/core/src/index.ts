@@ -40,4 +40,5 @@ export {
   transformResponse,
 } from './transform-body.js'
 export { toUpgradeListener } from './tunnel-mount.js'
+export { turnTime } from './turn-time.js'
 export type { WebTransform } from './web-duplex.js'

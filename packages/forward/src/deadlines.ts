@@ -1,3 +1,5 @@
+import { turnTime } from '@sluice/core'
+
 /** Milliseconds of a slot: how late a deadline may be told. */
 const tick = 50
 /** Slots of the wheel: 3.2 s. What is due later is looked at again when that time is over. */
@@ -34,7 +36,7 @@ export class Deadlines {
   private telling: Deadline[] = []
 
   /** @param now monotonic milliseconds */
-  constructor(readonly now: () => number = () => performance.now()) {}
+  constructor(readonly now: () => number = turnTime) {}
 
   /** Sets a deadline `ms` from now, 0 takes it away; gives back what the time is. */
   set(deadline: Deadline, ms: number): number {

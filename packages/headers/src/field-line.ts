@@ -5,9 +5,9 @@ const slots = 512
 const longestName = 32
 const longestValue = 64
 
-const names = new Array<string>(slots).fill('')
-const values = new Array<string>(slots).fill('')
-const lines = new Array<string>(slots).fill('')
+const names = Array.from({ length: slots }, () => '')
+const values: (string | undefined)[] = Array.from({ length: slots }, () => undefined)
+const lines = Array.from({ length: slots }, () => '')
 
 /**
  * A field as a line of a head, with its end; `undefined` for what would be no line, or more than one (RFC 9112 section 5).
@@ -18,7 +18,7 @@ const lines = new Array<string>(slots).fill('')
  */
 export function fieldLine(name: string, value: string | undefined): string | undefined {
   if (value === undefined) return undefined
-  const slot = (name.length * 7 + name.charCodeAt(0) + value.length * 31) % slots
+  const slot = (name.length * 7 + name.charCodeAt(0) + value.length * 31) & (slots - 1)
   if (names[slot] === name && values[slot] === value) return lines[slot]
   if (!isFieldName(name) || !isFieldValue(value)) return undefined
   const line = `${name}: ${value}\r\n`
