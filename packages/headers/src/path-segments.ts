@@ -7,7 +7,7 @@ export interface PathModes {
   readonly encodedSlashes?: PathMode
   /** `//`: an empty segment to one server, one slash to the next. */
   readonly doubleSlashes?: PathMode
-  /** `.` and `..`, also as `%2e`, with path parameters (`..;x`), or between encoded slashes. */
+  /** `.` and `..`, also as `%2e`, with path parameters (`..;x`, `..%3bx`), or between encoded slashes. */
   readonly dotSegments?: PathMode
 }
 
@@ -21,13 +21,13 @@ export type PathJudgement =
 
 const encodedSlash = /\\|%2f|%5c/i
 const anySlash = /\/|\\|%2f|%5c/i
-// Servlet containers cut parameters off before they resolve dots, so `..;x` is `..` to them.
-const dots = /^(?:\.|%2e){1,2}(?:;|$)/i
+// Servlet containers cut parameters off before they resolve dots, so `..;x` is `..` to them; some decode before they cut.
+const dots = /^(?:\.|%2e){1,2}(?:;|%3b|$)/i
 
 /**
  * Judges the path of a request-target by segment. With every mode `preserve` it is an identity. Otherwise a path that
- * doesn't decode is refused whichever rule asked: `%zz`, a bare `%`, escapes that are no UTF-8 (`%c0%ae` is a dot to a
- * careless decoder), and a `#`, which no request-target has (RFC 9112 section 3.2).
+ * doesn't decode is refused whichever rule asked: `%zz`, a bare `%`, bytes that are no UTF-8, raw or escaped (`%c0%ae` is a dot
+ * to a careless decoder), and a `#`, which no request-target has (RFC 9112 section 3.2).
  *
  * `normalise` is RFC 3986 section 6.2.2 (capital hex digits, unreserved characters decoded) with section 5.2.4 for dot
  * segments, which never rise above the root; empty segments go before dots are resolved. It doesn't decode a slash, which
@@ -70,9 +70,10 @@ function broken(rule: PathRule): PathJudgement {
 }
 
 function decodes(path: string): boolean {
-  if (!path.includes('%')) return true
+  if (!/[%\x80-\xff]/.test(path)) return true
   try {
-    decodeURIComponent(path)
+    // A raw byte is a character here; beside escapes it may be a part of the same sequence.
+    decodeURIComponent(path.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`))
     return true
   } catch {
     return false
