@@ -28,6 +28,9 @@ describe('an edited query', () => {
     [{ append: { a: '2' } }, '/p?', '/p?a=2'],
     [{ only: ['a'], remove: ['a'], set: { b: '1' }, append: { c: '2' } }, '/p?a=1&d', '/p?b=1&c=2'],
     [{ append: { a: '2' } }, '/p?a#b', '/p?a=2'],
+    // A target that cuts a fragment off would never see what was set behind one.
+    [{ set: { a: '2' } }, '/p#', '/p?a=2'],
+    [{ set: { a: '2' } }, '/p#b?a=1', '/p?a=2'],
   ])('%j: %s becomes %s', (rules, before, after) => {
     expect(editQuery(rules)(before)).toBe(after)
   })

@@ -15,7 +15,8 @@ export interface QueryRules {
  *
  * With a rule a query comes out clean even if no rule changed it: parameters that don't parse are dropped, which are those
  * with a `;`, a `#` or a bad escape such as `%zz`, and empty ones. The target may read `a=1;secret=2` as two parameters,
- * and would get the one that a rule removes (so does Go's ReverseProxy). What parses keeps its order and its bytes. Names
+ * and would get the one that a rule removes (so does Go's ReverseProxy). A `#` ahead of the query goes with all behind it: who cuts a
+ * fragment off would not see what a rule sets. What parses keeps its order and its bytes. Names
  * compare decoded, `+` as a blank; a query that ends empty goes with its `?`.
  * @throws URIError for a name or value that isn't well-formed UTF-16
  */
@@ -31,8 +32,8 @@ export function editQuery(rules: QueryRules): (target: string) => string {
     return (target) => target
 
   return (target) => {
-    const start = target.indexOf('?')
-    const query = start === -1 ? '' : target.slice(start + 1)
+    const start = target.search(/[?#]/)
+    const query = target[start] === '?' ? target.slice(start + 1) : ''
     const out: string[] = []
     const done = new Set<string>()
     for (const parameter of query.split('&')) {
