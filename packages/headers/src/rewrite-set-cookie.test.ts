@@ -11,6 +11,10 @@ describe('Domain', () => {
     ['a=b;domain=t.example;Domain=u.example', false, 'a=b'],
     ['a=b; DOMAIN = .t.example ; Path=/', 'site.example', 'a=b; DOMAIN =site.example; Path=/'],
     ['a=b; Path=/', 'site.example', 'a=b; Path=/'],
+    // To a browser an empty one is none: the cookie is for one host, and must not become one for all below a domain.
+    ['a=b; Domain=', 'site.example', 'a=b; Domain='],
+    ['a=b; Domain', { '*': 'site.example' }, 'a=b; Domain'],
+    ['a=b; Domain=t.example; Domain=', false, 'a=b'],
     ['a=b; Domain=T.example', { 't.example': 'site.example' }, 'a=b; Domain=site.example'],
     ['a=b; Domain=.t.example', { '.T.example': false }, 'a=b'],
     ['a=b; Domain=t.example', { 'u.example': 'site.example' }, 'a=b; Domain=t.example'],
@@ -97,6 +101,7 @@ describe('prefixes of names', () => {
     [' __host-a=b; Path=/; Secure', ' __host-a=b; Path=/; Secure; SameSite=Lax'],
     ['__Secure-a=b; Path=/; Secure; HttpOnly', '__Secure-a=b; Path=/x; Secure; SameSite=Lax'],
     ['__Http-a=b; Path=/; Secure; HttpOnly', '__Http-a=b; Path=/x; Secure; HttpOnly; SameSite=Lax'],
+    ['__Host-Http-a=b; Path=/; Secure; HttpOnly', '__Host-Http-a=b; Path=/; Secure; HttpOnly; SameSite=Lax'],
     ['__Hostile=b; Path=/; Secure', '__Hostile=b; Path=/x; SameSite=Lax'],
   ])('%s stays acceptable: %s', (value, to) => {
     expect(rewriteSetCookie(value, all, plain)).toBe(to)

@@ -2,7 +2,7 @@
 export interface CookieRules {
   /**
    * `false` takes `Domain` away, so that the cookie is for the client's host alone; a name takes its place; a map goes by the
-   * name that stands there, `'*'` for all others. A cookie without `Domain` gets none.
+   * name that stands there, `'*'` for all others. A cookie without `Domain`, or with an empty one, gets none.
    */
   readonly domain?: false | string | Readonly<Record<string, string | false>>
   /**
@@ -57,7 +57,11 @@ export function rewriteSetCookie(value: string, rules: CookieRules, client: Cook
     if (said === undefined) parts.push(` SameSite=${written[sameSite]}`)
     else if (said.toLowerCase() !== sameSite) replaceLast(parts, 'samesite', written[sameSite])
   }
-  flag(parts, 'HttpOnly', rules.httpOnly === false && prefix === 'http' ? undefined : rules.httpOnly)
+  flag(
+    parts,
+    'HttpOnly',
+    rules.httpOnly === false && promisesHttp(parts[0] as string) ? undefined : rules.httpOnly,
+  )
   flag(parts, 'Partitioned', rules.partitioned)
   flag(parts, 'Secure', secureOf(parts, rules, prefix, client))
   return parts.join(';')
@@ -65,14 +69,18 @@ export function rewriteSetCookie(value: string, rules: CookieRules, client: Cook
 
 const written = { strict: 'Strict', lax: 'Lax', none: 'None' } as const
 
-type Prefix = 'host' | 'http' | 'secure' | undefined
+type Prefix = 'host' | 'secure' | undefined
 
 /** What the name promises of the attributes (draft-ietf-httpbis-rfc6265bis section 4.1.3). Browsers ignore case there. */
 function prefixOf(pair: string): Prefix {
   const start = pair.trimStart().slice(0, 9).toLowerCase()
   if (start.startsWith('__host-')) return 'host'
-  if (start.startsWith('__http-')) return 'http'
-  return start.startsWith('__secure-') ? 'secure' : undefined
+  return start.startsWith('__http-') || start.startsWith('__secure-') ? 'secure' : undefined
+}
+
+/** `__Http-` and `__Host-Http-` promise that no script has set the cookie. */
+function promisesHttp(pair: string): boolean {
+  return /^\s*__(?:host-)?http-/i.test(pair)
 }
 
 /** Whether to add `Secure` or to take it away; `undefined` to leave it. */
@@ -97,6 +105,8 @@ function mappedDomain(
   rule: NonNullable<CookieRules['domain']> | false,
 ): string | false | undefined {
   if (said === undefined) return undefined
+  // An empty one is none (RFC 6265 section 5.2.3): a name would hand the cookie of one host to all below a domain.
+  if (said === '') return rule === false ? false : undefined
   if (typeof rule !== 'object') return rule
   const name = said.toLowerCase().replace(/^\./, '')
   for (const key of Object.keys(rule)) if (key.toLowerCase().replace(/^\./, '') === name) return rule[key]
