@@ -62,15 +62,18 @@ function borderOf(path: string, depth: number): number {
   return at
 }
 
-/** A path of two slashes would name a host to those who resolve it (RFC 3986 section 4.2). */
+/**
+ * A path of two slashes would name a host to those who resolve it (RFC 3986 section 4.2), and so would a backslash for the second
+ * to those who do it as browsers do.
+ */
 function oneSlash(path: string): string {
-  return `/${path.replace(/^\/+/, '')}`
+  return `/${path.replace(/^[/\\]+/, '')}`
 }
 
-/** Two queries as one; one alone keeps its bytes. */
+/** Two queries as one; one alone keeps its bytes. A fragment, which no request-target has, is no query. */
 function merged(own: string, came: string): string {
   if (own === '?') return came
-  return came === '' || came === '?' ? own : `${own}&${came.slice(1)}`
+  return came === '' || came === '?' || came[0] === '#' ? own : `${own}&${came.slice(1)}`
 }
 
 /** No character that would end the request-target or begin a fragment. */

@@ -15,9 +15,13 @@ it.each<[RewritePathOptions, string, string, string]>([
   [{ strip: '/api' }, '/apix', '/apix', ''],
   [{ strip: '/api' }, '/%61pi/a%2Fb', '/a%2Fb', '/api'],
   [{ strip: '/api' }, '/api//10.0.0.1/', '/10.0.0.1/', '/api'],
+  // To those who resolve URLs as browsers do it is `//10.0.0.1`.
+  [{ strip: '/api' }, '/api/\\10.0.0.1/', '/10.0.0.1/', '/api'],
+  [{ replace: [/^\/go/, ''] }, '/go/\\/x', '/x', ''],
   [{ strip: '/api' }, '/api/api/x', '/api/x', '/api'],
   [{ strip: '/api', prefix: '/v1/' }, '/api/x', '/v1/x', '/api'],
   [{ replace: [/^\/u\/(\d+)$/g, '/user?id=$1'] }, '/u/7?a=1', '/user?id=7&a=1', ''],
+  [{ replace: [/^\/u\/(\d+)$/, '/user?id=$1'] }, '/u/7#a=1', '/user?id=7', ''],
   [{ query: { remove: ['a'] } }, '/x?a=1&b=%zz&c', '/x?c', ''],
   [{ strip: '/api' }, '*', '*', ''],
 ])('%j: %s goes out as %s', (options, path, sent, stripped) => {
