@@ -29,6 +29,7 @@ export function pathPolicy(options: PathPolicyOptions = 'preserve'): Middleware 
   const given = parse(pathPolicyOptions, options, 'paths')
   const modes: PathModes =
     typeof given === 'string' ? { encodedSlashes: given, doubleSlashes: given, dotSegments: given } : given
+  if (Object.values(modes).every((each) => each === undefined || each === 'preserve')) return (next) => next
   return (next) => (ctx) => {
     const { out } = ctx
     if (out.method === 'CONNECT') return next(ctx)

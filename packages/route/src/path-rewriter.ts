@@ -9,15 +9,10 @@ export interface Rewritten {
   readonly stripped: string
 }
 
-/** A path that can't be rewritten, and whose fault that is. */
-export interface RewriteFault {
-  readonly fault: 'too-long' | 'invalid'
-}
-
 const longestPath = 4_096
 
-/** Makes the function that rewrites origin-form request-targets. It never throws. */
-export function pathRewriter(options: RewritePathOptions): (target: string) => Rewritten | RewriteFault {
+/** Makes the function that rewrites origin-form request-targets: `undefined` for a path too long to be matched. It never throws. */
+export function pathRewriter(options: RewritePathOptions): (target: string) => Rewritten | undefined {
   const { prefix = '', replace, query = {} } = options
   const strip = plain((options.strip ?? '').replace(/\/+$/, ''))
   const depth = strip.split('/').length
@@ -37,11 +32,10 @@ export function pathRewriter(options: RewritePathOptions): (target: string) => R
       stripped = strip
     }
     if (pattern !== undefined) {
-      if (path.length > longestPath) return { fault: 'too-long' }
+      if (path.length > longestPath) return undefined
       // With a sticky expression the next call would begin where this one has ended.
       pattern.lastIndex = 0
       const replaced = path.replace(pattern, replacement)
-      if (!isTarget(replaced)) return { fault: 'invalid' }
       if (replaced !== path) {
         const own = replaced.indexOf('?')
         path = oneSlash(own === -1 ? replaced : replaced.slice(0, own))
@@ -74,9 +68,4 @@ function oneSlash(path: string): string {
 function merged(own: string, came: string): string {
   if (own === '?') return came
   return came === '' || came === '?' || came[0] === '#' ? own : `${own}&${came.slice(1)}`
-}
-
-/** No character that would end the request-target or begin a fragment. */
-function isTarget(path: string): boolean {
-  return !/[\0-\x20#\x7f]|[^\0-\xff]/.test(path)
 }

@@ -22,6 +22,10 @@ const path = that<string>(
   (value) => typeof value === 'string' && /^\/[\x21-\x7e]*$/.test(value) && !/[?#]/.test(value),
   "a path such as '/api'",
 )
+const replacement = that<string>(
+  (value) => typeof value === 'string' && /^[!"$-~]*$/.test(value),
+  "a text that may stand in a path, such as '/users/$1': visible ASCII without '#'",
+)
 const text = that<string>(isWellFormed, 'a text')
 const names = v.array(text)
 const values = v.record(text, text)
@@ -40,7 +44,7 @@ function isWellFormed(value: unknown): boolean {
 export const rewritePathEntries = {
   strip: v.optional(path),
   prefix: v.optional(path),
-  replace: v.optional(v.strictTuple([regexp(), that<string>(isString, 'a text')])),
+  replace: v.optional(v.strictTuple([regexp(), replacement])),
   query: v.optional(
     v.strictObject({
       only: v.optional(names),
@@ -49,8 +53,4 @@ export const rewritePathEntries = {
       append: v.optional(values),
     }),
   ),
-}
-
-function isString(value: unknown): boolean {
-  return typeof value === 'string'
 }

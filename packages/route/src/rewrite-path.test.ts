@@ -28,10 +28,20 @@ it.each<[RewritePathOptions, string, string, string]>([
   expect(run(rewritePath(options), path, 2)).toEqual([sent, stripped])
 })
 
-it('fails where a replacement is no request-target, and refuses wrong options', () => {
-  expect(() => run(rewritePath({ replace: [/x/, 'a b'] }), '/x')).toThrow(
-    expect.objectContaining({ code: 'proxy_internal_error' }),
-  )
+it.each(['a b', '#', 'x\r\n', '\0', 'é', '€', '$1 ', '$<é>'])(
+  'refuses a replacement that makes no request-target: %j',
+  (text) => {
+    expect(() => rewritePath({ replace: [/x/, text] })).toThrow('rewrite.replace[1]: got')
+  },
+)
+
+it('has no layer where all is preserved', () => {
+  const end = () => 0
+  for (const options of [undefined, 'preserve', {}, { dotSegments: 'preserve' }] as const)
+    expect((pathPolicy(options) as unknown as (next: unknown) => unknown)(end)).toBe(end)
+})
+
+it('refuses wrong options, and paths that break a rule', () => {
   expect(() => rewritePath({ replace: [/(a+)+$/, ''] })).toThrow('rewrite.replace[0]')
   expect(() => pathPolicy({ dotSegments: 'x' as never })).toThrow('paths.dotSegments')
   expect(() => run(pathPolicy('reject'), '/a/..')).toThrow(
@@ -40,10 +50,10 @@ it('fails where a replacement is no request-target, and refuses wrong options', 
 })
 
 it('is not got past by asking again after a fault', () => {
-  const ctx = { out: { method: 'GET', path: '/x' } }
+  const ctx = { out: { method: 'GET', path: `/${'x'.repeat(4_096)}` } }
   const handler = (
-    rewritePath({ replace: [/x/, 'a b'] }) as unknown as (next: () => number) => (ctx: unknown) => unknown
+    rewritePath({ replace: [/x/, 'y'] }) as unknown as (next: () => number) => (ctx: unknown) => unknown
   )(() => 0)
-  expect(() => handler(ctx)).toThrow()
-  expect(() => handler(ctx)).toThrow()
+  for (let i = 0; i < 2; i++)
+    expect(() => handler(ctx)).toThrow(expect.objectContaining({ code: 'http_request_error' }))
 })

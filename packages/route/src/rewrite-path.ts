@@ -13,7 +13,7 @@ const schema = v.strictObject(rewritePathEntries)
 /**
  * Changes the path and query that go to the target: edits `ctx.out.path`, adds `stripped`. It does so once an exchange: a
  * fork of a context that it has rewritten keeps what is there, so a retry outside of it never strips twice. `*` and the
- * target of a CONNECT are left alone. A replacement that makes no valid request-target is 500 `proxy_internal_error`.
+ * target of a CONNECT are left alone.
  * @throws TypeError for a wrong option
  */
 export function rewritePath(options: RewritePathOptions): Middleware<{}, Stripped> {
@@ -30,7 +30,10 @@ export function rewritePath(options: RewritePathOptions): Middleware<{}, Strippe
     const { out } = ctx
     if (out.method !== 'CONNECT' && out.path !== '*') {
       const result = rewrite(out.path)
-      if ('fault' in result) throw failure(result.fault)
+      if (result === undefined)
+        throw new ProxyError('http_request_error', {
+          message: 'the path is too long to be matched by rewrite.replace',
+        })
       out.path = result.path
       added.stripped = outer + result.stripped
     }
@@ -38,12 +41,4 @@ export function rewritePath(options: RewritePathOptions): Middleware<{}, Strippe
     added[done] = true
     return next(added)
   }
-}
-
-function failure(fault: 'too-long' | 'invalid'): ProxyError {
-  return fault === 'too-long'
-    ? new ProxyError('http_request_error', {
-        message: 'the path is too long to be matched by rewrite.replace',
-      })
-    : new ProxyError('proxy_internal_error', { message: 'rewrite.replace made no valid request-target' })
 }
