@@ -94,6 +94,17 @@ describe.each(rawFronts)('the request-target through $name', (kind) => {
     expect(origin.connections[0]?.text).not.toContain('ignored.example')
   })
 
+  // RFC 9112 section 3.2.4. Frameworks make a path of it before we see it.
+  it.each(
+    kind.framework || !kind.carries.allRequests ? [] : ['http://other.example', 'http://other.example?q'],
+  )('OPTIONS %s is about the whole server, if it has no path and no query', async (target) => {
+    const origin = own(await rawOrigin(ok))
+    const front = own(await kind.start(`${origin.url}/base`))
+    await rawRequest(front.port, `OPTIONS ${target} HTTP/1.1\r\nHost: a\r\n\r\n`, { responses: 1 })
+    const sent = target.endsWith('?q') ? '/base/?q' : '*'
+    expect(origin.connections[0]?.text.split('\r\n')[0]).toBe(`OPTIONS ${sent} HTTP/1.1`)
+  })
+
   const wrong = ['http://user:secret@other.example/', 'http:///x', 'http://a b/']
   // Frameworks look for the path themselves, and newer Nodes throw at this in the middle of it.
   it.each(kind.framework ? wrong : [...wrong, 'http://other.example:port/'])(

@@ -7,15 +7,18 @@ export interface RequestTarget {
   readonly authority?: string
 }
 
-/** Takes a request-target apart and changes no byte of its path. */
-export function parseRequestTarget(target: string): RequestTarget {
+/**
+ * Takes a request-target apart and changes no byte of its path. The absolute form without path and query means `/`, but of an
+ * OPTIONS `*` (RFC 9112 section 3.2.4).
+ */
+export function parseRequestTarget(target: string, method?: string): RequestTarget {
   if (target.charCodeAt(0) === 47) return { form: 'origin', path: target }
   if (target === '*') return { form: 'asterisk', path: '*' }
   const scheme = /^[a-z][a-z\d+.-]*:\/\//i.exec(target)
   if (scheme === null) return { form: 'authority', path: '/', authority: target }
   const rest = target.slice(scheme[0].length)
   const end = rest.search(/[/?#]/)
-  if (end === -1) return { form: 'absolute', authority: rest, path: '/' }
+  if (end === -1) return { form: 'absolute', authority: rest, path: method === 'OPTIONS' ? '*' : '/' }
   const path = rest.slice(end)
   return { form: 'absolute', authority: rest.slice(0, end), path: path[0] === '/' ? path : `/${path}` }
 }
