@@ -1,6 +1,20 @@
+import type { Client, Context, Handler, Layer } from '@sluice/core'
+import { pathPolicy, rewritePath } from '@sluice/route'
 import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { type Origin, originServer, owner, rawRequest, trapUnhandled, value } from '../kit/index.js'
+import {
+  answering,
+  type FrontKind,
+  fronts,
+  type Origin,
+  originServer,
+  owner,
+  rawOrigin,
+  rawRequest,
+  trapUnhandled,
+  twoFronts,
+  value,
+} from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
@@ -52,7 +66,7 @@ describe('the path on its way to a target', () => {
     expect(seen(site)).toEqual([`/base${path}`])
   })
 
-  it.each(['/a%2fb', '/a%5Cb', '/a\\b', '/a//b', '/a/../b', '/a/%2E%2e/b', '/%zz', '/%c0%ae/x'])(
+  it.each(['/a%2fb', '/a%5Cb', '/a\\b', '/a//b', '/a/../b', '/a/%2E%2e/b', '/a/..%3bx', '/%zz', '/%c0%ae/x'])(
     'with reject is refused, and no target hears of it: %s',
     async (path) => {
       const { site, admin, ask } = await sited({ paths: 'reject' })
@@ -118,5 +132,100 @@ describe('the path on its way to a target', () => {
     const make = () =>
       createProxy({ upstreams: { a: 'http://127.0.0.1:1' }, routes: [{ path: '/', upstream: 'a', rewrite }] })
     expect(make).toThrow(/routes\[0\]\.rewrite\.replace/)
+  })
+})
+
+type Call = Context & Client
+
+async function ask(kind: FrontKind, path: string, ...use: Layer<Call>[]): Promise<[number, string[]]> {
+  const origin = own(await originServer())
+  const front = own(await kind.start({ targets: origin.url, use }))
+  const { status } = await front.client.ask({ path })
+  return [status, origin.requests.map(({ url }) => url)]
+}
+
+describe.each(fronts)('a path through $name', (kind) => {
+  it.each(['/a/../b', '/a/..%3Bx/b', '/a%5cb', '/a//b', '/%zz'])(
+    'that breaks a rule is refused: %s',
+    async (path) => {
+      expect(await ask(kind, path, pathPolicy('reject'))).toEqual([400, []])
+    },
+  )
+
+  it.each([
+    ['/a/%2E%2e/b//c?x=/../%zz', '/b/c?x=/../%zz'],
+    ['/a%2fb/..;x/c', '/c'],
+  ])('has one form: %s', async (path, sent) => {
+    expect(await ask(kind, path, pathPolicy('normalise'))).toEqual([200, [sent]])
+  })
+
+  it.each([
+    ['/api/%2f//x?y=%zz', '/v1/%2f//x?y=%zz'],
+    ['/api//10.0.0.1/', '/v1/10.0.0.1/'],
+    ['/apix', '/apix'],
+  ])('is stripped and prefixed, and nothing else of it is touched: %s', async (path, sent) => {
+    expect(await ask(kind, path, rewritePath({ strip: '/api', prefix: '/v1' }))).toEqual([200, [sent]])
+  })
+
+  it.each(['/x', '/x?tenant=b', '/x?a=1;tenant=b', '/x?%74enant=b'])(
+    'has the parameter that a rule sets: %s',
+    async (path) => {
+      const layer = rewritePath({ query: { set: { tenant: 'a' } } })
+      expect(await ask(kind, path, layer)).toEqual([200, ['/x?tenant=a']])
+    },
+  )
+})
+
+// Node's parser of HTTP/1 refuses raw bytes, and that of HTTP/2 passes them on.
+describe.each(fronts.filter(({ http2 }) => http2))('raw bytes in a :path through $name', (kind) => {
+  it.each(['/\xc0\xae\xc0\xae/x', '/%c0\xae/x', '/\xff'])(
+    'are refused where they are no UTF-8: %j',
+    async (path) => {
+      expect(await ask(kind, path, pathPolicy({ dotSegments: 'reject' }))).toEqual([400, []])
+    },
+  )
+
+  it('pass where they are', async () => {
+    const origin = own(await rawOrigin(answering('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')))
+    const front = own(await kind.start({ targets: origin.url, use: [pathPolicy('reject')] }))
+    expect(await front.client.ask({ path: '/caf\xc3\xa9' })).toMatchObject({ status: 200 })
+    expect(origin.connections[0]?.text.split('\r\n')[0]).toBe('GET /caf\xc3\xa9 HTTP/1.1')
+  })
+})
+
+describe.each(twoFronts)('a fork through $name', (kind) => {
+  const strip = rewritePath({ strip: '/api', replace: [/^\/x/, '/y'] })
+  /** Asks twice and gives the second answer. */
+  const twice =
+    (fork: (ctx: Call) => Call): Layer<Call> =>
+    (next: Handler<Call>) =>
+    async (ctx) => {
+      await next(fork(ctx))
+      return next(fork(ctx))
+    }
+
+  it.each<[string, (ctx: Call) => Call]>([
+    ['forks', (ctx) => ctx.fork()],
+    ['detached forks', (ctx) => ctx.fork({ detach: true })],
+    ['forks of a fork', (ctx) => ctx.fork().fork()],
+  ])('inside the rule finds the path rewritten, and outside it rewrites it anew: %s', async (_name, fork) => {
+    const sent = ['/api/x', '/api/x']
+    expect(await ask(kind, '/api/api/x', strip, twice(fork))).toEqual([200, sent])
+    expect(await ask(kind, '/api/api/x', twice(fork), strip)).toEqual([200, sent])
+    expect(await ask(kind, '/api/x', twice(fork), strip, twice(fork))).toEqual([
+      200,
+      ['/y', '/y', '/y', '/y'],
+    ])
+  })
+
+  it('is stripped by each rule once', async () => {
+    const prefixes: string[] = []
+    const look: Layer<Call> = (next) => (ctx) => {
+      prefixes.push((ctx as Call & { stripped: string }).stripped)
+      return next(ctx)
+    }
+    const layers = [twice((ctx) => ctx.fork()), strip, rewritePath({ strip: '/api' }), look]
+    expect(await ask(kind, '/api/api/api', ...layers)).toEqual([200, ['/api', '/api']])
+    expect(prefixes).toEqual(['/api/api', '/api/api'])
   })
 })

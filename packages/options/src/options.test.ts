@@ -9,6 +9,7 @@ import {
   parseDuration,
   parseSize,
   ranged,
+  regexp,
   size,
   v,
 } from './index.js'
@@ -168,5 +169,37 @@ describe('cidrSet', () => {
         expect(cidrSet([`${network.join('.')}/${bits}`]).has(other.join('.'))).toBe(inside)
       }),
     )
+  })
+})
+
+describe('regexp()', () => {
+  const takes = (value: unknown): boolean => fault(() => parse(regexp(), value, 'x')) === 'nothing thrown'
+
+  it.each([/^\/u\/(\d+)$/, /^(?<id>[a-z]{1,8})(?=-)/iu, /a|b|c/g, /(?:a|b)+/y, new RegExp('a*'.repeat(25))])(
+    'takes %s',
+    (value) => {
+      expect(takes(value)).toBe(true)
+    },
+  )
+
+  it.each([
+    /(a+)+$/,
+    /(?:(?:a*)){2,}/,
+    /(a|b+)*c/,
+    /(?=(a+)+)b/,
+    /([a-z]+\.)+/,
+    /(?<=a)b/,
+    new RegExp('a*'.repeat(26)),
+  ])('refuses %s', (value) => {
+    expect(fault(() => parse(regexp(), value, 'x'))).toMatch(/^x: got .* takes one that can not backtrack/)
+  })
+
+  it('refuses what is none', () => {
+    for (const value of ['^a$', undefined, null, {}, { source: 'a', exec() {} }])
+      expect(fault(() => parse(regexp(), value, 'x'))).toMatch(/takes a regular expression$/)
+  })
+
+  it('knows nothing of alternatives that overlap and of repetitions in a row', () => {
+    for (const value of [/(a|aa)+$/, /\d+\d+$/]) expect(takes(value)).toBe(true)
   })
 })
