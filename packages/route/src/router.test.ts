@@ -60,6 +60,10 @@ it('goes by host: exact, the longer wildcard, the shorter, any', () => {
   expect([to('x.y.example.com'), to('example.com'), to('other.org'), to(''), to('[::1]:1')]).toEqual([
     2, 3, 2, 3, 3,
   ])
+  const labels = 'a.'.repeat(8_000)
+  expect([to(`${labels}sub.example.com`), to(`${labels}example.com`), to(`${labels}x`), to('.')]).toEqual([
+    1, 2, 3, 3,
+  ])
 })
 
 it('goes on to the next best where method or headers do not fit', () => {

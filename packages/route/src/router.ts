@@ -55,12 +55,13 @@ export function createRouter<T>(routes: readonly { match: RouteMatch; value: T }
   const hosts = new Map<string, Node<T>>()
   const wildcards = new Map<string, Node<T>>()
   const anyHost = node<T>()
-  let usesWildcards = false
+  /** The length of the longest name behind a `*.`: no suffix beyond it can be one. */
+  let longest = 0
   routes.forEach(({ match, value }, order) => {
     for (const name of listOf(match.host) ?? ['']) {
       const lower = name.toLowerCase()
       const wildcard = lower.startsWith('*.')
-      if (wildcard) usesWildcards = true
+      if (wildcard) longest = Math.max(longest, lower.length - 2)
       const tree =
         lower === '' ? anyHost : treeFor(wildcard ? wildcards : hosts, wildcard ? lower.slice(2) : lower)
       insert(tree, match, value, order)
@@ -68,12 +69,13 @@ export function createRouter<T>(routes: readonly { match: RouteMatch; value: T }
   })
   return (request) => {
     const segments = segmentsOf(request.path)
-    const host = hosts.size === 0 && !usesWildcards ? '' : hostOf(request.authority)
+    const host = hosts.size === 0 && longest === 0 ? '' : hostOf(request.authority)
     const exact = hosts.get(host)
     const found = exact === undefined ? undefined : search(exact, segments, request)
     if (found !== undefined) return found
     // The name itself isn't below the wildcard's; the longest suffix comes first.
-    for (let dot = usesWildcards ? host.indexOf('.') : -1; dot !== -1; dot = host.indexOf('.', dot + 1)) {
+    let dot = longest === 0 ? -1 : host.indexOf('.', host.length - longest - 1)
+    for (; dot !== -1; dot = host.indexOf('.', dot + 1)) {
       const tree = wildcards.get(host.slice(dot + 1))
       const below = tree === undefined ? undefined : search(tree, segments, request)
       if (below !== undefined) return below
