@@ -22,7 +22,18 @@ export function cleanAddress(text: string): string | undefined {
   if (kind === 0) return undefined
   if (kind === 4) return address
   const lower = address.toLowerCase()
-  return lower.startsWith('::ffff:') && isIP(lower.slice(7)) === 4 ? lower.slice(7) : lower
+  // As sockets spell it.
+  if (lower.startsWith('::ffff:') && isIP(lower.slice(7)) === 4) return lower.slice(7)
+  return lower.includes('ffff:') ? (mappedAddress(lower) ?? lower) : lower
+}
+
+/** The IPv4 address that an IPv6 one stands for, however it is spelt (RFC 4291 section 2.5.5.2). */
+function mappedAddress(address: string): string | undefined {
+  // URLs have one spelling for each address.
+  const found = /^\[::ffff:([\da-f]+):([\da-f]+)\]$/.exec(new URL(`http://[${address}]`).hostname)
+  if (found === null) return undefined
+  const [high, low] = [Number.parseInt(found[1] as string, 16), Number.parseInt(found[2] as string, 16)]
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`
 }
 
 /**
