@@ -91,6 +91,8 @@ describe('any other URL stays byte for byte', () => {
     'http://10.0.0.1:3000/APP/x',
     'http://10.0.0.1:3000/app/../x',
     'http://10.0.0.1:3000/app/a/../../x',
+    // Of a URL in a Refresh browsers drop the blanks at its end.
+    'http://10.0.0.1:3000/app/.. ',
     'http://10.0.0.1:3000/app/%2E./x',
     'http://10.0.0.1:3000/app/..\\x',
     'http://10.0.0.1:3000/app/.\t./x',

@@ -103,7 +103,7 @@ function leavesAbove(path: string): boolean {
   if (!path.includes('.') && !/%2e/i.test(path)) return false
   let depth = 0
   const end = path.search(/[?#]/)
-  for (const segment of (end === -1 ? path : path.slice(0, end)).slice(1).split(/[/\\]/)) {
+  for (const segment of (end === -1 ? path.trimEnd() : path.slice(0, end)).slice(1).split(/[/\\]/)) {
     const plain = segment.replaceAll('\t', '').replaceAll(/%2e/gi, '.')
     if (plain === '..') depth--
     else if (plain !== '.') depth++
