@@ -37,6 +37,7 @@ const differences = {
   'bad request': 'A request that two parsers could read in two ways is answered 400 and reaches no target',
   'bad field':
     'A field from an option or a listener that HTTP forbids is an error of that request; http-proxy throws',
+  auth: '`auth` is sent whatever the client says: credentials for the proxy are none for the target. http-proxy lets the client replace it',
   throwing: 'A listener that throws gives 500; http-proxy ends the process',
 } as const
 type Difference = keyof typeof differences
@@ -255,6 +256,7 @@ const cases: Case[] = [
     name: 'auth where there is one',
     options: (target) => ({ target, auth: 'u:p' }),
     ask: { headers: ['Authorization', 'Bearer t'] },
+    differs: { target: 'auth' },
   },
   { name: 'method', options: (target) => ({ target, method: 'PUT' }), ask: { method: 'POST', body: 'x' } },
   { name: 'xfwd', options: (target) => ({ target, xfwd: true }) },

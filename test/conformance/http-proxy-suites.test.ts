@@ -3,6 +3,7 @@ import { Agent, createServer, type IncomingMessage, type Server, type ServerResp
 import { createRequire } from 'node:module'
 import { type AddressInfo, createServer as createNetServer } from 'node:net'
 import ours, { type ServerOptions } from '@sluice/http-proxy'
+import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import {
@@ -260,6 +261,40 @@ describe.each([
     expect(data.toString()).toBe('hi')
   })
 
+  it('leaves it to the target whether a handshake without a key will do', async () => {
+    const target = createServer()
+    target.on('upgrade', (_req, socket) =>
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\r\nraw'),
+    )
+    const { port } = await standing(lib, {
+      target: `ws://127.0.0.1:${await listens(target)}`,
+      ws: true,
+    })
+    const raw = own(await rawClient(port))
+    raw.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    await within(raw.closed, 'the end of the tunnel')
+    expect(raw.text).toMatch(/^HTTP\/1\.1 101 /)
+    expect(raw.text.split('\r\n\r\n')[1]).toBe('raw')
+  })
+
+  it.each([
+    ['', '/base', '/base'],
+    ['?a=b', '/base', '/base?a=b'],
+    ['?a=/b', '', '/?a=/b'],
+    ['', '', '/'],
+  ])('sends %j, of which an app has left no path, to %j as %s', async (url, base, becomes) => {
+    const origin = own(await originServer((req, res) => void res.end(req.url)))
+    const proxy = lib.createProxyServer({ target: origin.url + base })
+    own({ close: () => proxy.close() })
+    const front = own(
+      await originServer((req, res) => {
+        req.url = url
+        proxy.web(req, res)
+      }),
+    )
+    expect((await client(front.port).ask({ path: '/mount' })).text).toBe(becomes)
+  })
+
   it('lets a listener of open read along', async () => {
     const target = createServer()
     new WebSocketServer({ server: target }).on('connection', (socket) => {
@@ -298,6 +333,46 @@ describe.each([
 })
 
 describe('ours', () => {
+  it('has web and ws that are listeners by themselves, where http-proxy needs its object', async () => {
+    const origin = own(await originServer())
+    const { web, ws } = ours.createProxyServer({ target: origin.url })
+    const front = createServer(express().use(web))
+    front.on('upgrade', ws)
+    const port = await listens(front)
+    expect((await client(port).ask()).text).toBe('ok')
+    const raw = own(await rawClient(port))
+    raw.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    await raw.until('ok')
+  })
+
+  it.each([false, true])(
+    'sends no Trailer ahead of what has none, over which http-proxy waits for ever (agent: %s)',
+    async (opens) => {
+      const origin = own(await originServer((req, res) => void res.end(req.headers.trailer ?? 'none')))
+      const agent = new (class extends Agent {})()
+      own({ close: () => agent.destroy() })
+      const { port } = await standing(ours, { target: origin.url, ...(opens && { agent }) })
+      const raw = own(await rawClient(port))
+      raw.write('GET / HTTP/1.1\r\nHost: a\r\nTrailer: x-sum\r\n\r\n')
+      expect((await raw.responses())[0]?.body.toString()).toBe('none')
+    },
+  )
+
+  it('sends its auth whatever the client says, where http-proxy sends what the client says', async () => {
+    const origin = own(await originServer((req, res) => void res.end(req.headers.authorization)))
+    const { port } = await standing(ours, { target: origin.url, auth: 'ann:secret' })
+    const { text } = await client(port).ask({ headers: ['Authorization', 'Bearer x'] })
+    expect(text).toBe('Basic YW5uOnNlY3JldA==')
+  })
+
+  it('tells the error of a request whose socket an app has taken away', async () => {
+    const { port, proxy } = await standing(ours, { target: 'http://127.0.0.1:1' })
+    proxy.on('proxyReq', (_proxyReq, req) => Object.defineProperty(req, 'socket', { value: undefined }))
+    const told = once(proxy, 'error')
+    own(await rawClient(port)).write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    expect(((await within(told, 'the error'))[0] as { code?: string }).code).toBe('ECONNREFUSED')
+  })
+
   it('ends what is under way when the client leaves after its request, where http-proxy goes on', async () => {
     const silent = own(await rawOrigin())
     const { port, proxy } = await standing(ours, { target: silent.url, timeout: 60 })
@@ -308,16 +383,23 @@ describe('ours', () => {
     await until(() => silent.sockets === 0, 'the end at the target')
   })
 
-  it('relays informational answers, which http-proxy drops (RFC 9110 section 15.2)', async () => {
-    const origin = own(
-      await originServer((_req, res) => {
-        res.writeEarlyHints({ link: '</a.css>; rel=preload' })
-        res.end('x')
-      }),
-    )
-    const { port } = await standing(ours, { target: origin.url })
-    const call = client(port).call()
-    expect((await call.answer()).text).toBe('x')
-    expect(call.informed.map(({ status }) => status)).toEqual([103])
-  })
+  it.each([
+    ['by itself', {}],
+    ['over connections of an agent', { agent: new (class extends Agent {})() }],
+    ['where it follows redirects', { followRedirects: true }],
+  ])(
+    'relays informational answers %s, which http-proxy drops (RFC 9110 section 15.2)',
+    async (_how, options) => {
+      const origin = own(
+        await originServer((_req, res) => {
+          res.writeEarlyHints({ link: '</a.css>; rel=preload' })
+          res.end('x')
+        }),
+      )
+      const { port } = await standing(ours, { target: origin.url, ...options })
+      const call = client(port).call()
+      expect((await call.answer()).text).toBe('x')
+      expect(call.informed.map(({ status }) => status)).toEqual([103])
+    },
+  )
 })

@@ -39,6 +39,6 @@ export {
   transformRequest,
   transformResponse,
 } from './transform-body.js'
-export { toUpgradeListener } from './tunnel-mount.js'
+export { toUpgradeListener, type UpgradeOptions } from './tunnel-mount.js'
 export { turnTime } from './turn-time.js'
 export type { WebTransform } from './web-duplex.js'

@@ -49,7 +49,9 @@ export function ingress(req: Inbound, withBody = true): Ingress {
   // RFC 9110 section 10.1.1: what an HTTP/1.0 client expects is ignored.
   if (httpVersion === '1.0') remove(headers, 'expect')
   if (method === 'CONNECT') return connectIngress(req, headers, framing)
-  const target = parseRequestTarget(req.url as string, method)
+  const url = req.url as string
+  // Node hands over none without a path: an app has taken a prefix off.
+  const target = parseRequestTarget(!h2 && (url === '' || url.startsWith('?')) ? `/${url}` : url, method)
   // RFC 9112 section 3.2: these two forms are for one method each.
   if (target.form === 'asterisk' && method !== 'OPTIONS') refuse(`${method} with the request-target *`)
   if (target.form === 'authority') refuse(`${method} with a request-target that is no path`)

@@ -60,6 +60,8 @@ export interface Arrival {
   readonly expects?: boolean
   /** The protocol that the client wants to go over to. */
   readonly upgrade?: string | undefined
+  /** The target judges the key of a WebSocket handshake. */
+  readonly keyless?: boolean | undefined
   /** The client's end of what may become a tunnel. */
   readonly end?: TunnelEnd
 }
@@ -153,7 +155,7 @@ function open(req: InboundRequest, res: InboundResponse, arrival: Arrival | unde
     if (arrival.expects === true && body instanceof RequestBody) body.expect(res)
     const upgrade = protocol ?? arrival.upgrade
     if (upgrade === undefined) return exchange
-    if (upgrade === 'websocket' && !hasWebSocketKey(out.headers))
+    if (upgrade === 'websocket' && arrival.keyless !== true && !hasWebSocketKey(out.headers))
       refuse('the Sec-WebSocket-Key is not 16 bytes of base64')
     ;(exchange as { upgrade?: string }).upgrade = upgrade
     return exchange

@@ -7,15 +7,22 @@ import { lingeringClose } from './lingering-close.js'
 import { serve } from './mount.js'
 import { SocketEnd, StreamEnd } from './tunnel-end.js'
 
+/** How {@link toUpgradeListener} looks at requests. */
+export interface UpgradeOptions {
+  /** A WebSocket handshake without a proper key is left to the target to judge; by default it is answered 400. */
+  readonly keyless?: boolean
+}
+
 /**
  * A handler as a listener for the `upgrade` event. A reply with 101 and a socket becomes a tunnel; any other reply is
  * written to the socket as the response that it is, and the connection ends.
  */
 export function toUpgradeListener(
   handler: Handler,
+  { keyless }: UpgradeOptions = {},
 ): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
   return function listener(req, socket, head) {
-    onSocket(handler, req, socket, head, false)
+    onSocket(handler, req, socket, head, false, keyless)
   }
 }
 
@@ -50,12 +57,13 @@ function onSocket(
   socket: Duplex,
   head: Buffer,
   connect: boolean,
+  keyless?: boolean,
 ): void {
   // The socket has lost its server's listeners: without one of ours a reset would end the process.
   socket.on('error', ignore)
   // Only a server tells its responses that their socket has room again, those ahead of this request too.
   socket.on('drain', hasRoom)
-  whenFree(handler, req, socket, head, connect)
+  whenFree(handler, req, socket, head, connect, keyless)
 }
 
 function whenFree(
@@ -64,13 +72,14 @@ function whenFree(
   socket: Duplex,
   head: Buffer,
   connect: boolean,
+  keyless?: boolean,
 ): void {
   const ahead = (socket as Occupied)._httpMessage
   if (ahead) {
     // A client that pipelines: the socket is free, and no longer watched for idleness, when what is ahead has gone out.
     ahead.once('close', () => {
       if ('setTimeout' in socket) (socket as Socket).setTimeout(0)
-      whenFree(handler, req, socket, head, connect)
+      whenFree(handler, req, socket, head, connect, keyless)
     })
     return
   }
@@ -90,6 +99,7 @@ function whenFree(
   void serve(handler, req, res, undefined, {
     upgrade: connect ? undefined : protocolsOf(req),
     end: new SocketEnd(socket, res, connect),
+    keyless,
   })
 }
 

@@ -3,7 +3,7 @@ import { type RequestOptions, request as requestHttps } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Outcome, ProxyError, type Reply, toBody, toReadable } from '@sluice/core'
-import type { Attempt, Transport } from '@sluice/forward'
+import { type Attempt, addInformational, type Transport } from '@sluice/forward'
 import { groupByName, withoutHopByHop } from '@sluice/headers'
 import { type Target, tlsOptions } from '@sluice/upstream'
 
@@ -44,6 +44,18 @@ export class AgentTransport implements Transport {
       req.on('error', lost)
       if (timeouts.head > 0)
         req.setTimeout(timeouts.head, () => req.destroy(new ProxyError('http_response_timeout')))
+      let informed = 0
+      req.on('information', ({ statusCode, rawHeaders }) => {
+        // Whoever waits for 100 Continue has heard it from the server in front.
+        if (statusCode === 100) return
+        const headers = withoutHopByHop(rawHeaders, { response: true })
+        try {
+          informed = addInformational(informed, headers)
+          attempt.inform(statusCode, headers)
+        } catch (error) {
+          req.destroy(error as Error)
+        }
+      })
       req.on('upgrade', (res: IncomingMessage, socket: Socket, head: Buffer) => {
         if (head.length > 0) socket.unshift(head)
         const headers = withoutHopByHop(res.rawHeaders, { response: true })

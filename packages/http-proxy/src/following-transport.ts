@@ -85,7 +85,9 @@ class Hop implements Attempt {
     this.timeouts = attempt.timeouts
   }
 
-  inform(): void {}
+  inform(status: number, headers: HeaderList): void {
+    this.attempt.inform(status, headers)
+  }
 
   onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void {
     this.attempt.onClose?.(fn, arg)

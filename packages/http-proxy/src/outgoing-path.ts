@@ -8,9 +8,12 @@ import type { ParsedTarget, ServerOptions } from './server-options.js'
 export function outgoingPath(url: string, target: ParsedTarget, options: ServerOptions): string {
   const base = options.prependPath === false ? '' : target.path
   if (options.ignorePath) return base === '' ? '/' : base.startsWith('/') ? base : `/${base}`
-  const path = options.toProxy ? url : withoutFragment(parseRequestTarget(url).path)
-  if (base === '' || base === '/') return path
+  const bare = url === '' || url.startsWith('?')
+  const path = options.toProxy || bare ? url : withoutFragment(parseRequestTarget(url).path)
+  if (base === '' || base === '/') return bare ? `/${path}` : path
   const rooted = base.startsWith('/') ? base : `/${base}`
+  // An app has taken the whole path off: the base itself is meant.
+  if (bare) return rooted + path
   return path.startsWith('/')
     ? joinPath(rooted, path)
     : path === '*'

@@ -84,6 +84,10 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   constructor(options: ServerOptions = {}) {
     super({ captureRejections: true })
     this.options = options
+    // Apps hand them over as listeners, `app.use(proxy.web)`; Express takes one of four parameters for an error handler.
+    const { web, ws } = this
+    this.web = (...args) => web.apply(this, args)
+    this.ws = (...args) => ws.apply(this, args)
   }
 
   /** Sends a request on and answers it. `options` replace those of the server one by one. */

@@ -20,8 +20,8 @@ export function requestFields(
   let fields = edited(req, list)
   if (options.xfwd) addForwarded(req, fields, authority, upgrade)
   if (options.headers !== undefined) fields = withFields(fields, options.headers)
-  if (options.auth !== undefined && options.auth !== '' && !has(fields, 'authorization'))
-    fields.push('Authorization', `Basic ${Buffer.from(options.auth).toString('base64')}`)
+  if (options.auth !== undefined && options.auth !== '')
+    set(fields, 'Authorization', `Basic ${Buffer.from(options.auth).toString('base64')}`)
   if (options.changeOrigin) set(fields, 'Host', hostOf(target))
   else if (!has(fields, 'host')) fields.unshift('Host', authority === '' ? hostOf(target) : authority)
   return fields
@@ -72,7 +72,10 @@ function withFields(list: HeaderList, fields: FieldObject): HeaderList {
   return reconcile(list, now, before)
 }
 
-/** Makes Content-Length that of the body that is sent (CVE-2026-29057 came of doing it otherwise). */
+/**
+ * Makes Content-Length that of the body that is sent (CVE-2026-29057 came of doing it otherwise). What has a length has no
+ * trailers, and Node's client throws at their announcement.
+ */
 export function frame(list: HeaderList, length: number | undefined, method: string): void {
   let to = 0
   let said = false
@@ -80,6 +83,7 @@ export function frame(list: HeaderList, length: number | undefined, method: stri
     const name = list[i] as string
     const isLength = name.length === 14 && name.toLowerCase() === 'content-length'
     if (isLength && (said || length === undefined)) continue
+    if (length !== undefined && name.length === 7 && name.toLowerCase() === 'trailer') continue
     if (isLength) said = true
     const value = isLength ? String(length) : (list[i + 1] as string)
     list[to++] = name

@@ -61,6 +61,8 @@ export class WebExchange implements Sink, Attempt {
   private drain: (() => void) | undefined = undefined
   private trailers: Reply['trailers'] = undefined
   private proxyRes: ProxyResponse | undefined = undefined
+  /** An app may take it from the request. */
+  private readonly socket: InboundRequest['socket']
 
   /** @throws ProxyError if the request can't be believed */
   constructor(
@@ -72,6 +74,7 @@ export class WebExchange implements Sink, Attempt {
     private readonly callback: ErrorCallback | undefined,
     { out, authority }: Ingress,
   ) {
+    this.socket = req.socket
     this.target = server.targets.target(where, options)
     const transport = server.targets.transport(options)
     this.transport = options.followRedirects
@@ -93,7 +96,7 @@ export class WebExchange implements Sink, Attempt {
     const marked = res as Marked
     if (marked[current] === undefined) res.on('close', onClose)
     marked[current] = this
-    if (res.destroyed || req.socket.destroyed) {
+    if (res.destroyed || this.socket.destroyed) {
       this.closed()
       return
     }
@@ -340,7 +343,7 @@ export class WebExchange implements Sink, Attempt {
     if (this.over) return
     const { server, req, res, where, callback, outgoing } = this
     const failure = asProxyError(error)
-    if (failure.code === 'client_left' || req.socket.destroyed) {
+    if (failure.code === 'client_left' || this.socket.destroyed) {
       this.closed()
       return
     }

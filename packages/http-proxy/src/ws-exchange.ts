@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import {
   asProxyError,
   type Context,
+  type Handler,
   type Outbound,
   type Outcome,
   ProxyError,
@@ -22,7 +23,10 @@ import { frame, requestFields } from './request-fields.js'
 import type { ParsedTarget, ServerOptions } from './server-options.js'
 import { timeoutsOf } from './timeouts-of.js'
 
-/** One call of `ws`: the tunnel itself, refusals and their ends are the core's. */
+/**
+ * One call of `ws`: the tunnel itself, refusals and their ends are the core's. As with http-proxy, what a handshake must have
+ * is the target's to say.
+ */
 export function upgrade(
   server: ProxyServer,
   req: IncomingMessage,
@@ -32,7 +36,7 @@ export function upgrade(
   where: ParsedTarget,
   callback: ErrorCallback | undefined,
 ): void {
-  toUpgradeListener(async (ctx) => {
+  const handler: Handler = async (ctx) => {
     let outgoing: OutgoingRequest | undefined
     try {
       const attempt = new WsAttempt(server, ctx, options, where)
@@ -69,8 +73,11 @@ export function upgrade(
     } finally {
       outgoing?.over()
     }
-  })(req, socket, head)
+  }
+  toUpgradeListener(handler, keyless)(req, socket, head)
 }
+
+const keyless = { keyless: true }
 
 /** The socket's close ends the exchange. */
 const never = new Promise<Reply>(() => {})
