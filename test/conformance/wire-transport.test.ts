@@ -311,6 +311,25 @@ describe('bodies', () => {
     )
   })
 
+  // GHSA-ggv3-7p47-pfv8: a target that looks for no content would take the chunks for what comes next.
+  it.each([
+    ['GET', 'close', 2],
+    ['HEAD', 'close', 2],
+    ['DELETE', 'close', 2],
+    ['OPTIONS', 'close', 2],
+    ['POST', undefined, 1],
+  ])('in chunks with %s: Connection is %s', async (method, connection, connections) => {
+    const origin = own(await originServer((req, res) => void req.resume().on('end', () => res.end())))
+    const transport = wire()
+    const target = targetOf(origin.url)
+    await textOf(send(transport, target, { method, body: Readable.from(['GET /next HTTP/1.1\r\n\r\n']) }))
+    await textOf(send(transport, target))
+    expect(origin.requests[0]?.req.headers).toMatchObject({ 'transfer-encoding': 'chunked' })
+    expect(origin.requests[0]?.rawHeaders.includes('close')).toBe(connection === 'close')
+    expect(origin.requests.map(({ url }) => url)).toEqual(['/', '/'])
+    expect(origin.connections).toBe(connections)
+  })
+
   it('that flow do not go ahead of a tunnel: the rest would go into it', async () => {
     const origin = own(await rawOrigin())
     const sent = { method: 'CONNECT', path: 'a:1', body: Readable.from(['part']) }

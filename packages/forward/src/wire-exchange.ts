@@ -12,6 +12,7 @@ import { isSafe } from './safe-method.js'
 import { continueWithin } from './timeouts.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
+import { isUnawaited } from './unawaited-content.js'
 import { checkProtocol } from './upgrade-protocol.js'
 import type { WireConnection } from './wire-connection.js'
 import type { WirePool } from './wire-pool.js'
@@ -42,6 +43,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   private head: string | undefined = undefined
   /** The head waits in the socket for the first parts of the body. */
   private corked = false
+  /** Its connection carries no other. */
+  private last = false
   private upload: WireUpload | undefined = undefined
   /** The request's body, while it waits for the target to say 100. */
   private withheld: Body | undefined = undefined
@@ -119,7 +122,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
       if (source !== null && this.tunnels)
         throw new ProxyError('http_request_error', { message: `a ${this.method} with a body that flows` })
       const chunked = source !== null && source.length === undefined
-      head = requestHead(out, pool.host, attempt.upgrade, chunked, pool.perExchange)
+      this.last = pool.perExchange || (chunked && isUnawaited(out.method))
+      head = requestHead(out, pool.host, attempt.upgrade, chunked, this.last)
     } catch (error) {
       connection.fail(error as Error)
       return
@@ -232,9 +236,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
       })
       ;(this.source ?? withheld)?.cancel(why)
       connection.discard()
-    } else {
-      connection.release()
-    }
+    } else if (this.last) connection.discard()
+    else connection.release()
     this.finish(trailers === undefined ? undefined : cleanTrailers(trailers, true))
   }
 
