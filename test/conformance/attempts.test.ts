@@ -8,6 +8,7 @@ import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import {
   answerOk,
+  deadTarget,
   deferred,
   type Front,
   fronts,
@@ -32,9 +33,7 @@ const released = (front: Front): Promise<boolean> =>
 
 /** An address that refuses connections. */
 async function deadUrl(): Promise<string> {
-  const origin = await originServer()
-  await origin.close()
-  return origin.url
+  return own(await deadTarget()).url
 }
 
 describe.each(fronts)('retry through $name', (kind) => {
@@ -193,10 +192,10 @@ describe.each(twoFronts)('leases through $name', (kind) => {
     const dead = await deadUrl()
     // Draining the living one decides who is tried first; then it is let back in as the only other.
     const front = own(await kind.start({ targets: [dead, origin.url] }))
-    const [deadTarget, living] = front.upstream.all
+    const [first, living] = front.upstream.all
     const calls = [front.client.call(), front.client.call()]
     await Promise.all(calls.map((call) => call.head))
-    expect([deadTarget?.inFlight, living?.inFlight]).toEqual([0, 2])
+    expect([first?.inFlight, living?.inFlight]).toEqual([0, 2])
     go.resolve()
     for (const call of calls) expect(await call.answer()).toMatchObject({ status: 200, complete: true })
     await released(front)

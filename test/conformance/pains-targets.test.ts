@@ -10,6 +10,7 @@ import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import {
+  deadTarget,
   httpClient,
   listen,
   originServer,
@@ -31,11 +32,9 @@ const own = owner()
 
 const get = (target: string): string => `GET ${target} HTTP/1.1\r\nHost: a.example\r\n\r\n`
 
-/** A port where nobody listens. */
+/** An address that refuses connections. */
 async function deadUrl(): Promise<string> {
-  const origin = await originServer()
-  await origin.close()
-  return origin.url
+  return own(await deadTarget()).url
 }
 
 describe.each(twoFronts)('targets and paths through $name', (kind) => {

@@ -269,6 +269,8 @@ describe('a kept connection that the target has closed', () => {
     const transport = wire()
     const target = targetOf(origin.url)
     await textOf(send(transport, target))
+    // The clock stands still within a turn.
+    await new Promise((resolve) => setImmediate(resolve))
     vi.advanceTimersByTime(5_000)
     // The end is on its way, and has not been read when the request is sent.
     ;(await origin.request(0)).req.socket.destroy()

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import type { BodyInit } from '@sluice/core'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { expect, it } from 'vitest'
-import { type Origin, originServer, owner } from '../../../test/kit/index.js'
+import { deadTarget, type Origin, originServer, owner } from '../../../test/kit/index.js'
 import { forward, resolveTimeouts, type Transport, undiciTransport } from './index.js'
 
 const own = owner()
@@ -16,9 +16,8 @@ function send(transport: Transport, target: Target, signal?: AbortSignal): Promi
 
 /** A target that nobody listens at. */
 async function dead(): Promise<Target> {
-  const origin = await originServer()
-  await origin.close()
-  return createUpstream({ name: 'dead', targets: [origin.url] }).all[0] as Target
+  const { url } = own(await deadTarget())
+  return createUpstream({ name: 'dead', targets: [url] }).all[0] as Target
 }
 
 function live(origin: Origin): Target {

@@ -12,6 +12,7 @@ import { describe, expect, it } from 'vitest'
 import { root } from '../../../scripts/lib/workspace.mjs'
 import {
   answering,
+  deadTarget,
   type HttpClient,
   leakCheck,
   listen,
@@ -208,10 +209,9 @@ describe.each(instances)('by %s', (_name, make) => {
   })
 
   it('a target that nobody listens at is an error of the reply, and the process goes on', async () => {
-    const origin = await originServer()
-    await origin.close()
+    const { url } = own(await deadTarget())
     const body = Readable.from([Buffer.from('whole')])
-    const reply = send(carrying(await options()), targetOf(origin.url), { method: 'POST', body })
+    const reply = send(carrying(await options()), targetOf(url), { method: 'POST', body })
     expect(await codeOf(reply)).toBe('connection_refused')
     // Another target may have the body: nobody has read of it.
     expect(await textOf({ status: 200, headers: [], body })).toBe('whole')

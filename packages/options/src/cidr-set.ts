@@ -44,10 +44,11 @@ export function cidrSet(list: readonly string[], path = 'cidr'): CidrSet {
       const kind = isIP(address)
       if (kind === 4) return blocks.ipv4.check(address, 'ipv4')
       if (kind === 0) return false
-      const mapped = /^::ffff:([\d.]+)$/i.exec(address)
-      return mapped === null
-        ? blocks.ipv6.check(address, 'ipv6')
-        : blocks.ipv4.check(mapped[1] as string, 'ipv4')
+      // However it is spelt: `::ffff:7f00:1` is 127.0.0.1.
+      const groups = /ffff:/i.test(address) && !address.includes('%') ? ipv6Groups(address) : undefined
+      return groups !== undefined && isMapped(groups)
+        ? blocks.ipv4.check(octets(groups), 'ipv4')
+        : blocks.ipv6.check(address, 'ipv6')
     },
   }
 }
@@ -73,9 +74,21 @@ function readRange(entry: string): Range | undefined {
 function plainRange(range: Range): Range {
   if (range.family === 'ipv4' || range.bits < 96) return range
   const parts = ipv6Groups(range.address)
-  if (parts[5] !== 0xffff || parts.slice(0, 5).some((part) => part !== 0)) return range
-  const octets = parts.slice(6).flatMap((part) => [part >> 8, part & 255])
-  return { address: octets.join('.'), bits: range.bits - 96, family: 'ipv4' }
+  if (!isMapped(parts)) return range
+  return { address: octets(parts), bits: range.bits - 96, family: 'ipv4' }
+}
+
+/** Whether these groups are an IPv4 address (RFC 4291 section 2.5.5.2). */
+function isMapped(groups: readonly number[]): boolean {
+  return groups[5] === 0xffff && groups.slice(0, 5).every((group) => group === 0)
+}
+
+/** The IPv4 address of the last two groups. */
+function octets(groups: readonly number[]): string {
+  return groups
+    .slice(6)
+    .flatMap((group) => [group >> 8, group & 255])
+    .join('.')
 }
 
 /** The network's own address if `address` isn't it. */

@@ -125,8 +125,27 @@ describe('cidrSet', () => {
   it('holds ranges and single addresses of both families', () => {
     const set = cidrSet(['10.0.0.0/8', '192.168.1.7', 'fd00::/8', '::1'])
     expect(set.size).toBe(4)
-    const inside = ['10.255.0.1', '192.168.1.7', 'fd12::3', '::1', '::ffff:10.1.1.1']
-    const outside = ['11.0.0.1', '192.168.1.8', 'fe80::1', '::2', 'nonsense', '', '::ffff:11.0.0.1']
+    const inside = [
+      '10.255.0.1',
+      '192.168.1.7',
+      'fd12::3',
+      '::1',
+      '::ffff:10.1.1.1',
+      '::FFFF:a01:101',
+      '0:0:0:0:0:ffff:10.1.1.1',
+    ]
+    const outside = [
+      '11.0.0.1',
+      '192.168.1.8',
+      'fe80::1',
+      '::2',
+      'nonsense',
+      '',
+      '::ffff:11.0.0.1',
+      '::ffff:b00:1',
+      '1::ffff:a01:101',
+      'fe80::ffff:1%lo',
+    ]
     expect(inside.map((address) => set.has(address))).toEqual(inside.map(() => true))
     expect(outside.map((address) => set.has(address))).toEqual(outside.map(() => false))
   })
