@@ -387,6 +387,8 @@ it('1,000 requests that are aborted leave no socket', async () => {
     for (const controller of controllers) controller.abort()
     expect(new Set(await Promise.all(codes))).toEqual(new Set(['client_left']))
   }
+  // From Node 24 on a connection whose request was given up before it was written is kept for the next: those end now, others don't.
+  void transport.close()
   await check.settled()
   await until(() => origin.sockets === 0, 'the target to have no connection')
 })
