@@ -8,7 +8,12 @@ import { asProxyError, ProxyError } from './proxy-error.js'
 import type { Reply } from './reply.js'
 import { report } from './report.js'
 
-type Closer = (end: Outcome, arg: unknown) => void
+/** One who hears of the end, and the next one. */
+interface Closer {
+  readonly fn: (end: Outcome, arg: never) => void
+  readonly arg: unknown
+  next: Closer | undefined
+}
 
 interface Peer {
   readonly address: string
@@ -45,7 +50,8 @@ export class Exchange implements Context {
   readonly out: Outbound
   #res: InformedResponse | undefined
   #controller: AbortController | undefined = undefined
-  #closers: unknown[] | undefined = undefined
+  #closers: Closer | undefined = undefined
+  #lastCloser: Closer | undefined = undefined
   #forks: Exchange[] | undefined = undefined
   #outcome: Outcome | undefined = undefined
   #failure: ProxyError | undefined = undefined
@@ -105,8 +111,10 @@ export class Exchange implements Context {
 
   onClose<T>(fn: (end: Outcome, arg: T) => void, arg?: T): void {
     if (this.#outcome !== undefined) return fn(this.#outcome, arg as T)
-    if (this.#closers === undefined) this.#closers = [fn, arg]
-    else this.#closers.push(fn, arg)
+    const closer: Closer = { fn, arg, next: undefined }
+    if (this.#lastCloser === undefined) this.#closers = closer
+    else this.#lastCloser.next = closer
+    this.#lastCloser = closer
   }
 
   inform(status: number, headers: HeaderList): void {
@@ -147,18 +155,17 @@ export class Exchange implements Context {
   close(outcome: Outcome): void {
     if (this.#outcome !== undefined) return
     this.#outcome = outcome
-    const closers = this.#closers
-    if (closers !== undefined) {
-      this.#closers = undefined
-      for (let i = 0; i < closers.length; i += 2) this.#tell(closers[i] as Closer, outcome, closers[i + 1])
-    }
+    let closer = this.#closers
+    this.#closers = undefined
+    this.#lastCloser = undefined
+    for (; closer !== undefined; closer = closer.next) this.#tell(closer, outcome)
     if (outcome.kind !== 'done' && this.#controller !== undefined) this.#abort(outcome)
   }
 
   /** A listener that throws must neither keep the others from hearing, whose leases would stay, nor end the process. */
-  #tell(fn: Closer, outcome: Outcome, arg: unknown): void {
+  #tell({ fn, arg }: Closer, outcome: Outcome): void {
     try {
-      fn(outcome, arg)
+      fn(outcome, arg as never)
     } catch (error) {
       report(asProxyError(error), this)
     }
