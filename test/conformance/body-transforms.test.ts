@@ -310,14 +310,24 @@ describe.each(fronts)('body transforms through $name', (kind) => {
     const wrong = (list: { headers: string[] }, path: string | undefined): BodyTransform => {
       if (path === '/throws') throw new Error('thrown by a function for transforms')
       if (path === '/nonsense') return 'upper' as never
-      list.headers.push('X-A', 'b\r\nX-Evil: 1')
+      if (path === '/framed') list.headers.push('Transfer-Encoding', 'gzip')
+      else list.headers.push('X-A', 'b\r\nX-Evil: 1')
       return stream
     }
     const back = own(
       await kind.start({ targets: origin.url, use: [response((reply, { out }) => wrong(reply, out.path))] }),
     )
     const out = own(
-      await kind.start({ targets: origin.url, use: [request((sent) => wrong(sent, sent.path))] }),
+      await kind.start({
+        targets: origin.url,
+        use: [
+          request((sent) => {
+            if (sent.path !== '/moved') return wrong(sent, sent.path)
+            sent.path = '/a b'
+            return upper()
+          }),
+        ],
+      }),
     )
     for (const path of ['/throws', '/nonsense', '/splits']) {
       const answer = await back.client.ask({ path })
@@ -326,7 +336,7 @@ describe.each(fronts)('body transforms through $name', (kind) => {
     }
     await letGo(origin)
     const sent = origin.requests.length
-    for (const path of ['/throws', '/nonsense', '/splits'])
+    for (const path of ['/throws', '/nonsense', '/splits', '/framed', '/moved'])
       expect(await out.client.ask({ path, method: 'POST', body: 'abc' })).toMatchObject({ status: 500 })
     expect(origin.requests).toHaveLength(sent)
     expect(stream.destroyed).toBe(true)

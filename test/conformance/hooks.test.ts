@@ -237,6 +237,8 @@ describe.each(fronts)('hooks through $name', (kind) => {
     ['an empty path', (ctx: Site) => void Object.assign(ctx.out, { path: '' })],
     ['a method with a blank', (ctx: Site) => void Object.assign(ctx.out, { method: 'GET /x' })],
     ['a framing of its own', (ctx: Site) => void ctx.out.headers.push('Transfer-Encoding', 'chunked')],
+    ['a connection of its own', (ctx: Site) => void ctx.out.headers.push('Connection', 'x-a', 'X-A', '1')],
+    ['another protocol', (ctx: Site) => void ctx.out.headers.push('upgrade', 'websocket')],
     ['no list', (ctx: Site) => void Object.assign(ctx.out, { headers: ['a'] })],
     ['no reply', () => 'ok' as never],
     ['a reply of no status', () => ({ status: 99, headers: [], body: null })],
@@ -252,6 +254,33 @@ describe.each(fronts)('hooks through $name', (kind) => {
       for (const [warning] of warn.mock.calls) expect(String(warning)).toMatch(/onRequest gave/)
     },
   )
+
+  it('onRequest that reads the body and puts nothing in its place is a 500, and no target hears of it', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const origin = own(await originServer())
+    const front = own(
+      await kind.start({
+        targets: origin.url,
+        use: [
+          request(async ({ req, out }) => {
+            const read = toReadable(out.path === '/out' ? out.body : (req as Readable))
+            let text = ''
+            for await (const chunk of read) text += chunk
+            if (out.path === '/replaced') out.body = text.toUpperCase()
+          }),
+        ],
+      }),
+    )
+    const post = { method: 'POST', body: 'hello' }
+    for (const path of ['/out', '/req']) {
+      expect(await front.client.ask({ ...post, path })).toMatchObject({ status: 500, complete: true })
+    }
+    expect(origin.requests).toHaveLength(0)
+    for (const [warning] of warn.mock.calls) expect(String(warning)).toMatch(/read/)
+    expect(await front.client.ask({ ...post, path: '/replaced' })).toMatchObject({ status: 200 })
+    expect(String(await origin.requests[0]?.body())).toBe('HELLO')
+    await released(front)
+  })
 
   it('a client that leaves while onRequest waits: the target is never called, and nothing leaks', async () => {
     const leaks = leakCheck()

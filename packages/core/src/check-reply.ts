@@ -1,4 +1,5 @@
 import { type HeaderList, isFieldName, isFieldValue } from '@sluice/headers'
+import type { Outbound } from './context.js'
 import { ProxyError } from './proxy-error.js'
 import type { Reply } from './reply.js'
 
@@ -30,6 +31,31 @@ export function fieldFault(headers: HeaderList): string | undefined {
     if (!/^\d+$/.test(value)) return `Content-Length ${inWords(value)}`
     length = value
   }
+  return undefined
+}
+
+/** Fields that a transport writes: it decides how the bytes are framed and what becomes of the connection (RFC 9110 section 7.6.1). */
+const ofTransport = /^(?:transfer-encoding|connection|keep-alive|proxy-connection|upgrade|http2-settings)$/i
+
+/**
+ * What keeps a request from going out after a function of the app's own has had it. Method and path as they came were looked at
+ * by the parser.
+ */
+export function outFault(
+  { headers, method, path }: Outbound,
+  hadMethod: string,
+  hadPath: string,
+): string | undefined {
+  if (method !== hadMethod && !(typeof method === 'string' && isFieldName(method)))
+    return 'a method that is none'
+  // What ends a request-target would begin a field, or another request (RFC 9112 section 3).
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to refuse
+  if (path !== hadPath && !(typeof path === 'string' && /^[^\x00-\x20\x7f\u0100-\uffff]+$/.test(path)))
+    return 'a path that is none'
+  const wrong = fieldFault(headers)
+  if (wrong !== undefined) return wrong
+  for (let i = 0; i < headers.length; i += 2)
+    if (ofTransport.test(headers[i] as string)) return `${headers[i]}, which is for the transport to say`
   return undefined
 }
 

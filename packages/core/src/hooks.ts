@@ -1,11 +1,12 @@
-import { has, isFieldName } from '@sluice/headers'
 import { type Body, type BodyInit, isBody } from './body.js'
 import type { Handler, Layer } from './chain.js'
-import { appError, appFault, fieldFault, replyFault } from './check-reply.js'
+import { appError, appFault, fieldFault, outFault, replyFault } from './check-reply.js'
 import type { Context, Outbound } from './context.js'
 import { Exchange } from './exchange.js'
 import { hasEnded } from './has-ended.js'
+import { reread } from './ingress.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
+import { PushBody } from './push-body.js'
 import { discard, type Reply, unhandled } from './reply.js'
 import { report } from './report.js'
 
@@ -15,7 +16,8 @@ export type HookResult = Reply | undefined | void | Promise<Reply | undefined | 
 /**
  * Calls `fn` with each request on its way in. It may edit `ctx.out`; a reply that it gives is the answer, and nothing further
  * in hears of the request. If it throws, the client gets 500, or the status of a `ProxyError`. If the client leaves while it
- * waits, nothing further in is called. Fields, a method or a path that HTTP forbids are a 500, and reported.
+ * waits, nothing further in is called. Fields, a method or a path that HTTP forbids are a 500, and reported; so is a body that
+ * it has read without putting another in its place.
  */
 export function onRequest<C extends Context>(fn: (ctx: NoInfer<C>) => HookResult): Layer<C> {
   checkHook('onRequest', fn)
@@ -72,27 +74,17 @@ function proceed<C extends Context>(
     drop(given)
     throw dropped(ctx, body, appFault('onRequest', wrong))
   }
-  const wrong = fieldFault(out.headers) ?? lineFault(out, method, path)
+  const wrong = outFault(out, method, path)
   if (wrong !== undefined) throw dropped(ctx, body, appFault('onRequest', wrong))
+  // Else the target would wait for bytes that somebody has had, and be blamed for it.
+  if (out.body === body && body instanceof PushBody && body.taken)
+    throw new ProxyError('body_consumed', { message: hasRead })
+  reread(ctx)
   return next(ctx)
 }
 
-/** What came in was looked at by the parser. */
-function lineFault(
-  { headers, method, path }: Outbound,
-  hadMethod: string,
-  hadPath: string,
-): string | undefined {
-  if (method !== hadMethod && !(typeof method === 'string' && isFieldName(method)))
-    return 'a method that is none'
-  // What ends a request-target would begin a field, or another request (RFC 9112 section 3).
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to refuse
-  if (path !== hadPath && !(typeof path === 'string' && /^[^\x00-\x20\x7f\u0100-\uffff]+$/.test(path)))
-    return 'a path that is none'
-  return has(headers, 'transfer-encoding')
-    ? 'Transfer-Encoding, which is for the transport to say'
-    : undefined
-}
+const hasRead =
+  'onRequest has read the request body and put nothing in its place: set ctx.out.body to what is to go on'
 
 /** The request goes no further: a body that the hook has put in place of the client's would stay open. */
 function dropped(ctx: Context, body: BodyInit, error: ProxyError): ProxyError {

@@ -4,7 +4,7 @@ import { parse, v } from '@sluice/options'
 import { toBody } from './bodies.js'
 import type { Body } from './body.js'
 import type { Layer } from './chain.js'
-import { appError, fieldFault } from './check-reply.js'
+import { appError, fieldFault, outFault } from './check-reply.js'
 import type { Context, Outbound } from './context.js'
 import { discard, type Reply, unhandled } from './reply.js'
 import { TransformedBody } from './transformed-body.js'
@@ -38,17 +38,18 @@ export function transformRequest<C extends Context>(
   return (next) => (ctx) => {
     const { out } = ctx
     if (whyNotRequest(out, fn, coded) !== undefined) return next(ctx)
+    const { method, path } = out
     let stream: Duplex | undefined
     try {
       stream = streamOf(fn(out, ctx))
-      const wrong = fieldFault(out.headers)
+      const wrong = outFault(out, method, path)
       if (wrong !== undefined) throw new TypeError(`it gave ${wrong}`)
     } catch (thrown) {
       stream?.destroy()
       throw appError('transformRequest', thrown)
     }
     if (stream === undefined) return next(ctx)
-    const body = new TransformedBody(toBody(out.body) as Body, stream, ctx, fn)
+    const body = new TransformedBody(toBody(out.body ?? '') as Body, stream, ctx, fn)
     out.headers = withoutBytes(out.headers)
     out.body = body
     // Nobody may ever take it: without a target, say.
