@@ -15,6 +15,7 @@ import {
   rawRequest,
   trapUnhandled,
   until,
+  within,
 } from '../../../test/kit/index.js'
 import { chain, discard, fromConnect, fromListener, type Handler, type Reply, toListener } from './index.js'
 
@@ -377,4 +378,37 @@ it('a reply that can’t pass through a middleware is ended', async () => {
   const { url } = await serve(handler)
   expect((await fetch(url)).status).toBe(500)
   expect(body.destroyed).toBe(true)
+})
+
+it('a middleware whose end() throws cuts what has begun', async () => {
+  const handler = chain()
+    .use(
+      fromConnect((_req, res, next) => {
+        res.end = () => {
+          throw new Error('an end() of a middleware that throws')
+        }
+        next()
+      }),
+    )
+    .handle(() => ({ status: 200, headers: [], body: Readable.from([Buffer.from('a'), Buffer.from('b')]) }))
+  const { port } = await serve(handler)
+  const client = own(await rawClient(port))
+  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await within(client.closed, 'the end of the connection')
+  expect(client.text).not.toContain('\r\n0\r\n')
+})
+
+it('a listener may give trailers as an object or as pairs', async () => {
+  const { port } = await serve(
+    fromListener((req: { url: string }, res: ServerResponse) => {
+      res.setHeader('Trailer', 'X-Sum')
+      res.write('x')
+      res.addTrailers(req.url === '/pairs' ? [['X-Sum', '1']] : { 'X-Sum': '1' })
+      res.end()
+    }),
+  )
+  for (const path of ['/object', '/pairs']) {
+    const { responses } = await rawRequest(port, `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`, { responses: 1 })
+    expect(responses[0]?.trailers).toEqual(['X-Sum', '1'])
+  }
 })

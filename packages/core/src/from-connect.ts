@@ -108,10 +108,15 @@ function replay(reply: Reply, standIn: StandIn): void {
       return room
     },
     end: (trailers) => {
-      const fields = trailers ?? reply.trailers?.()
-      if (fields !== undefined)
-        res.addTrailers(Object.fromEntries(groupByName(fields)) as Record<string, string>)
-      res.end()
+      // What is thrown here would be lost in the body's source, and the client would wait for an end.
+      try {
+        const fields = trailers ?? reply.trailers?.()
+        if (fields !== undefined)
+          res.addTrailers(Object.fromEntries(groupByName(fields)) as Record<string, string>)
+        res.end()
+      } catch (error) {
+        standIn.fail(error)
+      }
     },
     abort: (error) => void res.destroy(error),
     onDrain: (fn) => void res.on('drain', fn),

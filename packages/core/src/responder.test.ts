@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, connect, type Server } from 'node:net'
@@ -345,6 +345,49 @@ it('a stream that was given before is no empty answer', async () => {
   const port = await serve(() => ({ status: 200, headers: [], body }))
   expect((await answer(port)).body.toString()).toBe('x')
   expect((await answer(port)).status).toBe(500)
+})
+
+describe('code of the host app that throws as the response ends', () => {
+  const replies: [string, () => Reply][] = [
+    ['none', () => ({ status: 204, headers: [], body: null })],
+    ['a small body', () => ({ status: 200, headers: [], body: 'small' })],
+    [
+      'a stream',
+      () => ({ status: 200, headers: [], body: Readable.from([Buffer.from('a'), Buffer.from('b')]) }),
+    ],
+  ]
+  const served = (reply: () => Reply, spoil: (res: ServerResponse) => void): Promise<number> => {
+    const listener = toListener(reply)
+    return listening(
+      createServer((req, res) => {
+        if (req.url === '/bad') spoil(res)
+        listener(req, res)
+      }),
+    )
+  }
+
+  it.each(replies)('in its own end() does not leave the client waiting: %s', async (_name, reply) => {
+    const port = await served(reply, (res) => {
+      res.end = () => {
+        throw new Error('an end() of the app that throws')
+      }
+    })
+    const client = own(await rawClient(port))
+    client.write(get('/bad'))
+    await within(client.closed, 'the end of the connection')
+    expect(client.text).not.toContain('0\r\n\r\n')
+  })
+
+  it.each(replies)('in a listener disturbs neither this answer nor another: %s', async (_name, reply) => {
+    const port = await served(reply, (res) => {
+      res.on('prefinish', () => {
+        throw new Error('a listener of the app that throws')
+      })
+    })
+    const [bad, good] = await Promise.all([answer(port, get('/bad')), answer(port, get('/good'))])
+    expect(bad.status).toBe(good.status)
+    expect(String(bad.body)).toBe(String(good.body))
+  })
 })
 
 describe('a small answer that waits for the end of the turn', () => {

@@ -107,7 +107,7 @@ export class Responder implements Sink {
       this.corked = false
       this.ended = true
       this.request?.answered(this.res, true)
-      this.res.end()
+      this.finish()
       return
     }
     this.body = toBody(body) as Body
@@ -172,7 +172,7 @@ export class Responder implements Sink {
   }
 
   end(trailers?: HeaderList): void {
-    const { res, length } = this
+    const { first, length, res } = this
     if (this.aborted !== undefined || this.ended || res.writableEnded) return
     const reply = this.reply as Reply
     if (length !== undefined && length !== this.bytes) {
@@ -186,26 +186,42 @@ export class Responder implements Sink {
     } catch (error) {
       return this.abort(asProxyError(error))
     }
-    const { first } = this
     if (this.corked) this.writeHead(reply, true)
     this.corked = false
     this.ended = true
     this.request?.answered(res, false)
     if (fields !== undefined && fields.length > 0) this.addTrailers(fields)
-    if (first === undefined) res.end()
-    else if (this.h1 && endsInOneWrite(res as ServerResponse, first)) {
+    if (first !== undefined && this.h1 && endsInOneWrite(res as ServerResponse, first)) {
       this.context = new AsyncResource('sluice:answer')
       endOfTurn(endSmall, this)
-    } else res.end(first)
+    } else this.finish(first)
+  }
+
+  /**
+   * Code of the host app may throw as the response ends: a listener, or an `end` that it has put in place. What has gone out
+   * whole stays so; else the client must not wait for ever for what was kept from it.
+   */
+  private finish(last?: Uint8Array): void {
+    const { context, res } = this
+    try {
+      if (last === undefined) res.end()
+      else if (context === undefined) res.end(last)
+      else context.runInAsyncScope(endInOneWrite, undefined, res as ServerResponse, last)
+    } catch (thrown) {
+      const error = asProxyError(thrown)
+      report(error, this.exchange)
+      if (res.writableEnded) return
+      this.ended = false
+      this.abort(error)
+    }
   }
 
   /** The whole body is one small piece, and the turn is over. */
   endSmall(): void {
-    const { context, first, res } = this
-    const http1 = res as ServerResponse
+    const res = this.res as ServerResponse
     // Code of the host app has ended it meanwhile: the client would take the next answer for the bytes that are missing.
-    if (http1.writableEnded) http1.req.socket.destroy()
-    else if (!http1.destroyed) context?.runInAsyncScope(endInOneWrite, undefined, http1, first as Uint8Array)
+    if (res.writableEnded) res.req.socket.destroy()
+    else if (!res.destroyed) this.finish(this.first)
   }
 
   abort(error: Error): void {
@@ -234,11 +250,8 @@ export class Responder implements Sink {
     const { socket } = res
     if (this.h1 && socket !== null && !(res as ServerResponse).chunkedEncoding && this.length === undefined) {
       if (!resetSocket(socket as Socket)) res.destroy()
-    } else if ('stream' in res && res.stream !== undefined) {
-      res.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
-    } else {
-      res.destroy()
-    }
+    } else if ('stream' in res && res.stream !== undefined) res.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    else res.destroy()
   }
 
   /** Takes back the fields of the reply that failed: they say nothing of the error page. */
@@ -256,12 +269,10 @@ export class Responder implements Sink {
   closed(): void {
     const { exchange, res } = this
     const done = this.ended && (this.h1 ? (res as ServerResponse).writableFinished : !failedStream(res))
-    if (this.aborted !== undefined || exchange.failure !== undefined) {
-      const error = exchange.failure ?? asProxyError(this.aborted)
-      exchange.end({ kind: 'error', error, bytes: this.bytes })
-    } else if (done) {
-      exchange.end({ kind: 'done', bytes: this.bytes })
-    } else {
+    const failed = exchange.failure ?? this.aborted
+    if (failed !== undefined) exchange.end({ kind: 'error', error: asProxyError(failed), bytes: this.bytes })
+    else if (done) exchange.end({ kind: 'done', bytes: this.bytes })
+    else {
       const error = new ProxyError('client_left')
       this.aborted = error
       this.body?.cancel(error)

@@ -69,7 +69,7 @@ export class StandIn {
     res.end = ((...args: unknown[]) => this.end(args)) as typeof res.end
     res.flushHeaders = () => this.implicitHead()
     res.addTrailers = (fields) => {
-      this.added = Object.entries(fields).flatMap(([name, value]) => [name, String(value)])
+      this.added = flat(groups(fields))
     }
     res.destroy = ((error?: Error) => {
       this.fail(error ?? new Error('the response was destroyed'))
