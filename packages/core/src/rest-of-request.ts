@@ -8,6 +8,9 @@ import {
 import type { Socket } from 'node:net'
 import { lingerAtMost, lingerFor } from './lingering-close.js'
 
+/** The real one: fake timers in an app's tests are there to stop its clock, and not its proxy's streams. */
+const immediately = setImmediate
+
 /**
  * What a client still sends of a request that nobody reads any more. A client that writes before it reads would never
  * see the answer if nothing took its bytes, and one that meets a closed connection loses the answer to the reset (RFC 9112
@@ -65,7 +68,7 @@ export class RestOfRequest {
     const close = (): void => {
       if (!this.over && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR)
     }
-    const later = (): void => void setImmediate(close)
+    const later = (): void => void immediately(close)
     if (bare || stream.sentTrailers !== undefined) later()
     else stream.once('wantTrailers', later)
   }

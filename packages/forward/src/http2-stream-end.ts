@@ -13,6 +13,9 @@ const {
   NGHTTP2_REFUSED_STREAM,
 } = constants
 
+/** The real one: fake timers in an app's tests are there to stop its clock, and not its proxy's streams. */
+const immediately = setImmediate
+
 /** What a GOAWAY says: streams above `last` were not processed. */
 export interface GoAway {
   readonly code: number
@@ -48,7 +51,7 @@ function pushWatched(this: Watched, chunk: unknown, encoding?: BufferEncoding): 
  * whole, Node 22 would ask the destroyed stream for trailers and end the process.
  */
 export function cancelStream(stream: ClientHttp2Stream): void {
-  setImmediate(cancelNow, stream)
+  immediately(cancelNow, stream)
 }
 
 function cancelNow(stream: ClientHttp2Stream): void {

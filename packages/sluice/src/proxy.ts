@@ -18,6 +18,9 @@ import { type Duration, parseDuration } from '@sluice/options'
 import type { Upstream } from '@sluice/upstream'
 import debug from 'debug'
 
+/** The real one: fake timers in an app's tests are there to stop its clock, and not its proxy's end. */
+const immediately = setImmediate
+
 const log = debug('sluice:proxy')
 
 /** A reverse proxy, ready to be mounted, attached or listened with. */
@@ -147,7 +150,7 @@ export class AssembledProxy implements Proxy {
   ended(): void {
     this.inFlight--
     if (this.closing === undefined) return
-    setImmediate(() => {
+    immediately(() => {
       for (const server of this.servers) server.closeIdleConnections()
     })
     if (this.inFlight === 0) this.idle?.()
@@ -168,7 +171,7 @@ export class AssembledProxy implements Proxy {
     for (const tunnel of this.tunnels) tunnel.destroy()
     await this.parts.disconnect(undone)
     // What has just been said of the end still goes out, where the client reads.
-    if (undone) await new Promise((resolve) => setImmediate(resolve))
+    if (undone) await new Promise((resolve) => immediately(resolve))
     for (const server of this.servers) server.closeAllConnections()
     for (const socket of this.handedOver) socket.destroy()
     await Promise.all(closed)
