@@ -249,7 +249,6 @@ describe.each(fronts)('body transforms through $name', (kind) => {
     ['no-transform', 'GET', 200, ['Cache-Control', 'max-age=1, No-Transform']],
     ['a coding', 'GET', 200, ['Content-Encoding', 'gzip']],
     ['not modified', 'GET', 304, []],
-    ['HEAD', 'HEAD', 200, []],
   ] as const)('%s is left alone, and nobody is asked', async (_name, method, status, fields) => {
     let asked = 0
     const origin = own(
@@ -265,9 +264,47 @@ describe.each(fronts)('body transforms through $name', (kind) => {
     const front = own(await kind.start({ targets: origin.url, use: [response(make)] }))
     const answer = await front.client.ask({ method })
     expect(answer.status).toBe(status)
-    expect(answer.text).toBe(method === 'HEAD' || status === 204 || status === 304 ? '' : 'abcd')
-    if (method !== 'HEAD') expect(value(answer.headers, 'etag')).toBe('"x"')
+    expect(answer.text).toBe(status === 204 || status === 304 ? '' : 'abcd')
+    expect(value(answer.headers, 'etag')).toBe('"x"')
     expect(asked).toBe(0)
+  })
+
+  it('HEAD has the fields of GET, of a reply that is left as it is too', async () => {
+    const origin = own(
+      await originServer((_req, res) => {
+        res.writeHead(200, ['ETag', '"x"', 'Content-Length', '4'])
+        res.end('abcd')
+      }),
+    )
+    const made: Transform[] = []
+    const front = own(
+      await kind.start({
+        targets: origin.url,
+        use: [
+          response((reply, { out }) => {
+            if (out.path === '/left') return undefined
+            reply.headers.push('X-Upper', 'yes')
+            const stream = upper()
+            made.push(stream)
+            return stream
+          }),
+        ],
+      }),
+    )
+    for (const [path, etag, length, mark] of [
+      ['/left', '"x"', '4', undefined],
+      ['/upper', undefined, undefined, 'yes'],
+    ]) {
+      for (const method of ['HEAD', 'GET']) {
+        const { headers } = await front.client.ask({ method, path: path as string })
+        expect(value(headers, 'etag'), method).toBe(etag)
+        expect(value(headers, 'content-length'), method).toBe(length)
+        expect(value(headers, 'x-upper'), method).toBe(mark)
+      }
+    }
+    await until(() => made.every(({ destroyed }) => destroyed), 'both streams to be destroyed')
+    expect(made).toHaveLength(2)
+    await released(front)
   })
 
   it('coded bodies flow where one says so; requests of their kinds are left alone too', async () => {

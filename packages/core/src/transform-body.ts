@@ -63,6 +63,7 @@ export function transformRequest<C extends Context>(
  * the reply, and gives a stream or nothing. What told of the bytes before goes: length, digests, validators, and that parts
  * could be asked for. Trailers stay. What `whyNotResponse` names isn't transformed, and `fn` isn't asked: a client can have
  * that by asking for a range or a coding, so where every byte must pass remove `Range` and `Accept-Encoding` from `ctx.out`.
+ * Of HEAD it is asked, since its fields are those of GET: the stream that it gives is destroyed unused.
  *
  * Where the stream fails the client's connection is cut, so that what has come doesn't pass for all, and the target's is let
  * go; where either end is lost the stream is destroyed.
@@ -76,8 +77,8 @@ export function transformResponse<C extends Context>(
   return (next) => async (ctx) => {
     const reply = await next(ctx)
     const why = whyNotResponse(reply, ctx, coded)
-    if (why === 'HEAD') return { ...reply, headers: withoutBytes(reply.headers) }
-    if (why !== undefined) return reply
+    const bare = why === 'HEAD'
+    if (why !== undefined && !bare) return reply
     // A handler may give the same reply many times.
     const { variants: _ofOtherBytes, ...changed } = { ...reply, headers: reply.headers.slice() }
     let stream: Duplex | undefined
@@ -94,7 +95,8 @@ export function transformResponse<C extends Context>(
     if (stream === undefined)
       return reply.variants === undefined ? changed : { ...changed, variants: reply.variants }
     changed.headers = withoutBytes(changed.headers)
-    changed.body = new TransformedBody(toBody(changed.body ?? '') as Body, stream, ctx, fn)
+    if (bare) stream.on('error', ignore).destroy()
+    else changed.body = new TransformedBody(toBody(changed.body ?? '') as Body, stream, ctx, fn)
     return changed
   }
 }
@@ -165,6 +167,8 @@ function isDuplex(value: unknown): value is Duplex {
   const { write, on, destroy, resume } = value as Partial<Duplex>
   return [write, on, destroy, resume].every((each) => typeof each === 'function')
 }
+
+function ignore(): void {}
 
 function letGo(_end: unknown, body: TransformedBody): void {
   if (!body.taken) body.cancel()
