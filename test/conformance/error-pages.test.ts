@@ -160,6 +160,7 @@ describe.each(fronts)('error pages through $name', (kind) => {
     expect(cancelled).toBe(2)
     const told = warn.mock.calls.map(([warning]) => String(warning))
     expect(told.filter((line) => line.includes(tag))).toHaveLength(2)
+    for (const line of told) expect(line).toMatch(/^the error page for 502 (failed|gave)/)
   })
 
   it('replies of targets are left alone unless intercepted; the connection to the target serves on', async () => {

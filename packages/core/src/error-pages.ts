@@ -89,10 +89,11 @@ async function pageFor<C extends Context>(
   const page = pageOf(pages, status) ?? builtInPage
   let reply: Reply
   if (typeof page === 'function') {
+    const who = `the error page for ${status}`
     try {
-      reply = checked(await page(told, ctx), told)
+      reply = checked(who, await page(told, ctx), told)
     } catch (thrown) {
-      report(appError(`the error page for ${status}`, thrown), ctx)
+      report(appError(who, thrown), ctx)
       reply = textPage(builtInPage, told, acceptOf(ctx))
     }
   } else reply = textPage(page, told, acceptOf(ctx))
@@ -107,12 +108,12 @@ function pageOf<C extends Context>(pages: Pages<C>, status: number): Page<C> | u
 }
 
 /** What a function gave as a page, as a reply of its own: it may give the same one many times. */
-function checked(given: Reply | string, told: PageError): Reply {
+function checked(who: string, given: Reply | string, told: PageError): Reply {
   if (typeof given === 'string') return html(given, told)
   const wrong = replyFault(given) ?? fieldFault(given.headers)
   if (wrong === undefined && given.status !== 101) return { ...given, headers: given.headers.slice() }
   discard(given)
-  throw appFault('it', wrong ?? 'a reply with the status 101')
+  throw appFault(who, wrong ?? 'a reply with the status 101')
 }
 
 /** As the client sent it: layers further in may have changed what goes out. */

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import express from 'express'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import {
   deferred,
   mountNamed,
@@ -345,6 +345,39 @@ it('a stream that was given before is no empty answer', async () => {
   const port = await serve(() => ({ status: 200, headers: [], body }))
   expect((await answer(port)).body.toString()).toBe('x')
   expect((await answer(port)).status).toBe(500)
+})
+
+describe('what fails as a reply goes out is told', () => {
+  const failure = new Error()
+  const failed = (): never => {
+    throw failure
+  }
+  it.each<[string, Handler]>([
+    [
+      'trailers that throw',
+      () => ({ status: 200, headers: [], body: Readable.from(['x']), trailers: failed }),
+    ],
+    ['a stream that fails', () => ({ status: 200, headers: [], body: new Readable({ read: failed }) })],
+    [
+      'a listener that fails after it has begun',
+      fromListener(async (_req, res: ServerResponse) => {
+        res.write('x')
+        await Promise.resolve()
+        failed()
+      }),
+    ],
+  ])('%s', async (name, handler) => {
+    // The same words are told once.
+    const words = `a secret of the app: ${name}`
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    own({ close: () => warn.mockRestore() })
+    failure.message = words
+    const client = own(await rawClient(await serve(handler)))
+    client.write(get())
+    await until(() => warn.mock.calls.length > 0, 'a report')
+    expect(String(warn.mock.calls[0]?.[0])).toContain(words)
+    expect(client.text).not.toContain('secret')
+  })
 })
 
 describe('code of the host app that throws as the response ends', () => {

@@ -86,9 +86,7 @@ export class Responder implements Sink {
     try {
       this.start(reply)
     } catch (error) {
-      const failure = asProxyError(error)
-      report(failure, this.exchange)
-      this.abort(failure)
+      this.abort(asProxyError(error))
     }
   }
 
@@ -209,8 +207,7 @@ export class Responder implements Sink {
       else context.runInAsyncScope(endInOneWrite, undefined, res as ServerResponse, last)
     } catch (thrown) {
       const error = asProxyError(thrown)
-      report(error, this.exchange)
-      if (res.writableEnded) return
+      if (res.writableEnded) return report(error, this.exchange)
       this.ended = false
       this.abort(error)
     }
@@ -229,6 +226,7 @@ export class Responder implements Sink {
     this.aborted = error
     const { res } = this
     const failure = asProxyError(error)
+    report(failure, this.exchange)
     this.exchange.failed(failure)
     if (this.corked && !res.headersSent) {
       const { body } = this
