@@ -2,21 +2,27 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { AddressInfo } from 'node:net'
-import type { Duplex, Readable } from 'node:stream'
+import { type Duplex, PassThrough, type Readable } from 'node:stream'
 import { type Balancer, balance, first, leastRequests, powerOfTwo, random, roundRobin } from '@sluice/balance'
-import type {
-  Body,
-  BodyInit,
-  Client,
-  Context,
-  Handler,
-  Layer,
-  Middleware,
-  Outbound,
-  Outcome,
-  ProxyError,
-  Reply,
-  Sink,
+import {
+  type Body,
+  type BodyInit,
+  type Client,
+  type Context,
+  errorPages,
+  type Handler,
+  type Layer,
+  type Middleware,
+  type Outbound,
+  type Outcome,
+  onError,
+  onRequest,
+  onResponse,
+  type ProxyError,
+  type Reply,
+  type Sink,
+  transformRequest,
+  transformResponse,
 } from '@sluice/core'
 import { forward, http2Transport, type Transport, undiciTransport, wireTransport } from '@sluice/forward'
 import type { HeaderList } from '@sluice/headers'
@@ -77,6 +83,71 @@ const proxy: Proxy = createProxy({
   routes: [{ host: 'a', path: '/x', method: ['GET'], upstream: 'a', use: [layer] }],
   onError: (error, ctx) => void [error.code, ctx.out.path],
 })
+const all: Proxy = createProxy({
+  upstreams: { a: { targets: ['http://a'], rewrite: { response: { remove: ['Server'] }, location: 'all' } } },
+  routes: [
+    {
+      path: '/api',
+      upstream: 'a',
+      rewrite: {
+        strip: '/api',
+        prefix: '/v1',
+        replace: [/^\/old/, '/new'],
+        query: { set: { via: 'proxy' }, remove: ['token'] },
+        request: (headers, ctx) =>
+          void headers.push('X-Target', ctx.target.id, 'X-Client', ctx.client.address),
+        cookies: { path: '/api', sameSite: 'lax' },
+      },
+    },
+  ],
+  paths: { encodedSlashes: 'reject', doubleSlashes: 'normalise', dotSegments: 'preserve' },
+  trust: ['10.0.0.0/8'],
+  trustFields: 'forwarded',
+  forwarded: { x: false, rfc7239: 'hidden' },
+  rewrite: {
+    request: [{ set: { 'X-A': '1' } }, { only: ['accept'] }],
+    response: (headers, ctx) => void headers.push('X-Served-By', ctx.lease.target.id),
+    location: false,
+    cookies: { domain: { 'a.internal': 'example.com', 'b.internal': false }, secure: 'auto' },
+  },
+  pages: {
+    pages: {
+      404: '<h1>{status}</h1>',
+      '5xx': { json: '{"status":{status}}', html: '<p>{title}</p>' },
+      default: ({ status, code, title }, ctx) => `${status} ${code ?? title} ${ctx.client.address}`,
+    },
+    intercept: [404, '5xx'],
+  },
+  onError: async (error, ctx) =>
+    error.code === 'connection_refused' && ctx.client.believed.length === 0
+      ? { status: 503, headers: [], body: null }
+      : undefined,
+  onRequest: (ctx) => void ctx.out.headers.push('X-Scheme', ctx.client.scheme),
+  onResponse: (reply, ctx) => ({ ...reply, headers: [...reply.headers, 'X-Path', ctx.out.path] }),
+})
+createProxy({ upstreams: { a: 'http://a' }, paths: 'reject', pages: { default: 'gone' } })
+// @ts-expect-error no page is a number
+createProxy({ upstreams: { a: 'http://a' }, pages: { 404: 5 } })
+// @ts-expect-error 'both' would let a client choose which of the two is believed
+createProxy({ upstreams: { a: 'http://a' }, trustFields: 'both' })
+// @ts-expect-error a policy is one of three words
+createProxy({ upstreams: { a: 'http://a' }, paths: { dotSegments: 'resolve' } })
+// @ts-expect-error Forwarded names addresses, hides them or says unknown
+createProxy({ upstreams: { a: 'http://a' }, forwarded: { rfc7239: true } })
+// @ts-expect-error a target is chosen inside of the hooks
+createProxy({ upstreams: { a: 'http://a' }, onRequest: (ctx) => void ctx.target })
+// @ts-expect-error a hook gives a reply or nothing
+createProxy({ upstreams: { a: 'http://a' }, onResponse: () => 'ok' })
+const hooks: Layer<Context & Client>[] = [
+  onRequest((ctx) => void ctx.client.address),
+  onResponse((reply, ctx) => void (reply.status + ctx.client.believed.length)),
+  onError((error, ctx) => void [error.code, ctx.client.scheme]),
+  errorPages({ pages: { default: (_error, ctx) => ctx.client.address } }),
+  transformRequest((out) => (out.method === 'PUT' ? new PassThrough() : undefined)),
+  transformResponse((reply, ctx) =>
+    reply.status + ctx.client.believed.length > 0 ? new TextDecoderStream() : undefined,
+  ),
+]
 const address: Promise<AddressInfo> = proxy.listen(0, '127.0.0.1')
 const upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void = proxy.upgrade
 const groups: ReadonlyMap<string, Upstream> = proxy.upstreams
@@ -89,6 +160,8 @@ void [
   end,
   watch,
   made,
+  all,
+  hooks,
   address,
   upgrade,
   groups,

@@ -17,7 +17,17 @@ import {
   until,
   within,
 } from '../../../test/kit/index.js'
-import { chain, discard, fromConnect, fromListener, type Handler, type Reply, toListener } from './index.js'
+import {
+  chain,
+  discard,
+  errorPages,
+  fromConnect,
+  fromListener,
+  type Handler,
+  ProxyError,
+  type Reply,
+  toListener,
+} from './index.js'
 
 trapUnhandled()
 const own = owner()
@@ -411,4 +421,22 @@ it('a listener may give trailers as an object or as pairs', async () => {
     const { responses } = await rawRequest(port, `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`, { responses: 1 })
     expect(responses[0]?.trailers).toEqual(['X-Sum', '1'])
   }
+})
+
+it('its fields are on an error where pages stand inside of it', async () => {
+  const handler = chain()
+    .use(
+      fromConnect((_req, res, next) => {
+        res.setHeader('X-Frame-Options', 'SAMEORIGIN')
+        next()
+      }),
+    )
+    .use(errorPages({ pages: {} }))
+    .handle(() => {
+      throw new ProxyError('connection_refused')
+    })
+  const { url } = await serve(handler)
+  const { status, headers } = await fetch(url)
+  expect(status).toBe(502)
+  expect(headers.get('x-frame-options')).toBe('SAMEORIGIN')
 })

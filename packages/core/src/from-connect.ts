@@ -22,6 +22,9 @@ export type ConnectMiddleware = (req: any, res: any, next: (error?: unknown) => 
  * reply. If it calls `next()`, the fields that it has set are merged into the reply from further in: the reply's own win,
  * cookies and `Vary` of both stay. If it has replaced `writeHead`, `write` or `end`, the reply passes through them; else its
  * body isn't touched, and `statusCode` and `finish` tell of it. `next(error)` becomes 500. A change that it makes to `req.url` goes nowhere: `ctx.out` is what goes out.
+ *
+ * Errors are thrown past it, to become an answer further out, which has none of its fields: where they belong on errors too
+ * (helmet's, say, or those of CORS) put `errorPages({ pages: {} })` inside of it.
  */
 export function fromConnect(middleware: ConnectMiddleware): Middleware {
   return (next) => (ctx) =>
