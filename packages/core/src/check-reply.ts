@@ -1,6 +1,6 @@
 import { type HeaderList, isFieldName, isFieldValue } from '@sluice/headers'
 import type { Outbound } from './context.js'
-import { ProxyError } from './proxy-error.js'
+import { asProxyError, ProxyError } from './proxy-error.js'
 import type { Reply } from './reply.js'
 
 /** What keeps a value from being a reply, in words for whoever made it; nothing for one that is right. */
@@ -66,9 +66,7 @@ export function appFault(who: string, what: string): ProxyError {
 
 /** What a function of the app's own has thrown. A {@link ProxyError} is thrown on purpose, and stays what it is. */
 export function appError(who: string, cause: unknown): ProxyError {
-  if (cause instanceof ProxyError) return cause
-  const said = cause instanceof Error ? cause.message : inWords(cause)
-  return new ProxyError('proxy_internal_error', { message: `${who} failed: ${said}`, cause })
+  return asProxyError(cause, `${who} failed`)
 }
 
 function isFlat(headers: unknown): boolean {

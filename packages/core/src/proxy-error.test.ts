@@ -1,6 +1,26 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { expect, it } from 'vitest'
-import { asProxyError, errorReply, ProxyError, type ProxyErrorCode, proxyErrors } from './index.js'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { inspect } from 'node:util'
+import { afterEach, expect, it, vi } from 'vitest'
+import { owner, rawClient, trapUnhandled, within } from '../../../test/kit/index.js'
+import {
+  asProxyError,
+  chain,
+  errorPages,
+  errorReply,
+  type Handler,
+  onRequest,
+  ProxyError,
+  type ProxyErrorCode,
+  proxyErrors,
+  toListener,
+} from './index.js'
+
+trapUnhandled()
+const own = owner()
+afterEach(() => void vi.restoreAllMocks())
 
 const codes = Object.keys(proxyErrors) as ProxyErrorCode[]
 
@@ -49,3 +69,42 @@ it.each([null, 'text', Object.create(null), Symbol('s')])(
     expect(asProxyError(thrown)).toMatchObject({ code: 'proxy_internal_error', status: 500 })
   },
 )
+
+const revoked = Proxy.revocable({}, {})
+revoked.revoke()
+const throwing = {
+  [inspect.custom]() {
+    throw new Error('looked at')
+  },
+}
+it.each<[string, unknown]>([
+  ['an object that throws when it is shown', throwing],
+  ['a proxy that was revoked', revoked.proxy],
+  ['an error whose message is none', Object.assign(new Error('x'), { message: Symbol('s') })],
+])('%s is answered with 500, by a handler, a hook and a page', async (_name, thrown) => {
+  vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const fail = (): never => {
+    throw thrown
+  }
+  const handlers: [Handler, number][] = [
+    [chain().handle(fail), 500],
+    [chain().use(onRequest(fail)).handle(fail), 500],
+    [
+      chain()
+        .use(errorPages({ pages: { default: fail } }))
+        .handle(() => {
+          throw new ProxyError('destination_unavailable')
+        }),
+      503,
+    ],
+  ]
+  for (const [handler, status] of handlers) {
+    const server = createServer(toListener(handler)).listen(0, '127.0.0.1')
+    own({ close: () => void server.close() })
+    await once(server, 'listening')
+    const client = own(await rawClient((server.address() as AddressInfo).port))
+    client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    await within(client.closed, 'an answer')
+    expect(client.text).toMatch(`HTTP/1.1 ${status} `)
+  }
+})

@@ -119,10 +119,17 @@ export class ProxyError extends Error {
   }
 }
 
-/** The error itself if it is a {@link ProxyError}, else a `proxy_internal_error` with it as cause. */
-export function asProxyError(error: unknown): ProxyError {
-  if (error instanceof ProxyError) return error
-  // Anything may be thrown; String() itself throws for an object without a prototype.
-  const message = `a handler threw: ${error instanceof Error ? error.message : typeof error === 'string' ? error : inspect(error)}`
-  return new ProxyError('proxy_internal_error', { message, cause: error })
+/**
+ * The error itself if it is a {@link ProxyError}, else a `proxy_internal_error` with it as cause. Never throws.
+ * @param what what has happened, in words for the log
+ */
+export function asProxyError(error: unknown, what = 'a handler threw'): ProxyError {
+  try {
+    if (error instanceof ProxyError) return error
+    const said = error instanceof Error ? error.message : typeof error === 'string' ? error : inspect(error)
+    return new ProxyError('proxy_internal_error', { message: `${what}: ${said}`, cause: error })
+  } catch {
+    // Anything may be thrown, also what throws when it is looked at; as the cause it would do so in the log.
+    return new ProxyError('proxy_internal_error', { message: `${what}: something that can't be read` })
+  }
 }
