@@ -147,3 +147,36 @@ it('is a middleware of a chain', () => {
     .handle((ctx) => ({ status: 200, headers: ['target', ctx.target.id], body: null }))
   expect(typeof handler).toBe('function')
 })
+
+it('leaves out who is full, tells the status of the answer, and says when nobody has room', async () => {
+  const upstream = upstreamOf('http://a', 'http://b')
+  const told: unknown[] = []
+  upstream.on('result', (target, result) => told.push([target.id, result?.status]))
+  const open = upstream.gate(({ inFlight }) => inFlight < 1)
+  const bodies: Source[] = []
+  const handler = balance(
+    upstream,
+    first(),
+  )(() => {
+    const body = new Source()
+    bodies.push(body)
+    return { status: 404, headers: [], body }
+  })
+  const one = context()
+  await handler(one)
+  const two = context({ tried: [upstream.all[1]] })
+  // The other one was tried, but the first has no room.
+  await handler(two)
+  expect([one.target.id, two.target.id]).toEqual(['http://a', 'http://b'])
+  await expect(handler(context())).rejects.toThrow('upstream api has no target with room')
+  for (const body of bodies) {
+    body.pipe(sink)
+    body.done()
+  }
+  expect(told).toEqual([
+    ['http://a', 404],
+    ['http://b', 404],
+  ])
+  open()
+  await handler(context({ tried: upstream.all }))
+})

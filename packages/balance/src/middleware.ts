@@ -12,7 +12,6 @@ import type { Lease, Selected, Target, TargetInit, Tried, Upstream } from '@slui
 import debug from 'debug'
 import type { Balancer } from './balancer.js'
 import { powerOfTwo } from './power-of-two.js'
-import { ranksOf } from './ranks.js'
 import { roundRobin } from './round-robin.js'
 import { TargetCache } from './target-cache.js'
 
@@ -39,16 +38,9 @@ export function balance<C = unknown>(
 ): Middleware<C extends object ? C : {}, Selected> {
   const pick: Balancer<C> = policy ?? byCount()
   const clock = options.clock ?? turnTime
-  let known: readonly Target[] | undefined
-  let ranks: readonly (readonly Target[])[] = []
 
   const choose = (ctx: C, not?: (target: Target) => boolean): Target | undefined => {
-    const { available } = upstream
-    if (available !== known) {
-      known = available
-      ranks = ranksOf(available)
-    }
-    for (const rank of ranks) {
+    for (const rank of upstream.ranks) {
       const target = pick(rank, ctx, not)
       if (target !== undefined && (not === undefined || !not(target))) return target
       // A policy that ignores `not` is corrected.
@@ -58,13 +50,20 @@ export function balance<C = unknown>(
     return undefined
   }
 
+  const full = (target: Target): boolean => !upstream.admits(target)
+
   const select = (ctx: C): Target => {
     const { tried } = ctx as Tried
+    const not = upstream.gated ? full : undefined
+    // Tried before is better than none; full is none.
     const target =
-      tried === undefined ? choose(ctx) : (choose(ctx, (each) => tried.includes(each)) ?? choose(ctx))
+      tried === undefined
+        ? choose(ctx, not)
+        : (choose(ctx, (each) => tried.includes(each) || not?.(each) === true) ?? choose(ctx, not))
     if (target !== undefined) return target
-    const why = upstream.all.length === 0 ? 'has no targets' : 'has no target that may be used'
-    throw new ProxyError('destination_unavailable', { message: `upstream ${upstream.name} ${why}` })
+    throw new ProxyError('destination_unavailable', {
+      message: `upstream ${upstream.name} ${whyNone(upstream)}`,
+    })
   }
 
   const middleware: Middleware<{}, Selected> = (next) => (ctx) => {
@@ -77,6 +76,11 @@ export function balance<C = unknown>(
     return lend(ctx, lease, next, clock)
   }
   return middleware as Middleware<C extends object ? C : {}, Selected>
+}
+
+function whyNone({ all, available }: Upstream): string {
+  if (all.length === 0) return 'has no targets'
+  return available.length === 0 ? 'has no target that may be used' : 'has no target with room'
 }
 
 /** Options of {@link targetFrom}. */
@@ -134,6 +138,7 @@ async function lend<C extends Context>(
   try {
     const reply = await next(selected)
     held.ttfb = clock() - begun
+    held.status = reply.status
     onBodyEnd(reply, release, held)
     // Whatever becomes of the reply, the exchange's end is the lease's.
     ctx.onClose(abandon, held)
@@ -148,12 +153,13 @@ async function lend<C extends Context>(
 /** A lease on its way to its end. */
 class Held {
   ttfb = 0
+  status = 0
 
   constructor(readonly lease: Lease) {}
 
   /** Only what the target did counts for or against it: not a client that left, nor a fault of our own. */
   end(error: Error | undefined): void {
-    if (error === undefined) this.lease.release({ ok: true, ttfb: this.ttfb })
+    if (error === undefined) this.lease.release({ ok: true, ttfb: this.ttfb, status: this.status })
     else if (error instanceof ProxyError && error.source === 'upstream')
       this.lease.release({ ok: false, error })
     else this.lease.release()

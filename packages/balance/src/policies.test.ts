@@ -11,6 +11,8 @@ function targets(...loads: number[]): Target[] {
     priority: 0,
     inFlight,
     ewma: 0,
+    degraded: false,
+    since: Number.NEGATIVE_INFINITY,
     state: 'healthy',
   }))
 }

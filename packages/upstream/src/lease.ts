@@ -4,6 +4,8 @@ import type { Target } from './target.js'
 export interface LeaseResult {
   readonly ok: boolean
   readonly error?: Error
+  /** Of the answer, if there was one. */
+  readonly status?: number
   /** Time to the head of the answer, in ms. */
   readonly ttfb?: number
 }

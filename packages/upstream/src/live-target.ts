@@ -8,7 +8,8 @@ const memory = 10_000
 /**
  * A target and its live state, counted in place.
  *
- * state: draining while told so, else what the last verdict was: unknown ──mark──▶ healthy ◀──mark──▶ unhealthy
+ * state: draining while told so, else ejected while anybody ejects it, else the last verdict:
+ *        unknown ──mark──▶ healthy ◀──mark──▶ unhealthy
  * ewma:  e + (ttfb - e) * (1 - exp(-dt / 10 s)), dt since the last answer; the first answer sets it
  */
 export class LiveTarget implements Target {
@@ -22,6 +23,11 @@ export class LiveTarget implements Target {
   ewma = 0
   verdict: 'unknown' | 'healthy' | 'unhealthy' = 'unknown'
   draining = false
+  degraded = false
+  /** When it joined or came back, by the upstream's clock. */
+  since = Number.NEGATIVE_INFINITY
+  /** Who keeps it out for a time, each by its own name. */
+  readonly ejectors = new Set<string>()
   private answeredAt = 0
 
   constructor(settings: TargetSettings) {
@@ -35,7 +41,13 @@ export class LiveTarget implements Target {
   }
 
   get state(): TargetState {
-    return this.draining ? 'draining' : this.verdict
+    if (this.draining) return 'draining'
+    return this.ejectors.size > 0 ? 'ejected' : this.verdict
+  }
+
+  /** It may be used, as far as anybody knows. */
+  get usable(): boolean {
+    return !this.draining && this.ejectors.size === 0 && this.verdict !== 'unhealthy'
   }
 
   /** Takes over what may change while it lives. */
@@ -53,13 +65,20 @@ export class LiveTarget implements Target {
   }
 }
 
+/** Who hears of the ends of leases. */
+export interface LeaseEnds {
+  leaseEnded(target: LiveTarget, result: LeaseResult | undefined): void
+}
+
 /** A lease on a live target. */
 export class TargetLease implements Lease {
   private held = true
 
+  /** @param ended hears of the end; nothing counts where there is no result */
   constructor(
     readonly target: LiveTarget,
     private readonly clock: () => number,
+    private readonly ended?: LeaseEnds,
   ) {
     target.inFlight++
   }
@@ -70,5 +89,6 @@ export class TargetLease implements Lease {
     const { target } = this
     target.inFlight--
     if (result?.ok === true && result.ttfb !== undefined) target.answered(result.ttfb, this.clock())
+    this.ended?.leaseEnded(target, result)
   }
 }

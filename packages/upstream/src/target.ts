@@ -21,6 +21,10 @@ export interface Target {
   /** Time to the head of an answer, in ms: an average that forgets over about ten seconds. 0 before the first. */
   readonly ewma: number
   readonly state: TargetState
+  /** It has said that it would rather not: it is used when no other is left. */
+  readonly degraded: boolean
+  /** When it came back or joined, in ms of the upstream's clock; `-Infinity` for one that was there from the beginning. */
+  readonly since: number
 }
 
 /** A target as a user writes it. */

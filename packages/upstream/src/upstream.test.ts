@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { createUpstream, type TargetInit, type Upstream } from './index.js'
+import { createUpstream, type Target, type TargetInit, type Upstream } from './index.js'
 
 const [a, b, c] = ['http://a', 'http://b', 'http://c'] as const
 const ids = (targets: Upstream['all']): string[] => targets.map(({ id }) => id)
@@ -159,11 +159,98 @@ it('follows a discovery until it is closed; what it delivers wrongly changes not
   expect(ids(upstream.all)).toEqual([a])
 })
 
+it('is out until each who has ejected it has restored it, and came back then', () => {
+  let now = 5
+  const upstream = createUpstream({ name: 'x', targets: [a, b] }, 'x', () => now)
+  const [ta, tb] = upstream.all as [Target, Target]
+  const heard: string[] = []
+  upstream.on('state', ({ from, to, reason }) => heard.push(`${from} ${to} ${reason}`))
+  expect(ta.since).toBe(Number.NEGATIVE_INFINITY)
+  upstream.eject(ta, 'one', 'refused')
+  upstream.eject(ta, 'two', 'slow')
+  expect([ids(upstream.available), ta.state]).toEqual([[b], 'ejected'])
+  now = 50
+  upstream.restore(ta, 'one', 'over')
+  upstream.restore(tb, 'one', 'never was')
+  expect(ids(upstream.available)).toEqual([b])
+  upstream.mark(ta, 'healthy', 'probe')
+  now = 60
+  upstream.restore(ta, 'two', 'over')
+  expect([ids(upstream.available), ta.since, tb.since]).toEqual([[a, b], 60, Number.NEGATIVE_INFINITY])
+  expect(heard).toEqual(['unknown ejected refused', 'ejected healthy over'])
+  now = 70
+  upstream.replace([a, b, c])
+  expect(upstream.all[2]?.since).toBe(70)
+})
+
+it('uses one that would rather not when no other of its priority is left', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a, b, { url: c, priority: 1 }] })
+  const [ta] = upstream.all as [Target]
+  const heard: string[] = []
+  upstream.on('state', ({ from, to }) => heard.push(`${from} ${to}`))
+  upstream.degrade(ta, true, 'says so')
+  expect(ids(upstream.available)).toEqual([b, c, a])
+  expect(upstream.ranks.map(ids)).toEqual([[b], [c], [a]])
+  upstream.degrade(ta, false, 'says so no more')
+  expect(upstream.ranks.map(ids)).toEqual([[a, b], [c]])
+  expect(heard).toEqual(['unknown degraded', 'degraded unknown'])
+})
+
+it('panics below the share: all that drain not are available, and it is told', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a, b, c], panic: 0.5 })
+  const heard: boolean[] = []
+  upstream.on('panic', (on) => heard.push(on))
+  const [ta, tb, tc] = upstream.all as [Target, Target, Target]
+  upstream.mark(ta, 'unhealthy', 'probe')
+  expect(ids(upstream.available)).toEqual([b, c])
+  upstream.eject(tb, 'x', 'slow')
+  expect([ids(upstream.available), upstream.ranks.map(ids), upstream.panicking]).toEqual([
+    [a, b, c],
+    [[a, b, c]],
+    true,
+  ])
+  upstream.drain(c)
+  expect(ids(upstream.available)).toEqual([a, b])
+  upstream.undrain(c)
+  upstream.restore(tb, 'x', 'over')
+  expect([ids(upstream.available), heard]).toEqual([
+    [b, c],
+    [true, false],
+  ])
+  expect(tc.state).toBe('unknown')
+  expect(() => createUpstream({ name: 'x', targets: [a], panic: 2 })).toThrow(/upstream.panic: got 2, takes/)
+})
+
+it('tells the end of each lease, and asks its gates', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a, b] })
+  const [ta, tb] = upstream.all as [Target, Target]
+  const heard: unknown[] = []
+  upstream.on('result', () => {
+    throw new Error('listener')
+  })
+  upstream.on('result', (target, result) => heard.push([target.id, result?.status, target.inFlight]))
+  const open = upstream.gate(({ inFlight }) => inFlight < 1)
+  const lease = upstream.lease(ta)
+  expect([upstream.admits(ta), upstream.admits(tb), upstream.gated]).toEqual([false, true, true])
+  lease.release({ ok: true, status: 503 })
+  lease.release({ ok: true, status: 200 })
+  upstream.lease(tb).release()
+  expect(heard).toEqual([
+    [a, 503, 0],
+    [b, undefined, 0],
+  ])
+  open()
+  expect(upstream.gated).toBe(false)
+})
+
 it('keeps its counts under any order of leases, membership and verdicts', () => {
   const urls = [a, b, c]
-  type Step = { do: 'lease' | 'release' | 'replace' | 'mark' | 'drain' | 'undrain'; n: number }
+  type Step = {
+    do: 'lease' | 'release' | 'replace' | 'mark' | 'drain' | 'undrain' | 'eject' | 'restore'
+    n: number
+  }
   const step: fc.Arbitrary<Step> = fc.record({
-    do: fc.constantFrom('lease', 'release', 'replace', 'mark', 'drain', 'undrain'),
+    do: fc.constantFrom('lease', 'release', 'replace', 'mark', 'drain', 'undrain', 'eject', 'restore'),
     n: fc.nat(20),
   })
   fc.assert(
@@ -177,6 +264,7 @@ it('keeps its counts under any order of leases, membership and verdicts', () => 
         else if (what === 'release') held.splice(n % (held.length || 1), 1)[0]?.release()
         else if (what === 'replace') upstream.replace(urls.filter((_, i) => i !== n % 4))
         else if (what === 'mark') upstream.mark(target, n % 2 === 0 ? 'healthy' : 'unhealthy', 'model')
+        else if (what === 'eject' || what === 'restore') upstream[what](target, `${n % 3}`, 'model')
         else upstream[what](target.id)
         for (const each of upstream.all) {
           expect(each.inFlight).toBe(held.filter((lease) => lease.target === each).length)

@@ -1,0 +1,257 @@
+import diagnostics from 'node:diagnostics_channel'
+import debug from 'debug'
+import type { Lease, LeaseResult } from './lease.js'
+import { type LeaseEnds, LiveTarget, TargetLease } from './live-target.js'
+import { readTargets, type Target, type TargetInit } from './target.js'
+import { sameTls, type TargetTls } from './target-tls.js'
+import type { Discovery, StateChange, Upstream } from './upstream.js'
+
+const log = debug('sluice:upstream')
+const changed = diagnostics.channel('sluice:target:state')
+
+interface Listeners {
+  readonly state: Set<(change: StateChange) => void>
+  readonly targets: Set<(targets: readonly Target[]) => void>
+  readonly result: Set<(target: Target, result: LeaseResult | undefined) => void>
+  readonly panic: Set<(on: boolean) => void>
+}
+
+/**
+ * The one place where targets and their health stand. Whoever judges them (probes, ejection, breakers) tells it, whoever picks
+ * reads it.
+ *
+ * available = those that may be used, or in panic all that aren't draining; panic: usable < panic × all that aren't draining
+ */
+export class TargetGroup implements Upstream, LeaseEnds {
+  all: readonly LiveTarget[] = Object.freeze([])
+  available: readonly LiveTarget[] = Object.freeze([])
+  ranks: readonly (readonly LiveTarget[])[] = []
+  panicking = false
+  private readonly listeners: Listeners = {
+    state: new Set(),
+    targets: new Set(),
+    result: new Set(),
+    panic: new Set(),
+  }
+  private gates: readonly ((target: Target) => boolean)[] = []
+  private watching: Disposable | undefined = undefined
+  private begun = false
+  private closed = false
+
+  constructor(
+    readonly name: string,
+    private readonly path: string,
+    private readonly clock: () => number,
+    private readonly tls: TargetTls | undefined,
+    private readonly panic: number,
+  ) {}
+
+  now(): number {
+    return this.clock()
+  }
+
+  lease(target: Target): Lease {
+    return new TargetLease(target as LiveTarget, this.clock, this)
+  }
+
+  leaseEnded(target: LiveTarget, result: LeaseResult | undefined): void {
+    const { result: listeners } = this.listeners
+    if (listeners.size === 0) return
+    for (const fn of listeners) {
+      // No closure here: it is every request's way.
+      try {
+        fn(target, result)
+      } catch (error) {
+        this.blame(error)
+      }
+    }
+  }
+
+  gate(admits: (target: Target) => boolean): () => void {
+    this.gates = [...this.gates, admits]
+    return () => {
+      this.gates = this.gates.filter((each) => each !== admits)
+    }
+  }
+
+  get gated(): boolean {
+    return this.gates.length > 0
+  }
+
+  admits(target: Target): boolean {
+    for (const gate of this.gates) if (!gate(target)) return false
+    return true
+  }
+
+  replace(targets: readonly TargetInit[]): void {
+    const settings = readTargets(targets, this.path, this.tls)
+    if (
+      this.tls !== undefined &&
+      settings.length > 0 &&
+      !settings.some(({ url }) => url.startsWith('https:'))
+    )
+      throw new TypeError(
+        `${this.path}: got no 'https:' URL, takes one at least: the upstream has tls settings`,
+      )
+    const before = new Map(this.all.map((target) => [target.id, target]))
+    const next = settings.map((each) => {
+      const old = before.get(each.id)
+      if (old === undefined || old.url !== each.url || !sameTls(old.tls, each.tls)) return this.join(each)
+      before.delete(each.id)
+      old.update(each)
+      return old
+    })
+    this.begun ||= next.length > 0
+    this.all = Object.freeze(next)
+    this.refresh()
+    for (const target of before.values()) this.tell(target, labelOf(target), 'removed', 'left the upstream')
+    for (const fn of this.listeners.targets) this.safely(() => fn(this.all))
+  }
+
+  drain(id: string, reason = 'drained by hand'): void {
+    this.change(id, reason, (target) => {
+      target.draining = true
+    })
+  }
+
+  undrain(id: string, reason = 'undrained by hand'): void {
+    this.change(id, reason, (target) => {
+      target.draining = false
+    })
+  }
+
+  mark(target: Target, verdict: 'healthy' | 'unhealthy', reason: string): void {
+    this.changeMember(target, reason, (live) => {
+      live.verdict = verdict
+    })
+  }
+
+  eject(target: Target, by: string, reason: string): void {
+    this.changeMember(target, reason, (live) => live.ejectors.add(by))
+  }
+
+  restore(target: Target, by: string, reason: string): void {
+    this.changeMember(target, reason, (live) => live.ejectors.delete(by))
+  }
+
+  degrade(target: Target, on: boolean, reason: string): void {
+    this.changeMember(target, reason, (live) => {
+      live.degraded = on
+    })
+  }
+
+  on(event: 'state', fn: (change: StateChange) => void): () => void
+  on(event: 'targets', fn: (targets: readonly Target[]) => void): () => void
+  on(event: 'result', fn: (target: Target, result: LeaseResult | undefined) => void): () => void
+  on(event: 'panic', fn: (on: boolean) => void): () => void
+  on(event: keyof Listeners, fn: (...given: never[]) => void): () => void {
+    const set = this.listeners[event] as Set<unknown> | undefined
+    if (set === undefined)
+      throw new TypeError(`on: got ${JSON.stringify(event)}, takes 'state', 'targets', 'result' or 'panic'`)
+    set.add(fn)
+    return () => void set.delete(fn)
+  }
+
+  follow(source: Discovery): void {
+    this.watching = source.watch((targets) => {
+      if (this.closed) return
+      // A source that delivers nonsense must not take down what works.
+      this.safely(() => this.replace(targets))
+    })
+  }
+
+  close(): Promise<void> {
+    this.closed = true
+    this.watching?.[Symbol.dispose]()
+    this.watching = undefined
+    return Promise.resolve()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  private join(settings: ConstructorParameters<typeof LiveTarget>[0]): LiveTarget {
+    const target = new LiveTarget(settings)
+    // The first list is no news: nobody warms up towards nothing.
+    if (this.begun) target.since = this.clock()
+    return target
+  }
+
+  private changeMember(target: Target, reason: string, edit: (target: LiveTarget) => void): void {
+    if (this.all.includes(target as LiveTarget)) this.change(target.id, reason, edit)
+  }
+
+  private change(id: string, reason: string, edit: (target: LiveTarget) => void): void {
+    const target = this.all.find((each) => each.id === id)
+    if (target === undefined) return
+    const from = labelOf(target)
+    const { usable } = target
+    edit(target)
+    if (labelOf(target) === from) return
+    if (!usable && target.usable) target.since = this.clock()
+    this.refresh()
+    this.tell(target, from, labelOf(target), reason)
+  }
+
+  private refresh(): void {
+    const members = this.all.filter(({ draining }) => !draining)
+    const usable = members.filter((target) => target.usable)
+    // When nobody is known to be fit, somebody may be all the same, and 503 for all helps none.
+    const panicking =
+      members.length > 0 && (usable.length === 0 || usable.length < members.length * this.panic)
+    const rank = panicking ? () => 0 : rankOf
+    const list = (panicking ? members : usable).sort((a, b) => rank(a) - rank(b) || a.priority - b.priority)
+    this.available = Object.freeze(list)
+    this.ranks = slices(this.available, (a, b) => rank(a) === rank(b) && a.priority === b.priority)
+    if (panicking === this.panicking) return
+    this.panicking = panicking
+    if (log.enabled) log('%s: panic %s: %d of %d fit', this.name, panicking, usable.length, members.length)
+    for (const fn of this.listeners.panic) this.safely(() => fn(panicking))
+  }
+
+  private tell(target: Target, from: string, to: string, reason: string): void {
+    if (log.enabled) log('%s: %s %s -> %s: %s', this.name, target.id, from, to, reason)
+    const change: StateChange = { target, from, to, reason }
+    if (changed.hasSubscribers) changed.publish({ upstream: this.name, ...change })
+    for (const fn of this.listeners.state) this.safely(() => fn(change))
+  }
+
+  /** A listener that throws, or a source that lies, is told of and harms nobody else. */
+  private safely(fn: () => void): void {
+    try {
+      fn()
+    } catch (error) {
+      this.blame(error)
+    }
+  }
+
+  private blame(error: unknown): void {
+    if (log.enabled) log('%s: %O', this.name, error)
+    process.emitWarning(
+      `upstream ${this.name}: ${error instanceof Error ? error.message : String(error)}`,
+      'SluiceWarning',
+    )
+  }
+}
+
+/** What events call a target's state: one that would rather not be used has none of its own. */
+function labelOf(target: LiveTarget): string {
+  return target.degraded && target.usable ? 'degraded' : target.state
+}
+
+/** Known to be fit, not known, rather not. */
+function rankOf({ degraded, verdict }: LiveTarget): number {
+  return degraded ? 2 : verdict === 'unknown' ? 1 : 0
+}
+
+/** A sorted list in pieces that are alike; of one piece, which is nearly always so, the list itself: policies cache by it. */
+function slices<T>(list: readonly T[], alike: (a: T, b: T) => boolean): readonly (readonly T[])[] {
+  const pieces: T[][] = []
+  for (const each of list) {
+    const last = pieces.at(-1)
+    if (last !== undefined && alike(last[0] as T, each)) last.push(each)
+    else pieces.push([each])
+  }
+  return pieces.length === 1 ? [list] : pieces
+}
