@@ -8,7 +8,7 @@ import { node, tool } from './run.mjs'
 import { inOrder, step } from './steps.mjs'
 import { at, filesBelow } from './workspace.mjs'
 
-const commands = { start, test, 'test:long': testLong, build: () => ready('all'), bench, fuzz }
+const commands = { start, test, 'test:long': testLong, build: () => ready('all'), bench, fuzz, sim }
 
 /** Runs one of the commands. Returns the exit code. */
 export async function main([name, ...args]) {
@@ -30,6 +30,10 @@ async function bench(args) {
 async function fuzz(args) {
   // Its measurements of the heap want a collection first.
   return (await ready('all')) || (await node(['--expose-gc', 'test/fuzz/run.mjs', ...args])).code
+}
+
+async function sim(args) {
+  return (await ready('all')) || (await node(['test/sim/run.mjs', ...args])).code
 }
 
 async function test(args) {
