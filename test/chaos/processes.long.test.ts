@@ -1,0 +1,171 @@
+import { type Agent, Agent as HttpAgent, request } from 'node:http'
+import { createProxy } from 'sluice'
+import { describe, expect, it } from 'vitest'
+import { owner, trapUnhandled, until } from '../kit/index.js'
+import { OriginProcess } from './origin-process.js'
+
+trapUnhandled()
+const own = owner()
+
+/** What became of a request, as its client sees it. */
+interface Outcome {
+  readonly path: string
+  readonly method: string
+  /** The status, or how it ended before there was one. */
+  readonly head: number | string
+  /** The body is whole. */
+  readonly whole: boolean
+  /** The process that has answered. */
+  readonly pid: string | undefined
+}
+
+function ask(port: number, agent: Agent, method: string, path: string): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const asked = { path, method }
+    const call = request({
+      port,
+      agent,
+      method,
+      path,
+      headers: method === 'POST' ? { 'content-length': 4 } : {},
+    })
+    call.on('response', (res) => {
+      let text = ''
+      const pid = res.headers['x-pid'] as string | undefined
+      const end = (): void =>
+        resolve({
+          ...asked,
+          head: res.statusCode ?? 0,
+          whole: res.complete && text === 'first part, second part',
+          pid,
+        })
+      res.setEncoding('latin1')
+      res.on('data', (part: string) => {
+        text += part
+      })
+      res.on('end', end)
+      res.on('error', end)
+    })
+    call.on('error', (error) => resolve({ ...asked, head: error.message, whole: false, pid: undefined }))
+    call.end(method === 'POST' ? 'body' : undefined)
+  })
+}
+
+/** Clients that ask one after the other until they are told to stop: one in five of their requests is a POST. */
+class Load {
+  readonly outcomes: Outcome[] = []
+  asked = 0
+  private going = true
+  private readonly agent = new HttpAgent({ keepAlive: true })
+  private readonly clients: Promise<void>[]
+
+  constructor(
+    private readonly port: number,
+    count = 20,
+  ) {
+    this.clients = Array.from({ length: count }, () => this.client())
+  }
+
+  /** Waits until so many more have been answered. */
+  async more(count: number): Promise<void> {
+    const from = this.outcomes.length
+    await until(() => this.outcomes.length >= from + count, `${count} more answers`, 60_000)
+  }
+
+  async stop(): Promise<void> {
+    this.going = false
+    await Promise.all(this.clients)
+    this.agent.destroy()
+  }
+
+  private async client(): Promise<void> {
+    while (this.going) {
+      const n = this.asked++
+      this.outcomes.push(await ask(this.port, this.agent, n % 5 === 4 ? 'POST' : 'GET', `/${n}`))
+    }
+  }
+}
+
+const scenarios: Record<string, (origins: readonly OriginProcess[], load: Load) => Promise<void>> = {
+  async 'one is killed'([victim], load) {
+    for (let i = 0; i < 5; i++) {
+      await victim?.fall()
+      await load.more(300)
+      await victim?.rise()
+      await load.more(300)
+    }
+  },
+  async 'one is stopped'([victim], load) {
+    victim?.signal('SIGSTOP')
+    await load.more(1_000)
+    victim?.signal('SIGCONT')
+    await load.more(300)
+  },
+  async 'every connection of one is reset'([victim], load) {
+    await victim?.become('reset')
+    await load.more(1_000)
+    await victim?.become('ok')
+    await load.more(300)
+  },
+  async 'one answers 503'([victim], load) {
+    await victim?.become('503')
+    await load.more(1_000)
+    await victim?.become('ok')
+    await load.more(300)
+  },
+  async 'one is slow by 5 s'([victim], load) {
+    await victim?.become('slow')
+    await load.more(1_000)
+    await victim?.become('ok')
+    await load.more(300)
+  },
+  async 'all are restarted in turn'(origins, load) {
+    for (let round = 0; round < 3; round++) {
+      for (const origin of origins) {
+        await origin.fall()
+        await load.more(100)
+        await origin.rise()
+        await load.more(100)
+      }
+    }
+  },
+}
+
+describe('three origins, each a process of its own', () => {
+  it.each(Object.entries(scenarios))(
+    '%s: no GET fails, what is cut in the middle is seen to be, and no POST is processed twice',
+    async (_, happens) => {
+      const origins = [own(new OriginProcess()), own(new OriginProcess()), own(new OriginProcess())]
+      for (const origin of origins) await origin.rise()
+      const proxy = createProxy({
+        upstreams: {
+          default: {
+            targets: origins.map(({ url }) => url),
+            retry: { attempts: 3, statuses: [503] },
+          },
+        },
+        timeouts: { connect: '1s', head: '1s', body: '2s' },
+      })
+      const { port } = await proxy.listen()
+      own({ close: () => proxy.close({ drain: 0 }) })
+      const load = new Load(port)
+      await load.more(300)
+      await happens(origins, load)
+      await load.stop()
+
+      const gets = load.outcomes.filter(({ method }) => method === 'GET')
+      // Before its head was relayed none may fail.
+      expect(gets.filter(({ head }) => head !== 200)).toEqual([])
+      // After it the connection is cut, which `complete` shows: never a clean end of half a body.
+      const cut = gets.filter(({ whole }) => !whole)
+      expect(cut.length).toBeLessThan(gets.length / 20)
+      const done = origins.flatMap((origin) => origin.done)
+      expect(done.length - new Set(done).size, 'POSTs that were processed twice').toBe(0)
+      // A POST that was answered 200 was processed, and by one that said so.
+      const answered = load.outcomes.filter(({ method, head }) => method === 'POST' && head === 200)
+      expect(answered.filter(({ path }) => !done.includes(path))).toEqual([])
+      expect(answered.length).toBeGreaterThan(100)
+    },
+    120_000,
+  )
+})
