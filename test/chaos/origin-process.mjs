@@ -14,7 +14,7 @@ const server = createServer((req, res) => {
     if (method === 'POST') process.send({ done: url })
     setTimeout(
       () => {
-        res.writeHead(200, { 'content-type': 'text/plain', 'x-pid': String(process.pid) })
+        res.writeHead(200, { 'content-type': 'text/plain' })
         res.write('first part, ')
         setImmediate(() => res.end('second part'))
       },

@@ -15,13 +15,18 @@ interface Outcome {
   readonly head: number | string
   /** The body is whole. */
   readonly whole: boolean
-  /** The process that has answered. */
-  readonly pid: string | undefined
+  /** From the request to the end of its answer. */
+  readonly ms: number
 }
+
+/** How long a target may take to answer, in ms. */
+const headWithin = 1_000
 
 function ask(port: number, agent: Agent, method: string, path: string): Promise<Outcome> {
   return new Promise((resolve) => {
-    const asked = { path, method }
+    const began = performance.now()
+    const done = (head: Outcome['head'], whole: boolean): void =>
+      resolve({ path, method, head, whole, ms: performance.now() - began })
     const call = request({
       port,
       agent,
@@ -31,14 +36,7 @@ function ask(port: number, agent: Agent, method: string, path: string): Promise<
     })
     call.on('response', (res) => {
       let text = ''
-      const pid = res.headers['x-pid'] as string | undefined
-      const end = (): void =>
-        resolve({
-          ...asked,
-          head: res.statusCode ?? 0,
-          whole: res.complete && text === 'first part, second part',
-          pid,
-        })
+      const end = (): void => done(res.statusCode ?? 0, res.complete && text === 'first part, second part')
       res.setEncoding('latin1')
       res.on('data', (part: string) => {
         text += part
@@ -46,7 +44,7 @@ function ask(port: number, agent: Agent, method: string, path: string): Promise<
       res.on('end', end)
       res.on('error', end)
     })
-    call.on('error', (error) => resolve({ ...asked, head: error.message, whole: false, pid: undefined }))
+    call.on('error', (error) => done(error.message, false))
     call.end(method === 'POST' ? 'body' : undefined)
   })
 }
@@ -97,6 +95,8 @@ const scenarios: Record<string, (origins: readonly OriginProcess[], load: Load) 
   },
   async 'one is stopped'([victim], load) {
     victim?.signal('SIGSTOP')
+    // Until the first have waited in vain for it, and were served by another.
+    await until(() => load.outcomes.some(({ ms }) => ms > headWithin), 'a request that had to wait')
     await load.more(1_000)
     victim?.signal('SIGCONT')
     await load.more(300)
@@ -144,7 +144,7 @@ describe('three origins, each a process of its own', () => {
             retry: { attempts: 3, statuses: [503] },
           },
         },
-        timeouts: { connect: '1s', head: '1s', body: '2s' },
+        timeouts: { connect: headWithin, head: headWithin, body: '2s' },
       })
       const { port } = await proxy.listen()
       own({ close: () => proxy.close({ drain: 0 }) })
