@@ -31,16 +31,11 @@ export async function makeDocs(page) {
   for (const name of ['dies', 'errors']) {
     const { at, until, mark } = scenarios[name]
     plots[`balancing-${name}.svg`] = plot({
-      title: scenarios[name].about,
+      title: `${scenarios[name].about[0].toUpperCase()}${scenarios[name].about.slice(1)}`,
       x: 'seconds',
       y: 'share of its fair share of first tries',
       spans: [{ from: at / 1000, to: until / 1000, name: name === 'dies' ? 'refuses' : 'answers 503' }],
-      series: await Promise.all([]).then(async () => {
-        const lines = []
-        for (const watch of Object.keys(watches))
-          lines.push(...(await series(scenarios[name], ['power-of-two'], watch, shareOf(mark), `${watch}`)))
-        return lines
-      }),
+      series: await byWatch(scenarios[name], shareOf(mark)),
     })
   }
   return { text, plots }
@@ -71,8 +66,17 @@ async function series(scenario, names, watch, reduce, as) {
   return lines
 }
 
+/** The default policy under each watch. */
+async function byWatch(scenario, reduce) {
+  const lines = []
+  for (const watch of Object.keys(watches))
+    lines.push(...(await series(scenario, ['power-of-two'], watch, reduce, watch)))
+  return lines
+}
+
 function bySecond({ requests, servers }, { length }, reduce) {
-  const seconds = Array.from({ length: Math.floor(length / 1000) }, () => [])
+  // Of the last ones some requests are not answered when the run ends.
+  const seconds = Array.from({ length: Math.floor(length / 1000) - 2 }, () => [])
   for (const request of requests) seconds[Math.floor(request.at / 1000)]?.push(request)
   return seconds.map((list, second) => [second, reduce(list, servers)])
 }

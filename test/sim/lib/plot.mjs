@@ -1,6 +1,6 @@
 // A chart of lines as SVG, to be read in light and in dark.
 const [width, height] = [720, 260]
-const [left, right, top, bottom] = [52, 150, 28, 36]
+const [left, right, top, bottom] = [52, 150, 44, 36]
 const colours = ['#2563eb', '#d97706', '#059669', '#dc2626', '#7c3aed', '#0891b2', '#65a30d', '#db2777']
 
 /**
@@ -31,7 +31,7 @@ export function plot({ title, x, y, series, spans = [], log = false }) {
       text(left - 6, py(value) + 4, short(value), 'text-anchor="end"'),
     ]),
     text((left + width - right) / 2, height - 8, x, 'text-anchor="middle"'),
-    text(left, top - 2, y),
+    text(left, top - 10, y),
     text(left, height - bottom + 14, short(x0), 'text-anchor="middle"'),
     text(width - right, height - bottom + 14, short(x1), 'text-anchor="middle"'),
     ...series.flatMap(({ name, points }, i) => {
