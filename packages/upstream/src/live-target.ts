@@ -22,10 +22,11 @@ export class LiveTarget implements Target {
   inFlight = 0
   ewma = 0
   verdict: 'unknown' | 'healthy' | 'unhealthy' = 'unknown'
-  draining = false
   degraded = false
   /** When it joined or came back, by the upstream's clock. */
   since = Number.NEGATIVE_INFINITY
+  /** Who has drained it, each by its own name. */
+  readonly drainers = new Set<string>()
   /** Who keeps it out for a time, each by its own name. */
   readonly ejectors = new Set<string>()
   private answeredAt = 0
@@ -38,6 +39,10 @@ export class LiveTarget implements Target {
     if (settings.zone !== undefined) this.zone = settings.zone
     // Whoever prints a target must not print its private key.
     if (settings.tls !== undefined) Object.defineProperty(this, 'tls', { value: settings.tls })
+  }
+
+  get draining(): boolean {
+    return this.drainers.size > 0
   }
 
   get state(): TargetState {

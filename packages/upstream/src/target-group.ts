@@ -108,16 +108,12 @@ export class TargetGroup implements Upstream, LeaseEnds {
     for (const fn of this.listeners.targets) this.safely(() => fn(this.all))
   }
 
-  drain(id: string, reason = 'drained by hand'): void {
-    this.change(id, reason, (target) => {
-      target.draining = true
-    })
+  drain(id: string, reason = 'drained by hand', by = 'hand'): void {
+    this.change(id, reason, (target) => target.drainers.add(by))
   }
 
-  undrain(id: string, reason = 'undrained by hand'): void {
-    this.change(id, reason, (target) => {
-      target.draining = false
-    })
+  undrain(id: string, reason = 'undrained by hand', by = 'hand'): void {
+    this.change(id, reason, (target) => target.drainers.delete(by))
   }
 
   mark(target: Target, verdict: 'healthy' | 'unhealthy', reason: string): void {

@@ -92,6 +92,18 @@ it('orders who may be used: fit, then unknown, by priority; everyone when none i
   expect(ids(upstream.available)).toEqual([b])
 })
 
+it('keeps a target drained until everybody who has drained it has undrained it', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a, b] })
+  const heard: string[] = []
+  upstream.on('state', ({ from, to, reason }) => heard.push(`${from} ${to} ${reason}`))
+  upstream.drain(a, 'says so', 'declared')
+  upstream.drain(a)
+  upstream.undrain(a, 'says otherwise', 'declared')
+  expect(upstream.all[0]?.state).toBe('draining')
+  upstream.undrain(a)
+  expect(heard).toEqual(['unknown draining says so', 'draining unknown undrained by hand'])
+})
+
 it('tells each change with its reason, to every listener, though one of them throws', () => {
   const upstream = createUpstream({ name: 'x', targets: [a] })
   const heard: string[] = []

@@ -40,9 +40,12 @@ export interface Upstream extends AsyncDisposable {
    * @throws TypeError for a wrong list; the old one stays
    */
   replace(targets: readonly TargetInit[]): void
-  /** Gives a target no more requests; those in flight finish. An unknown id is ignored. */
-  drain(id: string, reason?: string): void
-  undrain(id: string, reason?: string): void
+  /**
+   * Gives a target no more requests; those in flight finish. An unknown id is ignored.
+   * @param by who does it, default 'hand': several may, and it is back when the last of them has undrained it
+   */
+  drain(id: string, reason?: string, by?: string): void
+  undrain(id: string, reason?: string, by?: string): void
   /** Notes a verdict on a target's health. */
   mark(target: Target, verdict: 'healthy' | 'unhealthy', reason: string): void
   /**
