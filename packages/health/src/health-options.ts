@@ -1,7 +1,12 @@
-import { type Duration, duration, integer, parse, ranged, that, v } from '@sluice/options'
+import { isFieldName, isFieldValue } from '@sluice/headers'
+import { type Duration, duration, integer, oneOf, parse, ranged, regexp, that, v } from '@sluice/options'
+import { declarationField } from './declaration.js'
 
 /** A status, or a range of them such as `'200-399'`. */
 export type StatusRange = number | `${number}-${number}`
+
+/** How to ask: over HTTP/1.1, over HTTP/2, by a connect, by a TLS handshake, by gRPC's health protocol. */
+export type ProbeType = 'http' | 'h2' | 'tcp' | 'tls' | 'grpc'
 
 /** What to ask a target for, and how. */
 export interface HttpProbeOptions {
@@ -11,8 +16,22 @@ export interface HttpProbeOptions {
   method?: string
   /** What `Host` says. Default the target's own. */
   host?: string
+  /** Further fields of the request. Default none. */
+  headers?: Record<string, string>
   /** Statuses that count as healthy. Default ['200-399']. */
   status?: readonly StatusRange[]
+  /** What the body's first 16 kb must hold, or match. Default: the body isn't read. */
+  body?: string | RegExp
+  /** The field in which targets say `ok`, `degraded` or `draining`. Default 'X-Health'; `false`: none is read. */
+  header?: string | false
+}
+
+/** What to ask a gRPC server for. */
+export interface GrpcProbeOptions {
+  /** The name of the service. Default '': the server as a whole. */
+  service?: string
+  /** What `:authority` says. Default the target's own. */
+  host?: string
 }
 
 /** How often to probe, and what flips a target. */
@@ -21,7 +40,7 @@ export interface MonitorOptions {
   interval?: Duration
   /** Between probes of one that is unhealthy, more than 0. Default 1s. */
   unhealthyInterval?: Duration
-  /** A probe that takes longer has failed. Default 2s. */
+  /** A probe that takes longer has failed. Default 2s. 0: no limit, and a probe that never settles is the target's last. */
   timeout?: Duration
   /** Passes in a row that make an unhealthy target healthy. Default 2. */
   rise?: number
@@ -31,8 +50,11 @@ export interface MonitorOptions {
   jitter?: number
 }
 
-/** Options of an active check by HTTP. */
-export interface HealthOptions extends HttpProbeOptions, MonitorOptions {}
+/** Options of active checks: how to ask, what for, and how often. An option that `type` has no use for is refused. */
+export interface HealthOptions extends HttpProbeOptions, GrpcProbeOptions, MonitorOptions {
+  /** Default 'http'. */
+  type?: ProbeType
+}
 
 const range = (value: unknown): boolean => {
   if (typeof value === 'number') return Number.isInteger(value) && value >= 100 && value <= 599
@@ -41,8 +63,20 @@ const range = (value: unknown): boolean => {
 }
 const path = (value: unknown): boolean => typeof value === 'string' && /^\/[\x21-\x7e]*$/.test(value)
 const method = (value: unknown): boolean =>
-  typeof value === 'string' && /^[!#$%&'*+.^`|~\dA-Z_-]+$/.test(value)
+  typeof value === 'string' && /^[!#$%&'*+.^`|~\dA-Z_-]+$/.test(value) && value !== 'CONNECT'
 const host = (value: unknown): boolean => typeof value === 'string' && /^[\w.:[\]-]+$/.test(value)
+const text = (value: unknown): boolean => typeof value === 'string' && value !== ''
+const fieldName = (value: unknown): boolean => typeof value === 'string' && isFieldName(value)
+/** Of the connection, or written by an option of its own. */
+const reserved = /^(host|connection|content-length|transfer-encoding|upgrade|te|trailer|keep-alive)$/i
+const fields = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.entries(value).every(
+    ([name, each]) =>
+      isFieldName(name) && !reserved.test(name) && typeof each === 'string' && isFieldValue(each),
+  )
 
 /** Between probes: 0 would be no limit turned off, but probe upon probe as fast as the target answers. */
 function pause(): v.GenericSchema<Duration, number> {
@@ -52,13 +86,36 @@ function pause(): v.GenericSchema<Duration, number> {
   )
 }
 
-const probeEntries = {
+const bodyMatch = v.lazy((value) =>
+  value instanceof RegExp ? regexp() : that<string>(text, 'a text or a regular expression'),
+) as v.GenericSchema<string | RegExp>
+
+const header = v.lazy((value) =>
+  value === false ? v.literal(false) : that<string>(fieldName, "a name such as 'X-Health', or false"),
+) as v.GenericSchema<string | false>
+
+const hostEntry = { host: v.optional(that<string>(host, "a host such as 'example.com'")) }
+
+const httpEntries = {
   path: v.optional(that<string>(path, "a path such as '/health'"), '/'),
   method: v.optional(that<string>(method, "a method such as 'GET', in capitals"), 'GET'),
-  host: v.optional(that<string>(host, "a host such as 'example.com'")),
+  headers: v.optional(
+    that<Record<string, string>>(
+      fields,
+      "fields such as { Accept: 'text/plain' }, without Host, and none of the connection",
+    ),
+    {},
+  ),
   status: v.optional(v.array(that<StatusRange>(range, "a status such as 204 or a range such as '200-399'")), [
     '200-399',
   ]),
+  body: v.optional(bodyMatch),
+  header: v.optional(header, declarationField),
+}
+
+const service = (value: unknown): boolean => typeof value === 'string' && Buffer.byteLength(value) <= 1024
+const grpcEntries = {
+  service: v.optional(that<string>(service, "a name such as 'pkg.Service', or ''"), ''),
 }
 
 const monitorEntries = {
@@ -70,15 +127,37 @@ const monitorEntries = {
   jitter: v.optional(ranged(0, 1), 0.1),
 }
 
-/** Validates {@link HealthOptions} and fills in the defaults. */
-export const healthOptions = v.strictObject({ ...probeEntries, ...monitorEntries })
+const types = oneOf('http', 'h2', 'tcp', 'tls', 'grpc')
+const every = {
+  type: v.optional(types, 'http'),
+  ...monitorEntries,
+}
+const http = { ...every, ...httpEntries, ...hostEntry }
 
-/** What a probe asks for, none left out. */
+/** What each type has a use for: a path that a connect never asks for would be a check that nobody makes. */
+const byType: Record<ProbeType, v.GenericSchema> = {
+  http: v.strictObject(http),
+  h2: v.strictObject(http),
+  tcp: v.strictObject(every),
+  tls: v.strictObject(every),
+  grpc: v.strictObject({ ...every, ...grpcEntries, ...hostEntry }),
+}
+
+/** Validates {@link HealthOptions} and fills in the defaults. */
+export const healthOptions = v.lazy((value) => {
+  const type = (value as HealthOptions | null | undefined)?.type ?? 'http'
+  return byType[Object.hasOwn(byType, type) ? type : 'http']
+}) as v.GenericSchema<HealthOptions, HealthSettings>
+
+/** What a probe over HTTP asks for, none left out. */
 export interface ProbeSettings {
   readonly path: string
   readonly method: string
   readonly host?: string | undefined
+  readonly headers: Readonly<Record<string, string>>
   readonly status: readonly StatusRange[]
+  readonly body?: string | RegExp | undefined
+  readonly header: string | false
 }
 
 /** When to probe, in milliseconds, none left out. */
@@ -91,10 +170,34 @@ export interface MonitorSettings {
   readonly jitter: number
 }
 
+/** {@link HealthOptions} with the defaults of their type. */
+export interface HealthSettings extends MonitorSettings {
+  readonly type: ProbeType
+}
+
 /**
  * Health options with defaults for those left out.
  * @throws TypeError that names the option below `path`
  */
-export function resolveHealth(options: HealthOptions = {}, at = 'health'): ProbeSettings & MonitorSettings {
+export function resolveHealth(options: HealthOptions = {}, at = 'health'): HealthSettings {
   return parse(healthOptions, options, at)
+}
+
+/**
+ * What a probe over HTTP asks for, with defaults for what is left out.
+ * @throws TypeError that names the option below `at`
+ */
+export function resolveHttpProbe(options: HealthOptions, at: string): ProbeSettings {
+  return parse(byType.http, options, at) as ProbeSettings
+}
+
+/**
+ * What a probe by gRPC asks for, with defaults for what is left out.
+ * @throws TypeError that names the option below `at`
+ */
+export function resolveGrpcProbe(
+  options: HealthOptions,
+  at: string,
+): { readonly service: string; readonly host?: string | undefined } {
+  return parse(byType.grpc, options, at) as { service: string; host?: string }
 }

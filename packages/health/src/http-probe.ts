@@ -2,22 +2,25 @@ import { request as httpRequest, type IncomingMessage, type RequestOptions } fro
 import { request as httpsRequest } from 'node:https'
 import type { TLSSocket } from 'node:tls'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
-import { type HealthOptions, resolveHealth, type StatusRange } from './health-options.js'
+import { AnswerCheck } from './answer-check.js'
+import { type HealthOptions, resolveHttpProbe } from './health-options.js'
 import type { Probe } from './probe.js'
+import { targetAddress } from './target-address.js'
 
 /**
- * Asks a target by HTTP, each time over a connection of its own: a server that takes no more connections is not fit,
+ * Asks a target by HTTP/1.1, each time over a connection of its own: a server that takes no more connections is not fit,
  * though kept ones may still serve. The path is the whole path on the target; the path of its URL isn't put before it.
  * @throws TypeError for a wrong option
  */
 export function httpProbe(options: HealthOptions = {}): Probe {
-  const { path, method, host, status } = resolveHealth(options)
-  return (target, signal) =>
+  const settings = resolveHttpProbe(options, 'health')
+  const { path, method, host } = settings
+  const headers: Record<string, string> = { 'user-agent': 'sluice-health', ...lowerCased(settings.headers) }
+  if (host !== undefined) headers['host'] = host
+  return (target, signal, declare) =>
     new Promise((resolve, reject) => {
-      const headers: Record<string, string> = { 'user-agent': 'sluice-health' }
-      if (host !== undefined) headers['host'] = host
       const send = target.url.startsWith('https:') ? httpsRequest : httpRequest
-      const probe = send({ ...addressOf(target), path, method, headers, agent: false, signal })
+      const probe = send({ ...connectionTo(target), path, method, headers, agent: false, signal })
       probe.on('error', reject)
       probe.on('socket', (socket) => {
         socket.once('secureConnect', () => {
@@ -28,27 +31,50 @@ export function httpProbe(options: HealthOptions = {}): Probe {
       // After 101, which nobody asked for, Node ends the connection and tells no error.
       probe.on('close', () => reject(new Error(`${method} ${path} got no answer`)))
       probe.on('response', (response: IncomingMessage) => {
-        const { statusCode = 0 } = response
+        const check = new AnswerCheck(settings)
+        const end = (): void => {
+          try {
+            check.end()
+            resolve()
+          } catch (error) {
+            reject(error)
+          }
+          response.destroy()
+        }
+        response.on('error', reject)
+        try {
+          if (check.head(response.statusCode ?? 0, declaredIn(response, settings.header), declare)) {
+            response.on('data', (chunk: Buffer) => {
+              if (check.take(chunk)) end()
+            })
+            response.on('end', end)
+            return
+          }
+          resolve()
+        } catch (error) {
+          reject(error)
+        }
         // The head has said it all; the body isn't waited for.
-        response.on('error', () => {})
         response.destroy()
-        if (status.some((range) => holds(range, statusCode))) resolve()
-        else reject(new Error(`${method} ${path} answered ${statusCode}`))
       })
       probe.end()
     })
 }
 
-function addressOf(target: Target): RequestOptions {
-  if (target.url.startsWith('unix:')) return { socketPath: target.url.slice('unix:'.length) }
-  const { hostname, port, protocol } = new URL(target.url)
-  const where = { protocol, hostname: hostname.replace(/^\[|\]$/g, ''), port }
-  // As requests do, or a probe would refuse a certificate that they accept, or accept one that they refuse.
-  return protocol === 'https:' ? { ...where, ...tlsOptions(target, ['http/1.1']) } : where
+function declaredIn({ headers }: IncomingMessage, field: string | false): string | string[] | undefined {
+  return field === false ? undefined : headers[field.toLowerCase()]
 }
 
-function holds(range: StatusRange, status: number): boolean {
-  if (typeof range === 'number') return range === status
-  const [from, to] = range.split('-').map(Number)
-  return status >= (from as number) && status <= (to as number)
+/** One spelling for each name, so that a field given replaces our own. */
+function lowerCased(fields: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value]))
+}
+
+function connectionTo(target: Target): RequestOptions {
+  const address = targetAddress(target)
+  if ('path' in address) return { socketPath: address.path }
+  // As requests do, or a probe would refuse a certificate that they accept, or accept one that they refuse.
+  return target.url.startsWith('https:')
+    ? { protocol: 'https:', ...address, ...tlsOptions(target, ['http/1.1']) }
+    : { protocol: 'http:', ...address }
 }

@@ -1,11 +1,19 @@
 import { createUpstream } from '@sluice/upstream'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { originServer, owner, rawOrigin } from '../../../test/kit/index.js'
-import { type HealthOptions, HealthState, httpProbe, monitor, type Probe } from './index.js'
+import {
+  type Declaration,
+  type HealthOptions,
+  HealthState,
+  httpProbe,
+  monitor,
+  type Probe,
+  type Timers,
+} from './index.js'
 
 const own = owner()
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
 })
 afterEach(() => {
   vi.useRealTimers()
@@ -107,7 +115,7 @@ it('leaves a part of each interval to chance, and spreads the first probes', asy
 it('follows the membership and stops when disposed', async () => {
   const seen: string[] = []
   const { upstream, watch } = watched(async ({ id }) => void seen.push(id), {}, ['http://a', 'http://b'])
-  await vi.advanceTimersByTimeAsync(0)
+  await vi.advanceTimersByTimeAsync(100)
   expect(seen).toEqual(['http://a', 'http://b'])
   upstream.replace(['http://b', 'http://c'])
   await vi.advanceTimersByTimeAsync(5_000)
@@ -117,6 +125,187 @@ it('follows the membership and stops when disposed', async () => {
   upstream.replace(['http://d'])
   await vi.advanceTimersByTimeAsync(60_000)
   expect(seen).toEqual([])
+})
+
+it('spreads the first probes of many targets over an interval, and begins at once', async () => {
+  const at: number[] = []
+  const begun = performance.now()
+  const urls = Array.from({ length: 100 }, (_, i) => `http://t${i}`)
+  const { upstream } = watched(async () => void at.push(performance.now() - begun), {}, urls)
+  await vi.advanceTimersByTimeAsync(4_999)
+  expect(at).toEqual(urls.map((_, i) => i * 50))
+  at.length = 0
+  await vi.advanceTimersByTimeAsync(5_000)
+  // And so it goes on.
+  expect(Math.max(...at.map((each) => at.filter((other) => each <= other && other < each + 50).length))).toBe(
+    1,
+  )
+  at.length = 0
+  upstream.replace([...urls, 'http://new'])
+  const joined = performance.now() - begun
+  await vi.advanceTimersByTimeAsync(0)
+  expect(at).toContain(joined)
+})
+
+it('keeps what it knows of targets that stay when the membership changes', async () => {
+  let fit = true
+  const { upstream, changes } = watched(
+    async () => {
+      if (!fit) throw new Error('no')
+    },
+    {},
+    ['http://a', 'http://b'],
+  )
+  await vi.advanceTimersByTimeAsync(5_050)
+  fit = false
+  await vi.advanceTimersByTimeAsync(5_000)
+  changes.length = 0
+  upstream.replace(['http://c', { url: 'http://a', weight: 5 }])
+  expect(upstream.all.map(({ id, state }) => `${id} ${state}`)).toEqual([
+    'http://c unknown',
+    'http://a healthy',
+  ])
+  await vi.advanceTimersByTimeAsync(5_000)
+  // One fail before and one after are two in a row.
+  expect(changes.filter((change) => change.startsWith('http://a'))).toEqual([
+    'http://a healthy unhealthy: probe failed: no',
+  ])
+})
+
+it('aborts the probe of a target that leaves, and takes nothing from it any more', async () => {
+  let aborted = false
+  let finish: () => void = () => {}
+  const { upstream, changes } = watched((_target, signal) => {
+    signal.addEventListener('abort', () => {
+      aborted = true
+    })
+    return new Promise((resolve) => {
+      finish = resolve
+    })
+  })
+  await vi.advanceTimersByTimeAsync(0)
+  upstream.replace(['http://b'])
+  expect(aborted).toBe(true)
+  changes.length = 0
+  finish()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(changes).toEqual([])
+})
+
+/** Timers that are all due when the machine wakes up, by a clock that went on meanwhile. */
+function sleeper() {
+  let now = 0
+  let due: { fn: () => void; at: number }[] = []
+  return {
+    now: () => now,
+    timers: {
+      set(fn: () => void, ms: number) {
+        const timer = { fn, at: now + ms }
+        due.push(timer)
+        return timer
+      },
+      clear(timer: unknown) {
+        due = due.filter((each) => each !== timer)
+      },
+    } satisfies Timers,
+    /** Time passes, each timer at its time. */
+    async pass(ms: number) {
+      const end = now + ms
+      for (;;) {
+        const [next] = due.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)
+        if (next === undefined) break
+        now = next.at
+        due = due.filter((each) => each !== next)
+        next.fn()
+        await Promise.resolve().then(() => {})
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      now = end
+    },
+    /** Nothing runs for so long. */
+    sleep(ms: number) {
+      now += ms
+      const late = due.filter(({ at }) => at <= now)
+      due = due.filter(({ at }) => at > now)
+      for (const { fn } of late) fn()
+    },
+  }
+}
+
+it('spreads probes anew when the machine has slept, and holds nothing of it against targets', async () => {
+  const { now, pass, sleep, timers } = sleeper()
+  const urls = Array.from({ length: 50 }, (_, i) => `http://t${i}`)
+  const upstream = createUpstream({ name: 'x', targets: urls }, 'upstream', now)
+  const at: number[] = []
+  let silent = false
+  const probe: Probe = async () => {
+    at.push(now())
+    if (silent) await new Promise(() => {})
+  }
+  let n = 0
+  const watch = monitor(upstream, probe, { ...options, fall: 1 }, { random: () => (n++ % 50) / 50, timers })
+  own({ close: () => watch[Symbol.dispose]() })
+  await pass(5_000)
+  expect(upstream.all.every(({ state }) => state === 'healthy')).toBe(true)
+  at.length = 0
+  sleep(3_600_000)
+  expect(at).toEqual([])
+  await pass(4_999)
+  expect(at).toHaveLength(50)
+  expect(new Set(at).size).toBe(50)
+  // Those that are asked when it falls asleep have no time to answer.
+  silent = true
+  at.length = 0
+  await pass(1_500)
+  expect(at.length).toBeGreaterThan(10)
+  sleep(3_600_000)
+  await new Promise((resolve) => setImmediate(resolve))
+  silent = false
+  await pass(10_000)
+  expect(upstream.all.filter(({ state }) => state !== 'healthy')).toEqual([])
+})
+
+it('goes on probing though the process is always late', async () => {
+  const { now, sleep, timers } = sleeper()
+  const upstream = createUpstream({ name: 'x', targets: ['http://a'] }, 'upstream', now)
+  let probes = 0
+  const watch = monitor(upstream, async () => void probes++, options, { random: () => 0, timers })
+  own({ close: () => watch[Symbol.dispose]() })
+  for (let i = 0; i < 10; i++) {
+    sleep(20_000)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect(probes).toBeGreaterThan(3)
+})
+
+it('takes what a target says of itself in a probe, until it says something else', async () => {
+  let word: Declaration | undefined
+  const { upstream, changes, watch } = watched(
+    async ({ id }, _signal, declare) => {
+      if (id === 'http://a' && word !== undefined) declare?.(word)
+    },
+    {},
+    ['http://a', 'http://b'],
+  )
+  await vi.advanceTimersByTimeAsync(200)
+  const step = async (said: Declaration | undefined): Promise<string[]> => {
+    changes.length = 0
+    word = said
+    await vi.advanceTimersByTimeAsync(5_000)
+    return [...changes]
+  }
+  expect(await step('degraded')).toEqual(['http://a healthy degraded: says that it is degraded'])
+  expect(await step('draining')).toEqual(['http://a degraded draining: says that it is draining'])
+  expect(await step('draining')).toEqual([])
+  expect(await step(undefined)).toEqual(['http://a draining healthy: says nothing of draining any more'])
+  await step('draining')
+  upstream.drain('http://a')
+  expect(await step('ok')).toEqual([])
+  upstream.undrain('http://a')
+  expect(upstream.all[0]?.state).toBe('healthy')
+  await step('draining')
+  watch[Symbol.dispose]()
+  expect(upstream.all[0]?.state).toBe('healthy')
 })
 
 it('counts in a row', () => {
@@ -143,7 +332,15 @@ it.each([
   [{ interval: 0 }, 'health.interval'],
   [{ unhealthyInterval: '0s' }, 'health.unhealthyInterval'],
   [{ jitter: 2 }, 'health.jitter'],
-  [{ type: 'grpc' }, 'health.type: unknown option'],
+  [{ type: 'udp' }, 'health.type'],
+  [{ type: 'tcp', path: '/health' }, 'health.path: unknown option'],
+  [{ type: 'grpc', body: 'ok' }, 'health.body: unknown option'],
+  [{ service: 'pkg.Service' }, 'health.service: unknown option'],
+  [{ headers: { 'a b': 'c' } }, 'health.headers'],
+  [{ headers: { Host: 'c' } }, 'health.headers'],
+  [{ body: /(a+)+$/ }, 'health.body'],
+  [{ body: '' }, 'health.body'],
+  [{ header: 'x y' }, 'health.header'],
 ])('refuses %j', (given, says) => {
   expect(() =>
     monitor(createUpstream({ name: 'x', targets: ['http://a'] }), async () => {}, given as never),

@@ -1,20 +1,39 @@
 import type { Target, Upstream } from '@sluice/upstream'
 import debug from 'debug'
+import type { Declaration } from './declaration.js'
+import { type Declarations, declarationsOf } from './declarations.js'
 import { type HealthOptions, type MonitorSettings, resolveHealth } from './health-options.js'
 import { HealthState } from './health-state.js'
 import type { Probe } from './probe.js'
+import { type Timers, unheldTimers } from './timers.js'
 
 const log = debug('sluice:health')
+
+/** Between the first probes of two targets, in ms, where there is time for that. */
+const spacing = 100
 
 /** What {@link monitor} takes from outside: chance and timers, to be replaced in tests. */
 export interface MonitorSeams {
   /** Numbers in [0, 1). Default `Math.random`. */
   random?: () => number
+  /** Default Node's own, which hold no process open. */
+  timers?: Timers
+}
+
+/** What all probes of an upstream have in common. */
+interface Shared {
+  readonly upstream: Upstream
+  readonly probe: Probe
+  readonly settings: MonitorSettings
+  readonly declarations: Declarations
+  readonly random: () => number
+  readonly timers: Timers
 }
 
 /**
  * Probes every target of an upstream, each on a clock of its own, and marks it healthy or unhealthy. It follows the
- * upstream's membership, goes on probing targets that are unhealthy, and holds no process open.
+ * upstream's membership, goes on probing targets that are unhealthy, drained or ejected, and holds no process open. What a target
+ * says of itself in its answer (`X-Health`) counts until a later one says otherwise.
  * @throws TypeError for a wrong option
  */
 export function monitor(
@@ -23,8 +42,10 @@ export function monitor(
   options: HealthOptions = {},
   seams: MonitorSeams = {},
 ): Disposable {
+  const { random = Math.random, timers = unheldTimers } = seams
   const settings = resolveHealth(options)
-  const random = seams.random ?? Math.random
+  const declarations = declarationsOf(upstream, timers)
+  const shared: Shared = { upstream, probe, settings, declarations, random, timers }
   const watched = new Map<Target, Watch>()
   const follow = (targets: readonly Target[]): void => {
     for (const [target, watch] of watched) {
@@ -32,11 +53,12 @@ export function monitor(
       watch.stop()
       watched.delete(target)
     }
-    for (const target of targets) {
-      if (watched.has(target)) continue
-      const watch = new Watch(upstream, target, probe, settings, random)
+    const joined = targets.filter((target) => !watched.has(target))
+    const gap = Math.min(spacing, settings.interval / joined.length)
+    for (const [i, target] of joined.entries()) {
+      const watch = new Watch(target, shared)
       watched.set(target, watch)
-      watch.start()
+      watch.start(i * gap)
     }
   }
   follow(upstream.all)
@@ -46,6 +68,7 @@ export function monitor(
       forget()
       for (const watch of watched.values()) watch.stop()
       watched.clear()
+      declarations.forget('probe')
     },
   }
 }
@@ -54,75 +77,122 @@ export function monitor(
  * The probes of one target, one at a time: the next begins an interval after the last has ended.
  *
  * interval = (healthy ? interval : unhealthyInterval) * (1 - jitter * random())
- * The first begins after jitter * random() of an unhealthy interval: soon, and not all at once.
+ * The first of the i-th new target begins after i * min(100 ms, interval / n) + jitter * random() * unhealthyInterval: few are
+ * asked at once, many over an interval.
+ *
+ * A timer that comes later than a whole interval (or timeout) has slept with the machine, as all the others have, or the process
+ * was stopped: then nothing is known of the target, and the probes are spread anew. Once in a row, for a process that is always
+ * late has to probe all the same.
  */
 class Watch {
   private readonly state: HealthState
-  private timer: NodeJS.Timeout | undefined = undefined
+  private timer: unknown = undefined
   private controller: AbortController | undefined = undefined
   private stopped = false
+  private overslept = false
 
   constructor(
-    private readonly upstream: Upstream,
     private readonly target: Target,
-    private readonly probe: Probe,
-    private readonly settings: MonitorSettings,
-    private readonly random: () => number,
+    private readonly shared: Shared,
   ) {
-    this.state = new HealthState(settings.rise, settings.fall)
+    const { rise, fall } = shared.settings
+    this.state = new HealthState(rise, fall)
   }
 
-  start(): void {
-    const { jitter, unhealthyInterval } = this.settings
-    this.after(jitter * this.random() * unhealthyInterval)
+  /** @param delay before the first probe, in ms */
+  start(delay: number): void {
+    const { random, settings } = this.shared
+    this.after(delay + settings.jitter * random() * settings.unhealthyInterval)
   }
 
   stop(): void {
     this.stopped = true
-    clearTimeout(this.timer)
+    this.shared.timers.clear(this.timer)
     this.controller?.abort()
   }
 
   private after(ms: number): void {
-    this.timer = setTimeout(() => this.run(), ms).unref()
+    const { settings, timers, upstream } = this.shared
+    const due = upstream.now() + ms
+    this.timer = timers.set(() => {
+      if (this.wokenLate(due, settings.interval)) this.spread()
+      else this.run()
+    }, ms)
+  }
+
+  /** Some time within an interval, by chance. */
+  private spread(): void {
+    const { random, settings } = this.shared
+    this.after(random() * settings.interval)
+  }
+
+  private wokenLate(due: number, by: number): boolean {
+    const late = this.shared.upstream.now() - due > by
+    const first = late && !this.overslept
+    this.overslept = late
+    return first
   }
 
   private run(): void {
-    const { timeout } = this.settings
+    const { probe, settings, timers, upstream } = this.shared
+    const { timeout } = settings
     const controller = new AbortController()
     this.controller = controller
     let settled = false
-    const done = (failure: unknown): void => {
-      // A probe may settle after its timeout, or after nobody asks any more.
-      if (settled || this.stopped) return
+    let said: Declaration | undefined
+    /** Whether this is the first word on it: a probe may settle after its timeout, or when nobody asks any more. */
+    const settle = (): boolean => {
+      if (settled || this.stopped) return false
       settled = true
-      clearTimeout(this.timer)
-      this.take(failure)
+      timers.clear(this.timer)
+      return true
+    }
+    const done = (failure: unknown): void => {
+      if (settle()) this.take(failure, said)
     }
     if (timeout > 0) {
-      this.timer = setTimeout(() => {
-        done(new Error(`no answer within ${timeout} ms`))
+      const due = upstream.now() + timeout
+      this.timer = timers.set(() => {
+        if (this.wokenLate(due, timeout)) {
+          if (settle()) this.spread()
+        } else done(new Error(`no answer within ${timeout} ms`))
         controller.abort()
-      }, timeout).unref()
+      }, timeout)
     }
     // A probe that throws instead of rejecting has failed all the same.
-    new Promise<void>((resolve) => resolve(this.probe(this.target, controller.signal))).then(
+    new Promise<void>((resolve) => {
+      resolve(
+        probe(this.target, controller.signal, (word) => {
+          said = word
+        }),
+      )
+    }).then(
       () => done(undefined),
       (error: unknown) => done(error ?? new Error('the probe failed')),
     )
   }
 
-  private take(failure: unknown): void {
-    const { settings, state, target } = this
+  private take(failure: unknown, said: Declaration | undefined): void {
+    const { state, target } = this
+    const { declarations, random, settings, upstream } = this.shared
     const passed = failure === undefined
     if (log.enabled) log('%s: %s', target.id, passed ? 'passed' : failure)
     if (state.take(passed)) {
-      const reason = passed
-        ? 'probe passed'
-        : `probe failed: ${failure instanceof Error ? failure.message : String(failure)}`
-      this.upstream.mark(target, passed ? 'healthy' : 'unhealthy', reason)
+      const reason = passed ? 'probe passed' : `probe failed: ${textOf(failure)}`
+      upstream.mark(target, passed ? 'healthy' : 'unhealthy', reason)
     }
+    if (said !== undefined) declarations.say(target, said, 'probe', Number.POSITIVE_INFINITY)
+    else if (passed) declarations.silent(target, 'probe')
     const interval = state.verdict === 'unhealthy' ? settings.unhealthyInterval : settings.interval
-    if (!this.stopped) this.after(interval * (1 - settings.jitter * this.random()))
+    if (!this.stopped) this.after(interval * (1 - settings.jitter * random()))
+  }
+}
+
+/** Never throws: anything may be thrown, also what throws when it is looked at. */
+function textOf(failure: unknown): string {
+  try {
+    return failure instanceof Error ? failure.message : String(failure)
+  } catch {
+    return 'something that can not be shown'
   }
 }

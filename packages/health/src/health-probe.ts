@@ -1,0 +1,26 @@
+import { grpcProbe } from './grpc-probe.js'
+import { type HealthOptions, resolveHealth } from './health-options.js'
+import { httpProbe } from './http-probe.js'
+import { http2Probe } from './http2-probe.js'
+import type { Probe } from './probe.js'
+import { tcpProbe } from './tcp-probe.js'
+import { tlsProbe } from './tls-probe.js'
+
+/**
+ * The probe that `type` names, for options that come as data.
+ * @throws TypeError for a wrong option
+ */
+export function healthProbe(options: HealthOptions = {}): Probe {
+  switch (resolveHealth(options).type) {
+    case 'h2':
+      return http2Probe(options)
+    case 'tcp':
+      return tcpProbe()
+    case 'tls':
+      return tlsProbe()
+    case 'grpc':
+      return grpcProbe(options)
+    case 'http':
+      return httpProbe(options)
+  }
+}
