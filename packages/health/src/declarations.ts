@@ -1,5 +1,6 @@
 import type { Target, Upstream } from '@sluice/upstream'
 import type { Declaration } from './declaration.js'
+import { isFit } from './is-fit.js'
 import { type Timers, unheldTimers } from './timers.js'
 
 /** By whom a target's word has come. */
@@ -123,8 +124,4 @@ export class Declarations {
     if (word.degraded) this.upstream.degrade(target, false, reason)
     if (word.drained) this.upstream.undrain(target.id, reason, ours)
   }
-}
-
-function isFit({ state }: Target): boolean {
-  return state === 'healthy' || state === 'unknown'
 }

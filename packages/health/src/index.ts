@@ -1,5 +1,15 @@
 export type { Declaration } from './declaration.js'
 export { type DeclaredOptions, declaredOptions } from './declared-options.js'
+export { type EjectionSeams, ejection } from './ejection.js'
+export {
+  type EjectionOptions,
+  type EjectionSettings,
+  ejectionOptions,
+  type FailurePercentOptions,
+  type LatencyOptions,
+  resolveEjection,
+  type SuccessRateOptions,
+} from './ejection-options.js'
 export { grpcProbe } from './grpc-probe.js'
 export {
   type GrpcProbeOptions,

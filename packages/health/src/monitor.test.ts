@@ -1,15 +1,8 @@
 import { createUpstream } from '@sluice/upstream'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { fakeTime } from '../../../test/kit/fake-time.js'
 import { originServer, owner, rawOrigin } from '../../../test/kit/index.js'
-import {
-  type Declaration,
-  type HealthOptions,
-  HealthState,
-  httpProbe,
-  monitor,
-  type Probe,
-  type Timers,
-} from './index.js'
+import { type Declaration, type HealthOptions, HealthState, httpProbe, monitor, type Probe } from './index.js'
 
 const own = owner()
 beforeEach(() => {
@@ -192,48 +185,8 @@ it('aborts the probe of a target that leaves, and takes nothing from it any more
   expect(changes).toEqual([])
 })
 
-/** Timers that are all due when the machine wakes up, by a clock that went on meanwhile. */
-function sleeper() {
-  let now = 0
-  let due: { fn: () => void; at: number }[] = []
-  return {
-    now: () => now,
-    timers: {
-      set(fn: () => void, ms: number) {
-        const timer = { fn, at: now + ms }
-        due.push(timer)
-        return timer
-      },
-      clear(timer: unknown) {
-        due = due.filter((each) => each !== timer)
-      },
-    } satisfies Timers,
-    /** Time passes, each timer at its time. */
-    async pass(ms: number) {
-      const end = now + ms
-      for (;;) {
-        const [next] = due.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)
-        if (next === undefined) break
-        now = next.at
-        due = due.filter((each) => each !== next)
-        next.fn()
-        await Promise.resolve().then(() => {})
-        await new Promise((resolve) => setImmediate(resolve))
-      }
-      now = end
-    },
-    /** Nothing runs for so long. */
-    sleep(ms: number) {
-      now += ms
-      const late = due.filter(({ at }) => at <= now)
-      due = due.filter(({ at }) => at > now)
-      for (const { fn } of late) fn()
-    },
-  }
-}
-
 it('spreads probes anew when the machine has slept, and holds nothing of it against targets', async () => {
-  const { now, pass, sleep, timers } = sleeper()
+  const { now, pass, sleep, timers } = fakeTime()
   const urls = Array.from({ length: 50 }, (_, i) => `http://t${i}`)
   const upstream = createUpstream({ name: 'x', targets: urls }, 'upstream', now)
   const at: number[] = []
@@ -266,7 +219,7 @@ it('spreads probes anew when the machine has slept, and holds nothing of it agai
 })
 
 it('goes on probing though the process is always late', async () => {
-  const { now, sleep, timers } = sleeper()
+  const { now, sleep, timers } = fakeTime()
   const upstream = createUpstream({ name: 'x', targets: ['http://a'] }, 'upstream', now)
   let probes = 0
   const watch = monitor(upstream, async () => void probes++, options, { random: () => 0, timers })

@@ -1,0 +1,153 @@
+import { type Duration, duration, integer, parse, ranged, v } from '@sluice/options'
+
+/** A target is out when its share of successes is far below the others'. */
+export interface SuccessRateOptions {
+  /** Standard deviations below the mean. Default 1.9. */
+  factor?: number
+  /** Share of successes, 0 to 1, from which on nobody is an outlier, however good the others are. Default 0.95. */
+  below?: number
+  /** Targets with enough answers, at least: of fewer none can stand out. Default 5. */
+  minHosts?: number
+  /** Answers of a target within an interval, at least. Default 100. */
+  minVolume?: number
+}
+
+/** A target is out when it fails too often, whatever the others do. */
+export interface FailurePercentOptions {
+  /** Percent of failures. Default 85. */
+  threshold?: number
+  /** Targets with enough answers, at least. Default 5. */
+  minHosts?: number
+  /** Answers of a target within an interval, at least. Default 50. */
+  minVolume?: number
+}
+
+/** A target is out when it is far slower than the others. */
+export interface LatencyOptions {
+  /** Times the median of the targets' averages (`target.ewma`). Default 3. */
+  factor?: number
+  /** And so much above it: nobody is out for a millisecond. Default 100ms. */
+  over?: Duration
+  /** Targets with enough answers, at least. Default 3. */
+  minHosts?: number
+  /** Answers of a target within an interval, at least. Default 10. */
+  minVolume?: number
+}
+
+/** When a target is taken out for what it does to requests, and for how long. */
+export interface EjectionOptions {
+  /** Gateway failures in a row: answers of 502, 503 and 504, and exchanges that the target broke. Default 5; 0: never. */
+  consecutive?: number
+  /** Connects in a row that were refused, reset or too late, or connections lost before an answer. Default 1; 0: they are gateway failures. */
+  local?: number
+  /** How long a target is out for the first time, more than 0. Default 10s. */
+  base?: Duration
+  /** The same where connects have failed, more than 0. Default 1s. */
+  localBase?: Duration
+  /** How long at most. Default 5m; 0: no limit. */
+  max?: Duration
+  /** How many percent of the targets may be out at the same time; one always may, the last one that is fit never. Default 50; 0: none. */
+  maxPercent?: number
+  /** Between looks at the statistics, and what a target has to behave for to be forgiven one ejection, more than 0. Default 10s. */
+  interval?: Duration
+  /** Default on; `false` turns it off. */
+  successRate?: boolean | SuccessRateOptions
+  /** Default off; `true` turns it on. */
+  failurePercent?: boolean | FailurePercentOptions
+  /** Default off; `true` turns it on. */
+  latency?: boolean | LatencyOptions
+}
+
+/** {@link SuccessRateOptions} with none left out. */
+export type SuccessRateSettings = Readonly<Required<SuccessRateOptions>>
+
+/** {@link FailurePercentOptions} with none left out. */
+export type FailurePercentSettings = Readonly<Required<FailurePercentOptions>>
+
+/** {@link LatencyOptions} with none left out, in ms. */
+export interface LatencySettings extends Readonly<Required<Omit<LatencyOptions, 'over'>>> {
+  readonly over: number
+}
+
+/** {@link EjectionOptions} with none left out, in ms. */
+export interface EjectionSettings {
+  readonly consecutive: number
+  readonly local: number
+  readonly base: number
+  readonly localBase: number
+  readonly max: number
+  readonly maxPercent: number
+  readonly interval: number
+  readonly successRate: SuccessRateSettings | undefined
+  readonly failurePercent: FailurePercentSettings | undefined
+  readonly latency: LatencySettings | undefined
+}
+
+function time(ms: number): v.GenericSchema<Duration | undefined, number> {
+  return v.optional(
+    v.pipe(
+      duration(),
+      v.check((given) => given > 0, 'more than 0'),
+    ),
+    ms,
+  )
+}
+
+const successRate = v.strictObject({
+  factor: v.optional(ranged(0, 100), 1.9),
+  below: v.optional(ranged(0, 1), 0.95),
+  minHosts: v.optional(integer(2), 5),
+  minVolume: v.optional(integer(1), 100),
+})
+
+const failurePercent = v.strictObject({
+  threshold: v.optional(ranged(1, 100), 85),
+  minHosts: v.optional(integer(1), 5),
+  minVolume: v.optional(integer(1), 50),
+})
+
+const latency = v.strictObject({
+  factor: v.optional(ranged(1, 1000), 3),
+  over: v.optional(duration(), 100),
+  minHosts: v.optional(integer(2), 3),
+  minVolume: v.optional(integer(1), 10),
+})
+
+/** `true` or `{}` for the defaults, `false` for nothing. */
+function switched<T>(
+  schema: v.GenericSchema<unknown, T>,
+  on: boolean,
+): v.GenericSchema<unknown, T | undefined> {
+  const off = v.pipe(
+    v.literal(false),
+    v.transform(() => undefined),
+  )
+  const defaults = v.pipe(
+    v.literal(true),
+    v.transform(() => v.parse(schema, {})),
+  )
+  const either = v.lazy((value) => (value === false ? off : value === true ? defaults : schema))
+  return v.optional(either, on) as v.GenericSchema<unknown, T | undefined>
+}
+
+/** Validates {@link EjectionOptions} and fills in the defaults. */
+export const ejectionOptions = v.strictObject({
+  consecutive: v.optional(integer(0), 5),
+  local: v.optional(integer(0), 1),
+  base: time(10_000),
+  localBase: time(1_000),
+  max: v.optional(duration(), 300_000),
+  maxPercent: v.optional(ranged(0, 100), 50),
+  interval: time(10_000),
+  successRate: switched(successRate as v.GenericSchema<unknown, SuccessRateSettings>, true),
+  failurePercent: switched(failurePercent as v.GenericSchema<unknown, FailurePercentSettings>, false),
+  latency: switched(latency as v.GenericSchema<unknown, LatencySettings>, false),
+})
+
+/**
+ * Ejection options with defaults for those left out.
+ * @throws TypeError that names the option below `path`
+ */
+export function resolveEjection(options: EjectionOptions = {}, path = 'ejection'): EjectionSettings {
+  return parse(ejectionOptions, options, path)
+}

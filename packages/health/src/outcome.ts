@@ -1,0 +1,59 @@
+import type { LeaseResult } from '@sluice/upstream'
+
+/**
+ * What an attempt says of its target, after Envoy's outlier detection:
+ * - `success`: an answer below 500
+ * - `failure`: an answer of 5xx by the application itself; it counts in statistics, and for a target that is reached
+ * - `gateway`: an answer of 502, 503 or 504, or an exchange that the target broke or let time out
+ * - `local`: no connection, or one that was lost before an answer: nothing of the target's own word
+ */
+export type Outcome = 'success' | 'failure' | 'gateway' | 'local'
+
+/** What the system says of ourselves, not of the target: all targets would be out because we have no file left to open. */
+const ours = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
+
+/** Of Node, for those that hold leases without the chain. */
+const lost = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENOENT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_SOCKET',
+])
+
+/** As much of an error as is looked at: a `ProxyError`, one of Node's, or one that wraps it, as `fetch` does. */
+interface Failure {
+  readonly code?: unknown
+  readonly phase?: unknown
+  readonly source?: unknown
+  readonly cause?: unknown
+}
+
+/** What a result says of the target; nothing for a client that left, and for faults of our own. */
+export function outcomeOf(result: LeaseResult | undefined): Outcome | undefined {
+  if (result === undefined) return undefined
+  const { ok, error, status = 0 } = result
+  if (error !== undefined) return ofFailure(error)
+  if (status === 502 || status === 503 || status === 504) return 'gateway'
+  if (status >= 500) return 'failure'
+  return ok ? 'success' : 'gateway'
+}
+
+function ofFailure(failure: Failure): Outcome | undefined {
+  const { code, phase, source } = failure
+  const below = (failure.cause as Failure | null | undefined)?.code
+  if (source === 'client' || source === 'proxy') return undefined
+  if (ours.has(String(code)) || ours.has(String(below))) return undefined
+  // A ProxyError says by itself how far things had come.
+  if (source === 'upstream')
+    return phase === 'connect' || code === 'connection_terminated' ? 'local' : 'gateway'
+  return lost.has(String(code)) || lost.has(String(below)) ? 'local' : 'gateway'
+}

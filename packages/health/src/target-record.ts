@@ -1,0 +1,83 @@
+import type { Target } from '@sluice/upstream'
+import type { EjectionSettings } from './ejection-options.js'
+import { EjectionTime } from './ejection-time.js'
+import type { Outcome } from './outcome.js'
+
+/** For what a target is out: its time grows apart for lost connects, which are short, and for all else. */
+export type Cause = 'local' | 'other'
+
+/**
+ * What a target has done of late.
+ *
+ * in a row:  gateway  +1 with each gateway failure, 0 with any other answer
+ *            local    +1 with each lost connect,    0 with anything else: the target was reached
+ *            A lost connect leaves `gateway` as it is, and without a limit of its own counts there.
+ * statistics of this interval: good, bad; lost connects are in neither
+ */
+export class TargetRecord {
+  good = 0
+  bad = 0
+  private gateway = 0
+  private local = 0
+  /** While it is out. */
+  timer: unknown = undefined
+  out: Cause | undefined = undefined
+  private readonly times: Readonly<Record<Cause, EjectionTime>>
+
+  constructor(
+    readonly target: Target,
+    private readonly settings: EjectionSettings,
+  ) {
+    const { base, localBase, max, interval } = settings
+    this.times = {
+      local: new EjectionTime(localBase, max, interval),
+      other: new EjectionTime(base, max, interval),
+    }
+  }
+
+  /** Takes an outcome. Gives why the target should be out, where it is one too many in a row. */
+  take(outcome: Outcome): { readonly cause: Cause; readonly reason: string } | undefined {
+    const { consecutive, local } = this.settings
+    if (outcome === 'local' && local > 0) {
+      this.local++
+      return this.local < local ? undefined : { cause: 'local', reason: many(this.local, 'lost connect') }
+    }
+    this.local = 0
+    if (outcome === 'success') this.good++
+    else this.bad++
+    if (outcome === 'success' || outcome === 'failure') {
+      this.gateway = 0
+      return undefined
+    }
+    this.gateway++
+    return consecutive === 0 || this.gateway < consecutive
+      ? undefined
+      : { cause: 'other', reason: many(this.gateway, 'gateway failure') }
+  }
+
+  /** It goes out: for how many ms. */
+  leave(cause: Cause, now: number): number {
+    this.out = cause
+    return this.times[cause].next(now)
+  }
+
+  /** It is back, and begins anew. */
+  back(now: number): void {
+    if (this.out !== undefined) this.times[this.out].back(now)
+    this.out = undefined
+    this.timer = undefined
+    this.gateway = 0
+    this.local = 0
+    this.forget()
+  }
+
+  /** The next interval of the statistics begins. */
+  forget(): void {
+    this.good = 0
+    this.bad = 0
+  }
+}
+
+function many(count: number, what: string): string {
+  return count === 1 ? `a ${what}` : `${count} ${what}s in a row`
+}
