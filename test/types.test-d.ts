@@ -76,7 +76,13 @@ const proxy: Proxy = createProxy({
   upstreams: {
     a: 'http://a',
     b: ['http://b'],
-    c: { targets: ['http://c'], balance: 'least-requests', health: {} },
+    c: { targets: ['http://c'], balance: 'least-requests', health: { type: 'h2', path: '/health' } },
+    f: { targets: ['http://f'], health: { type: 'grpc', service: 'a.B' }, ejection: false, panic: 0.5 },
+    g: {
+      targets: ['http://g'],
+      ejection: { consecutive: 3, base: '5s', latency: true },
+      declared: { for: '1m' },
+    },
     d: { targets: ['https://d'], tls: { ca: 'pem', verify: true }, http2: 'alpn' },
     e: { targets: [{ url: 'https://e', tls: { servername: 'f' } }], proxyProtocol: 1, transport },
   },

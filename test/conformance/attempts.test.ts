@@ -407,15 +407,18 @@ describe('attempts by hand', () => {
 })
 
 describe('POST with no retry configured', () => {
-  it('fails on the dead target and works on the other', async () => {
+  it.each([
+    [false, [200, 200, 502, 502]],
+    // The dead target is out with its first failure.
+    [true, [200, 200, 200, 502]],
+  ])('fails on the dead target and works on the other, with ejection: %s', async (ejection, expected) => {
     const origin = own(await originServer())
-    const proxy = own(
-      createProxy({ upstreams: { a: { targets: [await deadUrl(), origin.url], retry: false } } }),
-    )
+    const targets = [await deadUrl(), origin.url]
+    const proxy = own(createProxy({ upstreams: { a: { targets, retry: false, ejection } } }))
     const front = own(await mountNamed('node:http').serve(proxy))
     const statuses = []
     for (let i = 0; i < 4; i++) statuses.push((await front.client.ask({ method: 'POST', body: 'x' })).status)
-    expect(statuses.toSorted()).toEqual([200, 200, 502, 502])
+    expect(statuses.toSorted()).toEqual(expected)
   })
 })
 

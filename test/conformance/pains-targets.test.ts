@@ -132,8 +132,12 @@ describe.each(twoFronts)('targets and paths through $name', (kind) => {
   it('pain 28 (undici #4839, node-http-proxy #414 #1213 #514): a dead server costs no request', async () => {
     const origin = own(await originServer())
     const front = own(await kind.start({ targets: [await deadUrl(), origin.url] }))
+    const states: string[] = []
+    front.upstream.on('state', ({ to }) => states.push(to))
     for (let i = 0; i < 10; i++) expect((await front.client.ask()).status).toBe(200)
     expect(origin.requests).toHaveLength(10)
+    // And it gets no more of them: the facade takes it out with its first failure.
+    if (front.proxy !== undefined) expect(states[0]).toBe('ejected')
   })
 
   it('pain 29 (yarp #56 #2721): a POST that no target has begun to take goes to the next with its body, whatever its size', async () => {
@@ -269,6 +273,23 @@ describe('targets', () => {
     expect(upstream?.all[1]?.state).toBe('unknown')
     for (let i = 0; i < 10; i++) expect((await client.ask()).status).toBe(200)
     expect(fresh.requests.filter(({ url }) => url !== '/health')).toHaveLength(0)
+  })
+
+  it('pain 30 (yarp #2079 #992): where too few are healthy all are used, unhealthy ones too, and nobody gets 503', async () => {
+    const targets = [own(await originServer()), own(await originServer()), own(await originServer())]
+    const proxy = own(
+      createProxy({ upstreams: { a: { targets: targets.map(({ url }) => url), panic: 0.5 } } }),
+    )
+    const client = own(httpClient({ port: (await proxy.listen()).port }))
+    const upstream = proxy.upstreams.get('a')
+    const [a, b, c] = upstream?.all ?? []
+    if (a === undefined || b === undefined || c === undefined) throw new Error('there are no targets')
+    upstream?.mark(a, 'unhealthy', 'probe')
+    expect(upstream?.available).toHaveLength(2)
+    upstream?.mark(b, 'unhealthy', 'probe')
+    expect([upstream?.panicking, upstream?.available.length]).toEqual([true, 3])
+    upstream?.mark(c, 'unhealthy', 'probe')
+    for (let i = 0; i < 12; i++) expect((await client.ask()).status).toBe(200)
   })
 
   const certificate = testCertificate()

@@ -21,6 +21,7 @@ import {
   undiciTransport,
   wireTransport,
 } from '@sluice/forward'
+import { declared } from '@sluice/health'
 import { httpProxyTransport } from '@sluice/http-proxy'
 import { retry } from '@sluice/resilience'
 import { createUpstream, type Upstream } from '@sluice/upstream'
@@ -44,6 +45,8 @@ export interface FrontOptions {
   retry?: boolean
   /** Connections to a target at most. */
   connections?: number
+  /** Targets are believed that say how they are. Default `false`. */
+  declared?: boolean
 }
 
 /** A proxy that stands somewhere, with a client that speaks to it. */
@@ -120,6 +123,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     use,
     retry: retries,
     connections,
+    declared: believed,
   } = options(given)
   const proxy = createProxy({
     upstreams: {
@@ -128,6 +132,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
         ...(host === undefined ? {} : { host }),
         ...(connections === undefined ? {} : { connections }),
         ...(retries === false ? { retry: false } : {}),
+        ...(believed === undefined ? {} : { declared: believed }),
       },
     },
     ...(timeouts === undefined ? {} : { timeouts }),
@@ -178,10 +183,9 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
     }),
   )
   for (const layer of use) links = links.use(layer)
-  const handler =
-    retries === false
-      ? links.use(balance(upstream)).handle(end)
-      : links.use(retry()).use(balance(upstream)).handle(end)
+  if (retries !== false) links = links.use(retry())
+  const picked = links.use(balance(upstream))
+  const handler = (options(given).declared ? picked.use(declared(upstream)) : picked).handle(end)
   return {
     handler,
     upstream,

@@ -15,12 +15,13 @@ import { type DeclaredOptions, resolveDeclared } from './declared-options.js'
  */
 export function declared(upstream: Upstream, options: DeclaredOptions = {}): Middleware<Selected> {
   const { header, for: ms } = resolveDeclared(options)
+  const field = header.toLowerCase()
   const declarations = declarationsOf(upstream)
   return (next) => async (ctx) => {
     const reply: Reply = await next(ctx)
-    const value = get(reply.headers, header)
+    const value = get(reply.headers, field)
     if (value === undefined) return reply
-    remove(reply.headers, header)
+    remove(reply.headers, field)
     const said = readDeclaration(value)
     if (said !== undefined) declarations.say(ctx.target, said, 'answer', ms)
     return reply

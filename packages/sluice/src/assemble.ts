@@ -15,7 +15,7 @@ import {
   unhandled,
 } from '@sluice/core'
 import { forward, type TimeoutOptions } from '@sluice/forward'
-import { httpProbe, monitor } from '@sluice/health'
+import { declared, ejection, healthProbe, monitor } from '@sluice/health'
 import { retry } from '@sluice/resilience'
 import { pathPolicy, rewritePath, route } from '@sluice/route'
 import { createUpstream, type Upstream } from '@sluice/upstream'
@@ -49,9 +49,17 @@ export function assemble(
   let handler: Handler
   try {
     for (const [name, upstreamOptions] of Object.entries(upstreams)) {
-      const { targets, tls } = upstreamOptions
+      const { panic, targets, tls } = upstreamOptions
       groups.set(name, {
-        upstream: createUpstream({ name, targets, ...(tls === undefined ? {} : { tls }) }, pathOf(name)),
+        upstream: createUpstream(
+          {
+            name,
+            targets,
+            ...(tls === undefined ? {} : { tls }),
+            ...(panic === undefined ? {} : { panic }),
+          },
+          pathOf(name),
+        ),
         options: upstreamOptions,
         transports: transportsOf(upstreamOptions),
       })
@@ -65,8 +73,9 @@ export function assemble(
   // Last, for the same reason: from here on nothing throws.
   const monitors: Disposable[] = []
   for (const { upstream, options } of groups.values()) {
-    const { health } = options
-    if (health) monitors.push(monitor(upstream, httpProbe(health), health))
+    const { health, ejection: out = true } = options
+    if (health) monitors.push(monitor(upstream, healthProbe(health), health))
+    if (out !== false) monitors.push(ejection(upstream, out === true ? {} : out))
   }
   return {
     handler,
@@ -141,7 +150,10 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
     ...pick(options, 'forwarded'),
   })
   const policy = policyOf(own.balance)
-  const balanced = chain<Site>().use(balance(upstream, policy)).handle(end)
+  const picked = chain<Site>().use(balance(upstream, policy))
+  const balanced = own.declared
+    ? picked.use(declared(upstream, own.declared === true ? {} : own.declared)).handle(end)
+    : picked.handle(end)
   return own.retry === false ? balanced : retry(own.retry ?? {})(balanced)
 }
 

@@ -84,7 +84,21 @@ describe('wrong options', () => {
       { upstreams: { a: { targets: [url], balance: 'maglev' } } },
       "upstreams.a.balance: got 'maglev', takes 'round-robin'",
     ],
-    [{ upstreams: { a: { targets: [url], ejection: true } } }, 'upstreams.a.ejection: unknown option'],
+    [
+      { upstreams: { a: { targets: [url], ejection: { consecutive: -1 } } } },
+      'upstreams.a.ejection.consecutive',
+    ],
+    [
+      { upstreams: { a: { targets: [url], ejection: { succesRate: {} } } } },
+      'upstreams.a.ejection.succesRate: unknown option, did you mean successRate?',
+    ],
+    [{ upstreams: { a: { targets: [url], ejection: 'on' } } }, 'upstreams.a.ejection'],
+    [{ upstreams: { a: { targets: [url], declared: { for: 0 } } } }, 'upstreams.a.declared.for'],
+    [{ upstreams: { a: { targets: [url], panic: 50 } } }, 'upstreams.a.panic'],
+    [
+      { upstreams: { a: { targets: [url], health: { type: 'tcp', path: '/x' } } } },
+      'upstreams.a.health.path: unknown option',
+    ],
     [{ upstreams: { a: { targets: [url], health: { interval: 'soon' } } } }, 'upstreams.a.health.interval'],
     [{ upstreams: { a: { targets: [url], retry: { attempts: 0 } } } }, 'upstreams.a.retry.attempts'],
     [{ upstreams: { a: { targets: [url], timeouts: { head: -1 } } } }, 'upstreams.a.timeouts.head'],
@@ -300,6 +314,44 @@ it('takes targets out that fail their probes, and back in', async () => {
   for (let i = 0; i < 6; i++) expect(await text(url)).toBe('well')
   fit = true
   await until(() => states() === 'healthy,healthy', 'the recovery')
+})
+
+it('probes by the type that is named, and marks what has no such thing', async () => {
+  const a = await origin()
+  const proxy = proxyOf({
+    upstreams: {
+      tcp: { targets: [a.url], health: { type: 'tcp', interval: 20 } },
+      grpc: { targets: [a.url], health: { type: 'grpc', service: 'a.B', interval: 20 } },
+    },
+    routes: [
+      { path: '/', upstream: 'tcp' },
+      { path: '/grpc', upstream: 'grpc' },
+    ],
+  })
+  const stateOf = (name: string) => proxy.upstreams.get(name)?.all[0]?.state
+  await until(() => stateOf('tcp') === 'healthy' && stateOf('grpc') === 'unhealthy', 'the verdicts')
+})
+
+it('ejects nobody with ejection: false', async () => {
+  const sick = await origin((_req, res) => void res.writeHead(503).end())
+  const targets = [sick.url, (await origin()).url]
+  const proxy = proxyOf({
+    upstreams: { a: { targets, ejection: false }, b: { targets } },
+    routes: [
+      { path: '/a', upstream: 'a' },
+      { path: '/b', upstream: 'b' },
+    ],
+  })
+  const url = await urlOf(proxy)
+  for (let i = 0; i < 12; i++) {
+    await text(`${url}/a`)
+    await text(`${url}/b`)
+  }
+  const states = (name: string) => proxy.upstreams.get(name)?.all.map(({ state }) => state)
+  expect([states('a'), states('b')]).toEqual([
+    ['unknown', 'unknown'],
+    ['ejected', 'unknown'],
+  ])
 })
 
 describe('close', () => {

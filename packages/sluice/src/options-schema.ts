@@ -1,7 +1,7 @@
 import { errorPagesOptions, pagesOptions } from '@sluice/core'
 import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
-import { healthOptions } from '@sluice/health'
-import { integer, oneOf, that, v } from '@sluice/options'
+import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
+import { integer, oneOf, ranged, that, v } from '@sluice/options'
 import { retryOptions } from '@sluice/resilience'
 import { pathPolicyOptions, rewritePathEntries, routeMatchEntries } from '@sluice/route'
 import { policyNames } from './policy-option.js'
@@ -52,6 +52,10 @@ const targets = that(
 
 const rewrite = v.strictObject(rewriteEntries)
 
+function orSwitch(schema: v.GenericSchema): v.GenericSchema {
+  return v.lazy((value) => (typeof value === 'boolean' ? v.boolean() : schema))
+}
+
 function orFalse(schema: v.GenericSchema): v.GenericSchema {
   return v.lazy((value) => (value === false ? v.literal(false) : schema))
 }
@@ -60,6 +64,9 @@ const upstreamObject = v.strictObject({
   targets,
   balance: v.optional(policy),
   health: v.optional(orFalse(healthOptions)),
+  ejection: v.optional(orSwitch(ejectionOptions)),
+  declared: v.optional(orSwitch(declaredOptions)),
+  panic: v.optional(ranged(0, 1)),
   retry: v.optional(orFalse(retryOptions)),
   timeouts: v.optional(timeoutOptions),
   connections: v.optional(integer(0)),

@@ -16,7 +16,7 @@ import type {
   TimeoutOptions,
   Transport,
 } from '@sluice/forward'
-import type { HealthOptions } from '@sluice/health'
+import type { DeclaredOptions, EjectionOptions, HealthOptions } from '@sluice/health'
 import type { RetryOptions } from '@sluice/resilience'
 import type { PathPolicyOptions, RewritePathOptions, RouteMatch } from '@sluice/route'
 import type { Discovery, Selected, TargetInit, TargetTls } from '@sluice/upstream'
@@ -75,6 +75,20 @@ export interface UpstreamOptions {
   balance?: PolicyOption
   /** Active probes. Default `false`: no path to ask for is known. */
   health?: false | HealthOptions
+  /**
+   * Targets are taken out for a time by what they do to requests. Default `true`; `false` leaves them in whatever they do.
+   */
+  ejection?: boolean | EjectionOptions
+  /**
+   * Targets are believed that say `draining` or `degraded` in `X-Health` of an answer; the field never reaches the client. One that
+   * copies fields out of requests into answers would let clients drain it. Default `false`.
+   */
+  declared?: boolean | DeclaredOptions
+  /**
+   * Where a smaller part of the targets than this may be used, all are: few would break down under the load. 0 to 1. Default 0:
+   * only when none is left.
+   */
+  panic?: number
   /** A second try on another target. Default on; `false` turns it off. */
   retry?: false | RetryOptions
   /** Limits by phase; those left out come from the proxy's. */
