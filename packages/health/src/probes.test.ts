@@ -1,4 +1,10 @@
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { createServer as createHttp2 } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createServer as createTls, type TlsOptions } from 'node:tls'
 import { Server, ServerCredentials, status } from '@grpc/grpc-js'
 import { createTarget, type Target, type TargetTls } from '@sluice/upstream'
@@ -183,6 +189,22 @@ describe('tcpProbe', () => {
     await expect(ask(tcpProbe(), dead.url)).rejects.toThrow('ECONNREFUSED')
     await expect(ask(tcpProbe(), dead.url, AbortSignal.abort())).rejects.toThrow(/abort/i)
   })
+})
+
+it('targets at a socket of the file system are asked there', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-probe-'))
+  own({ close: () => rmSync(folder, { recursive: true }) })
+  const http = createServer((req, res) => void res.end(req.headers.host))
+  const h2 = createHttp2((_req, res) => void res.end('h2'))
+  for (const [name, server] of Object.entries({ http, h2 })) {
+    own({ close: () => server.close() })
+    server.listen(join(folder, name))
+    await once(server, 'listening')
+  }
+  await ask(httpProbe({ body: /^localhost$/ }), `unix:${folder}/http`)
+  await ask(tcpProbe(), `unix:${folder}/http`)
+  await ask(http2Probe({ body: 'h2' }), `unix:${folder}/h2`)
+  await expect(ask(tcpProbe(), `unix:${folder}/none`)).rejects.toThrow('ENOENT')
 })
 
 /** A server that makes TLS handshakes and says nothing. */
