@@ -19,9 +19,11 @@ export {
   threeFronts,
   twoFronts,
 } from './fronts.js'
+export { type HandTimers, handTimers } from './hand-timers.js'
 export { heapInUse } from './heap.js'
 export { type LeakCheck, leakCheck } from './leak-check.js'
 export { listen, type Mount, type Mounted, mountNamed, mounts } from './mounts.js'
+export { type NameRecord, type NameServer, nameServer } from './name-server.js'
 export { type Observer, observer } from './observer.js'
 export {
   answerOk,
@@ -49,3 +51,5 @@ export { shared } from './shared.js'
 export { skipUnless } from './skip.js'
 export { trapUnhandled } from './trap-unhandled.js'
 export { atRest, type Deferred, deferred, patience, until, within } from './until.js'
+export { warningsOf } from './warnings.js'
+export { type Watched, watched } from './watched.js'

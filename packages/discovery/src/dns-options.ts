@@ -1,0 +1,125 @@
+import { Resolver } from 'node:dns/promises'
+import { type Duration, duration, fault, integer, quote, that, v } from '@sluice/options'
+import { createTarget, type TargetTls } from '@sluice/upstream'
+import type { Family } from './addresses.js'
+import {
+  type CommonOptions,
+  commonEntries,
+  jitterEntry,
+  pause,
+  type RetryOptions,
+  retryEntries,
+  type SchemeOptions,
+  schemeEntries,
+  tlsEntry,
+} from './discovery-options.js'
+
+/** What {@link dnsTargets} and {@link srvTargets} have in common. */
+export interface LookupOptions extends CommonOptions, RetryOptions, SchemeOptions {
+  /** Addresses of the kinds to ask for: A, AAAA, both. Default `'both'`. */
+  family?: Family
+  /** Name servers, such as `'127.0.0.1:5353'` or `'[::1]:53'`. Default the system's. */
+  servers?: readonly string[]
+  /** A name server that takes longer is asked again, or the next is. Default 2s. */
+  timeout?: Duration
+  /** How often each name server is asked before a lookup has failed. Default 2. */
+  tries?: number
+  /** A set holds at least that long, whatever its TTL says. Default 1s. */
+  minTtl?: Duration
+  /** A set is asked for again after that long at the latest. Default 5m for addresses, 30s for SRV records. */
+  maxTtl?: Duration
+  /** Part of a time to live that may be added to it by chance, so that not all proxies ask at once: 0 to 1. Default 0.1. */
+  jitter?: number
+  /**
+   * How to speak TLS to the targets, with `scheme: 'https'`. Default `{ servername }` with the name that was looked up, since
+   * certificates are for names and not for addresses; what is given is added to that. It replaces the upstream's `tls` as a whole.
+   */
+  tls?: TargetTls
+}
+
+const familyEntry = v.optional(
+  that<Family>((value) => value === 4 || value === 6 || value === 'both', "4, 6 or 'both'"),
+  'both',
+)
+
+/** Schemas of {@link LookupOptions}. */
+export const lookupEntries = {
+  ...commonEntries,
+  ...retryEntries,
+  ...schemeEntries,
+  family: familyEntry,
+  servers: v.optional(v.array(v.string())),
+  timeout: v.optional(
+    v.pipe(
+      duration(),
+      v.check((ms) => ms >= 1, 'at least 1 ms'),
+    ),
+    2_000,
+  ),
+  tries: v.optional(integer(1, 10), 2),
+  minTtl: v.optional(pause(), 1_000),
+  jitter: jitterEntry,
+  tls: tlsEntry,
+}
+
+/** What {@link resolverOf} takes. */
+export interface ResolverSettings {
+  readonly servers?: readonly string[] | undefined
+  readonly timeout: number
+  readonly tries: number
+}
+
+/**
+ * A resolver of its own, so that what it has in flight can be cancelled by itself.
+ * @throws TypeError for wrong servers
+ */
+export function resolverOf({ servers, timeout, tries }: ResolverSettings, where: string): Resolver {
+  const resolver = new Resolver({ timeout: Math.ceil(timeout), tries })
+  if (servers === undefined) return resolver
+  try {
+    if (servers.length === 0) throw new RangeError()
+    resolver.setServers(servers)
+  } catch {
+    throw new TypeError(
+      fault(`${where}.servers`, quote(servers), "addresses such as '127.0.0.1:53' or '[::1]:53'"),
+    )
+  }
+  return resolver
+}
+
+/**
+ * Bounds that must not cross, and TLS settings that a target would refuse.
+ * @throws TypeError that names the option
+ */
+export function checkLookup(
+  {
+    minTtl,
+    maxTtl,
+    scheme,
+    tls,
+  }: { minTtl: number; maxTtl: number; scheme: string; tls?: object | undefined },
+  where: string,
+): void {
+  if (minTtl > maxTtl)
+    throw new TypeError(fault(`${where}.minTtl`, String(minTtl), `at most maxTtl, which is ${maxTtl}`))
+  if (tls !== undefined) createTarget({ url: `${scheme}://target`, tls: tls as TargetTls }, where)
+}
+
+/** Milliseconds until a set is asked for again. */
+export function lifeOf(
+  seconds: number,
+  { minTtl, maxTtl, jitter }: { minTtl: number; maxTtl: number; jitter: number },
+  random: () => number,
+): number {
+  return Math.min(Math.max(seconds * 1_000, minTtl), maxTtl) * (1 + jitter * random())
+}
+
+/** What the targets at the addresses of a name have for TLS; nothing without TLS. */
+export function tlsFor(
+  name: string,
+  { scheme, tls }: { scheme: string; tls?: object | undefined },
+): { tls: TargetTls } | undefined {
+  return scheme === 'https'
+    ? { tls: { servername: name.replace(/\.$/, ''), ...(tls as TargetTls) } }
+    : undefined
+}

@@ -1,0 +1,202 @@
+import { createSocket } from 'node:dgram'
+import { createUpstream } from '@sluice/upstream'
+import { describe, expect, it } from 'vitest'
+import {
+  handTimers,
+  nameServer,
+  owner,
+  trapUnhandled,
+  until,
+  warningsOf,
+  watched,
+} from '../../../test/kit/index.js'
+import { type DnsOptions, dnsTargets } from './index.js'
+
+trapUnhandled()
+const own = owner()
+const warnings = warningsOf('SluiceWarning')
+
+const A = (address: string, ttl = 60) => ({ type: 'A' as const, address, ttl })
+const AAAA = (address: string, ttl = 60) => ({ type: 'AAAA' as const, address, ttl })
+
+async function looked(records: Parameters<typeof nameServer>[0], given: DnsOptions = {}, name = 'api.test') {
+  const server = own(await nameServer(records))
+  const timers = handTimers()
+  const options: DnsOptions = { servers: [server.address], jitter: 0, timeout: 1_000, tries: 1, ...given }
+  const source = dnsTargets(name, options, { after: timers.after, random: () => 0.5 })
+  return { server, timers, source, watch: own(watched(source)) }
+}
+
+it('makes a target of each address, and asks again when the smallest TTL is over', async () => {
+  const { server, timers, watch } = await looked(
+    { 'api.test': [A('10.0.0.2', 30), A('10.0.0.1', 20), AAAA('2001:db8::1', 25)] },
+    { port: 8080, path: '/base' },
+  )
+  expect(await watch.set(1)).toEqual([
+    { url: 'http://10.0.0.1:8080/base', weight: 1, priority: 0 },
+    { url: 'http://10.0.0.2:8080/base', weight: 1, priority: 0 },
+    { url: 'http://[2001:db8::1]:8080/base', weight: 1, priority: 0 },
+  ])
+  server.records.set('api.test', [A('10.0.0.3', 3_600)])
+  expect(await timers.fire()).toBe(20_000)
+  expect(await watch.urls(2)).toEqual(['http://10.0.0.3:8080/base'])
+  expect(await timers.next()).toBe(300_000)
+})
+
+it('leaves a part of the time to chance, within bounds', async () => {
+  const { server, timers, watch } = await looked(
+    { 'api.test': [A('10.0.0.1', 0)] },
+    { jitter: 0.2, minTtl: '5s', maxTtl: '10s' },
+  )
+  await watch.set(1)
+  expect(await timers.next()).toBe(5_500)
+  server.records.set('api.test', [A('10.0.0.2', 100)])
+  await timers.fire()
+  await watch.set(2)
+  expect(await timers.next()).toBe(11_000)
+})
+
+it('delivers the same addresses once, whatever their order', async () => {
+  const { server, timers, watch } = await looked(
+    { 'api.test': [A('10.0.0.1'), A('10.0.0.2')] },
+    { family: 4 },
+  )
+  await watch.set(1)
+  server.records.set('api.test', [A('10.0.0.2', 7), A('10.0.0.1', 7)])
+  await timers.fire()
+  expect(await timers.next()).toBe(7_000)
+  expect(watch.sets).toHaveLength(1)
+  expect(new Set(server.asked)).toEqual(new Set(['A api.test']))
+})
+
+it('keeps the last set when a lookup fails, says so once, and tries again with longer and longer waits', async () => {
+  const { server, timers, watch } = await looked({ 'api.test': [A('10.0.0.1', 9)] }, { family: 4 })
+  await watch.set(1)
+  server.failing.add('A')
+  expect(await timers.fire()).toBe(9_000)
+  // 500 ms, doubled, at most 30 s; by chance three quarters of it.
+  for (const wait of [375, 750, 1_500, 3_000, 6_000, 12_000, 22_500, 22_500])
+    expect(await timers.fire()).toBe(wait)
+  await timers.next()
+  expect(watch.sets).toHaveLength(1)
+  expect(warnings).toEqual(['discovery dns api.test: queryA ESERVFAIL api.test; the last targets stay'])
+  server.failing.clear()
+  server.records.set('api.test', [A('10.0.0.2', 9)])
+  await timers.fire()
+  expect(await watch.urls(2)).toEqual(['http://10.0.0.2'])
+  server.failing.add('A')
+  expect(await timers.fire()).toBe(9_000)
+  expect(await timers.next()).toBe(375)
+  expect(warnings).toHaveLength(2)
+})
+
+it('goes on with one family while the other fails', async () => {
+  const { server, timers, watch } = await looked({ 'api.test': [A('10.0.0.1'), AAAA('::2')] })
+  await watch.set(1)
+  server.failing.add('AAAA')
+  server.records.set('api.test', [A('10.0.0.3')])
+  await timers.fire()
+  expect(await watch.urls(2)).toEqual(['http://10.0.0.3', 'http://[::2]'])
+  expect(await timers.next()).toBe(375)
+})
+
+describe('an empty set', () => {
+  it.each([
+    ['a name that is gone', undefined],
+    ['a name without addresses', []],
+  ])('is not taken over: %s', async (_what, records) => {
+    const { server, timers, watch } = await looked({ 'api.test': [A('10.0.0.1')] })
+    await watch.set(1)
+    if (records === undefined) server.records.delete('api.test')
+    else server.records.set('api.test', records)
+    await timers.fire()
+    await timers.fire()
+    await timers.next()
+    expect(watch.sets).toHaveLength(1)
+    expect(warnings).toEqual(['discovery dns api.test: no targets, the last ones stay'])
+  })
+
+  it('is taken over where that is wanted', async () => {
+    const { server, timers, watch } = await looked({ 'api.test': [A('10.0.0.1')] }, { empty: 'apply' })
+    await watch.set(1)
+    server.records.delete('api.test')
+    await timers.fire()
+    expect(await watch.set(2)).toEqual([])
+    expect(warnings).toEqual(['discovery dns api.test: no targets'])
+  })
+})
+
+it('asks for certificates by the name, not by the address', async () => {
+  const { watch } = await looked(
+    { 'api.test': [A('10.0.0.1')] },
+    { scheme: 'https', tls: { ciphers: 'HIGH' } },
+  )
+  expect(await watch.set(1)).toEqual([
+    { url: 'https://10.0.0.1', weight: 1, priority: 0, tls: { servername: 'api.test', ciphers: 'HIGH' } },
+  ])
+})
+
+it('leaves targets that stay as they are', async () => {
+  const { server, timers, source } = await looked({ 'api.test': [A('10.0.0.1'), A('10.0.0.2')] })
+  const upstream = createUpstream({ name: 'x', targets: source })
+  own(upstream)
+  // The first watcher's timer is in the list, too: both look again.
+  const [kept] = await until(() => upstream.all.length === 2 && upstream.all, 'targets')
+  const lease = upstream.lease(kept as never)
+  upstream.mark(kept as never, 'unhealthy', 'test')
+  server.records.set('api.test', [A('10.0.0.1'), A('10.0.0.3')])
+  await until(() => timers.waits.length === 2, 'both to wait')
+  await timers.fire()
+  await timers.fire()
+  await until(() => upstream.all[1]?.url === 'http://10.0.0.3', 'the new set')
+  expect(upstream.all[0]).toBe(kept)
+  expect([kept?.inFlight, kept?.state]).toEqual([1, 'unhealthy'])
+  lease.release()
+})
+
+it('stops at once when disposed, with a question in flight', async () => {
+  // A name server that never answers.
+  const silent = createSocket('udp4')
+  own(silent)
+  let asked = 0
+  silent.on('message', () => asked++)
+  await new Promise<void>((resolve) => silent.bind(0, '127.0.0.1', resolve))
+  const timers = handTimers()
+  const servers = [`127.0.0.1:${silent.address().port}`]
+  const watch = watched(dnsTargets('api.test', { servers }, { after: timers.after }))
+  await until(() => asked >= 2, 'both questions')
+  watch.close()
+  await new Promise((resolve) => setImmediate(resolve))
+  expect([timers.waits, watch.sets, warnings]).toEqual([[], [], []])
+})
+
+it('survives a listener that throws', async () => {
+  const server = own(await nameServer({ 'api.test': [A('10.0.0.1')] }))
+  const source = dnsTargets('api.test', { servers: [server.address] })
+  const watch = source.watch(() => {
+    throw new Error('no')
+  })
+  own({ close: () => watch[Symbol.dispose]() })
+  await until(() => warnings.includes('discovery dns api.test: no'), 'a warning')
+})
+
+it.each<[unknown, unknown, string]>([
+  ['', {}, "dnsTargets: got '', takes a name such as 'api.example.com'"],
+  ['a', { port: 0 }, 'dnsTargets.port'],
+  ['a', { servers: ['no address'] }, 'dnsTargets.servers'],
+  ['a', { servers: [] }, 'dnsTargets.servers'],
+  ['a', { family: 5 }, 'dnsTargets.family'],
+  [
+    'a',
+    { minTtl: '2m', maxTtl: '1m' },
+    'dnsTargets.minTtl: got 120000, takes at most maxTtl, which is 60000',
+  ],
+  ['a', { retry: { min: 0 } }, 'dnsTargets.retry.min'],
+  ['a', { empty: 'drop' }, "dnsTargets.empty: got 'drop', takes 'keep', 'apply'"],
+  ['a', { tls: { ca: 7 }, scheme: 'https' }, 'dnsTargets.tls.ca'],
+  ['a', { tls: {} }, 'dnsTargets.tls'],
+  ['a', { path: 'x' }, 'dnsTargets.path'],
+  ['a', { prot: 1 }, 'dnsTargets.prot: unknown option, did you mean port?'],
+])('refuses %j with %j', (name, options, says) => {
+  expect(() => dnsTargets(name as never, options as never)).toThrow(says)
+})

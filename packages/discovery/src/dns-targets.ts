@@ -1,0 +1,65 @@
+import { integer, parse, v } from '@sluice/options'
+import type { Discovery } from '@sluice/upstream'
+import { Addresses } from './addresses.js'
+import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
+import { checkLookup, type LookupOptions, lifeOf, lookupEntries, resolverOf, tlsFor } from './dns-options.js'
+import { Feed } from './feed.js'
+import { Rounds } from './rounds.js'
+
+/** Options of {@link dnsTargets}. */
+export interface DnsOptions extends LookupOptions {
+  /** Default the scheme's own: 80 or 443. */
+  port?: number
+}
+
+const dnsOptions = v.strictObject({
+  ...lookupEntries,
+  maxTtl: v.optional(pause(), 300_000),
+  port: v.optional(integer(1, 65_535)),
+})
+
+/**
+ * A target for each address that a name has in the DNS: its A and AAAA records (RFC 1035, RFC 3596). They are asked for again when
+ * the smallest time to live is over. When a lookup fails the last addresses stay, and it is tried again; a name that is not there,
+ * or has no addresses, is an empty set.
+ *
+ * It asks name servers and nothing else: no hosts file, no search domains, so the name is written in full. Until the first answer
+ * there are no targets, and requests get 503.
+ * @throws TypeError for a wrong name or option
+ */
+export function dnsTargets(name: string, options: DnsOptions = {}, seams: DiscoverySeams = {}): Discovery {
+  const where = 'dnsTargets'
+  needName(name, where, 'api.example.com')
+  const settings = parse(dnsOptions, options, where)
+  checkLookup(settings, where)
+  const { scheme, path, port = scheme === 'https' ? 443 : 80 } = settings
+  resolverOf(settings, where)
+  const all = seamsOf(seams)
+  const tls = tlsFor(name, settings)
+  return {
+    watch(fn) {
+      const feed = new Feed(`dns ${name}`, settings.empty, fn)
+      const resolver = resolverOf(settings, where)
+      const book = new Addresses(resolver, name, settings.family)
+      const round = async (): Promise<number | undefined> => {
+        const { addresses, ttl, failure } = await book.find()
+        if (addresses.length === 0 && failure !== undefined) throw failure
+        feed.deliverFit(
+          addresses.flatMap((address) => {
+            const url = urlOf(scheme, address, port, path)
+            return url === undefined ? [] : { url, weight: 1, priority: 0, ...tls }
+          }),
+        )
+        if (failure !== undefined) throw failure
+        return addresses.length === 0 ? undefined : lifeOf(ttl, settings, all.random)
+      }
+      const rounds = new Rounds(round, feed, settings.retry, all).start()
+      return {
+        [Symbol.dispose]() {
+          rounds[Symbol.dispose]()
+          resolver.cancel()
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,134 @@
+import type { Stats } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { type Duration, duration, fault, oneOf, parse, quote, v } from '@sluice/options'
+import type { Discovery, TargetInit } from '@sluice/upstream'
+import {
+  type CommonOptions,
+  commonEntries,
+  type DiscoverySeams,
+  pause,
+  seamsOf,
+} from './discovery-options.js'
+import { Feed, messageOf } from './feed.js'
+import { FileWatch } from './file-watch.js'
+import { Rounds } from './rounds.js'
+import { type FileFormat, readTargetFile } from './target-file.js'
+
+/** Options of {@link fileTargets}. */
+export interface FileOptions extends CommonOptions {
+  /** Default by the name: YAML for `.yaml` and `.yml`, else JSON. */
+  format?: FileFormat
+  /** From the last sign of a change to the reading, so that a file in the making is left alone. Default 100ms. */
+  debounce?: Duration
+  /** The file is looked at that often in any case, for file systems that tell of no change. Default 5s. */
+  poll?: Duration
+}
+
+const fileOptions = v.strictObject({
+  ...commonEntries,
+  format: v.optional(oneOf('json', 'yaml')),
+  debounce: v.optional(duration(), 100),
+  poll: v.optional(pause(), 5_000),
+})
+
+/**
+ * The targets that a JSON or YAML file lists, read again when it changes: a list of what an upstream takes as targets, in its
+ * order, or an object with that list as `targets`. Whoever writes it makes a new file and renames it over the old one; half a file
+ * may be good YAML.
+ *
+ * A file that can't be read, or whose content is wrong in any place, changes nothing: the last targets stay, and a warning names file
+ * and line, once for each such content. A file that is not there yet is waited for: until it is, there are no targets, and requests
+ * get 503.
+ * @throws TypeError for a wrong path or option
+ */
+export function fileTargets(path: string, options: FileOptions = {}, seams: DiscoverySeams = {}): Discovery {
+  if (typeof path !== 'string' || path === '' || path.includes('\0'))
+    throw new TypeError(fault('fileTargets', quote(path), "a path such as 'targets.json'"))
+  const settings = parse(fileOptions, options, 'fileTargets')
+  const { format = /^\.ya?ml$/i.test(extname(path)) ? 'yaml' : 'json', debounce, poll, empty } = settings
+  const all = seamsOf(seams)
+  return {
+    watch(fn) {
+      const feed = new Feed(`file ${path}`, empty, fn, true)
+      const file = new TargetFile(path, format)
+      // Since when there are signs of a change that nobody has looked at.
+      let touched: number | undefined
+      const touch = (): void => {
+        touched ??= all.now()
+        // However often it is written to, it is looked at by and by.
+        rounds.again(Math.min(debounce, Math.max(touched + poll - all.now(), 0)))
+      }
+      const near = new FileWatch(path, touch, (error) =>
+        feed.note(`looked at every ${poll} ms: ${messageOf(error)}`),
+      )
+      const round = async (): Promise<number> => {
+        const told = touched !== undefined
+        touched = undefined
+        // Watched first, or a change between the two would be missed.
+        await near.arm()
+        const found = await file.look(told)
+        if (Array.isArray(found)) feed.deliver(found)
+        // What happened in the middle of it counts for the next one.
+        return touched !== undefined || found === 'busy' ? Math.max(debounce, 1) : poll
+      }
+      const rounds: Rounds = new Rounds(round, feed, { min: poll, max: poll }, all).start()
+      return {
+        [Symbol.dispose]() {
+          rounds[Symbol.dispose]()
+          near[Symbol.dispose]()
+        },
+      }
+    },
+  }
+}
+
+/** What was last read of a file. */
+class TargetFile {
+  private text: string | undefined = undefined
+  private fault: Error | undefined = undefined
+  private stamp = ''
+
+  constructor(
+    private readonly path: string,
+    private readonly format: FileFormat,
+  ) {}
+
+  /**
+   * Reads the file if it has changed.
+   * @param told something has happened to it: it is read even if it looks the same
+   * @returns its targets; nothing if they are as before; `'busy'` if it was being written, and is to be looked at again soon
+   * @throws what is wrong with it, for as long as it is
+   */
+  async look(told: boolean): Promise<TargetInit[] | 'busy' | undefined> {
+    let text = this.text
+    const file = await open(this.path)
+    try {
+      const before = stampOf(await file.stat())
+      if (told || before !== this.stamp) {
+        text = await file.readFile('utf8')
+        if (stampOf(await file.stat()) !== before) return 'busy'
+        this.stamp = before
+      }
+    } finally {
+      await file.close()
+    }
+    if (text === this.text) {
+      if (this.fault !== undefined) throw this.fault
+      return undefined
+    }
+    this.text = text
+    try {
+      const targets = await readTargetFile(text as string, this.format, this.path)
+      this.fault = undefined
+      return targets
+    } catch (error) {
+      this.fault = error as Error
+      throw error
+    }
+  }
+}
+
+function stampOf({ ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return `${ino} ${size} ${mtimeMs} ${ctimeMs}`
+}

@@ -1,0 +1,8 @@
+export type { Family } from './addresses.js'
+export type { CommonOptions, DiscoverySeams, RetryOptions, SchemeOptions } from './discovery-options.js'
+export type { LookupOptions } from './dns-options.js'
+export { type DnsOptions, dnsTargets } from './dns-targets.js'
+export type { EmptyPolicy } from './feed.js'
+export { type FileOptions, fileTargets } from './file-targets.js'
+export { type SrvOptions, srvTargets } from './srv-targets.js'
+export type { FileFormat } from './target-file.js'

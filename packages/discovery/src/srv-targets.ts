@@ -1,0 +1,108 @@
+import type { SrvRecord } from 'node:dns'
+import { parse, v } from '@sluice/options'
+import type { Discovery } from '@sluice/upstream'
+import { Addresses, noneIfMissing } from './addresses.js'
+import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
+import { checkLookup, type LookupOptions, lifeOf, lookupEntries, resolverOf, tlsFor } from './dns-options.js'
+import { Feed, type FoundTarget } from './feed.js'
+import { Rounds } from './rounds.js'
+
+/** Options of {@link srvTargets}. */
+export interface SrvOptions extends LookupOptions {
+  /**
+   * Whether the hosts of the records are looked up here, which makes a target of each address (default), or kept as names, which
+   * makes a target of each record and leaves the lookup to each connect.
+   */
+  resolve?: boolean
+}
+
+const srvOptions = v.strictObject({
+  ...lookupEntries,
+  maxTtl: v.optional(pause(), 30_000),
+  resolve: v.optional(v.boolean(), true),
+})
+
+/** A weight of 0 beside others: such a record has "a very small chance" (RFC 2782), and a target none below that. */
+const verySmall = 0.01
+
+/**
+ * Targets from the SRV records of a name such as `_http._tcp.example.com` (RFC 2782), with their ports. A record's priority is the
+ * target's: the lowest is used first. Its weight is shared evenly by the addresses of its host. Weight 0 counts as 0.01 beside
+ * records with a weight, and as 1 where no record of the same priority has any. A single record for `.` says that there is no such
+ * service: an empty set.
+ *
+ * Node tells no time to live of SRV records, so they are asked for again every `maxTtl`, and before that when the smallest TTL of
+ * the addresses is over. A lookup that fails keeps the last targets, as does a host that can't be looked up.
+ * @throws TypeError for a wrong name or option
+ */
+export function srvTargets(name: string, options: SrvOptions = {}, seams: DiscoverySeams = {}): Discovery {
+  const where = 'srvTargets'
+  needName(name, where, '_http._tcp.example.com')
+  const settings = parse(srvOptions, options, where)
+  checkLookup(settings, where)
+  resolverOf(settings, where)
+  const all = seamsOf(seams)
+  return {
+    watch(fn) {
+      const feed = new Feed(`srv ${name}`, settings.empty, fn)
+      const resolver = resolverOf(settings, where)
+      let books = new Map<string, Addresses>()
+      const round = async (): Promise<number | undefined> => {
+        const records = usable(await resolver.resolveSrv(name).catch(noneIfMissing))
+        const hosts = [...new Set(records.map((record) => record.name))]
+        // Hosts that have gone are forgotten, addresses and all.
+        books = new Map(
+          hosts.map((host) => [host, books.get(host) ?? new Addresses(resolver, host, settings.family)]),
+        )
+        if (records.length === 0) {
+          feed.deliverFit([])
+          return undefined
+        }
+        if (!settings.resolve) {
+          feed.deliverFit(records.flatMap((record) => targetOf(record, record.name, 1)))
+          return lifeOf(Number.POSITIVE_INFINITY, settings, all.random)
+        }
+        const found = new Map(
+          await Promise.all([...books].map(async ([host, book]) => [host, await book.find()] as const)),
+        )
+        const failure = [...found.values()].find((each) => each.failure !== undefined)?.failure
+        const targets = records.flatMap((record) => {
+          const { addresses = [] } = found.get(record.name) ?? {}
+          return addresses.flatMap((address) => targetOf(record, address, addresses.length))
+        })
+        // Nothing known of any host is no empty set.
+        if (targets.length > 0 || failure === undefined) feed.deliverFit(targets)
+        if (failure !== undefined) throw failure
+        if (targets.length === 0) return undefined
+        return lifeOf(Math.min(...[...found.values()].map(({ ttl }) => ttl)), settings, all.random)
+      }
+      const targetOf = (record: SrvRecord, host: string, share: number): FoundTarget[] => {
+        const url = urlOf(settings.scheme, host.replace(/\.$/, ''), record.port, settings.path)
+        if (url === undefined) {
+          feed.note(`left out ${JSON.stringify(host)}, port ${record.port}`)
+          return []
+        }
+        const { priority, weight } = record
+        return [{ url, weight: weight / share, priority, ...tlsFor(record.name, settings) }]
+      }
+      const rounds = new Rounds(round, feed, settings.retry, all).start()
+      return {
+        [Symbol.dispose]() {
+          rounds[Symbol.dispose]()
+          resolver.cancel()
+        },
+      }
+    },
+  }
+}
+
+/** Without the one for `.`, and with weights that a target can have. */
+function usable(records: readonly SrvRecord[]): SrvRecord[] {
+  const weighted = new Set(records.filter(({ weight }) => weight > 0).map(({ priority }) => priority))
+  return records
+    .filter(({ name }) => name !== '' && name !== '.')
+    .map((record) => ({
+      ...record,
+      weight: record.weight > 0 ? record.weight : weighted.has(record.priority) ? verySmall : 1,
+    }))
+}
