@@ -1,6 +1,7 @@
 export { type Authority, pinOf, testAuthority } from './authority.js'
 export { type TestCertificate, testCertificate } from './certificate.js'
 export { type Answer, type Ask, type Call, type Head, type HttpClient, httpClient } from './client.js'
+export { type ConsulInstance, type ConsulQuery, type ConsulServer, consulServer } from './consul-server.js'
 export { type DeadTarget, deadTarget } from './dead-target.js'
 export { type AnyMiddleware, type App, frameworks } from './frameworks.js'
 export {

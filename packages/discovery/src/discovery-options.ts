@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { type Duration, duration, fault, oneOf, quote, ranged, that, v } from '@sluice/options'
+import { createTarget } from '@sluice/upstream'
 import type { EmptyPolicy } from './feed.js'
 
 /** Options that every source has. */
@@ -85,6 +86,17 @@ export const tlsEntry = v.optional(
     'TLS settings',
   ),
 )
+
+/**
+ * Looks at TLS settings as a target would.
+ * @throws TypeError that names the option
+ */
+export function checkTargetTls(
+  { scheme, tls }: { scheme: string; tls?: object | undefined },
+  where: string,
+): void {
+  if (tls !== undefined) createTarget({ url: `${scheme}://target`, tls }, where)
+}
 
 /**
  * The first argument of a source.

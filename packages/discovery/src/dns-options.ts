@@ -1,9 +1,10 @@
 import { Resolver } from 'node:dns/promises'
 import { type Duration, duration, fault, integer, quote, that, v } from '@sluice/options'
-import { createTarget, type TargetTls } from '@sluice/upstream'
+import type { TargetTls } from '@sluice/upstream'
 import type { Family } from './addresses.js'
 import {
   type CommonOptions,
+  checkTargetTls,
   commonEntries,
   jitterEntry,
   pause,
@@ -92,17 +93,13 @@ export function resolverOf({ servers, timeout, tries }: ResolverSettings, where:
  * @throws TypeError that names the option
  */
 export function checkLookup(
-  {
-    minTtl,
-    maxTtl,
-    scheme,
-    tls,
-  }: { minTtl: number; maxTtl: number; scheme: string; tls?: object | undefined },
+  settings: { minTtl: number; maxTtl: number; scheme: string; tls?: object | undefined },
   where: string,
 ): void {
+  const { minTtl, maxTtl } = settings
   if (minTtl > maxTtl)
     throw new TypeError(fault(`${where}.minTtl`, String(minTtl), `at most maxTtl, which is ${maxTtl}`))
-  if (tls !== undefined) createTarget({ url: `${scheme}://target`, tls: tls as TargetTls }, where)
+  checkTargetTls(settings, where)
 }
 
 /** Milliseconds until a set is asked for again. */

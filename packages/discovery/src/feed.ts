@@ -56,10 +56,11 @@ export class Feed {
   /**
    * Takes a set from a registry: in one order, each URL once, and without those that an upstream would refuse, since one wrong
    * entry must not keep all others from coming through.
+   * @param unfit what was left out already, and why
    */
-  deliverFit(targets: readonly FoundTarget[]): void {
+  deliverFit(targets: readonly FoundTarget[], unfit: readonly string[] = []): void {
     if (this.closed) return
-    const faults: string[] = []
+    const faults = [...unfit]
     const fit = merged(targets).filter((target) => {
       try {
         createTarget(target, target.url)

@@ -1,4 +1,7 @@
 export type { Family } from './addresses.js'
+export type { ApiOptions } from './api-options.js'
+export type { ConsulHealth } from './consul-services.js'
+export { type ConsulOptions, consulTargets } from './consul-targets.js'
 export type { CommonOptions, DiscoverySeams, RetryOptions, SchemeOptions } from './discovery-options.js'
 export type { LookupOptions } from './dns-options.js'
 export { type DnsOptions, dnsTargets } from './dns-targets.js'
