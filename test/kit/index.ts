@@ -22,6 +22,13 @@ export {
 } from './fronts.js'
 export { type HandTimers, handTimers } from './hand-timers.js'
 export { heapInUse } from './heap.js'
+export {
+  type KubernetesEndpoint,
+  type KubernetesQuery,
+  type KubernetesServer,
+  type KubernetesSlice,
+  kubernetesServer,
+} from './kubernetes-server.js'
 export { type LeakCheck, leakCheck } from './leak-check.js'
 export { listen, type Mount, type Mounted, mountNamed, mounts } from './mounts.js'
 export { type NameRecord, type NameServer, nameServer } from './name-server.js'

@@ -17,6 +17,8 @@ export interface ApiQuestion {
   /** For all of it, in ms. */
   readonly timeout: number
   readonly signal: AbortSignal
+  /** Hears of the head of an answer. */
+  readonly answered?: (status: number) => void
   /** Gets the text of an answer with status 200 as it comes; what it throws ends the exchange. Without it the text is collected. */
   readonly take?: (text: string) => void
 }
@@ -38,7 +40,7 @@ export function askApi(
   question: ApiQuestion,
   { after }: Pick<Seams, 'after'>,
 ): Promise<ApiAnswer> {
-  const { path, headers, headTimeout, timeout, signal, take } = question
+  const { path, headers, headTimeout, timeout, signal, take, answered } = question
   const shown = path.replace(/\?.*/, '')
   return new Promise((resolve, reject) => {
     const send = api.url.startsWith('https:') ? httpsRequest : httpRequest
@@ -82,6 +84,7 @@ export function askApi(
       cancelHead()
       const { statusCode: status = 0 } = response
       let text = ''
+      answered?.(status)
       response.setEncoding('utf8')
       response.on('error', fail)
       response.on('data', (chunk: string) => {
