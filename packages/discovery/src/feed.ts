@@ -63,7 +63,9 @@ export class Feed {
     const faults = [...unfit]
     const fit = merged(targets).filter((target) => {
       try {
-        createTarget(target, target.url)
+        // TLS settings are those of the options, which were looked at once and cost much to read.
+        const { tls: _tls, ...rest } = target
+        createTarget(rest, target.url)
         return true
       } catch (error) {
         faults.push(messageOf(error))
