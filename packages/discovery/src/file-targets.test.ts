@@ -134,6 +134,31 @@ describe('a change is seen', () => {
     await look(timers)
     expect(await watch.urls(2)).toEqual(urls(2))
   })
+
+  it('of one in a folder that was removed and made again', async () => {
+    const inner = join(folder, 'inner')
+    const file = join(inner, 'targets.json')
+    mkdirSync(inner)
+    writeFileSync(file, list(1))
+    const { timers, watch } = polled(file, { debounce: 7 })
+    await watch.set(1)
+    await timers.next(1_000)
+    for (const port of [2, 3]) {
+      rmSync(inner, { recursive: true })
+      mkdirSync(inner)
+      // What it is told of the removal leads to a look, and that to a watch of the new folder.
+      await timers.fire(7)
+      await timers.next()
+      writeFileSync(`${file}.new`, list(port))
+      renameSync(`${file}.new`, file)
+      await until(async () => {
+        if (timers.waits.includes(7)) await timers.fire(7)
+        return watch.sets.length === port
+      }, 'what the system tells')
+      expect(await watch.urls(port)).toEqual(urls(port))
+      await timers.next()
+    }
+  })
 })
 
 it('keeps the order of the file, and all that a target may have', async () => {
@@ -217,6 +242,8 @@ describe('bad content', () => {
     // Told once, however often it is looked at and written anew.
     await look(timers)
     writeFileSync(file, text)
+    await look(timers)
+    writeFileSync(file, `${text} `)
     await look(timers)
     expect(warnings).toHaveLength(1)
     writeFileSync(file, list(2))

@@ -51,6 +51,7 @@ export function fileTargets(path: string, options: FileOptions = {}, seams: Disc
   return {
     watch(fn) {
       const feed = new Feed(`file ${path}`, empty, fn, true)
+      const soon = Math.max(debounce, 1)
       const file = new TargetFile(path, format)
       // Since when there are signs of a change that nobody has looked at.
       let touched: number | undefined
@@ -69,10 +70,11 @@ export function fileTargets(path: string, options: FileOptions = {}, seams: Disc
         await near.arm()
         const found = await file.look(told)
         if (Array.isArray(found)) feed.deliver(found)
-        // What happened in the middle of it counts for the next one.
-        return touched !== undefined || found === 'busy' ? Math.max(debounce, 1) : poll
+        return found === 'busy' ? soon : pauseNow()
       }
-      const rounds: Rounds = new Rounds(round, feed, { min: poll, max: poll }, all).start()
+      // What happened in the middle of a look counts for the next one, be the first a failure.
+      const pauseNow = (): number => (touched === undefined ? poll : soon)
+      const rounds: Rounds = new Rounds(round, feed, pauseNow, all).start()
       return {
         [Symbol.dispose]() {
           rounds[Symbol.dispose]()

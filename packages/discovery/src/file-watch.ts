@@ -61,7 +61,10 @@ export class FileWatch implements Disposable {
   private add(folder: string, inode: number, names: ReadonlySet<string>): void {
     try {
       const watcher = watch(folder, { persistent: false }, (_event, name) => {
-        if (name === null || this.folders.get(folder)?.names.has(name)) this.changed()
+        // The folder itself is gone, it seems. One in its place may have its very inode, and is watched anew.
+        if (name === basename(folder)) this.drop(folder, watcher)
+        else if (name !== null && this.folders.get(folder)?.names.has(name) !== true) return
+        this.changed()
       })
       watcher.on('error', (error) => {
         this.drop(folder, watcher)
@@ -98,8 +101,6 @@ async function foldersOf(path: string): Promise<Map<string, Set<string>>> {
       const inside = relative(folder, each)
       if (!isAbsolute(inside)) names.add(inside.split(sep)[0] as string)
     }
-    // How a folder tells that it is itself removed.
-    names.add(basename(folder))
   }
   return folders
 }

@@ -20,11 +20,14 @@ export class Rounds implements Disposable {
   private readonly controller = new AbortController()
   private cancel: (() => void) | undefined = undefined
 
-  /** @param round its signal aborts when all is over; it resolves with the milliseconds until the next one */
+  /**
+   * @param round its signal aborts when all is over; it resolves with the milliseconds until the next one
+   * @param retry how long to wait after a failure, if that is not said by their number
+   */
   constructor(
     private readonly round: (signal: AbortSignal) => Promise<number | undefined>,
     private readonly feed: Feed,
-    private readonly retry: RetrySettings,
+    private readonly retry: RetrySettings | (() => number),
     private readonly seams: Seams,
   ) {}
 
@@ -71,6 +74,7 @@ export class Rounds implements Disposable {
   }
 
   private backoff(): number {
+    if (typeof this.retry === 'function') return this.retry()
     const { min, max } = this.retry
     const most = Math.min(max, min * 2 ** Math.min(this.failures++, 30))
     return most * (0.5 + 0.5 * this.seams.random())
