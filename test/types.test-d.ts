@@ -9,6 +9,7 @@ import {
   type BodyInit,
   type Client,
   type Context,
+  chain,
   errorPages,
   type Handler,
   type Layer,
@@ -26,7 +27,7 @@ import {
 } from '@sluice/core'
 import { forward, http2Transport, type Transport, undiciTransport, wireTransport } from '@sluice/forward'
 import type { HeaderList } from '@sluice/headers'
-import { httpProbe, monitor, type Probe } from '@sluice/health'
+import { declared, ejection, grpcProbe, httpProbe, monitor, type Probe } from '@sluice/health'
 import { format, type ProxyHeader, parse } from '@sluice/proxy-protocol'
 import { retry } from '@sluice/resilience'
 import { createUpstream, type Lease, type Selected, type Target, type Upstream } from '@sluice/upstream'
@@ -71,7 +72,15 @@ const end: Handler<Context & Selected> = forward({
 })
 const probe: Probe = httpProbe({ path: '/health', status: ['200-399', 404] })
 const watch: Disposable = monitor(upstream, probe, { interval: '5s', rise: 2, fall: 2, jitter: 0.1 })
+const probes: Probe[] = [grpcProbe({ service: 'a.B' }), async (_target, _signal, declare) => declare?.('ok')]
 const made: Upstream = createUpstream({ name: 'x', targets: ['http://a', { url: 'http://b', weight: 2 }] })
+const ejecting: Disposable = ejection(made, { maxPercent: 30, successRate: { factor: 2 }, latency: true })
+const believing: Handler = chain()
+  .use(balance(made))
+  .use(declared(made, { for: '1m' }))
+  .handle(end)
+// @ts-expect-error there is no target outside of `balance`
+chain().use(declared(made))
 const proxy: Proxy = createProxy({
   upstreams: {
     a: 'http://a',
@@ -165,6 +174,9 @@ void [
   retried,
   end,
   watch,
+  probes,
+  ejecting,
+  believing,
   made,
   all,
   hooks,

@@ -43,7 +43,15 @@ export class Declarations {
   constructor(
     private readonly upstream: Upstream,
     private readonly timers: Timers,
-  ) {}
+  ) {
+    upstream.on('targets', (targets) => {
+      for (const [target, { timer }] of [...this.words]) {
+        if (targets.includes(target)) continue
+        this.timers.clear(timer)
+        this.words.delete(target)
+      }
+    })
+  }
 
   /**
    * Takes a target's word.
@@ -119,8 +127,6 @@ export class Declarations {
     if (word === undefined) return
     this.words.delete(target)
     this.timers.clear(word.timer)
-    // Its id may have gone to another one.
-    if (!this.upstream.all.includes(target)) return
     if (word.degraded) this.upstream.degrade(target, false, reason)
     if (word.drained) this.upstream.undrain(target.id, reason, ours)
   }

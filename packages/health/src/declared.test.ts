@@ -107,6 +107,7 @@ it('holds nothing against a new target of the same name, nor believes one that h
   upstream.replace(['http://b'])
   upstream.replace(['http://a', 'http://b'])
   const next = upstream.all[0]
+  expect(vi.getTimerCount()).toBe(0)
   expect([next === a, next?.state]).toEqual([false, 'unknown'])
   await answer(a, ['X-Health', 'draining'])
   expect(next?.state).toBe('unknown')

@@ -11,9 +11,9 @@ const options = {
   base: 1_000,
   localBase: 100,
   max: 1_800,
-  interval: 500,
   successRate: false,
 } as const
+const bases = { local: options.localBase, other: options.base }
 
 /** What is known of a target, in the plainest terms. */
 interface Known {
@@ -61,7 +61,7 @@ const fit = (known: Known): boolean => ['unknown', 'healthy'].includes(stateOf(k
 function passTo(model: Model, now: number): void {
   for (const known of model.targets.values()) {
     if (known.until !== undefined && known.until <= now) {
-      known.forgiven[known.cause] = known.until + options.interval
+      known.forgiven[known.cause] = known.until + bases[known.cause]
       known.until = undefined
       known.gateway = 0
       known.local = 0
@@ -77,16 +77,15 @@ function eject(model: Model, id: string, known: Known, cause: 'local' | 'other')
   const least = model.maxPercent > 0 ? 1 : 0
   if (!fit(known) || !others.some(fit)) return
   if (out >= Math.max(least, Math.floor((members.length * model.maxPercent) / 100))) return
-  // One time less for each interval in use, one by one.
+  // One time less for each base in use, one by one.
   while (known.forgiven[cause] <= model.now) {
     known.times[cause] = Math.max(known.times[cause] - 1, 0)
-    known.forgiven[cause] += options.interval
+    known.forgiven[cause] += bases[cause]
   }
   known.times[cause]++
   known.forgiven[cause] = Number.POSITIVE_INFINITY
   known.cause = cause
-  const base = cause === 'local' ? options.localBase : options.base
-  known.until = model.now + Math.min(base * known.times[cause], options.max)
+  known.until = model.now + Math.min(bases[cause] * known.times[cause], options.max)
 }
 
 const results: Record<string, LeaseResult | undefined> = {

@@ -40,7 +40,7 @@ export interface EjectionOptions {
   consecutive?: number
   /** Connects in a row that were refused, reset or too late, or connections lost before an answer. Default 1; 0: they are gateway failures. */
   local?: number
-  /** How long a target is out for the first time, more than 0. Default 10s. */
+  /** How long a target is out for the first time, and has to behave to be forgiven one time, more than 0. Default 10s. */
   base?: Duration
   /** The same where connects have failed, more than 0. Default 1s. */
   localBase?: Duration
@@ -48,7 +48,7 @@ export interface EjectionOptions {
   max?: Duration
   /** How many percent of the targets may be out at the same time; one always may, the last one that is fit never. Default 50; 0: none. */
   maxPercent?: number
-  /** Between looks at the statistics, and what a target has to behave for to be forgiven one ejection, more than 0. Default 10s. */
+  /** Between looks at the statistics, more than 0. Default 10s. */
   interval?: Duration
   /** Default on; `false` turns it off. */
   successRate?: boolean | SuccessRateOptions

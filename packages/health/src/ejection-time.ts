@@ -5,7 +5,7 @@ const longest = 2 ** 31 - 1
  * How long a target is out: longer each time, until it behaves.
  *
  * time  = min(base * times, max)
- * times = max(times - whole intervals since it came back, 0) + 1
+ * times = max(times - how often `base` fits into the time since it came back, 0) + 1
  */
 export class EjectionTime {
   private times = 0
@@ -16,14 +16,13 @@ export class EjectionTime {
   constructor(
     private readonly base: number,
     max: number,
-    private readonly interval: number,
   ) {
     this.most = max === 0 ? longest : max
   }
 
   /** It goes out now: for how long. */
   next(now: number): number {
-    const behaved = Math.max(Math.floor((now - this.backAt) / this.interval), 0)
+    const behaved = Math.max(Math.floor((now - this.backAt) / this.base), 0)
     this.times = Math.max(this.times - behaved, 0) + 1
     return Math.min(this.base * this.times, this.most)
   }

@@ -145,11 +145,11 @@ describe('the time that a target is out', () => {
       [2_000, 'out for 3 s'],
       [3_000, 'out for 4 s'],
       [4_000, 'out for 4 s'],
-      // Ten seconds in use forgive one time, of five; and again.
-      [4_000 + 10_000, 'out for 4 s'],
-      [4_000 + 20_000, 'out for 4 s'],
-      [4_000 + 30_000, 'out for 2 s'],
-      [2_000 + 9_999, 'out for 3 s'],
+      // A second in use forgives one time, of five; and again.
+      [4_000 + 1_000, 'out for 4 s'],
+      [4_000 + 2_000, 'out for 4 s'],
+      [4_000 + 3_000, 'out for 2 s'],
+      [2_000 + 999, 'out for 3 s'],
       [3_000 + 3_600_000, 'out for 1 s'],
     ] as const) {
       time.passAtOnce(wait)

@@ -134,10 +134,17 @@ const every = {
 }
 const http = { ...every, ...httpEntries, ...hostEntry }
 
+function asking(): v.GenericSchema {
+  return v.pipe(
+    v.strictObject(http),
+    v.check(({ method, body }) => method !== 'HEAD' || body === undefined, 'no body to be seen with HEAD'),
+  )
+}
+
 /** What each type has a use for: a path that a connect never asks for would be a check that nobody makes. */
 const byType: Record<ProbeType, v.GenericSchema> = {
-  http: v.strictObject(http),
-  h2: v.strictObject(http),
+  http: asking(),
+  h2: asking(),
   tcp: v.strictObject(every),
   tls: v.strictObject(every),
   grpc: v.strictObject({ ...every, ...grpcEntries, ...hostEntry }),

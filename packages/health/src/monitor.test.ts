@@ -293,6 +293,8 @@ it.each([
   [{ headers: { Host: 'c' } }, 'health.headers'],
   [{ body: /(a+)+$/ }, 'health.body'],
   [{ body: '' }, 'health.body'],
+  [{ body: 'x', method: 'HEAD' }, 'takes no body to be seen with HEAD'],
+  [{ headrs: {} }, 'health.headrs: unknown option, did you mean headers?'],
   [{ header: 'x y' }, 'health.header'],
 ])('refuses %j', (given, says) => {
   expect(() =>

@@ -28,10 +28,10 @@ export class TargetRecord {
     readonly target: Target,
     private readonly settings: EjectionSettings,
   ) {
-    const { base, localBase, max, interval } = settings
+    const { base, localBase, max } = settings
     this.times = {
-      local: new EjectionTime(localBase, max, interval),
-      other: new EjectionTime(base, max, interval),
+      local: new EjectionTime(localBase, max),
+      other: new EjectionTime(base, max),
     }
   }
 
