@@ -263,6 +263,21 @@ describe.skipIf(skip)('over TLS', () => {
     await expect(ask(tlsProbe(), origin.url.replace('http:', 'https:'))).rejects.toThrow()
   })
 
+  it.each([
+    ['tlsProbe', tlsProbe()],
+    ['httpProbe', httpProbe()],
+    ['http2Probe', http2Probe()],
+    ['grpcProbe', grpcProbe()],
+  ])('%s gives up in the handshake when its signal aborts', async (_name, probe) => {
+    const silent = own(await rawOrigin())
+    const controller = new AbortController()
+    const asked = ask(probe, silent.url.replace('http:', 'https:'), controller.signal)
+    await (await silent.connection()).until(1)
+    controller.abort()
+    await expect(asked).rejects.toThrow(/abort/i)
+    await silent.connections[0]?.closed
+  })
+
   it('http2Probe wants h2 chosen by ALPN, and the same certificates', async () => {
     const origin = own(await http2Origin(undefined, { tls: true }))
     const of = (tls: TargetTls): Target => createTarget({ url: origin.url, tls })
