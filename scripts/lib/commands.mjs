@@ -8,7 +8,16 @@ import { node, tool } from './run.mjs'
 import { inOrder, step } from './steps.mjs'
 import { at, filesBelow } from './workspace.mjs'
 
-const commands = { start, test, 'test:long': testLong, build: () => ready('all'), bench, fuzz, sim }
+const commands = {
+  start,
+  test,
+  'test:long': testLong,
+  build: () => ready('all'),
+  bench,
+  'bench:picks': benchPicks,
+  fuzz,
+  sim,
+}
 
 /** Runs one of the commands. Returns the exit code. */
 export async function main([name, ...args]) {
@@ -25,6 +34,10 @@ async function start(args) {
 
 async function bench(args) {
   return (await ready('all')) || (await node(['test/bench/run.mjs', ...args])).code
+}
+
+async function benchPicks(args) {
+  return (await ready('all')) || (await node(['test/bench/picks.mjs', ...args])).code
 }
 
 async function fuzz(args) {

@@ -8,39 +8,66 @@ import {
   turnTime,
   unhandled,
 } from '@sluice/core'
-import type { Lease, Selected, Target, TargetInit, Tried, Upstream } from '@sluice/upstream'
+import { parse, that, v } from '@sluice/options'
+import type { Lease, LeaseResult, Selected, Target, TargetInit, Tried, Upstream } from '@sluice/upstream'
 import debug from 'debug'
-import type { Balancer } from './balancer.js'
-import { powerOfTwo } from './power-of-two.js'
-import { roundRobin } from './round-robin.js'
+import { type Affinity, type Balancer, type PolicyParts, partsOf } from './balancer.js'
+import { byCount } from './by-count.js'
 import { TargetCache } from './target-cache.js'
+import { Tiers } from './tiers.js'
 
 const log = debug('sluice:balance')
 
 /** Options of {@link balance}. */
 export interface BalanceOptions {
+  /**
+   * Lets tiers of a lower `priority` take load before those above have nobody left: how much more than its part of the load a
+   * target can take, 1.4 for instance. Then a tier keeps all its load until less than 1 / 1.4 of it is fit. At least 1. Default: none;
+   * a lower tier is for when nobody above may be asked.
+   */
+  overflow?: number
   /** Monotonic milliseconds. Default `turnTime`: as of the event loop's turn. */
   clock?: () => number
+  /** Chance of `overflow`: numbers in [0, 1). Default `Math.random`. */
+  random?: () => number
 }
+
+const isFunction = (value: unknown): boolean => typeof value === 'function'
+const isFactor = (value: unknown): boolean =>
+  typeof value === 'number' && value >= 1 && value < Number.POSITIVE_INFINITY
+
+/** Validates {@link BalanceOptions.overflow}. */
+export const overflowOption = that<number>(isFactor, 'a number, 1 or more')
+
+const balanceOptions = v.strictObject({
+  overflow: v.optional(overflowOption),
+  clock: v.optional(that<() => number>(isFunction, 'a function that gives milliseconds'), () => turnTime),
+  random: v.optional(that<() => number>(isFunction, 'a function that gives a number'), () => Math.random),
+})
 
 /**
  * Picks a target for each attempt and takes a lease on it: adds `target` and `lease`. The lease ends when the reply's body
  * has ended or failed, at once when the attempt throws.
  *
  * Targets that were tried before are left out as long as there is another; the policy is asked among the targets known to
- * be fit first, then among those not probed yet, and in each by priority.
- * @param policy default `roundRobin()` under 3 targets, else `powerOfTwo()`
+ * be fit first, then among those not probed yet, and in each by priority. A policy that throws is 500, as a bug of the app. A
+ * sticky one has its target looked for among all of the upstream, and its cookie added to the first reply below 500.
+ * @param policy default by count: `roundRobin` for fewer than three targets, else `powerOfTwo`
+ * @throws TypeError for a wrong option
  */
 export function balance<C = unknown>(
   upstream: Upstream,
   policy?: Balancer<C>,
   options: BalanceOptions = {},
 ): Middleware<C extends object ? C : {}, Selected> {
+  const { overflow, clock, random } = parse(balanceOptions, options, 'balance')
+  if (policy !== undefined && typeof policy !== 'function')
+    throw new TypeError(`balance: got ${typeof policy} as its policy, takes a function such as roundRobin()`)
   const pick: Balancer<C> = policy ?? byCount()
-  const clock = options.clock ?? turnTime
-
+  const { affinity, observe } = partsOf(pick)
+  const tiers = overflow === undefined ? undefined : new Tiers(upstream, overflow, random)
   const choose = (ctx: C, not?: (target: Target) => boolean): Target | undefined => {
-    for (const rank of upstream.ranks) {
+    for (const rank of tiers === undefined ? upstream.ranks : tiers.order()) {
       const target = pick(rank, ctx, not)
       if (target !== undefined && (not === undefined || !not(target))) return target
       // A policy that ignores `not` is corrected.
@@ -49,9 +76,7 @@ export function balance<C = unknown>(
     }
     return undefined
   }
-
   const full = (target: Target): boolean => !upstream.admits(target)
-
   const select = (ctx: C): Target => {
     const { tried } = ctx as Tried
     const not = upstream.gated ? full : undefined
@@ -65,17 +90,56 @@ export function balance<C = unknown>(
       message: `upstream ${upstream.name} ${whyNone(upstream)}`,
     })
   }
-
-  const middleware: Middleware<{}, Selected> = (next) => (ctx) => {
+  const plain: Middleware<{}, Selected> = (next) => (ctx) => {
     let lease: Lease
     try {
       lease = upstream.lease(select(ctx as unknown as C))
     } catch (error) {
       return Promise.reject(error)
     }
-    return lend(ctx, lease, next, clock)
+    return lend(ctx, lease, next, clock, observe)
   }
+  const bound =
+    (affinity: Affinity): Middleware<{}, Selected> =>
+    (next) =>
+    (ctx) => {
+      let lease: Lease
+      let known: Target | 'gone' | undefined
+      try {
+        known = affinity.bound(ctx, upstream.all)
+        if (known === 'gone' && affinity.gone === 'refuse')
+          throw new ProxyError('destination_unavailable', {
+            message: `the target that this client had of upstream ${upstream.name} is gone`,
+          })
+        const may = typeof known === 'object' && mayServe(upstream, known, ctx as Tried)
+        lease = upstream.lease(may ? (known as Target) : select(ctx as unknown as C))
+      } catch (error) {
+        return Promise.reject(error)
+      }
+      const reply = lend(ctx, lease, next, clock, observe)
+      return typeof known === 'object' ? reply : bind(reply, affinity, lease.target, ctx)
+    }
+  const middleware = affinity === undefined ? plain : bound(affinity)
   return middleware as Middleware<C extends object ? C : {}, Selected>
+}
+
+/** Whether a target may have this attempt. */
+function mayServe(upstream: Upstream, target: Target, { tried }: Tried): boolean {
+  if (tried?.includes(target) === true || !upstream.available.includes(target)) return false
+  return !upstream.gated || upstream.admits(target)
+}
+
+/** Adds the cookie that binds a client to the target that has answered. Who has failed is nobody to stay with. */
+async function bind(
+  answer: Promise<Reply>,
+  affinity: Affinity,
+  target: Target,
+  ctx: Context,
+): Promise<Reply> {
+  const reply = await answer
+  if (reply.status < 500 && reply !== unhandled)
+    reply.headers.push('set-cookie', affinity.cookie(target, ctx))
+  return reply
 }
 
 function whyNone({ all, available }: Upstream): string {
@@ -128,13 +192,14 @@ async function lend<C extends Context>(
   lease: Lease,
   next: Handler<C & Selected>,
   clock: () => number,
+  observe?: PolicyParts['observe'],
 ): Promise<Reply> {
   const { target } = lease
   const selected = ctx as C & Selected
   selected.target = target
   selected.lease = lease
   const begun = clock()
-  const held = new Held(lease)
+  const held = new Held(lease, observe)
   try {
     const reply = await next(selected)
     held.ttfb = clock() - begun
@@ -154,15 +219,24 @@ async function lend<C extends Context>(
 class Held {
   ttfb = 0
   status = 0
-
-  constructor(readonly lease: Lease) {}
+  private ended = false
+  constructor(
+    private readonly lease: Lease,
+    private readonly observe: PolicyParts['observe'],
+  ) {}
 
   /** Only what the target did counts for or against it: not a client that left, nor a fault of our own. */
   end(error: Error | undefined): void {
-    if (error === undefined) this.lease.release({ ok: true, ttfb: this.ttfb, status: this.status })
-    else if (error instanceof ProxyError && error.source === 'upstream')
-      this.lease.release({ ok: false, error })
-    else this.lease.release()
+    if (error === undefined) this.release({ ok: true, ttfb: this.ttfb, status: this.status })
+    else if (error instanceof ProxyError && error.source === 'upstream') this.release({ ok: false, error })
+    else this.release()
+  }
+
+  release(result?: LeaseResult): void {
+    if (this.ended) return
+    this.ended = true
+    this.lease.release(result)
+    this.observe?.(this.lease.target, result)
   }
 }
 
@@ -171,12 +245,5 @@ function release(error: Error | undefined, held: Held): void {
 }
 
 function abandon(_end: unknown, held: Held): void {
-  held.lease.release()
-}
-
-/** The default: in turn while there are few, else the less loaded of two. */
-function byCount(): Balancer {
-  const few = roundRobin()
-  const many = powerOfTwo()
-  return (available, ctx, not) => (available.length < 3 ? few : many)(available, ctx, not)
+  held.release()
 }

@@ -1,21 +1,29 @@
 import type { Target } from '@sluice/upstream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Balancer, first, leastRequests, powerOfTwo, random, roundRobin } from './index.js'
+import { countPicks, fakeTargets, sameTargets } from '../../../test/kit/targets.js'
+import {
+  type Balancer,
+  boundedLoad,
+  byCount,
+  first,
+  leastRequests,
+  maglev,
+  peakEwma,
+  powerOfTwo,
+  preferZone,
+  random,
+  rendezvous,
+  ring,
+  roundRobin,
+  slowStart,
+  sticky,
+  subset,
+  weightedRandom,
+  weightedRoundRobin,
+} from './index.js'
 
-function targets(...loads: number[]): Target[] {
-  return loads.map((inFlight, i) => ({
-    id: String(i),
-    url: `http://${i}`,
-    weight: 1,
-    priority: 0,
-    inFlight,
-    ewma: 0,
-    degraded: false,
-    since: Number.NEGATIVE_INFINITY,
-    state: 'healthy',
-  }))
-}
+const targets = (...loads: number[]): Target[] => fakeTargets(...loads.map((inFlight) => ({ inFlight })))
 
 /** Chance that is known: these numbers, again and again. */
 function cycle(...numbers: number[]): () => number {
@@ -23,22 +31,45 @@ function cycle(...numbers: number[]): () => number {
   return () => numbers[i++ % numbers.length] as number
 }
 
-const policies: [string, () => Balancer][] = [
+let asked = 0
+const turns = (): string => String(asked++)
+const noCookie = { out: { headers: [] } }
+
+const policies: [string, () => Balancer<typeof noCookie>][] = [
   ['roundRobin', roundRobin],
+  ['weightedRoundRobin', weightedRoundRobin],
   ['random', random],
+  ['weightedRandom', weightedRandom],
   ['first', first],
   ['leastRequests', leastRequests],
   ['powerOfTwo', powerOfTwo],
+  ['peakEwma', peakEwma],
+  ['byCount', byCount],
+  ['rendezvous', () => rendezvous(turns)],
+  ['ring', () => ring(turns)],
+  ['maglev', () => maglev(turns, { size: 251 })],
+  ['boundedLoad', () => boundedLoad(ring(turns), 1.25)],
+  ['subset', () => subset(roundRobin(), { size: 3, seed: 1 })],
+  ['preferZone', () => preferZone(roundRobin(), 'a')],
+  ['slowStart', () => slowStart(leastRequests(), '10s', { clock: () => 5_000 })],
+  ['slowStart by chance', () => slowStart(roundRobin(), '10s', { clock: () => 5_000 })],
+  ['sticky', () => sticky(roundRobin(), { secret: 'secret' })],
 ]
 
-describe.each(policies)('%s', (_name, policy) => {
+describe.each(policies)('%s', (name, policy) => {
   it('picks one of the targets that are not left out, if there is one', () => {
-    const load = fc.record({ inFlight: fc.nat(5), out: fc.boolean() })
+    const load = fc.record({
+      inFlight: fc.nat(5),
+      weight: fc.constantFrom(0.5, 1, 1, 3, 100, 0, -1, Number.NaN, Number.POSITIVE_INFINITY),
+      zone: fc.constantFrom('a', 'b'),
+      since: fc.constantFrom(Number.NEGATIVE_INFINITY, 0, 4_000, 9_000, Number.NaN),
+    })
+    const entry = fc.tuple(load, fc.boolean())
     fc.assert(
-      fc.property(fc.array(load, { maxLength: 12 }), (list) => {
-        const all = targets(...list.map(({ inFlight }) => inFlight))
-        const out = all.filter((_, i) => list[i]?.out)
-        const picked = policy()(all, undefined, (target) => out.includes(target))
+      fc.property(fc.array(entry, { maxLength: 12 }), (list) => {
+        const all: Target[] = fakeTargets(...list.map(([told]) => told))
+        const out = all.filter((_, i) => list[i]?.[1])
+        const picked = policy()(all, noCookie, (target) => out.includes(target))
         if (out.length === all.length) expect(picked).toBeUndefined()
         else expect(all.filter((target) => !out.includes(target))).toContain(picked)
       }),
@@ -47,17 +78,17 @@ describe.each(policies)('%s', (_name, policy) => {
 
   it('works with no `not`, one target, and none', () => {
     const [only] = targets(3)
-    expect(policy()([only as Target], undefined)).toBe(only)
-    expect(policy()([], undefined)).toBeUndefined()
+    expect(policy()([only as Target], noCookie)).toBe(only)
+    expect(policy()([], noCookie)).toBeUndefined()
   })
 
   it('reaches every target that it should, in time', () => {
     if (policy === first) return
-    const all = targets(0, 0, 0, 0)
+    const all = sameTargets(name === 'subset' ? 3 : 4)
     const pick = policy()
     const seen = new Set<string | undefined>()
-    for (let i = 0; i < 400; i++) seen.add(pick(all, undefined)?.id)
-    expect(seen.size).toBe(4)
+    for (let i = 0; i < 400; i++) seen.add(pick(all, noCookie)?.id)
+    expect(seen.size).toBe(all.length)
   })
 })
 
@@ -69,14 +100,26 @@ it('roundRobin takes turns, and goes on when the list shrinks', () => {
   expect([take(all.slice(0, 2)), take(all.slice(0, 2)), take(all.slice(0, 2))]).toEqual(['1', '0', '1'])
 })
 
-it('leastRequests goes by load for the weight, and shares ties', () => {
+it('leastRequests goes by load for the weight, and shares ties by weight', () => {
   const all = targets(4, 2, 3)
   expect(leastRequests()(all, undefined)?.id).toBe('1')
   expect(leastRequests()([{ ...(all[0] as Target), weight: 10 }, ...all.slice(1)], undefined)?.id).toBe('0')
-  const counts = [0, 0, 0]
   const pick = leastRequests()
-  for (let i = 0; i < 3_000; i++) (counts[Number(pick(targets(1, 1, 1), undefined)?.id)] as number) += 1
-  for (const count of counts) expect(count).toBeGreaterThan(800)
+  const tied = sameTargets(3)
+  for (const count of Object.values(countPicks(3_000, () => pick(tied, undefined))))
+    expect(count).toBeGreaterThan(800)
+  const idle = fakeTargets({ weight: 3 }, {})
+  expect(countPicks(4_000, () => pick(idle, undefined))['0']).toBeGreaterThan(2_700)
+  // Exact, where a division would round: 49 × (1 / 49) is less than 1.
+  const even = fakeTargets({ inFlight: 49, weight: 49 }, { inFlight: 1 })
+  expect(Object.keys(countPicks(2_000, () => pick(even, undefined))).sort()).toEqual(['0', '1'])
+})
+
+it('leastRequests holds requests in proportion to the weights', () => {
+  const all = fakeTargets({ weight: 5 }, { weight: 1 }, { weight: 1 })
+  const pick = leastRequests()
+  for (let i = 0; i < 700; i++) (pick(all, undefined) as { inFlight: number }).inFlight++
+  expect(all.map(({ inFlight }) => inFlight)).toEqual([500, 100, 100])
 })
 
 it('powerOfTwo draws two different targets and takes the less loaded', () => {

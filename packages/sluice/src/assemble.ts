@@ -1,4 +1,4 @@
-import { balance } from '@sluice/balance'
+import { type Balancer, balance } from '@sluice/balance'
 import {
   type Client,
   type Context,
@@ -32,6 +32,8 @@ interface Group {
   readonly upstream: Upstream
   readonly options: UpstreamOptions
   readonly transports: Transports
+  /** One for all routes: it counts for all of them. */
+  readonly policy: Balancer<Site> | undefined
 }
 
 /**
@@ -50,6 +52,7 @@ export function assemble(
   try {
     for (const [name, upstreamOptions] of Object.entries(upstreams)) {
       const { panic, targets, tls } = upstreamOptions
+      const policy = policyOf(upstreamOptions.balance, upstreamOptions.sticky, name)
       groups.set(name, {
         upstream: createUpstream(
           {
@@ -62,6 +65,7 @@ export function assemble(
         ),
         options: upstreamOptions,
         transports: transportsOf(upstreamOptions),
+        policy,
       })
     }
     handler = link(options, groups)
@@ -137,7 +141,7 @@ function routed(group: Group, options: ProxyOptions, rule: RouteOptions): Handle
 }
 
 function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): Handler<Site> {
-  const { upstream, transports } = group
+  const { upstream, transports, policy } = group
   const own = group.options
   const timeouts: TimeoutOptions = { ...options.timeouts, ...own.timeouts, ...rule?.timeouts }
   const host = rule?.hostHeader ?? own.host
@@ -149,8 +153,7 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
     ...pick(options, 'via'),
     ...pick(options, 'forwarded'),
   })
-  const policy = policyOf(own.balance)
-  const picked = chain<Site>().use(balance(upstream, policy))
+  const picked = chain<Site>().use(balance(upstream, policy, pick(own, 'overflow')))
   const balanced = own.declared
     ? picked.use(declared(upstream, own.declared === true ? {} : own.declared)).handle(end)
     : picked.handle(end)

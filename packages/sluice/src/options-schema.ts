@@ -1,19 +1,16 @@
+import { overflowOption, stickyOptions } from '@sluice/balance'
 import { errorPagesOptions, pagesOptions } from '@sluice/core'
 import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
 import { integer, oneOf, ranged, that, v } from '@sluice/options'
 import { retryOptions } from '@sluice/resilience'
 import { pathPolicyOptions, rewritePathEntries, routeMatchEntries } from '@sluice/route'
-import { policyNames } from './policy-option.js'
+import { policyOption } from './policy-option.js'
 
 const isFunction = (value: unknown): boolean => typeof value === 'function'
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 const layers = v.array(that(isFunction, 'a middleware, a function'))
-const policy = that(
-  (value) => isFunction(value) || policyNames.includes(value as never),
-  `${policyNames.map((name) => `'${name}'`).join(', ')}, or a function`,
-)
 const host = that(
   (value) =>
     value === 'target' ||
@@ -62,7 +59,9 @@ function orFalse(schema: v.GenericSchema): v.GenericSchema {
 
 const upstreamObject = v.strictObject({
   targets,
-  balance: v.optional(policy),
+  balance: v.optional(policyOption),
+  overflow: v.optional(overflowOption),
+  sticky: v.optional(stickyOptions),
   health: v.optional(orFalse(healthOptions)),
   ejection: v.optional(orSwitch(ejectionOptions)),
   declared: v.optional(orSwitch(declaredOptions)),

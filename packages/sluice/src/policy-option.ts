@@ -1,23 +1,102 @@
-import { type Balancer, first, leastRequests, powerOfTwo, random, roundRobin } from '@sluice/balance'
+import {
+  type Balancer,
+  byCount,
+  cookieValues,
+  first,
+  leastRequests,
+  maglev,
+  peakEwma,
+  powerOfTwo,
+  random,
+  rendezvous,
+  ring,
+  roundRobin,
+  type StickyOptions,
+  sticky,
+  weightedRandom,
+  weightedRoundRobin,
+} from '@sluice/balance'
+import type { Client, Context } from '@sluice/core'
+import { get } from '@sluice/headers'
+import { oneOf, that, v } from '@sluice/options'
 
 const policies = {
   'round-robin': roundRobin,
+  'weighted-round-robin': weightedRoundRobin,
   random,
+  'weighted-random': weightedRandom,
   first,
   'least-requests': leastRequests,
   'power-of-two': powerOfTwo,
+  'peak-ewma': peakEwma,
 } as const
+
+const keyedPolicies = { rendezvous, ring, maglev } as const
 
 /** A policy's name. */
 export type PolicyName = keyof typeof policies
 
-/** A balancing policy by name, or a function of one's own. */
-export type PolicyOption = PolicyName | Balancer
+/** What requests that go to the same target have in common: the client's address, the path without its query, a field, a cookie. */
+export type PolicyKey = 'client' | 'path' | `header:${string}` | `cookie:${string}`
 
-/** Every policy that has a name. */
-export const policyNames = Object.keys(policies) as PolicyName[]
+/** A policy that sends equal keys to the same target. A request without the key goes to any. */
+export interface KeyedPolicyOption {
+  policy: keyof typeof keyedPolicies
+  key: PolicyKey
+}
 
-/** A fresh policy for one upstream; `undefined` leaves the choice to `balance`. */
-export function policyOf(option: PolicyOption | undefined): Balancer | undefined {
-  return typeof option === 'string' ? policies[option]() : option
+/** A balancing policy by name, one by key, or a function of one's own. */
+export type PolicyOption = PolicyName | KeyedPolicyOption | Balancer<Context & Client>
+
+const names = Object.keys(policies)
+const isFunction = (value: unknown): boolean => typeof value === 'function'
+const isKey = (value: unknown): boolean =>
+  typeof value === 'string' && /^(client|path|(header|cookie):[\w!#$%&'*+.^`|~-]+)$/.test(value)
+
+const keyedPolicy = v.strictObject({
+  policy: oneOf('rendezvous', 'ring', 'maglev'),
+  key: that<PolicyKey>(isKey, "'client', 'path', 'header:name' or 'cookie:name'"),
+})
+const policy = that(
+  (value) => isFunction(value) || names.includes(value as never),
+  `${names.map((name) => `'${name}'`).join(', ')}, { policy: 'ring', key: 'client' }, or a function`,
+)
+
+/** Schema of {@link PolicyOption}. */
+export const policyOption: v.GenericSchema = v.lazy((value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? keyedPolicy : policy,
+)
+
+/**
+ * A fresh policy for one upstream; `undefined` leaves the choice to `balance`.
+ * @param name the upstream's: its cookie is its own, whoever else is at the same host
+ */
+export function policyOf(
+  option: PolicyOption | undefined,
+  affinity: StickyOptions | undefined,
+  name: string,
+): Balancer<Context & Client> | undefined {
+  const own = picked(option)
+  if (affinity === undefined) return own
+  return sticky(own ?? byCount(), { name: cookieName(name), ...affinity })
+}
+
+function picked(option: PolicyOption | undefined): Balancer<Context & Client> | undefined {
+  if (option === undefined || typeof option === 'function') return option
+  if (typeof option === 'string') return policies[option]()
+  return keyedPolicies[option.policy](keyOf(option.key))
+}
+
+function keyOf(key: PolicyKey): (ctx: Context & Client) => string | undefined {
+  if (key === 'client') return ({ client }) => client.address
+  if (key === 'path') return ({ out }) => out.path.split('?', 1)[0]
+  const name = key.slice('header:'.length)
+  if (key.startsWith('cookie:')) return ({ out }) => cookieValues(out.headers, name)[0]
+  const lower = name.toLowerCase()
+  return ({ out }) => get(out.headers, lower)
+}
+
+/** A name may hold what a cookie's can't: that is written as its codes. */
+function cookieName(upstream: string): string {
+  return `sluice_${upstream.replaceAll(/[^\w-]/g, (char) => `.${char.charCodeAt(0).toString(16)}`)}`
 }

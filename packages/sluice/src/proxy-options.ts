@@ -1,3 +1,4 @@
+import type { StickyOptions } from '@sluice/balance'
 import type {
   Client,
   Context,
@@ -73,6 +74,13 @@ export interface UpstreamOptions {
   targets: TargetInit[] | Discovery
   /** Who gets the next request. Default `'round-robin'` under 3 targets, else `'power-of-two'`. */
   balance?: PolicyOption
+  /**
+   * Targets of a lower `priority` take what those above can't: how much more than its part of the load a target can take, 1.4 for
+   * instance. Default none: they are used when nobody above is left.
+   */
+  overflow?: number
+  /** Keeps each client on its target by a cookie, named for the upstream by default. Default off. */
+  sticky?: StickyOptions
   /** Active probes. Default `false`: no path to ask for is known. */
   health?: false | HealthOptions
   /**

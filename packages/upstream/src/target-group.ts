@@ -249,5 +249,5 @@ function slices<T>(list: readonly T[], alike: (a: T, b: T) => boolean): readonly
     if (last !== undefined && alike(last[0] as T, each)) last.push(each)
     else pieces.push([each])
   }
-  return pieces.length === 1 ? [list] : pieces
+  return pieces.length === 1 ? [list] : pieces.map((piece) => Object.freeze(piece))
 }

@@ -1,0 +1,72 @@
+import { turnTime } from '@sluice/core'
+import { type Duration, parseDuration } from '@sluice/options'
+import type { LeaseResult, Target } from '@sluice/upstream'
+import { type Balancer, type RandomOptions, withParts } from './balancer.js'
+import { lesserOfTwo } from './power-of-two.js'
+import { behind } from './ramping-target.js'
+import { weightOf } from './weight-of.js'
+
+/** Options of {@link peakEwma}. */
+export interface PeakEwmaOptions extends RandomOptions {
+  /** Time in which what was measured fades to 1/e. Default 10s. */
+  decay?: Duration
+  /** Monotonic milliseconds. Default `turnTime`: as of the event loop's turn. */
+  clock?: () => number
+}
+
+/** A policy that goes by what `balance`, or whoever else calls `observe`, tells it of each attempt. */
+export interface ObservingBalancer extends Balancer {
+  readonly observe: (target: Target, result: LeaseResult | undefined) => void
+}
+
+/** More than any latency: for a target that has not answered yet. */
+const unknownCost = 1e12
+
+/**
+ * The one of two targets drawn by chance with the lesser expected wait: peak latency × (inFlight + 1) / weight. For targets that
+ * slow down, or stand at different distances. After Finagle's `PeakEwma` and linkerd, over the two choices of `powerOfTwo`.
+ *
+ * latency: a slower answer sets it at once, a faster one moves it by 1 - exp(-dt / decay); while nothing comes it fades by
+ *          exp(-dt / decay), so that a slow target is asked again some day
+ *
+ * A target without an answer yet is given one request and waited for. Failed attempts change nothing: a target that fails fast must be
+ * ejected. `balance` tells it of each answer; without it: `upstream.on('result', policy.observe)`, or else `target.ewma` counts.
+ * Cost: constant; linear when targets are left out.
+ * @throws TypeError for a wrong option
+ */
+export function peakEwma(options: PeakEwmaOptions = {}): ObservingBalancer {
+  const { random: chance = Math.random, clock = turnTime } = options
+  const decay = parseDuration(options.decay ?? '10s', 'peakEwma.decay')
+  const peaks = new WeakMap<Target, Peak>()
+  const cost = (target: Target): number => {
+    const peak = peaks.get(behind(target))
+    const latency = peak === undefined ? target.ewma : peak.cost * fading(clock() - peak.at, decay)
+    const { inFlight } = target
+    const weight = weightOf(target)
+    if (weight === 0) return Number.POSITIVE_INFINITY
+    return (latency === 0 && inFlight > 0 ? unknownCost + inFlight : latency * (inFlight + 1)) / weight
+  }
+  const observe = (target: Target, result: LeaseResult | undefined): void => {
+    if (result?.ok !== true || result.ttfb === undefined) return
+    const now = clock()
+    const peak = peaks.get(target)
+    if (peak === undefined) peaks.set(target, { cost: result.ttfb, at: now })
+    else {
+      const kept = fading(now - peak.at, decay)
+      peak.cost = result.ttfb > peak.cost ? result.ttfb : peak.cost * kept + result.ttfb * (1 - kept)
+      peak.at = now
+    }
+  }
+  const pick: Balancer = (available, _ctx, not) => lesserOfTwo(available, not, chance, cost)
+  return withParts(pick, { weighted: true, observe }) as ObservingBalancer
+}
+
+interface Peak {
+  cost: number
+  at: number
+}
+
+/** What is left of a measurement after a time. A clock that went back has measured nothing. */
+function fading(age: number, decay: number): number {
+  return age > 0 ? Math.exp(-age / decay) : 1
+}

@@ -1,0 +1,50 @@
+import { integer, parse, v } from '@sluice/options'
+import type { Target } from '@sluice/upstream'
+import { type Balancer, withParts } from './balancer.js'
+import { perList } from './per-list.js'
+
+/** Options of {@link preferZone}. */
+export interface PreferZoneOptions {
+  /** With fewer available targets in the zone than this, all zones are used alike: the few would break down. Default 1. */
+  min?: number
+}
+
+const schema = v.strictObject({ min: v.optional(integer(1), 1) })
+
+/**
+ * A policy that keeps to the targets of a zone, `zone` of a target, as long as one of them may be asked; the others are for when all of
+ * the zone are tried, full or gone. Spares the cost and the time of the way to another zone. Give each zone the targets that its own
+ * traffic needs. Cost: that of the policy.
+ * @param zone where this proxy stands
+ * @throws TypeError for a wrong option
+ */
+export function preferZone<C>(
+  policy: Balancer<C>,
+  zone: string,
+  options: PreferZoneOptions = {},
+): Balancer<C> {
+  parse(v.pipe(v.string(), v.minLength(1, "a name such as 'eu-1'")), zone, 'preferZone.zone')
+  const { min } = parse(schema, options, 'preferZone')
+  const zonesOf = perList((list) => divide(list, zone, min))
+  return withParts(
+    (available, ctx, not) => {
+      const { near, far } = zonesOf(available)
+      const picked = policy(near, ctx, not)
+      if (far.length === 0 || (picked !== undefined && not?.(picked) !== true)) return picked
+      return policy(far, ctx, not)
+    },
+    {},
+    policy,
+  )
+}
+
+/** Lists in two: they are as lasting as the list that they are made of, so that policies may keep tables for them. */
+function divide(
+  list: readonly Target[],
+  zone: string,
+  min: number,
+): { near: readonly Target[]; far: readonly Target[] } {
+  const near = list.filter((target) => target.zone === zone)
+  if (near.length === list.length || near.length < min) return { near: list, far: [] }
+  return { near: Object.freeze(near), far: Object.freeze(list.filter((target) => target.zone !== zone)) }
+}
