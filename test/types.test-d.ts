@@ -3,13 +3,33 @@ import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { type Duplex, PassThrough, type Readable } from 'node:stream'
-import { type Balancer, balance, first, leastRequests, powerOfTwo, random, roundRobin } from '@sluice/balance'
+import {
+  type Balancer,
+  balance,
+  boundedLoad,
+  first,
+  leastRequests,
+  maglev,
+  peakEwma,
+  powerOfTwo,
+  preferZone,
+  random,
+  rendezvous,
+  ring,
+  roundRobin,
+  slowStart,
+  sticky,
+  subset,
+  weightedRandom,
+  weightedRoundRobin,
+} from '@sluice/balance'
 import {
   type Body,
   type BodyInit,
   type Client,
   type Context,
   chain,
+  clientAddress,
   errorPages,
   type Handler,
   type Layer,
@@ -25,6 +45,7 @@ import {
   transformRequest,
   transformResponse,
 } from '@sluice/core'
+
 import { forward, http2Transport, type Transport, undiciTransport, wireTransport } from '@sluice/forward'
 import type { HeaderList } from '@sluice/headers'
 import { declared, ejection, grpcProbe, httpProbe, monitor, type Probe } from '@sluice/health'
@@ -55,7 +76,33 @@ holds<Equal<Upstream['available'], readonly Target[]>>()
 
 declare const upstream: Upstream
 declare const layer: Layer<Context & Client>
-const policies: Balancer[] = [roundRobin(), random(), first(), leastRequests(), powerOfTwo()]
+const policies: Balancer[] = [
+  roundRobin(),
+  weightedRoundRobin(),
+  random(),
+  weightedRandom(),
+  first(),
+  leastRequests(),
+  powerOfTwo(),
+  peakEwma(),
+  preferZone(slowStart(subset(random(), { size: 20, seed: 0 }), '30s'), 'a'),
+]
+const byAddress = (ctx: Client): string => ctx.client.address
+const keyed: Middleware<Client, Selected>[] = [
+  balance(
+    upstream,
+    ring((ctx: Client) => ctx.client.address),
+  ),
+  balance(upstream, maglev(byAddress, { size: 65537 })),
+  balance(upstream, boundedLoad(rendezvous(byAddress), 1.25), { overflow: 1.4 }),
+]
+chain()
+  .use(clientAddress())
+  .use(balance(upstream, sticky(ring(byAddress), { secret: ['new', 'old'] })))
+  .handle(forward())
+chain()
+  // @ts-expect-error its key reads the client's address, which nobody has added
+  .use(balance(upstream, ring(byAddress)))
 const balanced: Middleware<{}, Selected> = balance(upstream, policies[0])
 const retried: Middleware = retry({ attempts: 3, methods: ['GET'], statuses: [503] })
 const transports: Transport[] = [
@@ -171,6 +218,7 @@ void [
   parse(header),
   forward({ transport: transports }),
   balanced,
+  keyed,
   retried,
   end,
   watch,

@@ -19,10 +19,10 @@ export interface WeighedList<T = undefined> {
  */
 export function weighedLists(): (list: readonly Target[]) => WeighedList
 export function weighedLists<T>(
-  make: (targets: readonly Target[], weights: Float64Array) => T,
+  make: (targets: readonly Target[], total: number) => T,
 ): (list: readonly Target[]) => WeighedList<T>
 export function weighedLists<T>(
-  make?: (targets: readonly Target[], weights: Float64Array) => T,
+  make?: (targets: readonly Target[], total: number) => T,
 ): (list: readonly Target[]) => WeighedList<T | undefined> {
   const known = new WeakMap<readonly Target[], WeighedList<T | undefined>>()
   let last: readonly Target[] | undefined
@@ -34,7 +34,7 @@ export function weighedLists<T>(
       const targets = [...list]
       const weights = Float64Array.from(targets, weightOf)
       const total = weights.reduce((sum, weight) => sum + weight, 0)
-      weighed = { targets, weights, total, own: make?.(targets, weights) }
+      weighed = { targets, weights, total, own: make?.(targets, total) }
       if (!Object.isFrozen(list)) return weighed
       known.set(list, weighed)
     } else weighed = found

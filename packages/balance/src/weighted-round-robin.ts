@@ -14,11 +14,13 @@ export function weightedRoundRobin(): Balancer {
   // its credits are in an array, which is read faster.
   const known = new WeakMap<Target, Count>()
   let active: Turn | undefined
-  const weigh = weighedLists((targets, weights) => {
-    active?.store()
-    active = undefined
-    return new Turn(targets.map((target, i) => countOf(known, behind(target), weights[i] as number)))
-  })
+  const weigh = weighedLists(
+    (targets, total) =>
+      new Turn(
+        targets.map((target) => countOf(known, behind(target))),
+        total,
+      ),
+  )
   return withParts(
     (available, _ctx, not) => {
       const { targets, weights, total, own: turn } = weigh(available)
@@ -55,40 +57,42 @@ export function weightedRoundRobin(): Balancer {
 class Turn {
   readonly credits: Float64Array
 
-  constructor(private readonly counts: readonly Count[]) {
+  constructor(
+    private readonly counts: readonly Count[],
+    private readonly total: number,
+  ) {
     this.credits = new Float64Array(counts.length)
   }
 
+  /** A credit is a part of a round: with other weights, or in another list, a round is worth more or less. */
   load(): void {
-    for (let i = 0; i < this.counts.length; i++) this.credits[i] = (this.counts[i] as Count).credit
+    for (let i = 0; i < this.counts.length; i++) {
+      const { credit, total } = this.counts[i] as Count
+      this.credits[i] = total === this.total || total === 0 ? credit : (credit * this.total) / total
+    }
   }
 
   store(): void {
-    for (let i = 0; i < this.counts.length; i++) (this.counts[i] as Count).credit = this.credits[i] as number
+    for (let i = 0; i < this.counts.length; i++) {
+      const count = this.counts[i] as Count
+      count.credit = this.credits[i] as number
+      count.total = this.total
+    }
   }
 }
 
-/** How far a target's turn is. */
-class Count {
-  constructor(
-    public credit: number,
-    private weight: number,
-  ) {}
-
-  /** What it is owed or owes is turns: with another weight they are worth as much more or less. */
-  reweigh(weight: number): void {
-    if (weight === this.weight) return
-    this.credit = this.weight > 0 ? (this.credit * weight) / this.weight : 0
-    this.weight = weight
-  }
+/** How far a target is while its list isn't picked from. */
+interface Count {
+  credit: number
+  /** Of the weights of the list that the credit is from. */
+  total: number
 }
 
-function countOf(known: WeakMap<Target, Count>, target: Target, weight: number): Count {
+function countOf(known: WeakMap<Target, Count>, target: Target): Count {
   let count = known.get(target)
   if (count === undefined) {
-    count = new Count(0, weight)
+    count = { credit: 0, total: 0 }
     known.set(target, count)
   }
-  count.reweigh(weight)
   return count
 }

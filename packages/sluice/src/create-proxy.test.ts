@@ -14,7 +14,7 @@ import {
   program,
   until,
 } from '../../../test/kit/index.js'
-import { createProxy, type Proxy, type ProxyOptions } from './index.js'
+import { createProxy, type KeyedPolicyOption, type Proxy, type ProxyOptions } from './index.js'
 
 const own = owner()
 
@@ -99,6 +99,15 @@ describe('wrong options', () => {
       { upstreams: { a: { targets: [url], health: { type: 'tcp', path: '/x' } } } },
       'upstreams.a.health.path: unknown option',
     ],
+      { upstreams: { a: { targets: [url], balance: { policy: 'ring' } } } },
+      'upstreams.a.balance.key: got nothing',
+    ],
+    [
+      { upstreams: { a: { targets: [url], balance: { policy: 'first', key: 'ip' } } } },
+      "upstreams.a.balance.key: got 'ip', takes 'client', 'path', 'header:name' or 'cookie:name'",
+    ],
+    [{ upstreams: { a: { targets: [url], sticky: {} } } }, 'upstreams.a.sticky.secret: got nothing'],
+    [{ upstreams: { a: { targets: [url], overflow: 0 } } }, 'upstreams.a.overflow: got 0'],
     [{ upstreams: { a: { targets: [url], health: { interval: 'soon' } } } }, 'upstreams.a.health.interval'],
     [{ upstreams: { a: { targets: [url], retry: { attempts: 0 } } } }, 'upstreams.a.retry.attempts'],
     [{ upstreams: { a: { targets: [url], timeouts: { head: -1 } } } }, 'upstreams.a.timeouts.head'],
@@ -170,10 +179,9 @@ describe('wrong options', () => {
       'routes[0].rewrite.locations: unknown option, did you mean location?',
     ],
     [{ upstreams: { a: url }, cache: true }, 'cache: unknown option'],
-  ])('%j', (options, says) => {
+  ])('%j', (options, says) => 
     expect(() => createProxy(options as never)).toThrow(TypeError)
-    expect(() => createProxy(options as never)).toThrow(says)
-  })
+    expect(() => createProxy(options as never)).toThrow(says))
 
   it('tells what is wrong of rewriting together with all else', () => {
     const rewrite = { request: { remove: ['TE'] }, location: 1 }
@@ -289,6 +297,101 @@ it('gives the next target what the first refused, and leaves no lease', async ()
   expect(await text(url, { method: 'POST', body: 'not sent before' })).toBe('a /')
   const upstream = proxy.upstreams.get('a')
   await until(() => upstream?.all.every(({ inFlight }) => inFlight === 0), 'every lease to end')
+})
+
+describe('policies', () => {
+  const three = () => Promise.all(['a', 'b', 'c'].map((name) => origin(named(name))))
+
+  it('take turns by weight, counted over all routes', async () => {
+    const [a, b] = (await three()) as [Origin, Origin]
+    const proxy = proxyOf({
+      upstreams: {
+        site: { targets: [{ url: a.url, weight: 2 }, b.url], balance: 'weighted-round-robin' },
+      },
+      routes: [
+        { path: '/x', upstream: 'site' },
+        { path: '/y', upstream: 'site' },
+      ],
+    })
+    const url = await urlOf(proxy)
+    const seen: string[] = []
+    for (let i = 0; i < 6; i++) seen.push((await text(url + (i % 2 === 0 ? '/x' : '/y')))[0] as string)
+    expect(seen.join('')).toBe('abaaba')
+  })
+
+  it.each(['weighted-random', 'peak-ewma', 'least-requests'] as const)('%s serves', async (balance) => {
+    const targets = (await three()).map(({ url }) => url)
+    expect(await text(await urlOf(proxyOf({ upstreams: { a: { targets, balance } } })))).toMatch(/^[abc] /)
+  })
+
+  it.each<[string, string, string, (value: string) => [string, RequestInit]]>([
+    ['ring', 'header:X-Tenant', 'a field', (value) => ['/', { headers: { 'x-tenant': value } }]],
+    ['maglev', 'cookie:id', 'a cookie', (value) => ['/', { headers: { cookie: `x=y; id=${value}` } }]],
+    ['rendezvous', 'path', 'the path', (value) => [`/${value}?${Math.random()}`, {}]],
+    [
+      'ring',
+      'client',
+      'the client',
+      (value) => ['/', { headers: { 'x-forwarded-for': `192.0.2.${value}` } }],
+    ],
+  ])('%s by %s goes by %s', async (policy, key, _what, of) => {
+    const targets = (await three()).map(({ url }) => url)
+    const balance = { policy, key } as KeyedPolicyOption
+    const url = await urlOf(proxyOf({ upstreams: { a: { targets, balance } }, trust: ['127.0.0.1'] }))
+    const ask = async (value: number): Promise<string> => {
+      const [path, init] = of(String(value))
+      return (await text(url + path, init))[0] as string
+    }
+    const homes = await Promise.all(Array.from({ length: 24 }, (_, i) => ask(i)))
+    expect(new Set(homes).size).toBe(3)
+    expect(await Promise.all(Array.from({ length: 24 }, (_, i) => ask(i)))).toEqual(homes)
+  })
+
+  it('give targets of a lower priority what those above can not take', async () => {
+    const [a, b, c] = (await three()) as [Origin, Origin, Origin]
+    const targets = [a.url, b.url, { url: c.url, priority: 1 }]
+    const proxy = proxyOf({ upstreams: { site: { targets, overflow: 1 } } })
+    const url = await urlOf(proxy)
+    const upstream = proxy.upstreams.get('site')
+    upstream?.eject(upstream.all[0] as never, 'ejection', 'failures')
+    const seen = new Set<string>()
+    await until(async () => {
+      seen.add((await text(url))[0] as string)
+      return seen.size === 2
+    }, 'both tiers to serve')
+    expect([...seen].sort()).toEqual(['b', 'c'])
+  })
+
+  it('keep clients on their targets by a cookie of each upstream', async () => {
+    const [a, b] = (await three()) as [Origin, Origin]
+    const sticky = { secret: 'secret' }
+    const proxy = proxyOf({
+      upstreams: {
+        'our shop': { targets: [a.url, b.url], sticky },
+        site: { targets: [a.url, b.url], balance: 'round-robin', sticky },
+      },
+      routes: [
+        { path: '/shop', upstream: 'our shop' },
+        { path: '/', upstream: 'site' },
+      ],
+    })
+    const url = await urlOf(proxy)
+    const cookies: string[] = []
+    const homes: Record<string, string> = {}
+    for (const path of ['/shop', '/']) {
+      const answer = await fetch(url + path)
+      cookies.push((answer.headers.get('set-cookie') as string).split(';', 1)[0] as string)
+      homes[path] = (await answer.text())[0] as string
+    }
+    expect(cookies.map((cookie) => cookie.split('=', 1)[0])).toEqual(['sluice_our.20shop', 'sluice_site'])
+    for (let i = 0; i < 4; i++) {
+      for (const [path, home] of Object.entries(homes)) {
+        const answer = await fetch(url + path, { headers: { cookie: cookies.join('; ') } })
+        expect(answer.headers.has('set-cookie')).toBe(false)
+        expect((await answer.text())[0]).toBe(home)
+      }
+    }
+  })
 })
 
 it('takes targets out that fail their probes, and back in', async () => {
