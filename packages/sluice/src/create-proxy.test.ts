@@ -99,6 +99,7 @@ describe('wrong options', () => {
       { upstreams: { a: { targets: [url], health: { type: 'tcp', path: '/x' } } } },
       'upstreams.a.health.path: unknown option',
     ],
+    [
       { upstreams: { a: { targets: [url], balance: { policy: 'ring' } } } },
       'upstreams.a.balance.key: got nothing',
     ],
@@ -179,9 +180,10 @@ describe('wrong options', () => {
       'routes[0].rewrite.locations: unknown option, did you mean location?',
     ],
     [{ upstreams: { a: url }, cache: true }, 'cache: unknown option'],
-  ])('%j', (options, says) => 
+  ])('%j', (options, says) => {
     expect(() => createProxy(options as never)).toThrow(TypeError)
-    expect(() => createProxy(options as never)).toThrow(says))
+    expect(() => createProxy(options as never)).toThrow(says)
+  })
 
   it('tells what is wrong of rewriting together with all else', () => {
     const rewrite = { request: { remove: ['TE'] }, location: 1 }
