@@ -48,6 +48,11 @@ export interface EjectionOptions {
   max?: Duration
   /** How many percent of the targets may be out at the same time; one always may, the last one that is fit never. Default 50; 0: none. */
   maxPercent?: number
+  /**
+   * For whoever balances (`slowStart` of `@sluice/balance`): how long a target that comes back gets a growing part of its share. Default
+   * 5s; 0: all of it at once.
+   */
+  ramp?: Duration
   /** Between looks at the statistics, more than 0. Default 10s. */
   interval?: Duration
   /** Default on; `false` turns it off. */
@@ -77,6 +82,7 @@ export interface EjectionSettings {
   readonly localBase: number
   readonly max: number
   readonly maxPercent: number
+  readonly ramp: number
   readonly interval: number
   readonly successRate: SuccessRateSettings | undefined
   readonly failurePercent: FailurePercentSettings | undefined
@@ -138,6 +144,7 @@ export const ejectionOptions = v.strictObject({
   localBase: time(1_000),
   max: v.optional(duration(), 300_000),
   maxPercent: v.optional(ranged(0, 100), 50),
+  ramp: v.optional(duration(), 5_000),
   interval: time(10_000),
   successRate: switched(successRate as v.GenericSchema<unknown, SuccessRateSettings>, true),
   failurePercent: switched(failurePercent as v.GenericSchema<unknown, FailurePercentSettings>, false),

@@ -15,7 +15,7 @@ import {
   unhandled,
 } from '@sluice/core'
 import { forward, type TimeoutOptions } from '@sluice/forward'
-import { declared, ejection, healthProbe, monitor } from '@sluice/health'
+import { declared, ejection, healthProbe, monitor, resolveEjection } from '@sluice/health'
 import { retry } from '@sluice/resilience'
 import { pathPolicy, rewritePath, route } from '@sluice/route'
 import { createUpstream, type Upstream } from '@sluice/upstream'
@@ -52,7 +52,7 @@ export function assemble(
   try {
     for (const [name, upstreamOptions] of Object.entries(upstreams)) {
       const { panic, targets, tls } = upstreamOptions
-      const policy = policyOf(upstreamOptions.balance, upstreamOptions.sticky, name)
+      const policy = policyOf(upstreamOptions.balance, upstreamOptions.sticky, name, rampOf(upstreamOptions))
       groups.set(name, {
         upstream: createUpstream(
           {
@@ -158,6 +158,11 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
     ? picked.use(declared(upstream, own.declared === true ? {} : own.declared)).handle(end)
     : picked.handle(end)
   return own.retry === false ? balanced : retry(own.retry ?? {})(balanced)
+}
+
+/** Who is never taken out never comes back. */
+function rampOf({ ejection: out = true }: UpstreamOptions): number {
+  return out === false ? 0 : resolveEjection(out === true ? {} : out).ramp
 }
 
 /** `pages` by status alone, or with `intercept` beside them. */

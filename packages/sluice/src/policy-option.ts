@@ -12,6 +12,7 @@ import {
   ring,
   roundRobin,
   type StickyOptions,
+  slowStart,
   sticky,
   weightedRandom,
   weightedRoundRobin,
@@ -70,13 +71,16 @@ export const policyOption: v.GenericSchema = v.lazy((value) =>
 /**
  * A fresh policy for one upstream; `undefined` leaves the choice to `balance`.
  * @param name the upstream's: its cookie is its own, whoever else is at the same host
+ * @param ramp how long targets that come back warm up, in ms; 0: not at all
  */
 export function policyOf(
   option: PolicyOption | undefined,
   affinity: StickyOptions | undefined,
   name: string,
+  ramp: number,
 ): Balancer<Context & Client> | undefined {
-  const own = picked(option)
+  const plain = picked(option)
+  const own = ramp === 0 ? plain : slowStart(plain ?? byCount(), ramp)
   if (affinity === undefined) return own
   return sticky(own ?? byCount(), { name: cookieName(name), ...affinity })
 }
