@@ -1,5 +1,6 @@
 import { type Duration, duration, that, v } from '@sluice/options'
 import type { TargetTls } from '@sluice/upstream'
+import type { Seams } from './discovery-options.js'
 
 /** How to reach a registry. */
 export interface ApiOptions {
@@ -39,9 +40,40 @@ export const apiEntries = {
   ),
 }
 
-/** The token to send now. Blanks around it are those of the file that it was read from. */
-export async function tokenOf(token: ApiOptions['token']): Promise<string | undefined> {
-  const given = typeof token === 'function' ? (await token()).trim() : token
+/** What a question for a token may take, in ms, and what ends it. */
+interface TokenLimits {
+  readonly timeout: number
+  readonly signal: AbortSignal
+  readonly after: Seams['after']
+}
+
+/**
+ * The token to send now. Blanks around it are those of the file that it was read from.
+ * @throws Error for what is none, or if the function takes too long
+ */
+export async function tokenOf(token: ApiOptions['token'], limits: TokenLimits): Promise<string | undefined> {
+  const given = typeof token === 'function' ? await inTime(token, limits) : token
   if (given !== undefined && !header(given)) throw new Error('the token is no text without blanks')
   return given
+}
+
+async function inTime(
+  token: () => string | Promise<string>,
+  { timeout, signal, after }: TokenLimits,
+): Promise<string> {
+  let over = (): void => {}
+  const late = new Promise<never>((_, reject) => {
+    const cancel = after(timeout, () => reject(new Error(`no token within ${timeout} ms`)))
+    over = () => {
+      cancel()
+      signal.removeEventListener('abort', over)
+    }
+    signal.addEventListener('abort', over)
+  })
+  try {
+    const text: unknown = await Promise.race([late, token()])
+    return typeof text === 'string' ? text.trim() : ''
+  } finally {
+    over()
+  }
 }

@@ -135,6 +135,26 @@ it('asks a function for the token each time, and shows none in what it says', as
   expect(warnings.join()).not.toContain('token\n')
 })
 
+it.each<[string, () => string | Promise<string>, string]>([
+  ['throws what has no text', () => Promise.reject(Object.create(null)), 'an error that can not be shown'],
+  [
+    'throws',
+    () => {
+      throw new Error('no such file')
+    },
+    'no such file',
+  ],
+  ['gives none', () => '', 'the token is no text without blanks'],
+  ['gives something else', () => 7 as never, 'the token is no text without blanks'],
+  ['never settles', () => new Promise(() => {}), 'no token within 10000 ms'],
+])('takes a function for a token that %s for a failure', async (_what, token, says) => {
+  const { server, timers } = await asked([{ port: 80 }], { api: { token } })
+  if (says.startsWith('no token')) await timers.fire(10_000)
+  await timers.next(375)
+  expect(warnings).toEqual([`discovery consul web: ${says}`])
+  expect(server.queries).toEqual([])
+})
+
 describe('health', () => {
   const instances: ConsulInstance[] = [
     { port: 80, weights: { Passing: 10, Warning: 2 } },
@@ -268,6 +288,13 @@ it('stops at once when disposed: a question is given up, nothing waits', async (
   expect(timers.waits).toEqual([])
   await until(() => server.sockets === 0, 'the connection to end')
   expect([timers.waits, watch.sets.length, warnings]).toEqual([[], 1, []])
+})
+
+it('stops at once when disposed while it waits for a token', async () => {
+  const { timers, watch } = await asked([], { api: { token: () => new Promise(() => {}) } })
+  await timers.next(10_000)
+  watch.close()
+  expect(timers.waits).toEqual([])
 })
 
 it.each<[unknown, unknown, string]>([

@@ -108,7 +108,10 @@ export function consulTargets(
           search.set('wait', `${wait}ms`)
         }
         const path = `/v1/health/service/${encodeURIComponent(service)}?${search}`
-        const headers = { accept: 'application/json', 'x-consul-token': await tokenOf(token) }
+        const headers = {
+          accept: 'application/json',
+          'x-consul-token': await tokenOf(token, { timeout, signal, after: all.after }),
+        }
         // Consul adds up to a sixteenth to the wait, by chance.
         const limit = wait * (17 / 16) + timeout
         const answer = await askApi(api, { path, headers, headTimeout: limit, timeout: limit, signal }, all)

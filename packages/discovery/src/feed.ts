@@ -34,15 +34,17 @@ export class Feed {
     this.closed = true
   }
 
-  /** Takes a set as it is, in its order: who has made it has looked at it. */
-  deliver(targets: TargetInit[]): void {
+  /**
+   * Takes a set as it is, in its order: who has made it has looked at it.
+   * @param text what it is known again by
+   */
+  deliver(targets: TargetInit[], text = JSON.stringify(targets)): void {
     if (this.closed) return
     if (targets.length === 0) {
       if (!this.emptyTold) this.warn(`no targets${this.empty === 'keep' ? ', the last ones stay' : ''}`)
       this.emptyTold = true
       if (this.empty === 'keep') return
     } else this.emptyTold = false
-    const text = JSON.stringify(targets)
     if (text === this.last) return
     this.last = text
     if (log.enabled) log('%s: %d targets', this.source, targets.length)
@@ -73,7 +75,9 @@ export class Feed {
       }
     })
     this.leaveOut(faults)
-    this.deliver(fit)
+    // Of TLS settings the server name alone comes from the registry; the rest holds keys, and is long.
+    const known = fit.map(({ tls, ...rest }) => ({ ...rest, servername: tls?.servername }))
+    this.deliver(fit, JSON.stringify(known))
   }
 
   /** Tells of entries that can't be used, once for each set of them. */
@@ -129,7 +133,11 @@ function merged(targets: readonly FoundTarget[]): FoundTarget[] {
   return [...byUrl.values()].sort((a, b) => (a.url < b.url ? -1 : 1))
 }
 
-/** What an error says, whatever was thrown. */
+/** What an error says, whatever was thrown: it may be nothing that has a text. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  try {
+    return error instanceof Error ? `${error.message}` : String(error)
+  } catch {
+    return 'an error that can not be shown'
+  }
 }

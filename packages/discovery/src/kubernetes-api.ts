@@ -61,7 +61,11 @@ export class KubernetesApi {
     const { settings } = this
     const secure = this.url.startsWith('https:')
     const own = settings.token ?? (secure ? await this.read('token') : undefined)?.trim()
-    const token = await tokenOf(own)
+    const token = await tokenOf(own, {
+      timeout: settings.timeout,
+      signal: question.signal,
+      after: seams.after,
+    })
     const headers = {
       accept: 'application/json',
       'user-agent': 'sluice-discovery',
