@@ -21,18 +21,17 @@ export class Addresses {
   private readonly known = new Map<4 | 6, readonly RecordWithTtl[]>()
 
   constructor(
-    private readonly resolver: Resolver,
     private readonly name: string,
     private readonly family: Family,
   ) {}
 
-  async find(): Promise<Found> {
+  async find(resolver: Resolver): Promise<Found> {
     const families = this.family === 'both' ? ([4, 6] as const) : [this.family]
     let failure: Error | undefined
     await Promise.all(
       families.map(async (family) => {
         try {
-          this.known.set(family, await this.ask(family))
+          this.known.set(family, await this.ask(resolver, family))
         } catch (error) {
           failure = error as Error
         }
@@ -46,8 +45,8 @@ export class Addresses {
     }
   }
 
-  private ask(family: 4 | 6): Promise<readonly RecordWithTtl[]> {
-    const { resolver, name } = this
+  private ask(resolver: Resolver, family: 4 | 6): Promise<readonly RecordWithTtl[]> {
+    const { name } = this
     return (
       family === 4 ? resolver.resolve4(name, { ttl: true }) : resolver.resolve6(name, { ttl: true })
     ).catch(noneIfMissing)

@@ -1,5 +1,4 @@
-import { Resolver } from 'node:dns/promises'
-import { type Duration, duration, fault, integer, quote, that, v } from '@sluice/options'
+import { type Duration, duration, fault, integer, that, v } from '@sluice/options'
 import type { TargetTls } from '@sluice/upstream'
 import type { Family } from './addresses.js'
 import {
@@ -61,31 +60,6 @@ export const lookupEntries = {
   minTtl: v.optional(pause(), 1_000),
   jitter: jitterEntry,
   tls: tlsEntry,
-}
-
-/** What {@link resolverOf} takes. */
-export interface ResolverSettings {
-  readonly servers?: readonly string[] | undefined
-  readonly timeout: number
-  readonly tries: number
-}
-
-/**
- * A resolver of its own, so that what it has in flight can be cancelled by itself.
- * @throws TypeError for wrong servers
- */
-export function resolverOf({ servers, timeout, tries }: ResolverSettings, where: string): Resolver {
-  const resolver = new Resolver({ timeout: Math.ceil(timeout), tries })
-  if (servers === undefined) return resolver
-  try {
-    if (servers.length === 0) throw new RangeError()
-    resolver.setServers(servers)
-  } catch {
-    throw new TypeError(
-      fault(`${where}.servers`, quote(servers), "addresses such as '127.0.0.1:53' or '[::1]:53'"),
-    )
-  }
-  return resolver
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram'
+import { Resolver } from 'node:dns/promises'
 import { createUpstream } from '@sluice/upstream'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import {
   handTimers,
   nameServer,
@@ -98,6 +99,20 @@ it('goes on with one family while the other fails', async () => {
   await timers.fire()
   expect(await watch.urls(2)).toEqual(['http://10.0.0.3', 'http://[::2]'])
   expect(await timers.next()).toBe(375)
+})
+
+it('makes its resolver anew after a failure: the system’s name servers may be others by then', async () => {
+  const made = vi.spyOn(Resolver.prototype, 'setServers')
+  own({ close: () => made.mockRestore() })
+  const { server, timers, watch } = await looked({ 'api.test': [A('10.0.0.1', 9)] }, { family: 4 })
+  await watch.set(1)
+  await timers.fire(9_000)
+  await timers.next(9_000)
+  const before = made.mock.calls.length
+  server.failing.add('A')
+  await timers.fire(9_000)
+  await timers.next(375)
+  expect(made.mock.calls.length).toBe(before + 1)
 })
 
 describe('an empty set', () => {

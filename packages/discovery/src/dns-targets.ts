@@ -1,10 +1,11 @@
+import type { Resolver } from 'node:dns/promises'
 import { integer, parse, v } from '@sluice/options'
 import type { Discovery } from '@sluice/upstream'
 import { Addresses } from './addresses.js'
 import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
-import { checkLookup, type LookupOptions, lifeOf, lookupEntries, resolverOf, tlsFor } from './dns-options.js'
+import { checkLookup, type LookupOptions, lifeOf, lookupEntries, tlsFor } from './dns-options.js'
 import { Feed } from './feed.js'
-import { Rounds } from './rounds.js'
+import { lookups, resolverOf } from './lookups.js'
 
 /** Options of {@link dnsTargets}. */
 export interface DnsOptions extends LookupOptions {
@@ -39,10 +40,9 @@ export function dnsTargets(name: string, options: DnsOptions = {}, seams: Discov
   return {
     watch(fn) {
       const feed = new Feed(`dns ${name}`, settings.empty, fn)
-      const resolver = resolverOf(settings, where)
-      const book = new Addresses(resolver, name, settings.family)
-      const round = async (): Promise<number | undefined> => {
-        const { addresses, ttl, failure } = await book.find()
+      const book = new Addresses(name, settings.family)
+      const round = async (resolver: Resolver): Promise<number | undefined> => {
+        const { addresses, ttl, failure } = await book.find(resolver)
         if (addresses.length === 0 && failure !== undefined) throw failure
         feed.deliverFit(
           addresses.flatMap((address) => {
@@ -53,13 +53,7 @@ export function dnsTargets(name: string, options: DnsOptions = {}, seams: Discov
         if (failure !== undefined) throw failure
         return addresses.length === 0 ? undefined : lifeOf(ttl, settings, all.random)
       }
-      const rounds = new Rounds(round, feed, settings.retry, all).start()
-      return {
-        [Symbol.dispose]() {
-          rounds[Symbol.dispose]()
-          resolver.cancel()
-        },
-      }
+      return lookups(round, settings, where, feed, all)
     },
   }
 }

@@ -1,11 +1,12 @@
 import type { SrvRecord } from 'node:dns'
+import type { Resolver } from 'node:dns/promises'
 import { parse, v } from '@sluice/options'
 import type { Discovery } from '@sluice/upstream'
 import { Addresses, noneIfMissing } from './addresses.js'
 import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
-import { checkLookup, type LookupOptions, lifeOf, lookupEntries, resolverOf, tlsFor } from './dns-options.js'
+import { checkLookup, type LookupOptions, lifeOf, lookupEntries, tlsFor } from './dns-options.js'
 import { Feed, type FoundTarget } from './feed.js'
-import { Rounds } from './rounds.js'
+import { lookups, resolverOf } from './lookups.js'
 
 /** Options of {@link srvTargets}. */
 export interface SrvOptions extends LookupOptions {
@@ -45,15 +46,12 @@ export function srvTargets(name: string, options: SrvOptions = {}, seams: Discov
   return {
     watch(fn) {
       const feed = new Feed(`srv ${name}`, settings.empty, fn)
-      const resolver = resolverOf(settings, where)
       let books = new Map<string, Addresses>()
-      const round = async (): Promise<number | undefined> => {
+      const round = async (resolver: Resolver): Promise<number | undefined> => {
         const records = usable(await resolver.resolveSrv(name).catch(noneIfMissing))
         const hosts = [...new Set(records.map((record) => record.name))]
         // Hosts that have gone are forgotten, addresses and all.
-        books = new Map(
-          hosts.map((host) => [host, books.get(host) ?? new Addresses(resolver, host, settings.family)]),
-        )
+        books = new Map(hosts.map((host) => [host, books.get(host) ?? new Addresses(host, settings.family)]))
         if (records.length === 0) {
           feed.deliverFit([])
           return undefined
@@ -63,7 +61,9 @@ export function srvTargets(name: string, options: SrvOptions = {}, seams: Discov
           return lifeOf(Number.POSITIVE_INFINITY, settings, all.random)
         }
         const found = new Map(
-          await Promise.all([...books].map(async ([host, book]) => [host, await book.find()] as const)),
+          await Promise.all(
+            [...books].map(async ([host, book]) => [host, await book.find(resolver)] as const),
+          ),
         )
         const failure = [...found.values()].find((each) => each.failure !== undefined)?.failure
         const targets = records.flatMap((record) => {
@@ -85,13 +85,7 @@ export function srvTargets(name: string, options: SrvOptions = {}, seams: Discov
         const { priority, weight } = record
         return [{ url, weight: weight / share, priority, ...tlsFor(record.name, settings) }]
       }
-      const rounds = new Rounds(round, feed, settings.retry, all).start()
-      return {
-        [Symbol.dispose]() {
-          rounds[Symbol.dispose]()
-          resolver.cancel()
-        },
-      }
+      return lookups(round, settings, where, feed, all)
     },
   }
 }
