@@ -82,6 +82,14 @@ describe.each(policies)('%s', (name, policy) => {
     expect(policy()([], noCookie)).toBeUndefined()
   })
 
+  it('takes a list in which a target is twice', () => {
+    const [a, b] = targets(0, 0) as [Target, Target]
+    const twice = Object.freeze([a, b, a])
+    const pick = policy()
+    for (let i = 0; i < 20; i++) expect(twice).toContain(pick(twice, noCookie))
+    expect(pick(twice, noCookie, (target) => target === a)).toBe(b)
+  })
+
   it('reaches every target that it should, in time', () => {
     if (policy === first) return
     const all = sameTargets(name === 'subset' ? 3 : 4)
