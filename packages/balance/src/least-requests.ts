@@ -28,7 +28,7 @@ export function leastRequests(options: RandomOptions = {}): Balancer {
         const its = least * weight
         if (count > 0 && (mine > its || weight === 0)) continue
         if (not?.(target) === true) continue
-        if (mine < its || of === 0) {
+        if (mine < its) {
           count = 0
           tied = 0
         }

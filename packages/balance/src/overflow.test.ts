@@ -1,9 +1,18 @@
-import type { Context } from '@sluice/core'
+import { type Context, ProxyError } from '@sluice/core'
 import { createUpstream, type Selected, type Target, type Tried, type Upstream } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../../test/kit/seeded.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
-import { type BalanceOptions, type Balancer, balance, peakEwma, ring, roundRobin, sticky } from './index.js'
+import {
+  type BalanceOptions,
+  type Balancer,
+  balance,
+  peakEwma,
+  ring,
+  roundRobin,
+  sticky,
+  withParts,
+} from './index.js'
 
 trapUnhandled()
 
@@ -144,6 +153,34 @@ describe('balance', () => {
       for (const close of closers.splice(0)) close()
     }
     expect(seen.filter((id) => id === 'http://a').length).toBeLessThan(3)
+  })
+
+  it('tells the policy of a failure and of a client that left, each once', async () => {
+    const upstream = createUpstream({ name: 'api', targets: ['http://a'] })
+    const seen: unknown[] = []
+    const policy = withParts(roundRobin(), {
+      observe: (target, result) => seen.push([target.id, result?.ok]),
+    })
+    const closers: (() => void)[] = []
+    const onClose = (fn: (end: unknown, arg: unknown) => void, arg: unknown) =>
+      closers.push(() => fn(undefined, arg))
+    const answers = [
+      ok,
+      () => {
+        throw new ProxyError('connection_refused')
+      },
+      () => {
+        throw new ProxyError('client_left')
+      },
+    ]
+    for (const answer of answers)
+      await Promise.resolve(balance(upstream, policy)(answer)({ onClose } as never)).catch(() => {})
+    for (const close of closers) close()
+    expect(seen).toEqual([
+      ['http://a', true],
+      ['http://a', false],
+      ['http://a', undefined],
+    ])
   })
 
   it('goes on with the list that it has begun with when a pick replaces it', async () => {

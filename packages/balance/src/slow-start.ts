@@ -3,7 +3,7 @@ import { type Duration, integer, parse, parseDuration, ranged, that, v } from '@
 import type { Target } from '@sluice/upstream'
 import { type Balancer, partsOf, type RandomOptions, withParts } from './balancer.js'
 import { perList } from './per-list.js'
-import { RampingTarget } from './ramping-target.js'
+import { behind, RampingTarget } from './ramping-target.js'
 
 /** Options of {@link slowStart}. */
 export interface SlowStartOptions extends RandomOptions {
@@ -75,12 +75,8 @@ export function slowStart<C>(
         view.step = step
         view.list = Object.freeze(available.map((target) => lower(ramping, target, part(target, now))))
       }
-      const picked = policy(
-        view.list,
-        ctx,
-        not === undefined ? undefined : (target) => not(inner(ramping, target)),
-      )
-      return picked === undefined ? undefined : inner(ramping, picked)
+      const picked = policy(view.list, ctx, not === undefined ? undefined : (target) => not(behind(target)))
+      return picked === undefined ? undefined : behind(picked)
     }
   }
 
@@ -112,11 +108,6 @@ function lower(known: WeakMap<Target, RampingTarget>, target: Target, part: numb
   }
   shown.weight = target.weight * part
   return shown
-}
-
-/** What it is shown for; views of another slowStart outside of this one are its own affair. */
-function inner(known: WeakMap<Target, RampingTarget>, target: Target): Target {
-  return target instanceof RampingTarget && known.get(target.target) === target ? target.target : target
 }
 
 /** When the last of them has joined or come back. */
