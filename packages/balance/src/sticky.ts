@@ -18,6 +18,8 @@ export interface WithFields {
  *   is back as soon as its target is.
  * - The target has left the upstream: `gone`. 503 is `balance`'s to give; called by itself the policy picks another.
  *
+ * The cookie is in the reply that `balance` passes on: a shared cache further out must not store it for others.
+ *
  * `balance` looks for the target among all of the upstream; called by itself the policy looks among those it is given. It stands outside
  * the policy that it wraps; other wrappers around it change only what clients without a cookie get.
  * Cost: that of the policy; with a cookie instead some microseconds for HMAC-SHA-256 or AES-256-GCM; a new list costs an HMAC a target.
