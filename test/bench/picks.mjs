@@ -34,10 +34,12 @@ const report = process.argv.includes('--json') ? [] : undefined
 let met = true
 report ??
   console.log(
-    `${'ns a pick, best of 40'.padEnd(34)}${sizes.map((size) => String(size).padStart(8)).join('')}`,
+    `${'ns a pick, best of 40'.padEnd(34)}${[...sizes, 'some out'].map((size) => String(size).padStart(8)).join('')}`,
   )
 for (const [name, kind, make] of contenders) {
   const costs = sizes.map((size) => pickCost(make, listOf(size)))
+  // With some left out, as tried or full ones are: no goal, but no list and no table may be made anew.
+  costs.push(pickCost(make, listOf(1000), ({ inFlight, weight }) => inFlight === 6 && weight > 1))
   tell(name, costs, goals[kind])
 }
 report ?? console.log(`\n${'ms a new list of 1,000'.padEnd(34)}`)
@@ -47,7 +49,7 @@ if (report !== undefined) console.log(JSON.stringify(report, undefined, 2))
 if (!met) process.exitCode = 1
 
 function tell(name, costs, most) {
-  const within = costs.every((cost, i) => cost < most[i])
+  const within = most.every((goal, i) => costs[i] < goal)
   met &&= within
   if (report !== undefined) return report.push({ name, costs, most, within })
   const figures = costs.map((cost) => cost.toFixed(cost < 10 ? 1 : 0).padStart(8)).join('')
@@ -77,7 +79,7 @@ function observed(list) {
   return policy
 }
 
-function pickCost(make, list) {
+function pickCost(make, list, not) {
   const pick = make(list)
   const contexts = Array.from({ length: 1024 }, (_, i) => ({
     key: `client-${i}`,
@@ -87,7 +89,7 @@ function pickCost(make, list) {
   const run = () => {
     const begun = process.hrtime.bigint()
     let picked = 0
-    for (let i = 0; i < once; i++) if (pick(list, contexts[i & 1023]) !== undefined) picked++
+    for (let i = 0; i < once; i++) if (pick(list, contexts[i & 1023], not) !== undefined) picked++
     const cost = Number(process.hrtime.bigint() - begun) / once
     if (picked !== once) throw new Error('a policy picked nobody')
     return cost

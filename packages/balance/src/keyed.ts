@@ -64,6 +64,10 @@ function spare(
   hashed: number,
   not: ((target: Target) => boolean) | undefined,
 ): Target | undefined {
-  const rest = not === undefined ? available : available.filter((target) => !not(target))
-  return rest[hashed % rest.length]
+  const { length } = available
+  for (let i = 0; i < length; i++) {
+    const target = available[(hashed + i) % length] as Target
+    if (not?.(target) !== true) return target
+  }
+  return undefined
 }

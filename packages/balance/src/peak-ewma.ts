@@ -31,7 +31,7 @@ const unknownCost = 1e12
  *
  * A target without an answer yet is given one request and waited for. Failed attempts change nothing: a target that fails fast must be
  * ejected. `balance` tells it of each answer; without it: `upstream.on('result', policy.observe)`, or else `target.ewma` counts.
- * Cost: constant; linear when targets are left out.
+ * Cost: constant; linear when most targets are left out.
  * @throws TypeError for a wrong option
  */
 export function peakEwma(options: PeakEwmaOptions = {}): ObservingBalancer {

@@ -131,11 +131,30 @@ it('leastRequests holds requests in proportion to the weights', () => {
 })
 
 it('powerOfTwo draws two different targets and takes the less loaded', () => {
-  // 0.5 of 4 is index 2; 0.5 of the other 3 is index 1.
-  expect(powerOfTwo({ random: cycle(0.5, 0.5) })(targets(9, 4, 5, 9), undefined)?.id).toBe('1')
-  expect(powerOfTwo({ random: cycle(0.5, 0.5) })(targets(9, 5, 4, 9), undefined)?.id).toBe('2')
-  // 0 is index 0; 0 of the others is index 1.
-  expect(powerOfTwo({ random: cycle(0, 0) })(targets(1, 0), undefined)?.id).toBe('1')
+  // 0.5 of 4 is index 2, 0.25 index 1; who was drawn already is drawn again.
+  expect(powerOfTwo({ random: cycle(0.5, 0.25) })(targets(9, 4, 5, 9), undefined)?.id).toBe('1')
+  expect(powerOfTwo({ random: cycle(0.5, 0.5, 0.25) })(targets(9, 5, 4, 9), undefined)?.id).toBe('2')
+  expect(powerOfTwo({ random: cycle(0, 0, 0.5) })(targets(1, 0), undefined)?.id).toBe('1')
+  // Drawn in vain: all are looked at.
+  expect(powerOfTwo({ random: cycle(0) })(targets(1, 0), undefined)?.id).toBe('1')
+})
+
+it('what is drawn by chance is drawn evenly among those that are not left out, with no list made', () => {
+  for (const left of [1, 2, 20, 99]) {
+    const all = Object.freeze(
+      new Proxy(targets(...Array(100).fill(0)), {
+        get: (list, key, self) => {
+          if (key === 'filter' || key === 'slice') throw new Error(`a list was made by ${String(key)}`)
+          return Reflect.get(list, key, self)
+        },
+      }),
+    )
+    for (const pick of [random(), powerOfTwo()]) {
+      const counts = countPicks(100 * left, () => pick(all, undefined, ({ id }) => Number(id) >= left))
+      expect(Object.keys(counts)).toHaveLength(left)
+      for (const count of Object.values(counts)) expect(count).toBeLessThan(170)
+    }
+  }
 })
 
 it('first keeps to the first that may be used', () => {
