@@ -63,11 +63,12 @@ it('serves as queueing theory says: one server, half of its time busy', async ()
   expect(Math.abs(mean / theory - 1)).toBeLessThan(0.05)
 })
 
-it('power of two and least requests keep p99 low beside a slow server, round robin does not', async () => {
-  const rows = await compare(scenarios.slow, ['round-robin', 'least-requests', 'power-of-two'])
-  const [turns, least, two] = rows.map(({ p99 }) => p99) as [number, number, number]
+it('power of two, least requests and peak EWMA keep p99 low beside a slow server, round robin does not', async () => {
+  const rows = await compare(scenarios.slow, ['round-robin', 'least-requests', 'power-of-two', 'peak-ewma'])
+  const [turns, least, two, ewma] = rows.map(({ p99 }) => p99) as [number, number, number, number]
   expect(turns / two).toBeGreaterThan(3)
   expect(turns / least).toBeGreaterThan(3)
+  expect(turns / ewma).toBeGreaterThan(3)
 })
 
 it('a server that refuses loses no request where there is a second try, and gets traffic again', async () => {
@@ -77,6 +78,15 @@ it('a server that refuses loses no request where there is a second try, and gets
   expect(row?.recovered).toBeLessThan(4_000)
   const [alone] = await compare(scenarios.dies, ['round-robin'], { attempts: 1 })
   expect(alone?.errors).toBeGreaterThan(0.02)
+})
+
+it('ejection takes a server out that refuses or answers errors, and lets it back gradually', async () => {
+  for (const scenario of [scenarios.dies, scenarios.errors]) {
+    const [row] = await compare(scenario, ['power-of-two'], { watch: watches.ejection })
+    expect(row?.errors).toBeLessThan(0.001)
+    expect(row?.detected).toBe(0)
+    expect(row?.recovered).toBeLessThan(10_000)
+  }
 })
 
 it('replays what was recorded', async () => {
