@@ -1,0 +1,154 @@
+import { createUpstream, type Target, type TargetInit } from '@sluice/upstream'
+import { expect, it } from 'vitest'
+import { type BreakerOptions, breakers } from './index.js'
+
+function made(options: BreakerOptions = {}, targets: TargetInit[] = ['http://a', 'http://b']) {
+  const hands = { now: 0, chance: 0 }
+  const upstream = createUpstream({ name: 'api', targets }, 'upstream', () => hands.now)
+  const timers: { at: number; fn: () => void }[] = []
+  const after = (ms: number, fn: () => void): (() => void) => {
+    const timer = { at: hands.now + ms, fn }
+    timers.push(timer)
+    return () => {
+      if (timers.includes(timer)) timers.splice(timers.indexOf(timer), 1)
+    }
+  }
+  const settings = { volume: 4, window: 1000, open: 100, jitter: 0, ramp: 0, trials: 2, ...options }
+  const all = breakers(upstream, settings, { random: () => hands.chance, after })
+  const told: string[] = []
+  upstream.on('state', ({ target, from, to, reason }) =>
+    told.push(`${target.id} ${from} -> ${to}: ${reason}`),
+  )
+  const [a, b] = upstream.all as [Target, Target]
+  return {
+    upstream,
+    all,
+    hands,
+    told,
+    timers,
+    a,
+    b,
+    wait(ms: number) {
+      hands.now += ms
+      for (const timer of timers.filter(({ at }) => at <= hands.now)) {
+        timers.splice(timers.indexOf(timer), 1)
+        timer.fn()
+      }
+    },
+    fail(target: Target, times = 4) {
+      for (let i = 0; i < times; i++) upstream.lease(target).release({ ok: true, status: 500 })
+    },
+    pass(target: Target, times = 1) {
+      for (let i = 0; i < times; i++) upstream.lease(target).release({ ok: true, status: 200, ttfb: 1 })
+    },
+  }
+}
+
+it('ejects a target while its breaker is open, lets trials through, and gives it back', () => {
+  const { upstream, all, told, a, b, wait, fail, pass } = made()
+  fail(a)
+  expect(upstream.available).toEqual([b])
+  expect([all.stateOf(a), all.stateOf(b)]).toEqual(['open', 'closed'])
+  wait(99)
+  expect(a.state).toBe('ejected')
+  wait(1)
+  expect(a.state).toBe('unknown')
+  const trials = [upstream.lease(a), upstream.lease(a)]
+  expect([upstream.admits(a), upstream.admits(b)]).toEqual([false, true])
+  // A client that left gives its place back.
+  trials[0]?.release()
+  expect(upstream.admits(a)).toBe(true)
+  trials[1]?.release({ ok: true, status: 200 })
+  expect(all.stateOf(a)).toBe('half-open')
+  pass(a)
+  expect(all.stateOf(a)).toBe('closed')
+  expect(told).toEqual([
+    'http://a unknown -> ejected: breaker open: 4 of 4 calls failed',
+    'http://a ejected -> unknown: breaker half-open: open for 100 ms',
+  ])
+})
+
+it('a trial that fails takes it out again, for longer', () => {
+  const { all, a, wait, fail } = made()
+  fail(a)
+  wait(100)
+  fail(a, 1)
+  wait(199)
+  expect([all.stateOf(a), a.state]).toEqual(['open', 'ejected'])
+  wait(1)
+  expect([all.stateOf(a), a.state]).toEqual(['half-open', 'unknown'])
+})
+
+it('lets a growing share through, with one answer for each millisecond', () => {
+  const { upstream, hands, a, wait, fail, pass } = made({ ramp: 100, trials: 1 })
+  fail(a)
+  wait(100)
+  pass(a)
+  const let1 = (ms: number): number => {
+    let count = 0
+    for (let i = 0; i < ms; i++) {
+      hands.now += 1
+      // Chance in equal steps: the part that is let through is the share itself.
+      hands.chance = (i % 10) / 10
+      const first = upstream.admits(a)
+      hands.chance = 1 - hands.chance
+      expect(upstream.admits(a)).toBe(first)
+      if (first) count++
+    }
+    return count
+  }
+  const parts = [let1(20), let1(20), let1(20), let1(20), let1(20)]
+  expect(parts).toEqual([...parts].sort((x, y) => x - y))
+  expect(parts[0]).toBeLessThan(6)
+  expect(parts[4]).toBeGreaterThan(16)
+  expect(let1(50)).toBe(50)
+})
+
+it('holds in panic: with every breaker open nobody is let through', () => {
+  const { upstream, a, b, fail } = made()
+  fail(a)
+  fail(b)
+  expect(upstream.panicking).toBe(true)
+  expect([upstream.admits(a), upstream.admits(b)]).toEqual([false, false])
+})
+
+it('counts neither what clients gave up, nor a target of another list', () => {
+  const { upstream, all, a } = made()
+  for (let i = 0; i < 50; i++) upstream.lease(a).release()
+  expect(all.stateOf(a)).toBe('closed')
+  upstream.replace(['http://b'])
+  for (let i = 0; i < 50; i++) upstream.lease(a).release({ ok: false, error: new Error('x') })
+  expect(all.stateOf(a)).toBeUndefined()
+})
+
+it('keeps the breaker of a target that stays, and forgets one that goes', () => {
+  const { upstream, all, a, timers, fail } = made()
+  fail(a)
+  upstream.replace(['http://a', 'http://c'])
+  expect([all.stateOf(a), a.state]).toEqual(['open', 'ejected'])
+  upstream.replace(['http://c'])
+  expect(timers).toEqual([])
+  upstream.replace(['http://a', 'http://c'])
+  expect(all.stateOf(upstream.all[0] as Target)).toBe('closed')
+})
+
+it('disposed of, gives all back and holds no timer', () => {
+  const { upstream, all, a, b, timers, told, fail } = made()
+  fail(a)
+  all[Symbol.dispose]()
+  expect([upstream.available, upstream.gated, timers]).toEqual([[a, b], false, []])
+  expect(told.at(-1)).toBe('http://a ejected -> unknown: breakers are off')
+  fail(a)
+  expect(a.state).toBe('unknown')
+})
+
+it('a slow target is out by the time to its head, and errors count apart', () => {
+  const one = made({ failures: false, latency: { over: 50 } })
+  for (let i = 0; i < 4; i++) one.upstream.lease(one.a).release({ ok: true, status: 200, ttfb: 51 })
+  expect(one.told).toEqual(['http://a unknown -> ejected: breaker open: 4 of 4 calls took more than 50 ms'])
+  const two = made({ failures: false, network: 0.5 })
+  two.fail(two.a, 10)
+  expect(two.a.state).toBe('unknown')
+  for (let i = 0; i < 10; i++) two.upstream.lease(two.a).release({ ok: false, error: new Error('x') })
+  expect(two.a.state).toBe('ejected')
+})

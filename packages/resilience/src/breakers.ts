@@ -1,0 +1,197 @@
+import type { LeaseResult, Target, Upstream } from '@sluice/upstream'
+import debug from 'debug'
+import { failing } from './breaker.js'
+import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
+import { type BreakerOptions, type BreakerSettings, resolveBreaker } from './breaker-options.js'
+
+const log = debug('sluice:resilience')
+
+/** What {@link breakers} takes from outside, to be replaced in tests. */
+export interface BreakersSeams {
+  /** Numbers in [0, 1). Default `Math.random`. */
+  random?: () => number
+  /** Calls `fn` once after `ms`; returns the undo. Default a timer that holds no process open. */
+  after?: (ms: number, fn: () => void) => () => void
+}
+
+/** A change of a target's breaker, and why. */
+export interface TargetBreakerChange extends BreakerChange {
+  readonly target: Target
+}
+
+/** The breakers of an upstream's targets. */
+export interface Breakers extends Disposable {
+  /** `undefined` for one that isn't in the upstream. */
+  stateOf(target: Target): BreakerState | undefined
+  /** Hears each change; returns the undo. */
+  on(event: 'state', fn: (change: TargetBreakerChange) => void): () => void
+}
+
+/**
+ * One breaker for each target, fed by the ends of its leases. While open, its target is ejected by `'breaker'`; in
+ * `half-open` and in the ramp a gate lets the trials and the growing share through, and others get the rest. The gate holds in
+ * panic too: when every breaker is open, clients get 503 at once. A client that left counts for nothing. Targets that stay keep
+ * their breaker when the list changes.
+ *
+ * Disposed of, it gives all targets back.
+ * @throws TypeError for a wrong option
+ */
+export function breakers(
+  upstream: Upstream,
+  options: BreakerOptions = {},
+  seams: BreakersSeams = {},
+): Breakers {
+  return new TargetBreakers(upstream, resolveBreaker(options), seams)
+}
+
+class TargetBreakers implements Breakers {
+  private readonly byTarget = new Map<Target, TargetBreaker>()
+  private readonly listeners = new Set<(change: TargetBreakerChange) => void>()
+  private readonly undo: (() => void)[]
+
+  constructor(
+    private readonly upstream: Upstream,
+    private readonly settings: BreakerSettings,
+    private readonly seams: BreakersSeams,
+  ) {
+    this.follow(upstream.all)
+    this.undo = [
+      upstream.on('targets', (targets) => this.follow(targets)),
+      upstream.on('result', (target, result) => this.byTarget.get(target)?.took(result)),
+      upstream.gate((target) => this.byTarget.get(target)?.admits() !== false),
+    ]
+  }
+
+  stateOf(target: Target): BreakerState | undefined {
+    return this.byTarget.get(target)?.circuit.state
+  }
+
+  on(event: 'state', fn: (change: TargetBreakerChange) => void): () => void {
+    if (event !== 'state') throw new TypeError(`on: got ${JSON.stringify(event)}, takes 'state'`)
+    this.listeners.add(fn)
+    return () => void this.listeners.delete(fn)
+  }
+
+  [Symbol.dispose](): void {
+    for (const undo of this.undo.splice(0)) undo()
+    this.follow([])
+  }
+
+  private follow(targets: readonly Target[]): void {
+    const stay = new Set(targets)
+    for (const [target, each] of this.byTarget) {
+      if (stay.has(target)) continue
+      this.byTarget.delete(target)
+      each.stop()
+    }
+    for (const target of targets) {
+      if (this.byTarget.has(target)) continue
+      const tell = (change: BreakerChange): void => this.tell({ target, ...change })
+      this.byTarget.set(target, new TargetBreaker(this.upstream, target, this.settings, this.seams, tell))
+    }
+  }
+
+  private tell(change: TargetBreakerChange): void {
+    for (const fn of this.listeners) {
+      try {
+        fn(change)
+      } catch (error) {
+        process.emitWarning(
+          `breakers: ${error instanceof Error ? error.message : String(error)}`,
+          'SluiceWarning',
+        )
+      }
+    }
+  }
+}
+
+/**
+ * The breaker of one target.
+ *
+ * trials out = in flight - those that were when it became half-open and still may be. Whose end it is that comes isn't told, so
+ *              one from before may count as a trial; it does say how the target is now.
+ * ramp       a coin for each millisecond: a pick asks more than once, and must hear the same
+ */
+class TargetBreaker {
+  readonly circuit: Circuit
+  private readonly random: () => number
+  private readonly after: (ms: number, fn: () => void) => () => void
+  private stale = 0
+  private coinAt = -1
+  private coin = false
+  private cancel: (() => void) | undefined = undefined
+
+  constructor(
+    private readonly upstream: Upstream,
+    private readonly target: Target,
+    private readonly settings: BreakerSettings,
+    seams: BreakersSeams,
+    private readonly tell: (change: BreakerChange) => void,
+  ) {
+    this.random = seams.random ?? Math.random
+    this.after = seams.after ?? later
+    this.circuit = new Circuit(
+      settings,
+      () => upstream.now(),
+      this.random,
+      (change) => this.changed(change),
+    )
+  }
+
+  /** Whether one more may go there. Changes nothing that would matter to who asks again. */
+  admits(): boolean {
+    const { circuit, target, settings } = this
+    const { share } = circuit
+    if (share <= 0) return false
+    if (circuit.state === 'half-open') return target.inFlight - this.stale + circuit.passed < settings.trials
+    return share >= 1 || this.tossed(share)
+  }
+
+  took(result: LeaseResult | undefined): void {
+    this.stale = Math.min(this.stale, this.target.inFlight)
+    if (result === undefined) return
+    const { ok, status, ttfb } = result
+    this.circuit.note(!ok || failing(status, this.settings), !ok, ttfb)
+  }
+
+  stop(): void {
+    this.cancel?.()
+    this.cancel = undefined
+    this.upstream.restore(this.target, 'breaker', 'breakers are off')
+  }
+
+  private tossed(share: number): boolean {
+    const now = Math.floor(this.upstream.now())
+    if (now !== this.coinAt) {
+      this.coinAt = now
+      this.coin = this.random() < share
+    }
+    return this.coin
+  }
+
+  private changed(change: BreakerChange): void {
+    const { upstream, target } = this
+    const { from, to, reason } = change
+    if (log.enabled) log('%s: breaker of %s %s -> %s: %s', upstream.name, target.id, from, to, reason)
+    this.cancel?.()
+    this.cancel = undefined
+    this.stale = target.inFlight
+    if (to === 'open') {
+      upstream.eject(target, 'breaker', `breaker open: ${reason}`)
+      this.wait()
+    } else if (to === 'half-open') upstream.restore(target, 'breaker', `breaker half-open: ${reason}`)
+    this.tell(change)
+  }
+
+  /** Timers of Node may be a little early, and the upstream's clock is the one that counts. */
+  private wait(): void {
+    this.cancel = this.after(Math.max(1, Math.ceil(this.circuit.left)), () => {
+      if (this.circuit.state === 'open') this.wait()
+    })
+  }
+}
+
+function later(ms: number, fn: () => void): () => void {
+  const timer = setTimeout(fn, ms).unref()
+  return () => clearTimeout(timer)
+}
