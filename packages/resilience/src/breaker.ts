@@ -170,7 +170,7 @@ function statusOf(result: unknown): number | undefined {
 }
 
 /** What says nothing of whom was called. */
-function blameless(error: unknown): boolean {
+export function blameless(error: unknown): boolean {
   if (error instanceof ProxyError) return error.source !== 'upstream'
   return error instanceof Error && error.name === 'AbortError'
 }

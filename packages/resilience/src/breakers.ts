@@ -3,6 +3,7 @@ import debug from 'debug'
 import { failing } from './breaker.js'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
 import { type BreakerOptions, type BreakerSettings, resolveBreaker } from './breaker-options.js'
+import { type After, later } from './queue-timer.js'
 
 const log = debug('sluice:resilience')
 
@@ -11,7 +12,7 @@ export interface BreakersSeams {
   /** Numbers in [0, 1). Default `Math.random`. */
   random?: () => number
   /** Calls `fn` once after `ms`; returns the undo. Default a timer that holds no process open. */
-  after?: (ms: number, fn: () => void) => () => void
+  after?: After
 }
 
 /** A change of a target's breaker, and why. */
@@ -115,7 +116,7 @@ class TargetBreakers implements Breakers {
 class TargetBreaker {
   readonly circuit: Circuit
   private readonly random: () => number
-  private readonly after: (ms: number, fn: () => void) => () => void
+  private readonly after: After
   private stale = 0
   private coinAt = -1
   private coin = false
@@ -189,9 +190,4 @@ class TargetBreaker {
       if (this.circuit.state === 'open') this.wait()
     })
   }
-}
-
-function later(ms: number, fn: () => void): () => void {
-  const timer = setTimeout(fn, ms).unref()
-  return () => clearTimeout(timer)
 }

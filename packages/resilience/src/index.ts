@@ -1,3 +1,4 @@
+export { AdaptiveLimit, type AdaptiveOptions, type AdaptiveSettings } from './adaptive-limit.js'
 export { type Breaker, BreakerOpenError, type BreakerSeams, breaker } from './breaker.js'
 export type { BreakerChange, BreakerState } from './breaker-circuit.js'
 export {
@@ -7,6 +8,17 @@ export {
   resolveBreaker,
 } from './breaker-options.js'
 export { type Breakers, type BreakersSeams, breakers, type TargetBreakerChange } from './breakers.js'
+export { type Concurrency, type ConcurrencySeams, concurrency, queue } from './concurrency.js'
+export { type ConcurrencyOfSeams, concurrencyOf, type UpstreamConcurrency } from './concurrency-of.js'
+export {
+  type ConcurrencyOptions,
+  type ConcurrencySettings,
+  concurrencyOptions,
+  type QueueOptions,
+  resolveConcurrency,
+} from './concurrency-options.js'
+export { QueueError } from './queue-error.js'
+export type { QueueOrder, QueueRefusal } from './queue-line.js'
 export { type RetrySeams, retry } from './middleware.js'
 export { type RetryBudget, type RetryBudgetOptions, retryBudget } from './retry-budget.js'
 export {

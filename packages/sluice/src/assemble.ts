@@ -16,7 +16,7 @@ import {
 } from '@sluice/core'
 import { forward, type TimeoutOptions } from '@sluice/forward'
 import { declared, ejection, healthProbe, monitor, resolveEjection } from '@sluice/health'
-import { retry } from '@sluice/resilience'
+import { breakers, concurrencyOf, retry, type UpstreamConcurrency } from '@sluice/resilience'
 import { pathPolicy, rewritePath, route } from '@sluice/route'
 import { createUpstream, type Upstream } from '@sluice/upstream'
 import { policyOf } from './policy-option.js'
@@ -34,12 +34,13 @@ interface Group {
   readonly transports: Transports
   /** One for all routes: it counts for all of them. */
   readonly policy: Balancer<Site> | undefined
+  readonly limit?: UpstreamConcurrency
 }
 
 /**
  * Builds the chain that the options describe:
  * client's address, `pages`, `onError`, `paths`, `onResponse`, `onRequest`, `use`, then for each route its `use`, `rewrite`, retry,
- * balance and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
+ * concurrency, balance and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
  * what `onRequest` answers.
  */
 export function assemble(
@@ -51,21 +52,23 @@ export function assemble(
   let handler: Handler
   try {
     for (const [name, upstreamOptions] of Object.entries(upstreams)) {
-      const { panic, targets, tls } = upstreamOptions
+      const { concurrency, panic, targets, tls } = upstreamOptions
       const policy = policyOf(upstreamOptions.balance, upstreamOptions.sticky, name, rampOf(upstreamOptions))
+      const upstream = createUpstream(
+        {
+          name,
+          targets,
+          ...(tls === undefined ? {} : { tls }),
+          ...(panic === undefined ? {} : { panic }),
+        },
+        pathOf(name),
+      )
       groups.set(name, {
-        upstream: createUpstream(
-          {
-            name,
-            targets,
-            ...(tls === undefined ? {} : { tls }),
-            ...(panic === undefined ? {} : { panic }),
-          },
-          pathOf(name),
-        ),
+        upstream,
         options: upstreamOptions,
         transports: transportsOf(upstreamOptions),
         policy,
+        ...(concurrency === undefined ? {} : { limit: concurrencyOf(upstream, concurrency) }),
       })
     }
     handler = link(options, groups)
@@ -76,10 +79,14 @@ export function assemble(
   }
   // Last, for the same reason: from here on nothing throws.
   const monitors: Disposable[] = []
-  for (const { upstream, options } of groups.values()) {
-    const { health, ejection: out = true } = options
+  // These serve what is in flight when the proxy closes, and those that still wait.
+  const guards: Disposable[] = []
+  for (const { upstream, options, limit } of groups.values()) {
+    const { breaker, health, ejection: out = true } = options
     if (health) monitors.push(monitor(upstream, healthProbe(health), health))
     if (out !== false) monitors.push(ejection(upstream, out === true ? {} : out))
+    if (breaker !== undefined) guards.push(breakers(upstream, breaker))
+    if (limit !== undefined) guards.push(limit)
   }
   return {
     handler,
@@ -88,6 +95,7 @@ export function assemble(
       for (const each of monitors) each[Symbol.dispose]()
     },
     async disconnect(force) {
+      for (const each of guards) each[Symbol.dispose]()
       const owned = [...groups.values()].flatMap(({ transports }) => transports.owned)
       await Promise.all(owned.map((transport) => transport.close(force)))
     },
@@ -154,9 +162,10 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
     ...pick(options, 'forwarded'),
   })
   const picked = chain<Site>().use(balance(upstream, policy, pick(own, 'overflow')))
-  const balanced = own.declared
+  const sent = own.declared
     ? picked.use(declared(upstream, own.declared === true ? {} : own.declared)).handle(end)
     : picked.handle(end)
+  const balanced = group.limit === undefined ? sent : group.limit.middleware(sent)
   return own.retry === false ? balanced : retry(own.retry ?? {})(balanced)
 }
 

@@ -18,7 +18,7 @@ import type {
   Transport,
 } from '@sluice/forward'
 import type { DeclaredOptions, EjectionOptions, HealthOptions } from '@sluice/health'
-import type { RetryOptions } from '@sluice/resilience'
+import type { BreakerOptions, ConcurrencyOptions, RetryOptions } from '@sluice/resilience'
 import type { PathPolicyOptions, RewritePathOptions, RouteMatch } from '@sluice/route'
 import type { Discovery, Selected, TargetInit, TargetTls } from '@sluice/upstream'
 import type { PolicyOption } from './policy-option.js'
@@ -99,6 +99,10 @@ export interface UpstreamOptions {
   panic?: number
   /** A second try on another target. Default on; `false` turns it off. */
   retry?: false | RetryOptions
+  /** Takes a target out while too many of its answers fail, and lets it come back by and by. Default off; `{}` turns it on. */
+  breaker?: BreakerOptions
+  /** Requests in flight to each target at most, and how many may wait for a place. Default off. */
+  concurrency?: ConcurrencyOptions
   /** Limits by phase; those left out come from the proxy's. */
   timeouts?: TimeoutOptions
   /** Connections over HTTP/1.1 to each target at most; of HTTP/2 there are few. Default 128; 0: no limit. */

@@ -1,0 +1,255 @@
+import { type Context, type Handler, ProxyError, type Reply } from '@sluice/core'
+import { createUpstream, type Lease, type LeaseResult, type Upstream } from '@sluice/upstream'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type ConcurrencyOptions, concurrencyOf } from './index.js'
+
+const urls = ['http://a', 'http://b', 'http://c']
+
+/** As `balance` does: it picks and takes its lease as it is called. */
+function balanced(upstream: Upstream, leases: Map<number, Lease>): Handler {
+  return (ctx) => {
+    const target = upstream.available.find((each) => upstream.admits(each))
+    if (target === undefined) throw new ProxyError('destination_unavailable', { message: 'nobody' })
+    const { id } = ctx as unknown as { id: number }
+    leases.set(id, upstream.lease(target))
+    return { status: 200, headers: [], body: null }
+  }
+}
+
+async function turns(): Promise<void> {
+  for (let i = 0; i < 10; i++) await Promise.resolve()
+}
+
+function made(options: ConcurrencyOptions, targets = urls.slice(0, 1)) {
+  const hands = { now: 0 }
+  const timers = new Set<{ at: number; fn: () => void }>()
+  const upstream = createUpstream({ name: 'api', targets }, 'upstream', () => hands.now)
+  const one = concurrencyOf(upstream, options, {
+    after(ms, fn) {
+      const timer = { at: hands.now + ms, fn }
+      timers.add(timer)
+      return () => void timers.delete(timer)
+    },
+  })
+  const leases = new Map<number, Lease>()
+  const results: Record<number, string | number> = {}
+  const closers = new Map<number, (() => void)[]>()
+  const handler = one.middleware(balanced(upstream, leases))
+  let count = 0
+  return {
+    one,
+    upstream,
+    hands,
+    timers,
+    leases,
+    results,
+    arrive(): number {
+      const id = count++
+      const own: (() => void)[] = []
+      closers.set(id, own)
+      const ctx = {
+        id,
+        onClose: (fn: (end: unknown, arg: unknown) => void, arg: unknown) =>
+          own.push(() => fn(undefined, arg)),
+      } as unknown as Context
+      new Promise<Reply>((resolve) => resolve(handler(ctx))).then(
+        ({ status }) => {
+          results[id] = status
+        },
+        (error: Error) => {
+          results[id] = error.message
+        },
+      )
+      return id
+    },
+    async end(id: number, result?: LeaseResult): Promise<void> {
+      const lease = leases.get(id)
+      leases.delete(id)
+      lease?.release(result)
+      await turns()
+    },
+    async leave(id: number): Promise<void> {
+      for (const close of closers.get(id) ?? []) close()
+      await turns()
+    },
+    async wait(ms: number): Promise<void> {
+      hands.now += ms
+      for (const timer of [...timers]) if (timer.at <= hands.now && timers.delete(timer)) timer.fn()
+      await turns()
+    },
+  }
+}
+
+it('sends on what has room, lets the rest wait in turn, and refuses one too many', async () => {
+  const { one, upstream, leases, results, arrive, end } = made({ limit: 2, queue: 2 })
+  for (let i = 0; i < 5; i++) arrive()
+  await turns()
+  expect([upstream.all[0]?.inFlight, one.waiting]).toEqual([2, 2])
+  expect(results).toEqual({ 0: 200, 1: 200, 4: 'upstream api: queue_full' })
+  await end(0)
+  expect([...leases.keys()]).toEqual([1, 2])
+  // Who comes just as a place becomes free joins the end.
+  leases.get(1)?.release()
+  const late = arrive()
+  await turns()
+  expect(results[3]).toBe(200)
+  expect(results[late]).toBeUndefined()
+})
+
+it('lets nobody wait longer than told', async () => {
+  const { one, timers, results, arrive, wait } = made({ limit: 1, queueTimeout: 100 })
+  arrive()
+  arrive()
+  await wait(99)
+  expect(one.waiting).toBe(1)
+  await wait(1)
+  expect(results[1]).toBe('upstream api: queue_timeout')
+  expect([one.waiting, timers.size]).toEqual([0, 0])
+})
+
+it('a client that leaves frees its place at once', async () => {
+  const { one, results, arrive, leave, end } = made({ limit: 1, queue: 1 })
+  arrive()
+  const gone = arrive()
+  await leave(gone)
+  expect([one.waiting, results[gone]]).toEqual([0, 'the client left'])
+  const next = arrive()
+  await end(0)
+  expect(results[next]).toBe(200)
+  // Its own end is no news to the line.
+  await leave(next)
+})
+
+it('waits for another target when the one in flight is drained, and for nobody when none is left', async () => {
+  const { one, upstream, results, arrive, end } = made({ limit: 1 }, urls.slice(0, 2))
+  arrive()
+  arrive()
+  arrive()
+  arrive()
+  upstream.drain('http://a')
+  await turns()
+  expect(one.waiting).toBe(2)
+  await end(0)
+  expect(one.waiting).toBe(2)
+  upstream.undrain('http://a')
+  await turns()
+  expect([one.waiting, results[2]]).toEqual([1, 200])
+  upstream.replace([])
+  await turns()
+  expect([one.waiting, results[3]]).toEqual([0, 'nobody'])
+})
+
+it('serves those that wait when a target joins', async () => {
+  const { one, upstream, arrive } = made({ limit: 1 })
+  for (let i = 0; i < 4; i++) arrive()
+  upstream.replace(urls)
+  await turns()
+  expect(one.waiting).toBe(1)
+  expect(upstream.all.map(({ inFlight }) => inFlight)).toEqual([1, 1, 1])
+})
+
+it('does not wait where others than it let nobody through', async () => {
+  const { one, upstream, results, arrive, end } = made({ limit: 1 })
+  arrive()
+  arrive()
+  const undo = upstream.gate(() => false)
+  await end(0)
+  expect([one.waiting, results[1]]).toEqual([0, 'nobody'])
+  undo()
+})
+
+it('disposed of, refuses those that wait and limits nothing', async () => {
+  const { one, upstream, timers, results, arrive } = made({ limit: 1 })
+  arrive()
+  arrive()
+  one[Symbol.dispose]()
+  arrive()
+  await turns()
+  expect(results).toEqual({ 0: 200, 1: 'the proxy is closing', 2: 200 })
+  expect([upstream.gated, timers.size]).toEqual([false, 0])
+})
+
+it('finds a limit for each target, which goes with it', async () => {
+  const { one, upstream, arrive, end } = made(
+    { limit: 'adaptive', adaptive: { initial: 4, max: 8 } },
+    urls.slice(0, 2),
+  )
+  const [a, b] = upstream.all
+  if (a === undefined || b === undefined) throw new Error('two targets')
+  expect([one.limitOf(a), one.limitOf(b)]).toEqual([4, 4])
+  const ids = Array.from({ length: 8 }, arrive)
+  for (let i = 0; i < 60; i++) {
+    ids.push(arrive())
+    await end(ids.shift() as number, { ok: true, status: 200, ttfb: 10 })
+  }
+  expect(Math.max(one.limitOf(a), one.limitOf(b))).toBeGreaterThan(4)
+  for (let i = 0; i < 60; i++) {
+    ids.push(arrive())
+    await end(ids.shift() as number, { ok: true, status: 503, ttfb: 10 })
+  }
+  expect(Math.min(one.limitOf(a), one.limitOf(b))).toBeLessThan(4)
+  upstream.replace(['http://b'])
+  expect([one.limitOf(a), one.limitOf(b) > 0]).toEqual([0, true])
+})
+
+describe('model', () => {
+  it('no place stays free while somebody waits, none is given twice, and all come to an end', async () => {
+    const kinds = [
+      'arrive',
+      'arrive',
+      'arrive',
+      'end',
+      'end',
+      'burst',
+      'leave',
+      'wait',
+      'drain',
+      'undrain',
+      'replace',
+    ] as const
+    const action = fc.tuple(fc.constantFrom(...kinds), fc.nat(30))
+    await fc.assert(
+      fc.asyncProperty(fc.array(action, { maxLength: 60 }), async (actions) => {
+        const world = made({ limit: 2, queue: 4, queueTimeout: 50 }, urls)
+        const { one, upstream, leases, results, timers } = world
+        let arrived = 0
+        const order: number[] = []
+        for (const [kind, n] of actions) {
+          const held = [...leases.keys()]
+          if (kind === 'arrive') arrived = world.arrive() + 1
+          else if (kind === 'end') await world.end(held[n % Math.max(1, held.length)] ?? -1)
+          else if (kind === 'burst') {
+            // Several places become free, and somebody comes, all before the line moves.
+            for (const id of held.slice(0, n % 4)) {
+              leases.get(id)?.release()
+              leases.delete(id)
+            }
+            arrived = world.arrive() + 1
+          } else if (kind === 'leave') {
+            const waiting = Array.from({ length: arrived }, (_, id) => id).filter(
+              (id) => results[id] === undefined,
+            )
+            await world.leave(waiting[n % Math.max(1, waiting.length)] ?? -1)
+          } else if (kind === 'wait') await world.wait(n)
+          else if (kind === 'drain') upstream.drain(urls[n % 3] as string)
+          else if (kind === 'undrain') upstream.undrain(urls[n % 3] as string)
+          else upstream.replace(urls.slice(n % 3))
+          await turns()
+          for (const id of leases.keys()) if (!order.includes(id)) order.push(id)
+          for (const target of upstream.all) expect(target.inFlight).toBeLessThanOrEqual(2)
+          const open = upstream.available.some(({ inFlight }) => inFlight < 2)
+          expect(one.waiting === 0 || !open).toBe(true)
+          expect(one.waiting).toBe(arrived - Object.keys(results).length)
+          expect(timers.size).toBe(one.waiting)
+        }
+        // First come, first served.
+        expect(order).toEqual([...order].sort((x, y) => x - y))
+        while (leases.size > 0) for (const id of [...leases.keys()]) await world.end(id)
+        expect(Object.keys(results)).toHaveLength(arrived)
+        expect([one.waiting, timers.size]).toEqual([0, 0])
+      }),
+      { numRuns: 300 },
+    )
+  })
+})

@@ -1,0 +1,200 @@
+import diagnostics from 'node:diagnostics_channel'
+import { type Context, type Handler, type Middleware, ProxyError, type Reply } from '@sluice/core'
+import type { LeaseResult, Target, Upstream } from '@sluice/upstream'
+import debug from 'debug'
+import { AdaptiveLimit } from './adaptive-limit.js'
+import {
+  type ConcurrencyOptions,
+  type ConcurrencySettings,
+  resolveConcurrency,
+} from './concurrency-options.js'
+import { QueueLine, type QueueRefusal, Waiter } from './queue-line.js'
+import type { After } from './queue-timer.js'
+
+const log = debug('sluice:resilience')
+const limited = diagnostics.channel('sluice:limit')
+
+/** What {@link concurrencyOf} takes from outside, to be replaced in tests. */
+export interface ConcurrencyOfSeams {
+  /** Calls `fn` once after `ms`; returns the undo. Default a timer that holds no process open. */
+  after?: After
+}
+
+/** The concurrency limit of an upstream's targets. */
+export interface UpstreamConcurrency extends Disposable {
+  /** Stands right outside `balance`, with nothing between them that waits. */
+  readonly middleware: Middleware
+  /** Requests that wait. */
+  readonly waiting: number
+  /** Requests that a target may have in flight now. */
+  limitOf(target: Target): number
+}
+
+/**
+ * Limits the requests in flight at each target. A full one is left out of picks by a gate; where none has room, `middleware`
+ * lets requests wait in one bounded line, and serves one for each place that becomes free. Who finds no place in the line
+ * (`queue_full`), or waits too long (`queue_timeout`), gets 503; a client that leaves frees its place at once. When nobody is
+ * left who could make room (all drained or removed), those that wait are passed on, and `balance` refuses them.
+ *
+ * The limit counts one proxy's own requests; all users of the upstream share it, whether they wait or not. A tunnel (WebSocket)
+ * is in flight as long as it lasts. Disposed of, it refuses those that wait and limits nothing any more.
+ * @throws TypeError for a wrong option
+ */
+export function concurrencyOf(
+  upstream: Upstream,
+  options: ConcurrencyOptions,
+  seams: ConcurrencyOfSeams = {},
+): UpstreamConcurrency {
+  return new TargetConcurrency(upstream, resolveConcurrency(options), seams)
+}
+
+/**
+ * arrival ──room, nobody waits──▶ next
+ *         ──else──▶ line ──a place is free──▶ next     (or refused, or gone)
+ *
+ * The line moves in a microtask after each end of a lease and each change of targets: `balance` takes its lease as it is
+ * called, so what is free is known again before the next one is served; who arrives before that joins the line's end.
+ */
+class TargetConcurrency implements UpstreamConcurrency {
+  readonly middleware: Middleware
+  private readonly line: QueueLine
+  private readonly fixed: number
+  private readonly adaptive: Map<Target, AdaptiveLimit> | undefined
+  private readonly undo: (() => void)[]
+  private moving = false
+  private closed = false
+
+  constructor(
+    readonly upstream: Upstream,
+    private readonly settings: ConcurrencySettings,
+    seams: ConcurrencyOfSeams,
+  ) {
+    const { limit, line } = settings
+    this.fixed = limit === 'adaptive' ? 0 : limit
+    this.adaptive = limit === 'adaptive' ? new Map() : undefined
+    this.line = new QueueLine(line, seams.after)
+    this.follow(upstream.all)
+    this.undo = [
+      upstream.gate((target) => this.fits(target)),
+      upstream.on('result', (target, result) => this.ended(target, result)),
+      upstream.on('state', () => this.move()),
+      upstream.on('targets', (targets) => this.follow(targets)),
+    ]
+    this.middleware = (next) => (ctx) => this.enter(ctx, next as Handler)
+  }
+
+  get waiting(): number {
+    return this.line.size
+  }
+
+  limitOf(target: Target): number {
+    return this.adaptive?.get(target)?.value ?? (this.adaptive === undefined ? this.fixed : 0)
+  }
+
+  refuse(why: QueueRefusal): ProxyError {
+    const { name } = this.upstream
+    if (log.enabled) log('%s: %s, %d waiting', name, why, this.line.size)
+    if (limited.hasSubscribers) limited.publish({ upstream: name, reason: why, waiting: this.line.size })
+    return why === 'queue_closed'
+      ? new ProxyError('proxy_closing')
+      : new ProxyError('destination_unavailable', { message: `upstream ${name}: ${why}` })
+  }
+
+  [Symbol.dispose](): void {
+    this.closed = true
+    for (const undo of this.undo.splice(0)) undo()
+    this.line.clear('queue_closed')
+    this.adaptive?.clear()
+  }
+
+  private enter(ctx: Context, next: Handler): Reply | Promise<Reply> {
+    const { line } = this
+    if (this.closed || (line.size === 0 && this.look() !== 'full')) return next(ctx)
+    return new Promise((resolve, reject) => {
+      const waiter = new RequestWaiter(this, ctx, next, resolve, reject)
+      if (!line.join(waiter)) return waiter.refuse('queue_full')
+      ctx.onClose(left, waiter)
+      // Another's gate may have opened with time, which nobody tells of.
+      this.move()
+    })
+  }
+
+  /** Whether somebody has room, or will have because what is in flight there ends. */
+  private look(): 'room' | 'full' | 'none' {
+    const { upstream } = this
+    let full = false
+    for (const target of upstream.available) {
+      if (!this.fits(target)) full = true
+      else if (upstream.admits(target)) return 'room'
+    }
+    return full ? 'full' : 'none'
+  }
+
+  private fits(target: Target): boolean {
+    // A target that has just joined, or has left, has no limit of its own here; neither holds anybody up.
+    const limit = this.adaptive === undefined ? this.fixed : this.adaptive.get(target)?.value
+    return limit === undefined || target.inFlight < limit
+  }
+
+  private ended(target: Target, result: LeaseResult | undefined): void {
+    const limit = this.adaptive?.get(target)
+    if (limit !== undefined && result !== undefined) {
+      const { ok, status, ttfb = target.ewma } = result
+      // It has left already; it was one of those in flight.
+      limit.sample(ttfb, target.inFlight + 1, !ok || status === 503)
+    }
+    this.move()
+  }
+
+  private move(): void {
+    if (this.moving || this.line.size === 0) return
+    this.moving = true
+    queueMicrotask(() => {
+      this.moving = false
+      while (this.look() !== 'full' && this.line.serve());
+    })
+  }
+
+  private follow(targets: readonly Target[]): void {
+    const { adaptive } = this
+    if (adaptive !== undefined) {
+      const stay = new Set(targets)
+      for (const target of adaptive.keys()) if (!stay.has(target)) adaptive.delete(target)
+      for (const target of targets)
+        if (!adaptive.has(target)) adaptive.set(target, new AdaptiveLimit(this.settings.adaptive))
+    }
+    this.move()
+  }
+}
+
+class RequestWaiter extends Waiter {
+  constructor(
+    private readonly owner: TargetConcurrency,
+    private readonly ctx: Context,
+    private readonly next: Handler,
+    private readonly resolve: (reply: Reply | Promise<Reply>) => void,
+    private readonly reject: (error: unknown) => void,
+  ) {
+    super()
+  }
+
+  serve(): void {
+    try {
+      this.resolve(this.next(this.ctx))
+    } catch (error) {
+      this.reject(error)
+    }
+  }
+
+  refuse(why: QueueRefusal): void {
+    this.reject(this.owner.refuse(why))
+  }
+
+  leave(): void {
+    if (this.line?.leave(this) === true) this.reject(new ProxyError('client_left'))
+  }
+}
+
+function left(_end: unknown, waiter: RequestWaiter): void {
+  waiter.leave()
+}

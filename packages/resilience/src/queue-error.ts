@@ -1,0 +1,16 @@
+import type { QueueRefusal } from './queue-line.js'
+
+const texts: Record<QueueRefusal, string> = {
+  queue_full: 'there is no place left in the queue',
+  queue_timeout: 'waited too long in the queue',
+  queue_closed: 'the queue is closed',
+}
+
+/** A call that was never made: the function hasn't been called. */
+export class QueueError extends Error {
+  override readonly name = 'QueueError'
+
+  constructor(readonly code: QueueRefusal) {
+    super(texts[code])
+  }
+}
