@@ -23,7 +23,13 @@ import {
 } from '@sluice/forward'
 import { declared } from '@sluice/health'
 import { httpProxyTransport } from '@sluice/http-proxy'
-import { retry } from '@sluice/resilience'
+import {
+  type BreakerOptions,
+  breakers,
+  type ConcurrencyOptions,
+  concurrencyOf,
+  retry,
+} from '@sluice/resilience'
 import { createUpstream, type Upstream } from '@sluice/upstream'
 import { createProxy, type Proxy } from 'sluice'
 import { type HttpClient, httpClient } from './client.js'
@@ -47,6 +53,8 @@ export interface FrontOptions {
   connections?: number
   /** Targets are believed that say how they are. Default `false`. */
   declared?: boolean
+  breaker?: BreakerOptions
+  concurrency?: ConcurrencyOptions
 }
 
 /** A proxy that stands somewhere, with a client that speaks to it. */
@@ -124,6 +132,8 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     retry: retries,
     connections,
     declared: believed,
+    breaker,
+    concurrency,
   } = options(given)
   const proxy = createProxy({
     upstreams: {
@@ -133,6 +143,8 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
         ...(connections === undefined ? {} : { connections }),
         ...(retries === false ? { retry: false } : {}),
         ...(believed === undefined ? {} : { declared: believed }),
+        ...(breaker === undefined ? {} : { breaker }),
+        ...(concurrency === undefined ? {} : { concurrency }),
       },
     },
     ...(timeouts === undefined ? {} : { timeouts }),
@@ -165,6 +177,8 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
     use = [],
     retry: retries,
     connections,
+    breaker,
+    concurrency,
   } = options(given)
   const upstream = createUpstream({ name: 'by hand', targets: list(targets) })
   const transport = makers[kind](connections === undefined ? {} : { connections })
@@ -184,12 +198,17 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
   )
   for (const layer of use) links = links.use(layer)
   if (retries !== false) links = links.use(retry())
+  const guard = breaker === undefined ? undefined : breakers(upstream, breaker)
+  const limit = concurrency === undefined ? undefined : concurrencyOf(upstream, concurrency)
+  if (limit !== undefined) links = links.use(limit.middleware)
   const picked = links.use(balance(upstream))
   const handler = (options(given).declared ? picked.use(declared(upstream)) : picked).handle(end)
   return {
     handler,
     upstream,
     async close() {
+      guard?.[Symbol.dispose]()
+      limit?.[Symbol.dispose]()
       await transport.close(true)
       await upstream.close()
     },

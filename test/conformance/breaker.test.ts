@@ -1,0 +1,144 @@
+import { createServer } from 'node:http'
+import { describe, expect, it } from 'vitest'
+import { leakCheck, originServer, owner, threeFronts, trapUnhandled, until } from '../kit/index.js'
+
+trapUnhandled()
+const own = owner()
+
+/** An origin that fails while told to. */
+async function moody(name: string) {
+  const state = { failing: false }
+  const origin = own(
+    await originServer((_req, res) => {
+      res.statusCode = state.failing ? 500 : 200
+      res.end(name)
+    }),
+  )
+  return { origin, state }
+}
+
+const quick = { volume: 4, window: '10s', open: 40, jitter: 0, trials: 2, ramp: 0 } as const
+
+describe.each(threeFronts)('a breaker behind $name', (kind) => {
+  it('leaves a target once the ratio is met, and goes back to it through trials', async () => {
+    const good = await moody('good')
+    const bad = await moody('bad')
+    const front = own(
+      await kind.start({
+        targets: [good.origin.url, bad.origin.url],
+        breaker: { ...quick, open: '1h', max: '1h' },
+      }),
+    )
+    const changes: string[] = []
+    front.upstream.on('state', ({ from, to, reason }) => changes.push(`${from} -> ${to}: ${reason}`))
+    bad.state.failing = true
+    const failed: number[] = []
+    for (let i = 0; i < 20; i++) {
+      const { status } = await front.client.ask()
+      if (status === 500) failed.push(i)
+    }
+    expect(failed).toHaveLength(4)
+    expect(bad.origin.requests).toHaveLength(4)
+    expect(changes).toEqual(['unknown -> ejected: breaker open: 4 of 4 calls failed'])
+    expect(front.upstream.available.map(({ url }) => url)).toEqual([expect.stringContaining(good.origin.url)])
+    await until(() => front.inFlight === 0, 'every lease to end')
+  })
+
+  it('comes back to one that has recovered, and not while it fails', async () => {
+    const good = await moody('good')
+    const bad = await moody('bad')
+    const front = own(await kind.start({ targets: [good.origin.url, bad.origin.url], breaker: quick }))
+    const changes: string[] = []
+    front.upstream.on('state', ({ to, reason }) => changes.push(`${to}: ${reason}`))
+    bad.state.failing = true
+    await until(async () => {
+      await front.client.ask()
+      return changes.filter((change) => change.endsWith('a trial failed')).length > 0
+    }, 'a trial to fail')
+    bad.state.failing = false
+    const before = bad.origin.requests.length
+    await until(async () => {
+      await front.client.ask()
+      return bad.origin.requests.length > before + 6
+    }, 'the target to be used again')
+    expect(changes[0]).toBe('ejected: breaker open: 4 of 4 calls failed')
+    expect(changes[1]).toBe('unknown: breaker half-open: open for 40 ms')
+    expect(changes.at(-1)).toMatch(/^unknown: breaker half-open/)
+    expect(front.upstream.available).toHaveLength(2)
+  })
+
+  it('comes back gradually: in the ramp the others get most', async () => {
+    const good = await moody('good')
+    const bad = await moody('bad')
+    const front = own(
+      await kind.start({ targets: [good.origin.url, bad.origin.url], breaker: { ...quick, ramp: '1h' } }),
+    )
+    bad.state.failing = true
+    for (let i = 0; i < 10; i++) await front.client.ask()
+    bad.state.failing = false
+    const [, target] = front.upstream.all
+    await until(() => target?.state !== 'ejected', 'the target to be half-open')
+    // Both trials pass; then its share is a millionth.
+    for (let i = 0; i < 30; i++) expect((await front.client.ask()).status).toBe(200)
+    expect(bad.origin.requests).toHaveLength(4 + 2)
+    expect(target?.state).toBe('unknown')
+  })
+
+  it('with nobody left, answers 503 at once and reaches no target', async () => {
+    const bad = await moody('bad')
+    bad.state.failing = true
+    const front = own(
+      await kind.start({ targets: bad.origin.url, breaker: { ...quick, open: '1h', max: '1h' } }),
+    )
+    const statuses: number[] = []
+    for (let i = 0; i < 8; i++) statuses.push((await front.client.ask()).status)
+    expect(statuses).toEqual([500, 500, 500, 500, 503, 503, 503, 503])
+    expect(bad.origin.requests).toHaveLength(4)
+  })
+
+  it('counts refused connections, and no client that leaves', async () => {
+    const leaks = leakCheck()
+    const hanging = await originServer(() => {})
+    const front = await kind.start({
+      targets: hanging.url,
+      retry: false,
+      breaker: { ...quick, open: '1h', max: '1h' },
+    })
+    for (let i = 0; i < 8; i++) {
+      const call = front.client.call()
+      call.head.catch(() => {})
+      await hanging.request(i)
+      call.abort()
+    }
+    await until(() => front.inFlight === 0, 'every lease to end')
+    expect(front.upstream.all[0]?.state).toBe('unknown')
+    await hanging.close()
+    const statuses: number[] = []
+    for (let i = 0; i < 6; i++) statuses.push((await front.client.ask()).status)
+    expect(statuses).toEqual([502, 502, 502, 502, 503, 503])
+    await front.close()
+    await leaks.settled()
+  })
+})
+
+it('holds no process open by the time it waits for', async () => {
+  // A server that is closed leaves nothing: the timer of an open breaker is no handle that counts.
+  const front = await (threeFronts[0] as (typeof threeFronts)[number]).start({
+    targets: await refusedUrl(),
+    retry: false,
+    breaker: { ...quick, open: '1h', max: '1h' },
+  })
+  for (let i = 0; i < 5; i++) await front.client.ask()
+  expect(front.upstream.all[0]?.state).toBe('ejected')
+  await front.close()
+  expect(front.upstream.all[0]?.state).toBe('unknown')
+})
+
+/** Where nobody listens. */
+async function refusedUrl(): Promise<string> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return `http://127.0.0.1:${port}`
+}
