@@ -1,8 +1,10 @@
 import { createServer, type ServerResponse } from 'node:http'
+import type { Client, Context, Layer } from '@sluice/core'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import {
-  type Answer,
+  type Call,
+  type Front,
   httpClient,
   leakCheck,
   originServer,
@@ -43,29 +45,42 @@ async function held() {
   }
 }
 
+/** What has reached the limit, which is in the same turn, and whose clients have gone or are done. */
+function watch() {
+  const arrived: string[] = []
+  const ended: string[] = []
+  const layer: Layer<Context & Client> = (next) => (ctx) => {
+    arrived.push(ctx.out.path)
+    ctx.onClose(() => ended.push(ctx.out.path))
+    return next(ctx)
+  }
+  return {
+    use: [layer],
+    ended: (path: string) => until(() => ended.includes(path), `the end of ${path}`),
+    /** Asks, and waits until that has come to the limit: clients' connections are in no order. */
+    async ask(front: Front, path: string): Promise<Call> {
+      const call = front.client.call({ path })
+      call.head.catch(() => {})
+      await until(() => arrived.includes(path), `${path} at the proxy`)
+      return call
+    },
+  }
+}
+
 describe.each(threeFronts)('a concurrency limit behind $name', (kind) => {
   it('lets requests wait in turn, and answers 503 to one too many', async () => {
     const target = await held()
-    const front = own(
-      await kind.start({ targets: target.origin.url, concurrency: { limit: 2, queue: 2, queueTimeout: 0 } }),
-    )
-    const answers: Promise<Answer>[] = []
-    const asked = async (path: string): Promise<void> => {
-      answers.push(front.client.ask({ path }))
-    }
-    await asked('/0')
-    await target.origin.request(0)
-    await asked('/1')
-    await target.origin.request(1)
-    // Nothing tells from outside that one waits: of three that come, one finds no place and is answered.
-    const three = ['/2', '/3', '/4'].map((path) => front.client.ask({ path }))
-    const refused = await within(Promise.race(three), 'the one too many')
-    expect(refused.status).toBe(503)
+    const { use, ask } = watch()
+    const concurrency = { limit: 2, queue: 2, queueTimeout: 0 }
+    const front = own(await kind.start({ targets: target.origin.url, use, concurrency }))
+    const calls: Call[] = []
+    for (const path of ['/0', '/1', '/2', '/3', '/4']) calls.push(await ask(front, path))
+    expect((await (calls[4] as Call).answer()).status).toBe(503)
     expect(front.inFlight).toBe(2)
-    expect(target.origin.requests).toHaveLength(2)
     for (let i = 0; i < 4; i++) await target.answer()
-    const statuses = (await Promise.all([...answers, ...three])).map(({ status }) => status)
-    expect(statuses.filter((status) => status === 200)).toHaveLength(4)
+    const answers = await Promise.all(calls.slice(0, 4).map((call) => call.answer()))
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+    expect(target.origin.requests.map(({ url }) => url).sort()).toEqual(['/0', '/1', '/2', '/3'])
     expect(target.most).toBe(2)
     await until(() => front.inFlight === 0, 'every lease to end')
   })
@@ -85,59 +100,34 @@ describe.each(threeFronts)('a concurrency limit behind $name', (kind) => {
 
   it('a client that leaves frees its place, and nothing is sent for it', async () => {
     const target = await held()
-    const front = own(
-      await kind.start({ targets: target.origin.url, concurrency: { limit: 1, queue: 1, queueTimeout: 0 } }),
-    )
-    const first = front.client.ask({ path: '/first' })
-    await target.origin.request(0)
-    const gone = front.client.call({ path: '/gone' })
-    gone.head.catch(() => {})
-    await until(
-      async () => (await front.client.ask({ path: '/probe' })).status === 503,
-      'the line to be full',
-    )
+    const { use, ask, ended } = watch()
+    const concurrency = { limit: 1, queue: 1, queueTimeout: 0 }
+    const front = own(await kind.start({ targets: target.origin.url, use, concurrency }))
+    const first = await ask(front, '/first')
+    const gone = await ask(front, '/gone')
+    expect((await (await ask(front, '/refused')).answer()).status).toBe(503)
     gone.abort()
-    // Its place is free as soon as the proxy has heard of it; until then others are refused.
-    const next = await until(async () => {
-      const call = front.client.call({ path: '/next' })
-      const refused = await Promise.race([
-        call.head.then(({ status }) => status === 503),
-        new Promise<false>((resolve) => setTimeout(resolve, 100, false)),
-      ])
-      return refused ? undefined : call
-    }, 'a place in the line')
+    await ended('/gone')
+    const next = await ask(front, '/next')
     await target.answer()
     await target.answer()
-    expect((await first).status).toBe(200)
-    expect((await next.answer()).status).toBe(200)
-    expect(target.origin.requests.map(({ url }) => url)).not.toContain('/gone')
+    expect([(await first.answer()).status, (await next.answer()).status]).toEqual([200, 200])
+    expect(target.origin.requests.map(({ url }) => url)).toEqual(['/first', '/next'])
   })
 
-  it('passes on those that wait when their target is drained, or another joins', async () => {
+  it('serves those that wait when a target joins, and refuses them when the last one is drained', async () => {
     const [one, two] = [await held(), await held()]
-    const front = own(
-      await kind.start({ targets: one.origin.url, concurrency: { limit: 1, queue: 2, queueTimeout: 0 } }),
-    )
-    const first = front.client.ask()
-    await one.origin.request(0)
-    const waits = front.client.ask()
-    const full = async (): Promise<void> => {
-      const extra = [front.client.ask(), front.client.ask()]
-      expect((await within(Promise.race(extra), 'the line to be full')).status).toBe(503)
-      extras.push(...extra)
-    }
-    const extras: Promise<Answer>[] = []
-    await full()
+    const { use, ask } = watch()
+    const concurrency = { limit: 1, queueTimeout: 0 }
+    const front = own(await kind.start({ targets: one.origin.url, use, concurrency }))
+    const calls: Call[] = []
+    for (const path of ['/0', '/1', '/2']) calls.push(await ask(front, path))
     front.upstream.replace([one.origin.url, two.origin.url])
-    await two.answer()
-    await two.answer()
-    expect((await waits).status).toBe(200)
-    await one.answer()
-    expect((await first).status).toBe(200)
-    await Promise.all(extras)
-    const last = front.client.ask()
-    await until(() => one.open.length + two.open.length === 1, 'the last one at an origin')
-    await Promise.all([one.open[0] === undefined ? two.answer() : one.answer(), last])
+    expect((await two.origin.request(0)).url).toBe('/1')
+    for (const { id } of front.upstream.all) front.upstream.drain(id)
+    expect((await (calls[2] as Call).answer()).status).toBe(503)
+    await Promise.all([one.answer(), two.answer()])
+    for (const call of calls.slice(0, 2)) expect((await call.answer()).status).toBe(200)
   })
 
   it('serves a crowd with never more than the limit in flight, and leaves nothing behind', async () => {

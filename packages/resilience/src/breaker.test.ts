@@ -148,7 +148,7 @@ describe('comes back', () => {
 describe('run', () => {
   it('calls, tells the result, and refuses without a call while open', async () => {
     const { one, hands } = made()
-    const fn = vi.fn(async () => ({ status: 503 }))
+    const fn = vi.fn<() => Promise<{ status: number }>>(async () => ({ status: 503 }))
     for (let i = 0; i < 4; i++) expect(await one.run(fn)).toEqual({ status: 503 })
     hands.now = 40
     const refused = await one.run(fn).catch((error: unknown) => error)
