@@ -159,6 +159,24 @@ it('does not wait where others than it let nobody through', async () => {
   undo()
 })
 
+it('keeps its place in the line while others shut the gate for a moment; who comes then is refused at once', async () => {
+  const { one, upstream, results, arrive, end } = made({ limit: 2 })
+  arrive()
+  arrive()
+  const undo = upstream.gate(() => false)
+  const refused = arrive()
+  await turns()
+  expect(results[refused]).toBe('nobody')
+  undo()
+  const waits = arrive()
+  const again = upstream.gate(() => false)
+  await end(0)
+  expect([one.waiting, results[waits]]).toEqual([1, undefined])
+  again()
+  await end(1)
+  expect(results[waits]).toBe(200)
+})
+
 it('disposed of, refuses those that wait and limits nothing', async () => {
   const { one, upstream, timers, results, arrive } = made({ limit: 1 })
   arrive()

@@ -49,8 +49,8 @@ export function concurrencyOf(
 }
 
 /**
- * arrival ──room, nobody waits──▶ next
- *         ──else──▶ line ──a place is free──▶ next     (or refused, or gone)
+ * arrival ──nobody waits, and none is full──▶ next
+ *         ──else──▶ line ──a place is free, or none ever will be──▶ next     (or refused, or gone)
  *
  * The line moves in a microtask after each end of a lease and each change of targets: `balance` takes its lease as it is
  * called, so what is free is known again before the next one is served; who arrives before that joins the line's end.
@@ -62,6 +62,8 @@ class TargetConcurrency implements UpstreamConcurrency {
   private readonly adaptive: Map<Target, AdaptiveLimit> | undefined
   private readonly undo: (() => void)[]
   private moving = false
+  /** What the other gates say: one's own is lifted. */
+  private asking = false
   private closed = false
 
   constructor(
@@ -75,7 +77,7 @@ class TargetConcurrency implements UpstreamConcurrency {
     this.line = new QueueLine(line, seams.after)
     this.follow(upstream.all)
     this.undo = [
-      upstream.gate((target) => this.fits(target)),
+      upstream.gate((target) => this.asking || this.fits(target)),
       upstream.on('result', (target, result) => this.ended(target, result)),
       upstream.on('state', () => this.move()),
       upstream.on('targets', (targets) => this.follow(targets)),
@@ -119,15 +121,27 @@ class TargetConcurrency implements UpstreamConcurrency {
     })
   }
 
-  /** Whether somebody has room, or will have because what is in flight there ends. */
-  private look(): 'room' | 'full' | 'none' {
+  /**
+   * `room`: somebody takes one more. `full`: somebody would, as soon as what is in flight there ends. `shut`: only others'
+   * gates are in the way (an open breaker), where something is in flight. `none`: nothing that ends would change it.
+   */
+  private look(): 'room' | 'full' | 'shut' | 'none' {
     const { upstream } = this
-    let full = false
-    for (const target of upstream.available) {
-      if (!this.fits(target)) full = true
-      else if (upstream.admits(target)) return 'room'
+    let found: 'full' | 'shut' | 'none' = 'none'
+    this.asking = true
+    try {
+      for (const target of upstream.available) {
+        const fits = this.fits(target)
+        const others = upstream.admits(target)
+        if (others && fits) return 'room'
+        if (others) found = 'full'
+        else if (target.inFlight > 0 && found === 'none') found = 'shut'
+      }
+    } finally {
+      // Also where another's gate throws: this one must hold again.
+      this.asking = false
     }
-    return full ? 'full' : 'none'
+    return found
   }
 
   private fits(target: Target): boolean {
@@ -151,7 +165,10 @@ class TargetConcurrency implements UpstreamConcurrency {
     this.moving = true
     queueMicrotask(() => {
       this.moving = false
-      while (this.look() !== 'full' && this.line.serve());
+      for (;;) {
+        const found = this.look()
+        if ((found !== 'room' && found !== 'none') || !this.line.serve()) return
+      }
     })
   }
 
