@@ -9,6 +9,9 @@ import {
   leakCheck,
   originServer,
   owner,
+  type RawClient,
+  rawClient,
+  rawOrigin,
   threeFronts,
   trapUnhandled,
   until,
@@ -56,6 +59,7 @@ function watch() {
   }
   return {
     use: [layer],
+    arrived,
     ended: (path: string) => until(() => ended.includes(path), `the end of ${path}`),
     /** Asks, and waits until that has come to the limit: clients' connections are in no order. */
     async ask(front: Front, path: string): Promise<Call> {
@@ -161,6 +165,39 @@ describe.each(threeFronts)('a concurrency limit behind $name', (kind) => {
     )
     const answers = await Promise.all(Array.from({ length: 60 }, () => front.client.ask()))
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+  })
+})
+
+describe.each(threeFronts.filter(({ http2 }) => !http2))('tunnels behind $name', (kind) => {
+  it('hold their place as long as they last; one that waits and leaves frees its own', async () => {
+    const target = own(
+      await rawOrigin(async (connection) => {
+        await connection.until('\r\n\r\n')
+        connection.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n')
+      }),
+    )
+    const { use, ended, arrived } = watch()
+    const concurrency = { limit: 1, queue: 1, queueTimeout: 0 }
+    const front = own(await kind.start({ targets: target.url, use, concurrency }))
+    const tunnel = async (path: string): Promise<RawClient> => {
+      const client = own(await rawClient(front.port))
+      client.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n`)
+      await until(() => arrived.includes(path), `${path} at the proxy`)
+      return client
+    }
+    const first = await tunnel('/first')
+    await first.until('101 Switching')
+    const gone = await tunnel('/gone')
+    const refused = await tunnel('/refused')
+    await refused.until('HTTP/1.1 503')
+    gone.reset()
+    await ended('/gone')
+    const next = await tunnel('/next')
+    expect(front.inFlight).toBe(1)
+    first.reset()
+    await next.until('101 Switching')
+    next.reset()
+    await until(() => front.inFlight === 0, 'the lease to end')
   })
 })
 

@@ -206,6 +206,12 @@ it('a clock that jumps: back begins the wait anew, ahead ends it', () => {
   other.open()
   other.hands.now = Number.MAX_SAFE_INTEGER
   expect(other.one.state).toBe('half-open')
+  const third = made()
+  for (let i = 0; i < 3; i++) third.end(true)
+  // What was before is far out of the window, and no bucket is turned one by one.
+  third.hands.now = Number.MAX_SAFE_INTEGER
+  third.end(true)
+  expect(third.one.state).toBe('closed')
 })
 
 it('one that listens and throws harms nobody', () => {

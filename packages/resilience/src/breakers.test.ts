@@ -79,6 +79,22 @@ it('a trial that fails takes it out again, for longer', () => {
   expect([all.stateOf(a), a.state]).toEqual(['half-open', 'unknown'])
 })
 
+it('what is still in flight from before takes no place of the trials', () => {
+  const { upstream, all, a, wait, fail, pass } = made()
+  const long = [upstream.lease(a), upstream.lease(a), upstream.lease(a)]
+  fail(a)
+  wait(100)
+  expect(upstream.admits(a)).toBe(true)
+  const trial = upstream.lease(a)
+  expect(upstream.admits(a)).toBe(true)
+  const second = upstream.lease(a)
+  expect(upstream.admits(a)).toBe(false)
+  for (const lease of [...long, trial, second]) lease.release()
+  expect(upstream.admits(a)).toBe(true)
+  pass(a, 2)
+  expect(all.stateOf(a)).toBe('closed')
+})
+
 it('lets a growing share through, with one answer for each millisecond', () => {
   const { upstream, hands, a, wait, fail, pass } = made({ ramp: 100, trials: 1 })
   fail(a)

@@ -139,9 +139,15 @@ describe('concurrency', () => {
     )
     const { start, end, ends } = calls(one)
     const round = async (error?: Error): Promise<void> => {
-      while (one.waiting === 0) start()
+      while (one.waiting < 5) start()
       clock.hands.now += 10
-      await Promise.all([...ends.keys()].map((id) => end(id, error)))
+      for (const id of [...ends.keys()]) {
+        const before = one.limit
+        await end(id, error)
+        // Room that has grown is filled, and where it has shrunk nobody is let in.
+        if (one.waiting > 0) expect(one.inFlight).toBeGreaterThanOrEqual(one.limit)
+        expect(one.inFlight).toBeLessThanOrEqual(Math.max(before, one.limit))
+      }
     }
     for (let i = 0; i < 5; i++) await round(new ProxyError('client_left'))
     expect(one.limit).toBe(10)
