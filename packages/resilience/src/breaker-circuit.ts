@@ -36,6 +36,7 @@ export class Circuit {
   private since = Number.NEGATIVE_INFINITY
   private openings = 0
   private openFor = 0
+  private ramping = false
   private readonly window: BreakerWindow
 
   constructor(
@@ -73,10 +74,11 @@ export class Circuit {
   get share(): number {
     const { state } = this
     if (state !== 'closed') return state === 'open' ? 0 : 1
-    const { ramp } = this.settings
-    // Long closed is the rule, and asks no clock.
-    if (ramp === 0 || this.since === Number.NEGATIVE_INFINITY) return 1
-    return Math.min(1, this.age / ramp)
+    // Closed for long is the rule, and asks no clock.
+    if (!this.ramping) return 1
+    const share = Math.min(1, this.age / this.settings.ramp)
+    this.ramping = share < 1
+    return share
   }
 
   /**
@@ -128,6 +130,7 @@ export class Circuit {
     this.current = to
     this.turn++
     this.passed = 0
+    this.ramping = to === 'closed' && this.settings.ramp > 0
     this.since = this.clock()
     this.window.clear(this.since)
     this.changed({ from, to, reason })
