@@ -26,7 +26,7 @@ describe.each(threeFronts)('a breaker behind $name', (kind) => {
     const front = own(
       await kind.start({
         targets: [good.origin.url, bad.origin.url],
-        breaker: { ...quick, open: '1h', max: '1h' },
+        breaker: { ...quick, open: '1h' },
       }),
     )
     const changes: string[] = []
@@ -87,9 +87,7 @@ describe.each(threeFronts)('a breaker behind $name', (kind) => {
   it('with nobody left, answers 503 at once and reaches no target', async () => {
     const bad = await moody('bad')
     bad.state.failing = true
-    const front = own(
-      await kind.start({ targets: bad.origin.url, breaker: { ...quick, open: '1h', max: '1h' } }),
-    )
+    const front = own(await kind.start({ targets: bad.origin.url, breaker: { ...quick, open: '1h' } }))
     const statuses: number[] = []
     for (let i = 0; i < 8; i++) statuses.push((await front.client.ask()).status)
     expect(statuses).toEqual([500, 500, 500, 500, 503, 503, 503, 503])
@@ -102,7 +100,7 @@ describe.each(threeFronts)('a breaker behind $name', (kind) => {
     const front = await kind.start({
       targets: hanging.url,
       retry: false,
-      breaker: { ...quick, open: '1h', max: '1h' },
+      breaker: { ...quick, open: '1h' },
     })
     for (let i = 0; i < 8; i++) {
       const call = front.client.call()
@@ -126,7 +124,7 @@ it('holds no process open by the time it waits for', async () => {
   const front = await (threeFronts[0] as (typeof threeFronts)[number]).start({
     targets: await refusedUrl(),
     retry: false,
-    breaker: { ...quick, open: '1h', max: '1h' },
+    breaker: { ...quick, open: '1h' },
   })
   for (let i = 0; i < 5; i++) await front.client.ask()
   expect(front.upstream.all[0]?.state).toBe('ejected')

@@ -173,7 +173,9 @@ describe.each(threeFronts.filter(({ http2 }) => !http2))('tunnels behind $name',
     const target = own(
       await rawOrigin(async (connection) => {
         await connection.until('\r\n\r\n')
-        connection.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n')
+        await connection.write(
+          'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n',
+        )
       }),
     )
     const { use, ended, arrived } = watch()

@@ -21,7 +21,7 @@ export interface BreakerChange {
  * limits    judged with `volume` calls or more in the window:
  *           failed / all >= failures; network errors / all >= network;
  *           (measured - slow) / measured < quantile, slow: latency > over; that is: the quantile (nearest rank) is above `over`
- * open time min(max, open * growth^(n - 1)) * (1 - jitter * random()); n counts openings in a row: one within `window` + `ramp`
+ * open time min(max(max, open), open * growth^(n - 1)) * (1 - jitter * random()); n counts openings in a row: one within `window` + `ramp`
  *           of the last closing is in a row with it
  * share     min(1, (now - closed at) / ramp)
  *
@@ -121,7 +121,8 @@ export class Circuit {
     const { open, growth, max, jitter, window, ramp } = this.settings
     const inARow = this.current === 'half-open' || this.age < window + ramp
     this.openings = inARow ? this.openings + 1 : 1
-    this.openFor = Math.min(max, open * growth ** (this.openings - 1)) * (1 - jitter * this.random())
+    this.openFor =
+      Math.min(Math.max(max, open), open * growth ** (this.openings - 1)) * (1 - jitter * this.random())
     this.go('open', reason)
   }
 

@@ -23,7 +23,7 @@ export interface BreakerOptions {
   open?: Duration
   /** Each further time in a row it stays open this many times longer, 1 or more. Default 2. */
   growth?: number
-  /** It never stays open longer than this. Default 1m. */
+  /** It never stays open longer than this, or than `open` where that is more. Default 1m. */
   max?: Duration
   /** Part of the open time that is left to chance, from 0 to 1. Default 0.1. */
   jitter?: number

@@ -104,6 +104,15 @@ describe('comes back', () => {
     }
   })
 
+  it('after `open`, where that is longer than `max`', () => {
+    const { one, hands, open } = made({ open: 500, max: 100 })
+    open()
+    hands.now = 499
+    expect(one.state).toBe('open')
+    hands.now = 500
+    expect(one.state).toBe('half-open')
+  })
+
   it('with a share that grows evenly', () => {
     const { one, hands, open, end } = made({ ramp: 1000, trials: 1 })
     open()
