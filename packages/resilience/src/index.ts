@@ -17,9 +17,9 @@ export {
   type QueueOptions,
   resolveConcurrency,
 } from './concurrency-options.js'
+export { type RetrySeams, retry } from './middleware.js'
 export { QueueError } from './queue-error.js'
 export type { QueueOrder, QueueRefusal } from './queue-line.js'
-export { type RetrySeams, retry } from './middleware.js'
 export { type RetryBudget, type RetryBudgetOptions, retryBudget } from './retry-budget.js'
 export {
   type RetryOptions,
