@@ -108,8 +108,8 @@ describe('options that are wrong', () => {
     ['an option whose time has not come', { upstreams: { api: a }, cache: true }, /cache.*unknown/is],
     [
       'another of those',
-      { upstreams: { api: { targets: [a], breaker: {} } } },
-      /upstreams\.api\.breaker.*unknown/is,
+      { upstreams: { api: { targets: [a], compressRequests: true } } },
+      /upstreams\.api\.compressRequests.*unknown/is,
     ],
     [
       'an unknown option deep down',

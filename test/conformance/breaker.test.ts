@@ -78,7 +78,11 @@ describe.each(threeFronts)('a breaker behind $name', (kind) => {
     bad.state.failing = false
     const [, target] = front.upstream.all
     await until(() => target?.state !== 'ejected', 'the target to be half-open')
-    // Both trials pass; then its share is a millionth.
+    // Both trials pass, the sooner the less the target has to warm up; then its share is a millionth.
+    await until(async () => {
+      expect((await front.client.ask()).status).toBe(200)
+      return bad.origin.requests.length === 4 + 2
+    }, 'both trials')
     for (let i = 0; i < 30; i++) expect((await front.client.ask()).status).toBe(200)
     expect(bad.origin.requests).toHaveLength(4 + 2)
     expect(target?.state).toBe('unknown')
