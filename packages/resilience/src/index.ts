@@ -17,15 +17,8 @@ export {
   type QueueOptions,
   resolveConcurrency,
 } from './concurrency-options.js'
-export { type RetrySeams, retry } from './middleware.js'
+export { retry } from './middleware.js'
 export { QueueError } from './queue-error.js'
 export type { QueueOrder, QueueRefusal } from './queue-line.js'
-export { type RetryBudget, type RetryBudgetOptions, retryBudget } from './retry-budget.js'
-export {
-  type RetryOptions,
-  type RetrySettings,
-  type RetryWhen,
-  resolveRetry,
-  retryOptions,
-} from './retry-options.js'
+export { type RetryOptions, type RetrySettings, resolveRetry, retryOptions } from './retry-options.js'
 export { type FailedTry, type NoRetry, whyNot } from './should-retry.js'

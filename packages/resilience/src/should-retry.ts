@@ -10,8 +10,6 @@ export interface FailedTry {
   readonly attempt: number
   /** The request's body can be sent again: there is none, it is in memory, or nobody has read it. */
   readonly replayable: boolean
-  /** What the user says of it. */
-  readonly said?: boolean | undefined
 }
 
 /** Why there is no further try. */
@@ -21,23 +19,16 @@ export type NoRetry =
   | 'not-the-targets-fault'
   | 'method-not-safe'
   | 'body-gone'
-  | 'user-said-no'
-  | 'asked-to-wait-longer'
-  | 'budget-used'
 
 /**
  * Whether to try again: `undefined` for yes, else the name of the reason against it. What the target has not processed may
  * be sent again whatever its method (RFC 9110 section 9.2.2); what it may have processed only by a listed method.
  */
 export function whyNot(
-  { failure, method, attempt, replayable, said }: FailedTry,
-  settings: Pick<RetrySettings, 'attempts' | 'methods' | 'statuses'>,
+  { failure, method, attempt, replayable }: FailedTry,
+  settings: RetrySettings,
 ): NoRetry | undefined {
   const answered = typeof failure === 'number'
-  if (said !== undefined) {
-    if (!said) return 'user-said-no'
-    return attempt >= settings.attempts ? 'attempts-used' : replayable ? undefined : 'body-gone'
-  }
   if (answered && !settings.statuses.includes(failure)) return 'status-not-listed'
   if (attempt >= settings.attempts) return 'attempts-used'
   if (!answered && failure.source !== 'upstream') return 'not-the-targets-fault'
