@@ -20,5 +20,7 @@ export {
 export { retry } from './middleware.js'
 export { QueueError } from './queue-error.js'
 export type { QueueOrder, QueueRefusal } from './queue-line.js'
+export { type BackoffOptions, type BackoffSettings, backoffDelay, backoffOptions } from './backoff.js'
+export { retryAfter } from './retry-after.js'
 export { type RetryOptions, type RetrySettings, resolveRetry, retryOptions } from './retry-options.js'
 export { type FailedTry, type NoRetry, whyNot } from './should-retry.js'
