@@ -1,0 +1,153 @@
+import { type Body, PushBody, type Sink } from '@sluice/core'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { ReplayBody } from './replay-body.js'
+
+/** A source that gives its chunks as long as there is room, and counts what it gave in spite of being asked to wait. */
+class Chunks extends PushBody {
+  given = 0
+  stopped = false
+  private at = 0
+  constructor(
+    private readonly chunks: Uint8Array[],
+    private readonly failure?: Error,
+  ) {
+    super()
+    this.waiting = true
+  }
+  protected resume(): void {
+    while (this.at < this.chunks.length) {
+      this.given++
+      if (!this.push(this.chunks[this.at++] as Uint8Array)) return
+    }
+    if (this.failure === undefined) this.finish(['X-Sum', '1'])
+    else this.fail(this.failure)
+  }
+  protected stop(): void {
+    this.stopped = true
+  }
+}
+
+/** Takes `room` chunks, then asks to wait until `drain`. */
+class Taker implements Sink {
+  readonly got: Uint8Array[] = []
+  ended = false
+  trailers: unknown
+  error: Error | undefined
+  drain: () => void = () => {}
+  constructor(private readonly room: number) {}
+  write(chunk: Uint8Array): boolean {
+    this.got.push(chunk)
+    return this.got.length < this.room
+  }
+  end(trailers?: unknown): void {
+    this.ended = true
+    this.trailers = trailers
+  }
+  abort(error: Error): void {
+    this.error = error
+  }
+  onDrain(fn: () => void): void {
+    this.drain = fn
+  }
+  get text(): string {
+    return Buffer.concat(this.got).toString('latin1')
+  }
+}
+
+const into = (body: Body, room = Number.POSITIVE_INFINITY): Taker => {
+  const taker = new Taker(room)
+  body.pipe(taker)
+  return taker
+}
+
+const bytes = (...texts: string[]): Uint8Array[] => texts.map((text) => Buffer.from(text))
+
+describe('ReplayBody', () => {
+  it('gives every try every byte, whatever the split and wherever the ones before broke off', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { maxLength: 12 }),
+        fc.array(fc.nat(12), { maxLength: 4 }),
+        fc.boolean(),
+        (chunks, breaks, cancelled) => {
+          const whole = Buffer.concat(chunks).toString('latin1')
+          const replay = new ReplayBody(new Chunks(chunks), whole.length)
+          for (const room of breaks) {
+            const attempt = replay.attempt()
+            const taker = into(attempt, room + 1)
+            expect(whole.startsWith(taker.text)).toBe(true)
+            if (cancelled) attempt.cancel(new Error('the target broke off'))
+            expect(replay.replayable).toBe(true)
+          }
+          const body = replay.attempt()
+          replay.done()
+          const last = into(body, 1)
+          for (let i = 0; i <= chunks.length; i++) last.drain()
+          expect(last.text).toBe(whole)
+          expect([last.ended, last.trailers]).toEqual([true, ['X-Sum', '1']])
+        },
+      ),
+    )
+  })
+
+  it('streams on past the cap, and has no further try then', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.uint8Array({ minLength: 1, maxLength: 9 }), { minLength: 1 }),
+        fc.nat(40),
+        (chunks, cap) => {
+          const whole = Buffer.concat(chunks)
+          const replay = new ReplayBody(new Chunks(chunks), cap)
+          const taker = into(replay.attempt())
+          expect(taker.text).toBe(whole.toString('latin1'))
+          expect(replay.replayable).toBe(whole.length <= cap)
+        },
+      ),
+    )
+  })
+
+  it('keeps the source waiting while the try is full', () => {
+    const source = new Chunks(bytes('a', 'b', 'c', 'd'))
+    const taker = into(new ReplayBody(source, 10).attempt(), 2)
+    expect([source.given, taker.text]).toEqual([2, 'ab'])
+    taker.drain()
+    expect([source.given, taker.text]).toEqual([3, 'abc'])
+  })
+
+  it('does not begin before a try takes it, and stops the source when the last try leaves', () => {
+    const source = new Chunks(bytes('a', 'b'))
+    const replay = new ReplayBody(source, 10)
+    const first = replay.attempt()
+    expect(source.taken).toBe(false)
+    into(first, 1)
+    first.cancel()
+    expect(source.stopped).toBe(false)
+    replay.done()
+    expect(source.stopped).toBe(true)
+  })
+
+  it('stops the source at once when a try leaves past the cap', () => {
+    const source = new Chunks(bytes('abc', 'def', 'ghi'))
+    const replay = new ReplayBody(source, 4)
+    const first = replay.attempt()
+    into(first, 2)
+    expect(replay.replayable).toBe(false)
+    first.cancel()
+    expect(source.stopped).toBe(true)
+  })
+
+  it('passes the failure of its source on, and is not sent again', () => {
+    const replay = new ReplayBody(new Chunks(bytes('a'), new Error('the client left')), 10)
+    expect(into(replay.attempt()).error?.message).toBe('the client left')
+    expect(replay.replayable).toBe(false)
+  })
+
+  it('keeps nothing of a body whose length is over the cap', () => {
+    const source = Object.assign(new Chunks(bytes('abcdef')), { length: 6 })
+    const replay = new ReplayBody(source, 5)
+    expect(replay.replayable).toBe(true)
+    expect(into(replay.attempt()).text).toBe('abcdef')
+    expect(replay.replayable).toBe(false)
+  })
+})

@@ -1,0 +1,156 @@
+import { type Body, PushBody, type Sink } from '@sluice/core'
+
+/**
+ * A request body that can be sent again: it keeps what it passes on as long as that is no more than `cap` bytes. Each try
+ * takes one `attempt()`, a body of its own that begins with what was kept and goes on with the rest of the source; the one
+ * before it must be over by then. Past the cap nothing is kept, the bytes just stream on, and there is no further try.
+ *
+ * A try that stops taking doesn't stop the source: another may follow. `done()` tells that none will.
+ * The source waits while the try's sink is full, and while there is no try.
+ */
+export class ReplayBody {
+  /** Trailer fields, once the source has ended. */
+  private trailers: Parameters<Sink['end']>[0]
+  private kept: Uint8Array[] | undefined = []
+  private keptBytes = 0
+  private current: AttemptBody | undefined = undefined
+  private begun = false
+  private over = false
+  private error: Error | undefined = undefined
+  private last = false
+  private resumeSource: (() => void) | undefined = undefined
+
+  constructor(
+    private readonly source: Body,
+    private readonly cap: number,
+  ) {
+    // A length says before the first byte that it won't fit: nothing is copied then.
+    if (source.length !== undefined && source.length > cap) this.kept = undefined
+  }
+
+  /** Bytes in all, where known. */
+  get length(): number | undefined {
+    return this.source.length
+  }
+
+  /** A further try can have every byte: all that has flowed is kept, and the source hasn't failed. */
+  get replayable(): boolean {
+    return !this.begun || (this.kept !== undefined && this.error === undefined)
+  }
+
+  /** The body for one try, from the first byte on. */
+  attempt(): Body {
+    const before = this.current
+    const attempt = new AttemptBody(this, this.source.length)
+    this.current = attempt
+    before?.cancel(new Error('another try has taken over'))
+    return attempt
+  }
+
+  /** There will be no further try: nothing is kept any more, and the source stops with the try that is under way. */
+  done(): void {
+    this.last = true
+    const { current } = this
+    if (current === undefined || !current.fed) return
+    this.kept = undefined
+    if (current.isOver) this.stop(new Error('nobody takes the rest of this body'))
+  }
+
+  /** Sends a try what was kept, then the rest. */
+  feed(to: AttemptBody): void {
+    if (to !== this.current) return
+    if (!to.fed) {
+      to.fed = true
+      // Within the cap, so it's bounded what is given at once.
+      for (const chunk of this.kept ?? []) to.give(chunk)
+      if (this.last) this.kept = undefined
+      if (this.over) return to.close(this.error, this.trailers)
+    }
+    if (to.isOver) return
+    if (this.begun) {
+      if (!to.isFull) this.resumeSource?.()
+      return
+    }
+    this.begun = true
+    this.source.pipe({
+      write: (chunk) => this.take(chunk),
+      end: (trailers) => this.finish(undefined, trailers),
+      abort: (error) => this.finish(error),
+      onDrain: (fn) => {
+        this.resumeSource = fn
+      },
+    })
+  }
+
+  /** A try takes no more. */
+  left(attempt: AttemptBody, why: Error): void {
+    if (attempt !== this.current) return
+    if (this.last || (this.begun && this.kept === undefined)) this.stop(why)
+  }
+
+  private stop(why: Error): void {
+    if (!this.over) this.source.cancel(why)
+  }
+
+  private take(chunk: Uint8Array): boolean {
+    const { current } = this
+    const taker = current?.fed === true && !current.isOver ? current : undefined
+    if (this.kept !== undefined) {
+      this.keptBytes += chunk.length
+      // Between two tries even what is past the cap is kept, until the source hears that it should wait: it isn't lost.
+      if (taker !== undefined && (this.last || this.keptBytes > this.cap)) this.kept = undefined
+      else this.kept.push(chunk)
+    }
+    if (taker !== undefined) return taker.give(chunk)
+    if (this.kept === undefined) this.stop(new Error('nobody takes the rest of this body'))
+    return false
+  }
+
+  private finish(error: Error | undefined, trailers?: Parameters<Sink['end']>[0]): void {
+    this.over = true
+    this.error = error
+    this.trailers = trailers
+    const { current } = this
+    if (current?.fed) current.close(error, trailers)
+  }
+}
+
+/** What one try gets. */
+class AttemptBody extends PushBody {
+  /** It has what was kept, and gets what comes. */
+  fed = false
+  isFull = false
+
+  constructor(
+    private readonly replay: ReplayBody,
+    length: number | undefined,
+  ) {
+    super()
+    if (length !== undefined) (this as { length?: number }).length = length
+    this.waiting = true
+  }
+
+  get isOver(): boolean {
+    return this.ended
+  }
+
+  give(chunk: Uint8Array): boolean {
+    const room = this.push(chunk)
+    this.isFull = !room
+    return room
+  }
+
+  close(error: Error | undefined, trailers: Parameters<Sink['end']>[0]): void {
+    if (error === undefined) this.finish(trailers)
+    else this.fail(error)
+  }
+
+  protected resume(): void {
+    this.isFull = false
+    this.replay.feed(this)
+  }
+
+  protected stop(why: Error): void {
+    this.replay.left(this, why)
+  }
+}

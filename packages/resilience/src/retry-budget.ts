@@ -1,0 +1,98 @@
+import { parse, ranged, v } from '@sluice/options'
+
+/** Options of {@link retryBudget}. */
+export interface RetryBudgetOptions {
+  /** Further tries as a share of the requests of the last ten seconds, from 0 to 1. Default 0.2. */
+  share?: number
+  /** Further tries a second that are allowed whatever the traffic. Default 3. */
+  min?: number
+  /** Monotonic milliseconds. Default `performance.now`. */
+  clock?: () => number
+}
+
+/** Keeps further tries at a share of the traffic. One may serve any number of `retry`, which then share it. */
+export interface RetryBudget {
+  /** Notes a request that is on its way for the first time. */
+  request(): void
+  /** Takes one further try out of the budget; `false`: it is used up. */
+  take(): boolean
+}
+
+const schema = v.strictObject({
+  share: v.optional(ranged(0, 1), 0.2),
+  min: v.optional(ranged(0, 1e6), 3),
+  clock: v.optional(
+    v.custom<() => number>((value) => typeof value === 'function', 'a function that returns milliseconds'),
+    () => () => performance.now(),
+  ),
+})
+
+/** Seconds of the window, one slot each. */
+const slots = 10
+
+/**
+ * A budget of further tries, after Finagle's `RetryBudget`: in a window of ten seconds at most `share` of the requests, plus
+ * `min` a second. Where all targets fail, tries add a fifth to the load with the defaults, and not a multiple. It costs two
+ * lists of ten numbers, and a request one addition.
+ * @throws TypeError for a wrong option
+ */
+export function retryBudget(options: RetryBudgetOptions = {}): RetryBudget {
+  const { share, min, clock } = parse(schema, options, 'retryBudget')
+  const requests = new Array<number>(slots).fill(0)
+  const tries = new Array<number>(slots).fill(0)
+  let asked = 0
+  let shared = 0
+  let free = min
+  /** The second that the window ends with. */
+  let current = Number.NEGATIVE_INFINITY
+  /** The second whose free tries `free` counts. */
+  let freeIn = current
+
+  /** Empties the slots of the seconds that have passed, and gives the one of now. */
+  const slide = (): number => {
+    const now = Math.floor(clock() / 1_000)
+    // A clock that jumps back, or has no number to tell, leaves the window where it is.
+    if (now > current) {
+      const passed = Math.min(slots, now - current)
+      for (let second = now - passed + 1; second <= now; second++) {
+        const slot = ((second % slots) + slots) % slots
+        asked -= requests[slot] as number
+        shared -= tries[slot] as number
+        requests[slot] = 0
+        tries[slot] = 0
+      }
+      current = now
+    }
+    return Number.isFinite(current) ? ((current % slots) + slots) % slots : 0
+  }
+
+  return {
+    request(): void {
+      const slot = slide()
+      requests[slot] = (requests[slot] as number) + 1
+      asked++
+    },
+    take(): boolean {
+      const slot = slide()
+      // Those that each second has anyway come first, and don't count among the share.
+      if (freeIn !== current) {
+        freeIn = current
+        free = min
+      }
+      if (free >= 1) {
+        free--
+        return true
+      }
+      if (shared + 1 > asked * share) return false
+      tries[slot] = (tries[slot] as number) + 1
+      shared++
+      return true
+    },
+  }
+}
+
+/** Tells a {@link RetryBudget} from anything else. */
+export function isRetryBudget(value: unknown): boolean {
+  const budget = value as RetryBudget | null
+  return typeof budget?.request === 'function' && typeof budget.take === 'function'
+}
