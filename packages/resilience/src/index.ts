@@ -23,5 +23,11 @@ export type { QueueOrder, QueueRefusal } from './queue-line.js'
 export { type BackoffOptions, type BackoffSettings, backoffDelay, backoffOptions } from './backoff.js'
 export { retryAfter } from './retry-after.js'
 export { type RetryBudget, type RetryBudgetOptions, retryBudget } from './retry-budget.js'
-export { type RetryOptions, type RetrySettings, resolveRetry, retryOptions } from './retry-options.js'
+export {
+  type RetryOptions,
+  type RetrySettings,
+  type RetryWhen,
+  resolveRetry,
+  retryOptions,
+} from './retry-options.js'
 export { type FailedTry, type NoRetry, whyNot } from './should-retry.js'

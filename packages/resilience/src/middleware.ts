@@ -5,13 +5,18 @@ import {
   discard,
   isBody,
   type Middleware,
+  type Outcome,
   ProxyError,
   type Reply,
+  toBody,
 } from '@sluice/core'
 import type { Selected, Target, Tried } from '@sluice/upstream'
 import debug from 'debug'
-import { type RetryOptions, type RetrySettings, resolveRetry } from './retry-options.js'
-import { whyNot } from './should-retry.js'
+import { backoffDelay } from './backoff.js'
+import { ReplayBody } from './replay-body.js'
+import { retryAfter } from './retry-after.js'
+import { type RetryOptions, type RetrySettings, type RetryWhen, resolveRetry } from './retry-options.js'
+import { type FailedTry, whyNot } from './should-retry.js'
 
 const log = debug('sluice:resilience')
 
@@ -24,39 +29,145 @@ const log = debug('sluice:resilience')
 export function retry(options: RetryOptions = {}): Middleware {
   const settings = resolveRetry(options)
   return (next) => (ctx) => {
-    return attempts(next as (ctx: Context) => Reply | Promise<Reply>, ctx, settings)
+    return attempts(next as Next, ctx, settings)
   }
 }
 
-async function attempts(
-  next: (ctx: Context) => Reply | Promise<Reply>,
-  first: Context,
-  settings: RetrySettings,
-): Promise<Reply> {
-  let ctx: Context & Tried = first
+type Next = (ctx: Context) => Reply | Promise<Reply>
+
+async function attempts(next: Next, first: Context, settings: RetrySettings): Promise<Reply> {
+  const { perTry, total, backoff, when, budget } = settings
+  budget?.request()
+  const until = total === 0 ? 0 : performance.now() + total
+  const limited = perTry !== 0 || total !== 0
+  const replay = replayed(first.out.body, settings)
+  // What is cancelled, or has a body of its own, is a fork: the exchange itself stays as it is.
+  let ctx: Context & Tried = limited || replay !== undefined ? first.fork() : first
   for (let attempt = 1; ; attempt++) {
     let failure: ProxyError | number
     let reply: Reply | undefined
+    if (replay !== undefined) ctx.out.body = replay.attempt()
     try {
-      reply = await next(ctx)
-      if (settings.statuses.length === 0 || reply.status < 400) return reply
+      reply = await (limited ? inTime(next, ctx, perTry, until) : next(ctx))
+      if ((settings.statuses.length === 0 && when === undefined) || reply.status < 400) {
+        replay?.done()
+        return reply
+      }
       failure = reply.status
     } catch (error) {
-      if (!(error instanceof ProxyError)) throw error
+      if (!(error instanceof ProxyError)) {
+        replay?.done()
+        throw error
+      }
       failure = error
     }
     const { method, body } = first.out
-    const no = whyNot({ failure, method, attempt, replayable: replayable(body) }, settings)
+    const can = replay === undefined ? replayable(body) : replay.replayable
+    const failed: Writable<FailedTry> = { failure, method, attempt, replayable: can }
+    let wait = 0
+    if (backoff !== undefined) {
+      failed.retryAfter = askedToWait(reply)
+      wait = Math.max(backoffDelay(attempt, backoff), failed.retryAfter ?? 0)
+    }
+    if (until !== 0) failed.left = until - performance.now() - wait
+    if (when !== undefined) failed.wanted = asked(when, failed, first, reply, replay)
+    const no = whyNot(failed, settings)
     if (log.enabled) log('%s %s failed (%s): %s', method, first.out.path, code(failure), no ?? 'trying again')
     if (no !== undefined) {
+      replay?.done()
       if (reply !== undefined) return reply
       throw failure as ProxyError
     }
     if (reply !== undefined) discard(reply)
+    if (wait > 0) {
+      const left = await pause(wait, first)
+      if (left !== undefined) {
+        replay?.done()
+        throw left.error ?? new ProxyError('client_left')
+      }
+    }
     const tried = triedSoFar(ctx)
     ctx = first.fork()
     ctx.tried = tried
   }
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** The user's say. If it throws nobody else would end the reply. */
+function asked(
+  when: RetryWhen,
+  failed: FailedTry,
+  ctx: Context,
+  reply: Reply | undefined,
+  replay: ReplayBody | undefined,
+): boolean | undefined {
+  try {
+    return when(failed, ctx)
+  } catch (error) {
+    if (reply !== undefined) discard(reply)
+    replay?.done()
+    throw error
+  }
+}
+
+/** Keeps a flowing body for further tries; nothing for one that is in memory, or may be sent again as it is. */
+function replayed(body: BodyInit, { replay, attempts }: RetrySettings): ReplayBody | undefined {
+  if (replay === 0 || attempts === 1 || body === null) return undefined
+  if (typeof body === 'string' || body instanceof Uint8Array) return undefined
+  return new ReplayBody(toBody(body) as Body, replay)
+}
+
+/** One try until its head is there. Past its time the try's fork closes, by which its transport hears of it. */
+async function inTime(next: Next, ctx: Context, perTry: number, until: number): Promise<Reply> {
+  const left = until === 0 ? Number.POSITIVE_INFINITY : until - performance.now()
+  const byTotal = perTry === 0 || left <= perTry
+  let late: ProxyError | undefined
+  let timer: NodeJS.Timeout | undefined
+  const expired = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => {
+        late = new ProxyError(byTotal ? 'total_timeout' : 'http_response_timeout')
+        ;(ctx as Closing).close?.({ kind: 'error', error: late, bytes: 0 })
+        reject(late)
+      },
+      Math.max(0, byTotal ? left : perTry),
+    )
+  })
+  // A reply that comes in spite of it is nobody's.
+  const answer = (async () => {
+    const reply = await next(ctx)
+    if (late !== undefined) discard(reply)
+    return reply
+  })()
+  try {
+    return await Promise.race([answer, expired])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** What the contexts of mounts have beyond their interface. */
+interface Closing {
+  close?(end: Outcome): void
+}
+
+/** Waits; at once over, with its end, when the exchange ends. */
+function pause(ms: number, ctx: Context): Promise<Outcome | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), ms)
+    ctx.onClose((end) => {
+      clearTimeout(timer)
+      resolve(end)
+    })
+  })
+}
+
+function askedToWait(reply: Reply | undefined): number | undefined {
+  const { headers = [] } = reply ?? {}
+  for (let i = 0; i < headers.length; i += 2)
+    if (headers[i]?.toLowerCase() === 'retry-after') return retryAfter(headers[i + 1] as string, Date.now())
+  return undefined
 }
 
 /** Targets that this exchange was sent to: `balance` leaves its pick in the context. */

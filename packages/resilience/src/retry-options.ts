@@ -1,4 +1,14 @@
-import { integer, parse, that, v } from '@sluice/options'
+import type { Context } from '@sluice/core'
+import { type Duration, duration, integer, parse, type Size, size, that, v } from '@sluice/options'
+import { type BackoffOptions, type BackoffSettings, backoffOptions } from './backoff.js'
+import { isRetryBudget, type RetryBudget } from './retry-budget.js'
+import type { FailedTry } from './should-retry.js'
+
+/**
+ * The user's say on a failed try: `true` tries again whatever the status and the method, `false` doesn't, `undefined` leaves it
+ * to the rules. What it can't allow: more than `attempts`, a body that is gone, a try for a client that left.
+ */
+export type RetryWhen = (failed: FailedTry, ctx: Context) => boolean | undefined
 
 /** When and how often to try again. */
 export interface RetryOptions {
@@ -11,6 +21,21 @@ export interface RetryOptions {
   methods?: readonly string[]
   /** Statuses of an answer after which another target is tried, 503 for instance. Default none. */
   statuses?: readonly number[]
+  /** Asked for each error and each answer from status 400 on. Naming an unsafe request means that it may be processed twice. */
+  when?: RetryWhen
+  /**
+   * Waits before a further try, with full jitter. A `Retry-After` of a retried answer is waited for too; one of more than
+   * `max` makes that answer the last. Default no wait, and `Retry-After` is passed over: the next target is another one.
+   */
+  backoff?: BackoffOptions
+  /** Time to the head of the answer for one try; past it that try is cancelled, as `http_response_timeout`. Default 0: none. */
+  perTry?: Duration
+  /** Time to the head of the answer for all tries and the waits between them. Default 0: none. */
+  total?: Duration
+  /** Bytes of a flowing request body that are kept, so that it can be sent again. Default 0: none. */
+  replay?: Size
+  /** Bounds further tries by the traffic; one `retryBudget()` may be shared by many. Default none. */
+  budget?: RetryBudget
 }
 
 /** {@link RetryOptions} with none left out. */
@@ -18,6 +43,12 @@ export interface RetrySettings {
   readonly attempts: number
   readonly methods: readonly string[]
   readonly statuses: readonly number[]
+  readonly when?: RetryWhen | undefined
+  readonly backoff?: BackoffSettings | undefined
+  readonly perTry: number
+  readonly total: number
+  readonly replay: number
+  readonly budget?: RetryBudget | undefined
 }
 
 // Methods are case-sensitive (RFC 9110 section 9.1): 'get' would never be one that a client sends.
@@ -36,6 +67,12 @@ export const retryOptions = v.strictObject({
     'TRACE',
   ]),
   statuses: v.optional(v.array(that<number>(status, 'a status from 400 to 599')), []),
+  when: v.optional(that<RetryWhen>((value) => typeof value === 'function', 'a function')),
+  backoff: v.optional(backoffOptions),
+  perTry: v.optional(duration(), 0),
+  total: v.optional(duration(), 0),
+  replay: v.optional(size(), 0),
+  budget: v.optional(that<RetryBudget>(isRetryBudget, 'what retryBudget() gives')),
 })
 
 /**

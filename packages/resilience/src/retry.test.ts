@@ -1,7 +1,7 @@
 import { type Context, ProxyError, type ProxyErrorCode, PushBody, type Reply } from '@sluice/core'
 import type { Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import { type RetryOptions, resolveRetry, retry, whyNot } from './index.js'
+import { type RetryOptions, resolveRetry, retry, retryBudget, whyNot } from './index.js'
 
 class Source extends PushBody {
   stopped = false
@@ -96,6 +96,27 @@ describe('retry', () => {
     expect(await run(['connection_refused', 200], {}, 'POST', body)).toMatchObject({ calls: 1 })
   })
 
+  it('asks the user: yes whatever the method, no whatever the rules', async () => {
+    expect(await run(['connection_terminated', 200], { when: () => true }, 'POST')).toMatchObject({
+      calls: 2,
+    })
+    expect(await run([500, 200], { when: ({ failure }) => failure === 500 })).toMatchObject({ calls: 2 })
+    expect(await run(['connection_refused', 200], { when: () => false })).toMatchObject({ calls: 1 })
+    expect(await run(['client_left', 200], { when: () => true })).toMatchObject({ calls: 1 })
+    expect(await run(['connection_refused', 200], { when: () => undefined })).toMatchObject({ calls: 2 })
+  })
+
+  it('is bounded by its budget', async () => {
+    const budget = retryBudget({ share: 0, min: 1, clock: () => 0 })
+    expect(await run(['connection_refused', 200], { budget })).toMatchObject({ result: 200, calls: 2 })
+    expect(await run(['connection_refused', 200], { budget })).toMatchObject({
+      result: 'connection_refused',
+      calls: 1,
+    })
+    const failed = { failure: 503, method: 'GET', attempt: 1, replayable: true }
+    expect(whyNot(failed, resolveRetry({ statuses: [503], budget }))).toBe('budget-used')
+  })
+
   it('lets errors that are not of the proxy pass', async () => {
     expect(await run([new TypeError('a bug'), 200])).toMatchObject({ result: 'a bug', calls: 1 })
   })
@@ -134,7 +155,11 @@ it.each([
   [{ attempts: 0 }, 'retry.attempts: got 0'],
   [{ methods: ['G T'] }, 'retry.methods[0]'],
   [{ statuses: [200] }, 'retry.statuses[0]'],
-  [{ budget: {} }, 'retry.budget: unknown option'],
+  [{ budget: {} }, 'retry.budget: got {}'],
+  [{ backoff: { base: -1 } }, 'retry.backoff.base'],
+  [{ perTry: 'soon' }, 'retry.perTry'],
+  [{ replay: -1 }, 'retry.replay'],
+  [{ budgets: {} }, 'retry.budgets: unknown option'],
   [{ methods: ['get'] }, 'retry.methods[0]'],
 ])('refuses %j', (options, says) => {
   expect(() => retry(options as never)).toThrow(says)
