@@ -30,4 +30,5 @@ export {
   resolveRetry,
   retryOptions,
 } from './retry-options.js'
+export { type EndedTry, type RetryingOptions, retrying } from './retrying.js'
 export { type FailedTry, type NoRetry, whyNot } from './should-retry.js'

@@ -1,0 +1,70 @@
+import { describe, expect, it, vi } from 'vitest'
+import { retryBudget, retrying } from './index.js'
+
+const never = () => new Promise<never>(() => {})
+
+describe('retrying', () => {
+  it('calls again after an error, and gives the last end', async () => {
+    const fn = vi.fn(async (attempt: number) => {
+      if (attempt < 3) throw new Error(`no ${attempt}`)
+      return 'ok'
+    })
+    expect(await retrying(fn, { attempts: 3 })).toBe('ok')
+    await expect(retrying(fn)).rejects.toThrow('no 2')
+    expect(await retrying(async (attempt) => attempt, { when: ({ value }) => value === 1 })).toBe(2)
+  })
+
+  it('takes a function that throws at once as one that fails', async () => {
+    const fn = vi.fn(() => {
+      throw new Error('at once')
+    })
+    await expect(retrying(fn)).rejects.toThrow('at once')
+    expect(fn).toHaveBeenCalledTimes(2)
+  })
+
+  it('aborts a try that takes too long', async () => {
+    const signals: AbortSignal[] = []
+    const result = retrying(
+      (attempt, signal) => {
+        signals.push(signal)
+        return attempt === 1 ? never() : Promise.resolve('second')
+      },
+      { perTry: 5 },
+    )
+    expect(await result).toBe('second')
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, false])
+    await expect(retrying(never, { total: 5, attempts: 100 })).rejects.toThrow('too long')
+  })
+
+  it('ends with the reason of its signal, in a try and in a wait', async () => {
+    for (const fn of [never, () => Promise.reject(new Error('failed'))]) {
+      const controller = new AbortController()
+      const result = retrying(fn, {
+        signal: controller.signal,
+        backoff: { base: '1h', max: '1h', random: () => 1 },
+      })
+      setImmediate(() => controller.abort(new Error('the caller left')))
+      await expect(result).rejects.toThrow('the caller left')
+    }
+  })
+
+  it('waits as a Response asks, but no longer than it may', async () => {
+    const busy = (after: string) => async (attempt: number) =>
+      new Response('x', attempt === 1 ? { status: 503, headers: { 'Retry-After': after } } : {})
+    const when = ({ value }: { value?: Response }) => value?.status === 503
+    expect((await retrying(busy('0'), { when, backoff: { base: 0, max: 10 } })).status).toBe(200)
+    expect((await retrying(busy('1'), { when, backoff: { base: 0, max: 10 } })).status).toBe(503)
+  })
+
+  it('keeps to its budget', async () => {
+    const fn = vi.fn(() => Promise.reject(new Error('failed')))
+    await expect(
+      retrying(fn, { attempts: 9, budget: retryBudget({ share: 0, min: 2, clock: () => 0 }) }),
+    ).rejects.toThrow('failed')
+    expect(fn).toHaveBeenCalledTimes(3)
+  })
+
+  it('names a wrong option', () => {
+    expect(() => retrying(never, { attempts: 0 })).toThrow('retrying.attempts')
+  })
+})
