@@ -23,13 +23,16 @@ import {
 } from '@sluice/forward'
 import { declared } from '@sluice/health'
 import { httpProxyTransport } from '@sluice/http-proxy'
+
 import {
   type BreakerOptions,
   breakers,
   type ConcurrencyOptions,
   concurrencyOf,
+  type RetryOptions,
   retry,
 } from '@sluice/resilience'
+
 import { createUpstream, type Upstream } from '@sluice/upstream'
 import { createProxy, type Proxy } from 'sluice'
 import { type HttpClient, httpClient } from './client.js'
@@ -47,8 +50,8 @@ export interface FrontOptions {
   forwarded?: ForwardingOptions
   /** Layers inside the client's address and outside everything else. */
   use?: readonly Layer<Context & Client>[]
-  /** Default `true`. */
-  retry?: boolean
+  /** Default `true`: on, with the defaults. */
+  retry?: boolean | RetryOptions
   /** Connections to a target at most. */
   connections?: number
   /** Targets are believed that say how they are. Default `false`. */
@@ -141,7 +144,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
         targets: [...list(targets)],
         ...(host === undefined ? {} : { host }),
         ...(connections === undefined ? {} : { connections }),
-        ...(retries === false ? { retry: false } : {}),
+        ...(retries === undefined || retries === true ? {} : { retry: retries }),
         ...(believed === undefined ? {} : { declared: believed }),
         ...(breaker === undefined ? {} : { breaker }),
         ...(concurrency === undefined ? {} : { concurrency }),
@@ -197,7 +200,7 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
     }),
   )
   for (const layer of use) links = links.use(layer)
-  if (retries !== false) links = links.use(retry())
+  if (retries !== false) links = links.use(retry(retries === true ? {} : retries))
   const guard = breaker === undefined ? undefined : breakers(upstream, breaker)
   const limit = concurrency === undefined ? undefined : concurrencyOf(upstream, concurrency)
   if (limit !== undefined) links = links.use(limit.middleware)

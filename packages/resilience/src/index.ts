@@ -1,4 +1,5 @@
 export { AdaptiveLimit, type AdaptiveOptions, type AdaptiveSettings } from './adaptive-limit.js'
+export { type BackoffOptions, type BackoffSettings, backoffDelay, backoffOptions } from './backoff.js'
 export { type Breaker, BreakerOpenError, type BreakerSeams, breaker } from './breaker.js'
 export type { BreakerChange, BreakerState } from './breaker-circuit.js'
 export {
@@ -20,7 +21,6 @@ export {
 export { retry } from './middleware.js'
 export { QueueError } from './queue-error.js'
 export type { QueueOrder, QueueRefusal } from './queue-line.js'
-export { type BackoffOptions, type BackoffSettings, backoffDelay, backoffOptions } from './backoff.js'
 export { retryAfter } from './retry-after.js'
 export { type RetryBudget, type RetryBudgetOptions, retryBudget } from './retry-budget.js'
 export {
