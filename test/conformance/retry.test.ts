@@ -144,14 +144,13 @@ describe.each(twoFronts)('retry with options through $name', (kind) => {
       attempts: 5,
       backoff: { base: '2h', max: '2h', random: () => 0.9 },
     } as const
-    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-    const front = await kind.start({ targets: busy.url, retry })
-    const before = timers()
+    const seen = observer()
+    const front = await kind.start({ targets: busy.url, retry, use: [seen.layer] })
     const call = front.client.call()
     await until(() => busy.requests.length === 1 && front.inFlight === 0, 'the first answer to be dropped')
     call.abort()
     await call.head.catch(() => {})
-    await until(() => timers() <= before, 'the wait to end')
+    await until(() => seen.codes[0] === 'client_left', 'the wait to end')
     expect(busy.requests).toHaveLength(1)
     await front.close()
     await busy.close()

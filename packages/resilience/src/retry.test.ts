@@ -1,6 +1,13 @@
-import { type Context, ProxyError, type ProxyErrorCode, PushBody, type Reply } from '@sluice/core'
+import {
+  type Context,
+  type Outcome,
+  ProxyError,
+  type ProxyErrorCode,
+  PushBody,
+  type Reply,
+} from '@sluice/core'
 import type { Target } from '@sluice/upstream'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type RetryOptions, resolveRetry, retry, retryBudget, whyNot } from './index.js'
 
 class Source extends PushBody {
@@ -104,6 +111,29 @@ describe('retry', () => {
     expect(await run(['connection_refused', 200], { when: () => false })).toMatchObject({ calls: 1 })
     expect(await run(['client_left', 200], { when: () => true })).toMatchObject({ calls: 1 })
     expect(await run(['connection_refused', 200], { when: () => undefined })).toMatchObject({ calls: 2 })
+  })
+
+  it('ends its wait at once when the client leaves, with no timer left', async () => {
+    vi.useFakeTimers()
+    try {
+      const { ctx } = context()
+      let closed = (_end: Outcome): void => {}
+      Object.assign(ctx, { onClose: (fn: typeof closed) => (closed = fn) })
+      let calls = 0
+      const handler = retry({ backoff: { base: '1h', max: '1h', random: () => 0.5 } })(() => {
+        calls++
+        throw new ProxyError('connection_refused')
+      }) as (ctx: Attempt) => Promise<Reply>
+      const result = handler(ctx)
+      await Promise.resolve()
+      await Promise.resolve()
+      expect(vi.getTimerCount()).toBe(1)
+      closed({ kind: 'client-left', error: new ProxyError('client_left'), bytes: 0 })
+      await expect(result).rejects.toMatchObject({ code: 'client_left' })
+      expect([vi.getTimerCount(), calls]).toEqual([0, 1])
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('is bounded by its budget', async () => {

@@ -5,7 +5,7 @@ const never = () => new Promise<never>(() => {})
 
 describe('retrying', () => {
   it('calls again after an error, and gives the last end', async () => {
-    const fn = vi.fn(async (attempt: number) => {
+    const fn = vi.fn<(attempt: number) => Promise<string>>(async (attempt) => {
       if (attempt < 3) throw new Error(`no ${attempt}`)
       return 'ok'
     })
@@ -15,7 +15,7 @@ describe('retrying', () => {
   })
 
   it('takes a function that throws at once as one that fails', async () => {
-    const fn = vi.fn(() => {
+    const fn = vi.fn<() => Promise<never>>(() => {
       throw new Error('at once')
     })
     await expect(retrying(fn)).rejects.toThrow('at once')
@@ -57,7 +57,7 @@ describe('retrying', () => {
   })
 
   it('keeps to its budget', async () => {
-    const fn = vi.fn(() => Promise.reject(new Error('failed')))
+    const fn = vi.fn<() => Promise<never>>(() => Promise.reject(new Error('failed')))
     await expect(
       retrying(fn, { attempts: 9, budget: retryBudget({ share: 0, min: 2, clock: () => 0 }) }),
     ).rejects.toThrow('failed')
