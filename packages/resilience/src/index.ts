@@ -18,6 +18,7 @@ export {
   type QueueOptions,
   resolveConcurrency,
 } from './concurrency-options.js'
+export { type HedgingOptions, hedging } from './hedging.js'
 export { retry } from './middleware.js'
 export { QueueError } from './queue-error.js'
 export type { QueueOrder, QueueRefusal } from './queue-line.js'
