@@ -97,7 +97,7 @@ describe.each(twoFronts)('retry with options through $name', (kind) => {
     ['3600', 503],
     [new Date(Date.now() + 3_600_000).toUTCString(), 503],
     [new Date(Date.now() - 3_600_000).toUTCString(), 200],
-  ])('Retry-After: %s is obeyed up to the longest wait', async (after, status) => {
+  ])('pain 35 (fastify-reply-from 12.6): Retry-After: %s is obeyed up to the longest wait', async (after, status) => {
     const busy = own(
       await originServer((_req, res) => void res.writeHead(503, { 'Retry-After': after }).end('busy')),
     )

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import { ProxyError } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
+import { hasToken, upgrades } from './connection-tokens.js'
 import { ChunkedDecoder } from './wire-chunked.js'
 import { endOfValue, isFraming, malformed, readFieldLines } from './wire-field-lines.js'
 import { wireLimits } from './wire-limits.js'
@@ -381,24 +382,6 @@ function readFraming(headers: HeaderList, minor1: boolean): number | undefined {
   if (coding.length !== 7 || coding.toLowerCase() !== 'chunked')
     throw malformed('a Transfer-Encoding other than chunked')
   return -1
-}
-
-/** Whether a head names a protocol to change to. */
-function upgrades(headers: HeaderList): boolean {
-  let connection = false
-  let upgrade = false
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = (headers[i] as string).toLowerCase()
-    if (name === 'upgrade') upgrade = headers[i + 1] !== ''
-    else if (name === 'connection') connection ||= hasToken(headers[i + 1] as string, 'upgrade')
-  }
-  return connection && upgrade
-}
-
-/** Whether a list such as that of Connection holds a token. Other blanks than these two, `trim`'s, are part of a member. */
-function hasToken(value: string, token: string): boolean {
-  if (value.length === token.length) return value.toLowerCase() === token
-  return value.split(',').some((member) => member.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase() === token)
 }
 
 function tooLarge(message: string): ProxyError {

@@ -10,6 +10,7 @@ import {
   type Reply,
   toBody,
 } from '@sluice/core'
+import { get } from '@sluice/headers'
 import type { Selected, Target, Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { backoffDelay } from './backoff.js'
@@ -164,10 +165,8 @@ function pause(ms: number, ctx: Context): Promise<Outcome | undefined> {
 }
 
 function askedToWait(reply: Reply | undefined): number | undefined {
-  const { headers = [] } = reply ?? {}
-  for (let i = 0; i < headers.length; i += 2)
-    if (headers[i]?.toLowerCase() === 'retry-after') return retryAfter(headers[i + 1] as string, Date.now())
-  return undefined
+  const value = reply === undefined ? undefined : get(reply.headers, 'retry-after')
+  return value === undefined ? undefined : retryAfter(value, Date.now())
 }
 
 /** Targets that this exchange was sent to: `balance` leaves its pick in the context. */

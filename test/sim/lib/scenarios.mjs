@@ -32,6 +32,23 @@ const slow =
     servers.get(url(i)).slow = factor
   }
 
+/** One of ten is so from 5 s to 12 s. */
+function ill(mode, about) {
+  return {
+    about,
+    length: 25_000,
+    servers: () => alike(10),
+    trace: poisson(25_000, 5),
+    changes: [
+      { at: 5_000, change: become(3, mode) },
+      { at: 12_000, change: become(3, 'up') },
+    ],
+    mark: url(3),
+    at: 5_000,
+    until: 12_000,
+  }
+}
+
 export const scenarios = {
   steady: {
     about: 'ten servers alike',
@@ -53,32 +70,11 @@ export const scenarios = {
     changes: [{ at: 0, change: slow(3, 10) }],
     mark: url(3),
   },
-  dies: {
-    about: 'one of ten refuses connections from 5 s to 12 s',
-    length: 25_000,
-    servers: () => alike(10),
-    trace: poisson(25_000, 5),
-    changes: [
-      { at: 5_000, change: become(3, 'refuses') },
-      { at: 12_000, change: become(3, 'up') },
-    ],
-    mark: url(3),
-    at: 5_000,
-    until: 12_000,
-  },
-  errors: {
-    about: 'one of ten answers 503 at once from 5 s to 12 s, which makes it look like the quickest',
-    length: 25_000,
-    servers: () => alike(10),
-    trace: poisson(25_000, 5),
-    changes: [
-      { at: 5_000, change: become(3, '503') },
-      { at: 12_000, change: become(3, 'up') },
-    ],
-    mark: url(3),
-    at: 5_000,
-    until: 12_000,
-  },
+  dies: ill('refuses', 'one of ten refuses connections from 5 s to 12 s'),
+  errors: ill(
+    '503',
+    'one of ten answers 503 at once from 5 s to 12 s, which makes it look like the quickest',
+  ),
   joins: {
     about: 'an eleventh server joins at 5 s',
     length: 15_000,
