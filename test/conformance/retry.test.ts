@@ -97,22 +97,25 @@ describe.each(twoFronts)('retry with options through $name', (kind) => {
     ['3600', 503],
     [new Date(Date.now() + 3_600_000).toUTCString(), 503],
     [new Date(Date.now() - 3_600_000).toUTCString(), 200],
-  ])('pain 35 (fastify-reply-from 12.6): Retry-After: %s is obeyed up to the longest wait', async (after, status) => {
-    const busy = own(
-      await originServer((_req, res) => void res.writeHead(503, { 'Retry-After': after }).end('busy')),
-    )
-    const origin = own(await originServer())
-    const retry = { statuses: [503], backoff: { base: 1, max: '5s' } } as const
-    const front = own(await kind.start({ targets: [busy.url, origin.url], retry }))
-    const statuses = new Set<number>()
-    for (let i = 0; i < 4; i++) {
-      statuses.add((await front.client.ask()).status)
-      if (busy.requests.length > 0) break
-    }
-    expect(busy.requests.length).toBeGreaterThan(0)
-    expect(statuses.has(503)).toBe(status === 503)
-    await released(front)
-  })
+  ])(
+    'pain 35 (fastify-reply-from 12.6): Retry-After: %s is obeyed up to the longest wait',
+    async (after, status) => {
+      const busy = own(
+        await originServer((_req, res) => void res.writeHead(503, { 'Retry-After': after }).end('busy')),
+      )
+      const origin = own(await originServer())
+      const retry = { statuses: [503], backoff: { base: 1, max: '5s' } } as const
+      const front = own(await kind.start({ targets: [busy.url, origin.url], retry }))
+      const statuses = new Set<number>()
+      for (let i = 0; i < 4; i++) {
+        statuses.add((await front.client.ask()).status)
+        if (busy.requests.length > 0) break
+      }
+      expect(busy.requests.length).toBeGreaterThan(0)
+      expect(statuses.has(503)).toBe(status === 503)
+      await released(front)
+    },
+  )
 
   it('a try that takes too long is cancelled, and the next target is asked', async () => {
     const silent = own(await originServer(() => {}))
