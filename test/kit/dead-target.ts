@@ -15,7 +15,9 @@ export interface DeadTarget {
 export async function deadTarget(): Promise<DeadTarget> {
   const far = createServer().listen(0, '127.0.0.1')
   await once(far, 'listening')
-  const near = connect((far.address() as AddressInfo).port, '127.0.0.1')
+  const { port: to } = far.address() as AddressInfo
+  // Bound first: the port of a connection that goes somewhere else may be given to this one as well.
+  const near = connect({ port: to, host: '127.0.0.1', localAddress: '127.0.0.1' })
   const [[there]] = await Promise.all([once(far, 'connection'), once(near, 'connect')])
   const port = near.localPort as number
   return {
