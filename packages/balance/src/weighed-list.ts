@@ -29,16 +29,17 @@ export function weighedLists<T>(
   let weighed: WeighedList<T | undefined> | undefined
   return (list) => {
     if (list === last) return weighed as WeighedList<T | undefined>
-    const found = known.get(list)
+    let found = known.get(list)
     if (found === undefined) {
       const targets = [...list]
       const weights = Float64Array.from(targets, weightOf)
       const total = weights.reduce((sum, weight) => sum + weight, 0)
-      weighed = { targets, weights, total, own: make?.(targets, total) }
-      if (!Object.isFrozen(list)) return weighed
-      known.set(list, weighed)
-    } else weighed = found
+      found = { targets, weights, total, own: make?.(targets, total) }
+      if (!Object.isFrozen(list)) return found
+      known.set(list, found)
+    }
+    weighed = found
     last = list
-    return weighed
+    return found
   }
 }

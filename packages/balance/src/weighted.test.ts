@@ -3,7 +3,15 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../../test/kit/seeded.js'
 import { countPicks, fakeTargets, sameTargets } from '../../../test/kit/targets.js'
-import { peakEwma, powerOfTwo, weightedRandom, weightedRoundRobin } from './index.js'
+import {
+  boundedLoad,
+  first,
+  leastRequests,
+  peakEwma,
+  powerOfTwo,
+  weightedRandom,
+  weightedRoundRobin,
+} from './index.js'
 
 const names = (ids: string[]): { id: string }[] => ids.map((id) => ({ id }))
 
@@ -193,4 +201,12 @@ it('policies by weight keep no more of a list than of its targets', () => {
     expect(countPicks(10, () => policy(list, undefined))['new']).toBeGreaterThan(8)
   }
   expect(weightedRoundRobin()(sameTargets(2), undefined)?.id).toBe('0')
+})
+
+it('policies by weight pick from the list that they are given, when frozen lists and others take turns', () => {
+  const frozen = sameTargets(2)
+  const other = fakeTargets({ id: 'x' }, { id: 'y', inFlight: 9 })
+  for (const policy of [weightedRoundRobin(), weightedRandom(), leastRequests(), boundedLoad(first())])
+    for (let i = 0; i < 4; i++)
+      for (const list of [frozen, other]) expect(list).toContain(policy(list, undefined))
 })
