@@ -100,7 +100,16 @@ describe('overflow', () => {
     expect((await ask(upstream, roundRobin(), { overflow: 1.4 })).priority).toBe(2)
   })
 
-  it('uses every tier alike in panic, since nobody is known to be fit', async () => {
+  it('takes nobody for fit who only is asked in panic', async () => {
+    const targets = [{ url: 'http://a' }, { url: 'http://b' }, { url: 'http://c', priority: 1 }]
+    const upstream = createUpstream({ name: 'api', targets, panic: 0.8 })
+    for (const target of upstream.all.slice(0, 2)) upstream.eject(target, 'ejection', 'failures')
+    expect(upstream.panicking).toBe(true)
+    expect(await loads(upstream)).toEqual([0, 100, 0])
+    expect(await loads(upstream, {})).toEqual([0, 100, 0])
+  })
+
+  it('asks tiers in their order when nobody is known to be fit', async () => {
     const upstream = tiered()
     for (const target of upstream.all) upstream.eject(target, 'ejection', 'failures')
     expect(upstream.panicking).toBe(true)

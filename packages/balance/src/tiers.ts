@@ -9,8 +9,8 @@ type Ranks = readonly (readonly Target[])[]
  * a tier's load = min(factor × fit / all, what the tiers before it have left); if all of them together can't take it,
  * each gets its part of what they can
  *
- * Fit are those available that haven't said they would rather not; those that drain count for nothing. With a factor of 1.4 the first
- * tier keeps all until less than 72 % of it is fit.
+ * Fit are those in use that haven't said they would rather not, in panic too; those that drain count for nothing. With a factor of 1.4
+ * the first tier keeps all until less than 72 % of it is fit.
  */
 export class Tiers {
   private known: Ranks | undefined = undefined
@@ -35,12 +35,12 @@ export class Tiers {
   }
 }
 
-function ordersOf({ all, available, ranks }: Upstream, factor: number): { upTo: number; ranks: Ranks }[] {
+function ordersOf({ all, ranks }: Upstream, factor: number): { upTo: number; ranks: Ranks }[] {
   const tiers = [...new Set(all.map(({ priority }) => priority))].sort((a, b) => a - b)
   let left = 1
   const loads = tiers.map((tier) => {
     const members = all.filter(({ priority, state }) => priority === tier && state !== 'draining').length
-    const fit = available.filter(({ priority, degraded }) => priority === tier && !degraded).length
+    const fit = all.filter((target) => target.priority === tier && isFit(target)).length
     const load = members === 0 ? 0 : Math.min((factor * fit) / members, left)
     left -= load
     return load
@@ -55,4 +55,8 @@ function ordersOf({ all, available, ranks }: Upstream, factor: number): { upTo: 
     const own = ranks.filter((rank) => rank[0]?.priority === tier)
     return [{ upTo, ranks: [...own, ...ranks.filter((rank) => !own.includes(rank))] }]
   })
+}
+
+function isFit({ degraded, state }: Target): boolean {
+  return !degraded && (state === 'healthy' || state === 'unknown')
 }

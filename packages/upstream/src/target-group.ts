@@ -196,7 +196,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
     // When nobody is known to be fit, somebody may be all the same, and 503 for all helps none.
     const panicking =
       members.length > 0 && (usable.length === 0 || usable.length < members.length * this.panic)
-    const rank = panicking ? () => 0 : rankOf
+    const rank = panicking ? panicRank(usable) : rankOf
     const list = (panicking ? members : usable).sort((a, b) => rank(a) - rank(b) || a.priority - b.priority)
     this.available = Object.freeze(list)
     this.ranks = slices(this.available, (a, b) => rank(a) === rank(b) && a.priority === b.priority)
@@ -234,6 +234,12 @@ export class TargetGroup implements Upstream, LeaseEnds {
 /** What events call a target's state: one that would rather not be used has none of its own. */
 function labelOf(target: LiveTarget): string {
   return target.degraded && target.usable ? 'degraded' : target.state
+}
+
+/** In panic all of a tier are alike, but one where nobody is fit doesn't get the load that others could take. */
+function panicRank(usable: readonly LiveTarget[]): (target: LiveTarget) => number {
+  const tiers = new Set(usable.map(({ priority }) => priority))
+  return ({ priority }) => (tiers.size === 0 || tiers.has(priority) ? 0 : 1)
 }
 
 /** Known to be fit, not known, rather not. */

@@ -233,6 +233,20 @@ it('panics below the share: all that drain not are available, and it is told', (
   expect(() => createUpstream({ name: 'x', targets: [a], panic: 2 })).toThrow(/upstream.panic: got 2, takes/)
 })
 
+it('in panic asks a tier where nobody is fit behind those that have somebody', () => {
+  const d = 'http://d'
+  const targets = [a, b, { url: c, priority: 1 }, { url: d, priority: 2 }]
+  const upstream = createUpstream({ name: 'x', targets, panic: 0.9 })
+  const [ta, tb, tc, td] = upstream.all as [Target, Target, Target, Target]
+  upstream.eject(ta, 'x', 'refused')
+  upstream.eject(tb, 'x', 'refused')
+  expect([upstream.panicking, upstream.ranks.map(ids)]).toEqual([true, [[c], [d], [a, b]]])
+  upstream.restore(tb, 'x', 'over')
+  expect(upstream.ranks.map(ids)).toEqual([[a, b], [c], [d]])
+  for (const each of [tb, tc, td]) upstream.eject(each, 'x', 'refused')
+  expect(upstream.ranks.map(ids)).toEqual([[a, b], [c], [d]])
+})
+
 it('tells the end of each lease, and asks its gates', () => {
   const upstream = createUpstream({ name: 'x', targets: [a, b] })
   const [ta, tb] = upstream.all as [Target, Target]

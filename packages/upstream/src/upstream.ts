@@ -26,7 +26,10 @@ export interface Upstream extends AsyncDisposable {
    * frozen array, replaced only when membership or health changes, so that policies may cache by its identity.
    */
   readonly available: readonly Target[]
-  /** Slices of `available` that are asked one after the other: the fit before the others, and in each by priority. */
+  /**
+   * Slices of `available` that are asked one after the other: the fit before the others, and in each by priority. In panic by
+   * priority, those of which nobody is fit last.
+   */
   readonly ranks: readonly (readonly Target[])[]
   /** Too few may be used, so all are: see `panic` of the settings. */
   readonly panicking: boolean
