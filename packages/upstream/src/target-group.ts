@@ -34,6 +34,8 @@ export class TargetGroup implements Upstream, LeaseEnds {
     panic: new Set(),
   }
   private gates: readonly ((target: Target) => boolean)[] = []
+  /** What listeners are still to be told, the first being told now. */
+  private readonly news: (() => void)[] = []
   private watching: Disposable | undefined = undefined
   private begun = false
   private closed = false
@@ -60,7 +62,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
     for (const fn of listeners) {
       // No closure here: it is every request's way.
       try {
-        fn(target, result)
+        this.await(fn(target, result))
       } catch (error) {
         this.blame(error)
       }
@@ -105,7 +107,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
     this.all = Object.freeze(next)
     this.refresh()
     for (const target of before.values()) this.tell(target, labelOf(target), 'removed', 'left the upstream')
-    for (const fn of this.listeners.targets) this.safely(() => fn(this.all))
+    this.announce(this.listeners.targets, () => this.all)
   }
 
   drain(id: string, reason = 'drained by hand', by = 'hand'): void {
@@ -158,8 +160,9 @@ export class TargetGroup implements Upstream, LeaseEnds {
 
   close(): Promise<void> {
     this.closed = true
-    this.watching?.[Symbol.dispose]()
+    const { watching } = this
     this.watching = undefined
+    this.safely(() => watching?.[Symbol.dispose]())
     return Promise.resolve()
   }
 
@@ -203,31 +206,54 @@ export class TargetGroup implements Upstream, LeaseEnds {
     if (panicking === this.panicking) return
     this.panicking = panicking
     if (log.enabled) log('%s: panic %s: %d of %d fit', this.name, panicking, usable.length, members.length)
-    for (const fn of this.listeners.panic) this.safely(() => fn(panicking))
+    this.announce(this.listeners.panic, () => panicking)
   }
 
   private tell(target: Target, from: string, to: string, reason: string): void {
     if (log.enabled) log('%s: %s %s -> %s: %s', this.name, target.id, from, to, reason)
     const change: StateChange = { target, from, to, reason }
     if (changed.hasSubscribers) changed.publish({ upstream: this.name, ...change })
-    for (const fn of this.listeners.state) this.safely(() => fn(change))
+    this.announce(this.listeners.state, () => change)
+  }
+
+  /** One thing after the other: what a listener does about one is told when all have heard of that. */
+  private announce<T>(listeners: ReadonlySet<(told: T) => void>, what: () => T): void {
+    this.news.push(() => {
+      for (const fn of listeners) this.safely(() => fn(what()))
+    })
+    if (this.news.length > 1) return
+    for (let next = this.news[0]; next !== undefined; next = this.news[0]) {
+      next()
+      this.news.shift()
+    }
   }
 
   /** A listener that throws, or a source that lies, is told of and harms nobody else. */
   private safely(fn: () => void): void {
     try {
-      fn()
+      this.await(fn())
     } catch (error) {
       this.blame(error)
     }
   }
 
+  /** A listener may be an async function, whose rejection would end the process. */
+  private await(given: unknown): void {
+    if (given instanceof Promise) given.catch((error: unknown) => this.blame(error))
+  }
+
   private blame(error: unknown): void {
     if (log.enabled) log('%s: %O', this.name, error)
-    process.emitWarning(
-      `upstream ${this.name}: ${error instanceof Error ? error.message : String(error)}`,
-      'SluiceWarning',
-    )
+    process.emitWarning(`upstream ${this.name}: ${textOf(error)}`, 'SluiceWarning')
+  }
+}
+
+/** Never throws: anything may be thrown, also what throws when it is looked at. */
+function textOf(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error)
+  } catch {
+    return 'something that can not be shown'
   }
 }
 

@@ -125,6 +125,68 @@ it('tells each change with its reason, to every listener, though one of them thr
   ])
 })
 
+it('tells changes in their order, also those that a listener makes', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a, b], panic: 0.6 })
+  const heard: string[] = []
+  upstream.on('state', ({ target, to }) => {
+    if (to === 'ejected') upstream.drain(b)
+    if (to === 'draining' && target.id === b) upstream.replace([a, c])
+  })
+  upstream.on('state', ({ target, from, to }) => heard.push(`${target.id} ${from} ${to}`))
+  upstream.on('panic', (on) => heard.push(`panic ${on}`))
+  upstream.on('targets', (targets) => heard.push(ids(targets).join()))
+  upstream.eject(upstream.all[0] as Target, 'x', 'refused')
+  expect(heard).toEqual([
+    'panic true',
+    `${a} unknown ejected`,
+    `${b} unknown draining`,
+    `${b} draining removed`,
+    `${a},${c}`,
+  ])
+})
+
+it('survives listeners that reject, and those that throw what can not be shown', async () => {
+  const upstream = createUpstream({ name: 'heard', targets: [a] })
+  const warned: string[] = []
+  const warning = ({ message }: Error): void => {
+    if (message.includes('heard')) warned.push(message)
+  }
+  process.on('warning', warning)
+  const target = upstream.all[0] as Target
+  upstream.on('state', async () => {
+    throw new Error('of a webhook')
+  })
+  upstream.on('result', async () => {
+    throw new Error('of a database')
+  })
+  upstream.on('result', () => {
+    throw Object.create(null)
+  })
+  upstream.mark(target, 'healthy', 'probe')
+  upstream.lease(target).release({ ok: true })
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('warning', warning)
+  expect(warned.sort()).toEqual([
+    'upstream heard: of a database',
+    'upstream heard: of a webhook',
+    'upstream heard: something that can not be shown',
+  ])
+})
+
+it('closes though its source throws at that', async () => {
+  const upstream = createUpstream({
+    name: 'x',
+    targets: {
+      watch: () => ({
+        [Symbol.dispose]: () => {
+          throw new Error('source')
+        },
+      }),
+    },
+  })
+  await expect(upstream.close()).resolves.toBeUndefined()
+})
+
 it('keeps the state of targets that stay, and their leases when they go', () => {
   const upstream = createUpstream({ name: 'x', targets: [a, b] })
   const [ta, tb] = upstream.all

@@ -65,7 +65,10 @@ export interface Upstream extends AsyncDisposable {
   readonly gated: boolean
   /** Whether every gate lets a target have one more: the `not` of a pick, since who is full stays available. */
   admits(target: Target): boolean
-  /** Hears each change of a target's state; returns the undo. */
+  /**
+   * Hears each change of a target's state, in their order; returns the undo. What a listener of any event throws, or rejects with, is a
+   * warning of the process.
+   */
   on(event: 'state', fn: (change: StateChange) => void): () => void
   /** Hears the end of each lease; no result where nothing counts for or against the target. Returns the undo. */
   on(event: 'result', fn: (target: Target, result: LeaseResult | undefined) => void): () => void
