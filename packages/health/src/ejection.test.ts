@@ -128,6 +128,11 @@ describe('failures in a row', () => {
     const cause = Object.assign(new Error('too many open files'), { code: 'EMFILE' })
     end(0, { ok: false, error: new ProxyError('connection_refused', { cause }) }, 10)
     expect(states()[0]).toBe('unknown')
+    // What `fetch` rejects with when its own signal has aborted it, and when that was for the time it took.
+    end(0, { ok: false, error: AbortSignal.abort().reason as Error }, 10)
+    expect(states()[0]).toBe('unknown')
+    end(0, { ok: false, error: new DOMException('too late', 'TimeoutError') })
+    expect(states()[0]).toBe('ejected')
   })
 })
 

@@ -31,6 +31,7 @@ const lost = new Set([
 
 /** As much of an error as is looked at: a `ProxyError`, one of Node's, or one that wraps it, as `fetch` does. */
 interface Failure {
+  readonly name?: unknown
   readonly code?: unknown
   readonly phase?: unknown
   readonly source?: unknown
@@ -51,6 +52,8 @@ function ofFailure(failure: Failure): Outcome | undefined {
   const { code, phase, source } = failure
   const below = (failure.cause as Failure | null | undefined)?.code
   if (source === 'client' || source === 'proxy') return undefined
+  // Whoever asked has given up, a client that left for instance; `AbortSignal.timeout` has a name of its own.
+  if (failure.name === 'AbortError') return undefined
   if (ours.has(String(code)) || ours.has(String(below))) return undefined
   // A ProxyError says by itself how far things had come.
   if (source === 'upstream')
