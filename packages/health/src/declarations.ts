@@ -51,6 +51,10 @@ export class Declarations {
         this.words.delete(target)
       }
     })
+    // Who is fit besides decides what becomes of one that drains.
+    upstream.on('state', () => {
+      for (const [target, word] of this.words) this.apply(target, word)
+    })
   }
 
   /**

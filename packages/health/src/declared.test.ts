@@ -100,6 +100,26 @@ it('never drains the last target that is fit, until there is another', async () 
   expect([a.state, a.degraded]).toEqual(['unknown', false])
 })
 
+it('uses one that drains by its own word when the others fail, as long as they do', async () => {
+  const { upstream, changes, answer } = believing({}, ['http://a', 'http://b', 'http://c'])
+  const [a, b, c] = upstream.all as [Target, Target, Target]
+  await answer(a, ['X-Health', 'draining'])
+  upstream.drain('http://c')
+  changes.length = 0
+  upstream.mark(b, 'unhealthy', 'probe')
+  expect(upstream.available).toEqual([a])
+  upstream.mark(b, 'healthy', 'probe')
+  expect(upstream.available).toEqual([b])
+  expect(changes).toEqual([
+    'b unknown unhealthy: probe',
+    'a draining degraded: says that it is draining, and no other target is fit',
+    'b unhealthy healthy: probe',
+    'a degraded draining: says that it is draining',
+  ])
+  await answer(a, ['X-Health', 'ok'])
+  expect([a.state, a.degraded, c.state]).toEqual(['unknown', false, 'draining'])
+})
+
 it('holds nothing against a new target of the same name, nor believes one that has left', async () => {
   const { upstream, answer } = believing()
   const [a] = upstream.all
