@@ -261,6 +261,19 @@ it('takes what a target says of itself in a probe, until it says something else'
   expect(upstream.all[0]?.state).toBe('healthy')
 })
 
+it('believes nobody any more who says something while it is disposed', async () => {
+  const { upstream, watch } = watched(
+    async ({ id }, _signal, declare) => {
+      if (id === 'http://a') declare?.('draining')
+    },
+    {},
+    ['http://a', 'http://b'],
+  )
+  upstream.on('state', () => watch[Symbol.dispose]())
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(upstream.all.map(({ state }) => state)).toEqual(['healthy', 'unknown'])
+})
+
 it('counts in a row', () => {
   const state = new HealthState(2, 3)
   const take = (...results: boolean[]): string[] =>

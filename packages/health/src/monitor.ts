@@ -181,6 +181,8 @@ class Watch {
       const reason = passed ? 'probe passed' : `probe failed: ${textOf(failure)}`
       upstream.mark(target, passed ? 'healthy' : 'unhealthy', reason)
     }
+    // Whoever hears of that may have ended all this.
+    if (this.stopped) return
     if (said !== undefined) declarations.say(target, said, 'probe', Number.POSITIVE_INFINITY)
     else if (passed) declarations.silent(target, 'probe')
     const interval = state.verdict === 'unhealthy' ? settings.unhealthyInterval : settings.interval
