@@ -340,6 +340,17 @@ it('lets everybody back when it is disposed, and does nothing more', () => {
   expect(time.waiting).toBe(0)
 })
 
+it('runs no timer any more when a listener disposes it while it looks at the statistics', () => {
+  const { end, states, time, upstream, watch } = ejecting({ failurePercent: { minHosts: 1 } })
+  upstream.on('state', ({ to }) => {
+    if (to === 'ejected') watch[Symbol.dispose]()
+  })
+  end(0, answered(500), 50)
+  end(1, answered(500), 50)
+  time.passAtOnce(10_000)
+  expect([states(), time.waiting]).toEqual([['unknown', 'unknown', 'unknown'], 0])
+})
+
 it('leaves a target to the others that have ejected it too', () => {
   const { end, states, time, upstream } = ejecting()
   end(0, refused)

@@ -123,8 +123,9 @@ class Ejection implements Disposable {
 
   private sweepLater(): void {
     this.sweeping = this.timers.set(() => {
-      this.sweep()
+      // First: whoever hears of an ejection may dispose this.
       this.sweepLater()
+      this.sweep()
     }, this.settings.interval)
   }
 
