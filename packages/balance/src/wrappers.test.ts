@@ -37,28 +37,35 @@ describe('subset', () => {
     expect(chosenBy(all, 50, 1)).toHaveLength(30)
   })
 
-  it('of instances in a row gives each target the same number', () => {
-    const all = sameTargets(30)
-    const counts = new Map<string, number>()
-    for (let seed = 0; seed < 60; seed++)
-      for (const id of chosenBy(all, 5, seed)) counts.set(id, (counts.get(id) ?? 0) + 1)
-    expect([...counts.values()]).toEqual(Array(30).fill(10))
-    // Another round has another order.
-    expect(chosenBy(all, 5, 0)).not.toEqual(chosenBy(all, 5, 6))
-  })
+  it.each([
+    [30, 5, 60],
+    [10, 4, 20],
+    [100, 20, 50],
+    [7, 3, 1],
+  ])(
+    'of %i targets, %i for each of %i instances in a row, gives each nearly the same number',
+    (n, size, instances) => {
+      const all = sameTargets(n)
+      const counts = new Map(all.map(({ id }) => [id, 0]))
+      for (let seed = 0; seed < instances; seed++)
+        for (const id of chosenBy(all, size, seed)) counts.set(id, (counts.get(id) as number) + 1)
+      for (const count of counts.values())
+        expect(Math.abs(count - (instances * size) / n)).toBeLessThanOrEqual(2)
+    },
+  )
 
-  it('loses few of its targets when one goes', () => {
-    const all = sameTargets(100)
-    const after = Object.freeze(all.slice(1))
-    for (let seed = 0; seed < 20; seed++) {
-      const before = chosenBy(all, 20, seed)
-      expect(chosenBy(after, 20, seed).filter((id) => !before.includes(id)).length).toBeLessThanOrEqual(20)
+  it('changes two of its targets at most when one goes or joins, whatever the seed and the number', () => {
+    for (const n of [100, 99, 41, 22]) {
+      const all = sameTargets(n)
+      for (const gone of [0, 7, n - 1]) {
+        const after = Object.freeze(all.filter((_, i) => i !== gone))
+        for (const seed of [0, 1, 2, 3, 4, 5, 19, 1_000_003, 'proxy-a', 'proxy-b']) {
+          const before = chosenBy(all, 20, seed)
+          const fresh = chosenBy(after, 20, seed).filter((id) => !before.includes(id))
+          expect(fresh.length).toBeLessThanOrEqual(2)
+        }
+      }
     }
-    const kept = Array.from({ length: 4 }, (_, seed) => {
-      const before = chosenBy(all, 20, seed)
-      return chosenBy(after, 20, seed).filter((id) => before.includes(id)).length
-    })
-    for (const count of kept) expect(count).toBeGreaterThanOrEqual(19)
   })
 
   it('asks the others when all of it are left out', () => {
