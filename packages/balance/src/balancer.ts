@@ -35,6 +35,8 @@ export interface Affinity {
   readonly gone: 'repick' | 'refuse'
   /** The target of this request among all of the upstream; `'gone'`: it has one that isn't there; `undefined`: it has none. */
   bound(ctx: unknown, all: readonly Target[]): Target | 'gone' | undefined
+  /** Whether what binds this request to the target that `bound` has given should be made anew. */
+  outdated?(ctx: unknown): boolean
   /** The value of `Set-Cookie` that binds this client to a target. */
   cookie(target: Target, ctx: unknown): string
 }

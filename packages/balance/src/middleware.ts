@@ -51,7 +51,8 @@ const balanceOptions = v.strictObject({
  *
  * Targets that were tried before are left out as long as there is another; the policy is asked among the targets known to
  * be fit first, then among those not probed yet, and in each by priority. A policy that throws is 500, as a bug of the app. A
- * sticky one has its target looked for among all of the upstream, and its cookie added to the first reply below 500.
+ * sticky one has its target looked for among all of the upstream, and its cookie added to the first reply below 500, and where it is
+ * of an older secret.
  * @param policy default by count: `roundRobin` for fewer than three targets, else `powerOfTwo`
  * @throws TypeError for a wrong option
  */
@@ -117,7 +118,8 @@ export function balance<C = unknown>(
         return Promise.reject(error)
       }
       const reply = lend(ctx, lease, next, clock, observe)
-      return typeof known === 'object' ? reply : bind(reply, affinity, lease.target, ctx)
+      if (typeof known !== 'object') return bind(reply, affinity, lease.target, ctx)
+      return affinity.outdated?.(ctx) === true ? bind(reply, affinity, known, ctx) : reply
     }
   const middleware = affinity === undefined ? plain : bound(affinity)
   return middleware as Middleware<C extends object ? C : {}, Selected>

@@ -4,8 +4,8 @@ import { type Duration, duration, oneOf, parse, that, v } from '@sluice/options'
 export interface StickyOptions {
   /**
    * What the cookie is signed or encrypted with, 32 random bytes as text for instance; of several the first makes new cookies and all
-   * are accepted, so that one can be exchanged without moving anybody. Proxies that share clients share it. Whoever knows it can
-   * choose a target, and find out which one a cookie means.
+   * are accepted, and exchanged for new ones with the next answer, so that a secret can be exchanged without moving those who come before
+   * it is taken away. Proxies that share clients share it. Whoever knows it can choose a target, and find out which one a cookie means.
    */
   secret: string | readonly string[]
   /**
@@ -25,7 +25,7 @@ export interface StickyOptions {
   secure?: boolean | 'auto'
   /** Default `true`: scripts of a page can't read it. */
   httpOnly?: boolean
-  /** How long a client keeps it, from its first answer on; in whole seconds. Default: until the browser is closed. */
+  /** How long a client keeps it, from its first answer on; in whole seconds. Default, and with 0: until the browser is closed. */
   maxAge?: Duration
   /** The target has left the upstream: another one and another cookie, or 503. Default `'repick'`. */
   gone?: 'repick' | 'refuse'

@@ -120,8 +120,18 @@ describe.each([
     const upstream = upstreamOf()
     const old = await ask(upstream, { ...options, secret: 'old' })
     const rotated = { ...options, secret: ['new', 'old'] }
+    const failing = await ask(upstream, rotated, pairOf(old.setCookie), {}, 503)
+    expect([failing.target, failing.setCookie]).toEqual([old.target, undefined])
+    // Else the old one could never be given up: clients keep their first cookie.
     const kept = await ask(upstream, rotated, pairOf(old.setCookie))
-    expect([kept.target, kept.setCookie]).toEqual([old.target, undefined])
+    expect([kept.target, kept.setCookie]).toEqual([old.target, expect.any(String)])
+    const moved = await ask(upstream, { ...options, secret: 'new' }, pairOf(kept.setCookie))
+    expect([moved.target, moved.setCookie]).toEqual([old.target, undefined])
+    upstream.drain(old.target.id)
+    const away = await ask(upstream, rotated, pairOf(old.setCookie))
+    expect(away.target).not.toBe(old.target)
+    upstream.undrain(old.target.id)
+    expect((await ask(upstream, rotated, pairOf(away.setCookie))).target).toBe(old.target)
     const fresh = await ask(upstream, sticky(first(), rotated))
     const alone = await ask(upstream, { ...options, secret: 'new' }, pairOf(fresh.setCookie))
     expect([alone.target, alone.setCookie]).toEqual([fresh.target, undefined])
@@ -208,6 +218,10 @@ describe('the cookie', () => {
         maxAge: '1h',
       }),
     ).toBe('at; Path=/api; Domain=example.com; Max-Age=3600; SameSite=None; Secure')
+  })
+
+  it('has no end of its own with a maxAge of 0, which turns a limit off', async () => {
+    expect(await attributes({ maxAge: 0 })).not.toMatch(/Max-Age/)
   })
 
   it('is Secure where the client came with TLS, also to a proxy in front that is believed', async () => {

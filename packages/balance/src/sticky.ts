@@ -14,6 +14,7 @@ export interface WithFields {
  * memory; where any target can serve any client, leave it: load is less even, and a slow target keeps its clients.
  *
  * - No cookie of ours, or one that was tampered with: the policy picks, and `balance` adds the cookie to the first answer below 500.
+ * - A cookie of an older secret: the same, but for the target that it has.
  * - The target is full, was tried, is ejected, unhealthy or draining: the policy picks for this attempt. The cookie stays, so the client
  *   is back as soon as its target is.
  * - The target has left the upstream: `gone`. 503 is `balance`'s to give; called by itself the policy picks another.
@@ -41,6 +42,8 @@ class CookieAffinity implements Affinity {
   readonly gone: 'repick' | 'refuse'
   private readonly seals: readonly AffinitySeal[]
   private readonly attributes: string
+  /** Requests with a cookie of another secret than the first. */
+  private readonly old = new WeakSet<object>()
 
   constructor(private readonly settings: StickySettings) {
     const { secret, name, encrypt, gone } = settings
@@ -52,13 +55,20 @@ class CookieAffinity implements Affinity {
   bound(ctx: unknown, all: readonly Target[]): Target | 'gone' | undefined {
     let gone: 'gone' | undefined
     for (const value of cookieValues((ctx as WithFields).out.headers, this.settings.name)) {
-      for (const seal of this.seals) {
+      for (const [i, seal] of this.seals.entries()) {
         const bound = seal.open(value, all)
-        if (typeof bound === 'object') return bound
+        if (typeof bound === 'object') {
+          if (i > 0) this.old.add(ctx as WithFields)
+          return bound
+        }
         gone ??= bound
       }
     }
     return gone
+  }
+
+  outdated(ctx: unknown): boolean {
+    return this.old.has(ctx as WithFields)
   }
 
   cookie(target: Target, ctx: unknown): string {
@@ -82,7 +92,7 @@ function attributesOf({ path, domain, sameSite, httpOnly, maxAge }: StickySettin
   return [
     `; Path=${path}`,
     domain === undefined ? '' : `; Domain=${domain}`,
-    maxAge === undefined ? '' : `; Max-Age=${Math.ceil(maxAge / 1000)}`,
+    maxAge === undefined || maxAge === 0 ? '' : `; Max-Age=${Math.ceil(maxAge / 1000)}`,
     httpOnly ? '; HttpOnly' : '',
     `; SameSite=${sameSites[sameSite]}`,
   ].join('')
