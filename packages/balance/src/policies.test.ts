@@ -100,6 +100,19 @@ describe.each(policies)('%s', (name, policy) => {
   })
 })
 
+it.each<[string, Balancer]>([
+  ['weightedRoundRobin', weightedRoundRobin()],
+  ['weightedRandom', weightedRandom()],
+  ['boundedLoad', boundedLoad(weightedRandom())],
+  ['rendezvous', rendezvous(turns)],
+])('%s takes the largest weights for what they are: alike', (_name, pick) => {
+  for (const weight of [Number.MAX_VALUE, 5e-324]) {
+    const all = fakeTargets({ weight }, { weight })
+    const counts = countPicks(400, () => pick(all, undefined))
+    for (const id of ['0', '1']) expect(counts[id]).toBeGreaterThan(100)
+  }
+})
+
 it('roundRobin takes turns, and goes on when the list shrinks', () => {
   const all = targets(0, 0, 0)
   const pick = roundRobin()
