@@ -55,18 +55,31 @@ function makeTable(list: readonly Target[], size: number): Table {
   const skip = Int32Array.from(targets, ({ id }) => (hash(id, 0x9e3779b9) % (size - 1)) + 1)
   const weights = targets.map(weightOf)
   const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0)
-  const due = weights.map(() => 0)
+  const taken = new Int32Array(targets.length)
+  // Whose turn a round is, as a chain: where weights are far apart most have none in most rounds, and aren't looked at.
+  const begins = new Int32Array(size + 1).fill(-1)
+  const ends = new Int32Array(size + 1)
+  const followers = new Int32Array(targets.length).fill(-1)
+  const queue = (i: number, round: number): void => {
+    if (round > size) return
+    if (begins[round] === -1) begins[round] = i
+    else followers[ends[round] as number] = i
+    ends[round] = i
+    followers[i] = -1
+  }
+  for (let i = 0; i < targets.length; i++) queue(i, 1)
   let left = targets.length === 0 ? 0 : size
   for (let round = 1; left > 0; round++) {
-    for (let i = 0; i < targets.length && left > 0; i++) {
-      // The heaviest one takes a slot each round, one of half its weight every other.
-      if (round * (weights[i] as number) < (due[i] as number)) continue
-      due[i] = (due[i] as number) + heaviest
+    for (let i = begins[round] as number, follower = -1; i !== -1 && left > 0; i = follower, left--) {
+      follower = followers[i] as number
       let at = next[i] as number
       while (slots[at] !== -1) at = (at + (skip[i] as number)) % size
       slots[at] = i
       next[i] = at
-      left--
+      // The heaviest one takes a slot each round, one of half its weight every other.
+      const turn = (taken[i] as number) + 1
+      taken[i] = turn
+      queue(i, Math.max(round + 1, Math.ceil((turn * heaviest) / (weights[i] as number))))
     }
   }
   return { targets, slots }
