@@ -47,7 +47,7 @@ export function peakEwma(options: PeakEwmaOptions = {}): ObservingBalancer {
     return (latency === 0 && inFlight > 0 ? unknownCost + inFlight : latency * (inFlight + 1)) / weight
   }
   const observe = (target: Target, result: LeaseResult | undefined): void => {
-    if (result?.ok !== true || result.ttfb === undefined) return
+    if (result?.ok !== true || !isTime(result.ttfb)) return
     const now = clock()
     const peak = peaks.get(target)
     if (peak === undefined) peaks.set(target, { cost: result.ttfb, at: now })
@@ -64,6 +64,11 @@ export function peakEwma(options: PeakEwmaOptions = {}): ObservingBalancer {
 interface Peak {
   cost: number
   at: number
+}
+
+/** One that is none would spoil what is known for ever. */
+function isTime(ms: number | undefined): ms is number {
+  return ms !== undefined && ms >= 0 && ms < Number.POSITIVE_INFINITY
 }
 
 /** What is left of a measurement after a time. A clock that went back has measured nothing. */

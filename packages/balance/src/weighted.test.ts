@@ -187,6 +187,17 @@ describe('peakEwma', () => {
     expect(policy(all, undefined)).toBe(b)
   })
 
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, -1])('learns nothing from a time of %s', (ttfb) => {
+    const all = fakeTargets(...names(['a', 'b']))
+    const [a, b] = all as [never, never]
+    const policy = make()
+    for (const time of [ttfb, 10, ttfb]) policy.observe(a, { ok: true, ttfb: time })
+    policy.observe(b, { ok: true, ttfb: 20 })
+    expect(policy(all, undefined)).toBe(a)
+    policy.observe(a, { ok: true, ttfb: 30 })
+    expect(policy(all, undefined)).toBe(b)
+  })
+
   it.each([[{ decay: 'soon' }]])('refuses %j', (options) => {
     expect(() => peakEwma(options as never)).toThrow(TypeError)
   })

@@ -93,7 +93,12 @@ export class TargetLease implements Lease {
     this.held = false
     const { target } = this
     target.inFlight--
-    if (result?.ok === true && result.ttfb !== undefined) target.answered(result.ttfb, this.clock())
+    if (result?.ok === true && isTime(result.ttfb)) target.answered(result.ttfb, this.clock())
     this.ended?.leaseEnded(target, result)
   }
+}
+
+/** One that is none would spoil the average for ever. */
+function isTime(ms: number | undefined): ms is number {
+  return ms !== undefined && ms >= 0 && ms < Number.POSITIVE_INFINITY
 }

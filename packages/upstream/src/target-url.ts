@@ -31,7 +31,7 @@ export function normaliseUrl(text: unknown, path: string, faults: string[]): str
   return url.pathname === '/' ? url.origin : url.origin + url.pathname
 }
 
-/** A URL in an error or a log must not carry its password there. */
+/** A URL in an error or a log must not carry its password there, which may hold an `@` or a slash itself. */
 function hideSecrets(text: string): string {
-  return JSON.stringify(text.replace(/\/\/[^/@]*@/, '//***@'))
+  return JSON.stringify(text.replace(/^([\w+.-]*:\/\/)?.*@/s, '$1***@'))
 }

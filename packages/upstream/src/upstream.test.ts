@@ -31,6 +31,9 @@ it.each([
     'upstreams.api.targets[0]: got "localhost:3000", takes a URL with its scheme: \'http://localhost:3000\'',
   ],
   ['http://u:p@a', 'user and password'],
+  ['http://x:u:p@ss@u:p@a', 'user and password'],
+  ['http://u:p/@a', 'takes a URL such as'],
+  ['u:p@a', 'takes a URL such as'],
   ['http://a/?x', 'without a query'],
   ['http://a/#x', 'without a fragment'],
   ['ftp://a', 'takes a URL such as'],
@@ -68,6 +71,17 @@ it('counts what is in flight; a lease ends once', () => {
   expect(target?.ewma).toBeCloseTo(100 + 100 * (1 - Math.exp(-1)))
   upstream.lease(target as never).release()
   expect(target?.inFlight).toBe(0)
+})
+
+it.each([Number.NaN, Number.POSITIVE_INFINITY, -5])('learns nothing from a time of %s', (ttfb) => {
+  let now = 1_000
+  const upstream = createUpstream({ name: 'x', targets: [a] }, 'x', () => now)
+  const live = upstream.all[0] as Target
+  for (const each of [ttfb, 20, ttfb]) {
+    now += 1_000
+    upstream.lease(live).release({ ok: true, ttfb: each })
+  }
+  expect(live.ewma).toBe(20)
 })
 
 it('orders who may be used: fit, then unknown, by priority; everyone when none is fit; nobody that drains', () => {
