@@ -29,8 +29,10 @@ const unknownCost = 1e12
  * latency: a slower answer sets it at once, a faster one moves it by 1 - exp(-dt / decay); while nothing comes it fades by
  *          exp(-dt / decay), so that a slow target is asked again some day
  *
- * A target without an answer yet is given one request and waited for. Failed attempts change nothing: a target that fails fast must be
- * ejected. `balance` tells it of each answer; without it: `upstream.on('result', policy.observe)`, or else `target.ewma` counts.
+ * A target without an answer yet is given one request and waited for. Failed attempts and answers of 5xx may come fast: they make
+ * nobody faster, nor does what is known fade over them; where nothing is known, the slowest of late counts. So a target that fails isn't
+ * sought, but isn't avoided either: let it be ejected. `balance` tells it of each answer; without it: `upstream.on('result',
+ * policy.observe)`, or else `target.ewma` counts.
  * Cost: constant; linear when most targets are left out.
  * @throws TypeError for a wrong option
  */
@@ -46,16 +48,28 @@ export function peakEwma(options: PeakEwmaOptions = {}): ObservingBalancer {
     if (weight === 0) return Number.POSITIVE_INFINITY
     return (latency === 0 && inFlight > 0 ? unknownCost + inFlight : latency * (inFlight + 1)) / weight
   }
+  const slowest: Peak = { cost: 0, at: Number.NEGATIVE_INFINITY }
   const observe = (target: Target, result: LeaseResult | undefined): void => {
-    if (result?.ok !== true || !isTime(result.ttfb)) return
+    if (result === undefined) return
+    const { ok, status = 0, ttfb } = result
+    const failed = !ok || status >= 500
+    const took = ok && isTime(ttfb) ? ttfb : undefined
+    if (took === undefined && !failed) return
     const now = clock()
     const peak = peaks.get(target)
-    if (peak === undefined) peaks.set(target, { cost: result.ttfb, at: now })
+    const known = peak?.cost ?? (failed ? slowest.cost : 0)
+    // Nobody has answered yet.
+    if (failed && known === 0) return
+    const kept = failed || peak === undefined ? 1 : fading(now - peak.at, decay)
+    const cost = took === undefined ? known : took > known ? took : known * kept + took * (1 - kept)
+    if (peak === undefined) peaks.set(target, { cost, at: now })
     else {
-      const kept = fading(now - peak.at, decay)
-      peak.cost = result.ttfb > peak.cost ? result.ttfb : peak.cost * kept + result.ttfb * (1 - kept)
+      peak.cost = cost
       peak.at = now
     }
+    if (failed || (cost < slowest.cost && now - slowest.at <= decay)) return
+    slowest.cost = cost
+    slowest.at = now
   }
   const pick: Balancer = (available, _ctx, not) => lesserOfTwo(available, not, chance, cost)
   return withParts(pick, { weighted: true, observe }) as ObservingBalancer

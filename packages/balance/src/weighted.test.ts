@@ -1,4 +1,4 @@
-import { createUpstream } from '@sluice/upstream'
+import { createUpstream, type LeaseResult } from '@sluice/upstream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../../test/kit/seeded.js'
@@ -185,6 +185,26 @@ describe('peakEwma', () => {
     expect(policy(all, undefined)).toBe(a)
     policy.observe(a, { ok: true, ttfb: 30 })
     expect(policy(all, undefined)).toBe(b)
+  })
+
+  it.each<[string, number | undefined, LeaseResult]>([
+    ['fails and has never answered', undefined, { ok: false, error: new Error('refused') }],
+    ['has answered once and fails since', 10, { ok: false, error: new Error('refused') }],
+    ['answers 503 at once', 10, { ok: true, status: 503, ttfb: 0.1 }],
+    ['has never given any other answer', undefined, { ok: true, status: 500, ttfb: 0.1 }],
+  ])('gives no more than its share to a target that %s', (_name, first, failure) => {
+    const all = fakeTargets(...names(['a', 'b', 'c']))
+    const [a, ...others] = all as [never, never, never]
+    const policy = make()
+    if (first !== undefined) policy.observe(a, { ok: true, ttfb: first })
+    for (let i = 0; i < 100; i++) {
+      now += 100
+      policy.observe(a, failure)
+      for (const target of others) policy.observe(target, { ok: true, ttfb: 10 })
+    }
+    now += 100
+    policy.observe(a, failure)
+    expect(countPicks(300, () => policy(all, undefined))['a'] ?? 0).toBeLessThan(125)
   })
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY, -1])('learns nothing from a time of %s', (ttfb) => {
