@@ -29,6 +29,8 @@ export class LiveTarget implements Target {
   readonly drainers = new Set<string>()
   /** Who keeps it out for a time, each by its own name. */
   readonly ejectors = new Set<string>()
+  /** It is none of the upstream's any more. */
+  left = false
   private answeredAt = 0
 
   constructor(settings: TargetSettings) {

@@ -1,5 +1,6 @@
 import diagnostics from 'node:diagnostics_channel'
 import debug from 'debug'
+import { retire } from './create-target.js'
 import type { Lease, LeaseResult } from './lease.js'
 import { type LeaseEnds, LiveTarget, TargetLease } from './live-target.js'
 import { readTargets, type Target, type TargetInit } from './target.js'
@@ -57,8 +58,8 @@ export class TargetGroup implements Upstream, LeaseEnds {
   }
 
   leaseEnded(target: LiveTarget, result: LeaseResult | undefined): void {
+    if (target.left && target.inFlight === 0) this.safely(() => retire(target))
     const { result: listeners } = this.listeners
-    if (listeners.size === 0) return
     for (const fn of listeners) {
       // No closure here: it is every request's way.
       try {
@@ -106,7 +107,11 @@ export class TargetGroup implements Upstream, LeaseEnds {
     this.begun ||= next.length > 0
     this.all = Object.freeze(next)
     this.refresh()
-    for (const target of before.values()) this.tell(target, labelOf(target), 'removed', 'left the upstream')
+    for (const target of before.values()) {
+      target.left = true
+      this.tell(target, labelOf(target), 'removed', 'left the upstream')
+      if (target.inFlight === 0) this.safely(() => retire(target))
+    }
     this.announce(this.listeners.targets, () => this.all)
   }
 

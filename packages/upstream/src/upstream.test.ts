@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { createUpstream, type Target, type TargetInit, type Upstream } from './index.js'
+import { createUpstream, onRetire, type Target, type TargetInit, type Upstream } from './index.js'
 
 const [a, b, c] = ['http://a', 'http://b', 'http://c'] as const
 const ids = (targets: Upstream['all']): string[] => targets.map(({ id }) => id)
@@ -216,6 +216,26 @@ it('keeps the state of targets that stay, and their leases when they go', () => 
   expect(tb?.inFlight).toBe(0)
   expect(() => upstream.replace(['nonsense'])).toThrow(TypeError)
   expect(ids(upstream.all)).toEqual([a, c])
+})
+
+it('retires a target that has left when its last lease has ended, and at once when it has none', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a, b, c] })
+  const retired: string[] = []
+  for (const target of upstream.all) onRetire(target, () => retired.push(target.id))
+  const [ta] = upstream.all as [Target]
+  const leases = [upstream.lease(ta), upstream.lease(ta)]
+  upstream.replace([c])
+  expect(retired).toEqual([b])
+  leases[0]?.release()
+  leases[0]?.release()
+  expect(retired).toEqual([b])
+  leases[1]?.release({ ok: true })
+  expect(retired).toEqual([b, a])
+  // Who had picked it before it left may use it yet.
+  upstream.lease(ta).release()
+  expect(retired).toEqual([b, a, a])
+  upstream.lease(upstream.all[0] as Target).release()
+  expect(retired).toHaveLength(3)
 })
 
 it('follows a discovery until it is closed; what it delivers wrongly changes nothing', async () => {

@@ -39,7 +39,8 @@ export interface Upstream extends AsyncDisposable {
   lease(target: Target): Lease
   /**
    * Takes over a new list. A target whose URL, id and TLS settings stay keeps its state and its leases. Other TLS settings
-   * make a new target: no connection made under the old ones may serve it, and it begins as `unknown`.
+   * make a new target: no connection made under the old ones may serve it, and it begins as `unknown`. One that has left is
+   * retired when its last lease has ended: transports close what they keep for it.
    * @throws TypeError for a wrong list; the old one stays
    */
   replace(targets: readonly TargetInit[]): void
