@@ -9,6 +9,7 @@ import type { Discovery, StateChange, Upstream } from './upstream.js'
 
 const log = debug('sluice:upstream')
 const changed = diagnostics.channel('sluice:target:state')
+const hand = 'hand'
 
 interface Listeners {
   readonly state: Set<(change: StateChange) => void>
@@ -99,7 +100,8 @@ export class TargetGroup implements Upstream, LeaseEnds {
     const before = new Map(this.all.map((target) => [target.id, target]))
     const next = settings.map((each) => {
       const old = before.get(each.id)
-      if (old === undefined || old.url !== each.url || !sameTls(old.tls, each.tls)) return this.join(each)
+      if (old === undefined || old.url !== each.url || !sameTls(old.tls, each.tls))
+        return this.join(each, old)
       before.delete(each.id)
       old.update(each)
       return old
@@ -115,11 +117,11 @@ export class TargetGroup implements Upstream, LeaseEnds {
     this.announce(this.listeners.targets, () => this.all)
   }
 
-  drain(id: string, reason = 'drained by hand', by = 'hand'): void {
+  drain(id: string, reason = 'drained by hand', by = hand): void {
     this.change(id, reason, (target) => target.drainers.add(by))
   }
 
-  undrain(id: string, reason = 'undrained by hand', by = 'hand'): void {
+  undrain(id: string, reason = 'undrained by hand', by = hand): void {
     this.change(id, reason, (target) => target.drainers.delete(by))
   }
 
@@ -175,8 +177,10 @@ export class TargetGroup implements Upstream, LeaseEnds {
     return this.close()
   }
 
-  private join(settings: ConstructorParameters<typeof LiveTarget>[0]): LiveTarget {
+  private join(settings: ConstructorParameters<typeof LiveTarget>[0], old?: LiveTarget): LiveTarget {
     const target = new LiveTarget(settings)
+    // A person has drained a name: a new certificate is no reason to send requests there again.
+    if (old?.drainers.has(hand) === true) target.drainers.add(hand)
     // The first list is no news: nobody warms up towards nothing.
     if (this.begun) target.since = this.clock()
     return target

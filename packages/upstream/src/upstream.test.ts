@@ -218,6 +218,23 @@ it('keeps the state of targets that stay, and their leases when they go', () => 
   expect(ids(upstream.all)).toEqual([a, c])
 })
 
+it('keeps a target drained by hand under its id when other settings make it anew', () => {
+  const upstream = createUpstream({ name: 'x', targets: [{ url: a, id: 'one' }, b] })
+  upstream.drain('one')
+  upstream.drain(b, 'says so', 'declared')
+  upstream.replace([
+    { url: c, id: 'one' },
+    { url: 'https://b', id: b },
+  ])
+  expect(upstream.all.map(({ id, state }) => `${id} ${state}`)).toEqual(['one draining', `${b} unknown`])
+  upstream.undrain('one')
+  expect(upstream.all[0]?.state).toBe('unknown')
+  upstream.drain('one')
+  upstream.replace([b])
+  upstream.replace([{ url: c, id: 'one' }])
+  expect(upstream.all[0]?.state).toBe('unknown')
+})
+
 it('retires a target that has left when its last lease has ended, and at once when it has none', () => {
   const upstream = createUpstream({ name: 'x', targets: [a, b, c] })
   const retired: string[] = []

@@ -46,7 +46,8 @@ export interface Upstream extends AsyncDisposable {
   replace(targets: readonly TargetInit[]): void
   /**
    * Gives a target no more requests; those in flight finish. An unknown id is ignored.
-   * @param by who does it, default 'hand': several may, and it is back when the last of them has undrained it
+   * @param by who does it, default 'hand': several may, and it is back when the last of them has undrained it. What is drained by hand
+   * stays so when `replace` makes its target anew
    */
   drain(id: string, reason?: string, by?: string): void
   undrain(id: string, reason?: string, by?: string): void
