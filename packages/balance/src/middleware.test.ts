@@ -1,4 +1,4 @@
-import { type Context, chain, discard, ProxyError, PushBody, type Reply } from '@sluice/core'
+import { type Context, chain, discard, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { createUpstream, type Selected, type Target, type TargetInit, type Tried } from '@sluice/upstream'
 import { expect, it } from 'vitest'
 import { balance, first } from './index.js'
@@ -63,6 +63,41 @@ it.each([
   expect(upstream.all[0]?.inFlight).toBe(1)
   end(body, reply, ctx)
   expect([upstream.all[0]?.inFlight, upstream.all[0]?.ewma]).toEqual([0, 0])
+})
+
+it('ends the lease of an attempt that never settles when its client has left, and not before', async () => {
+  const upstream = upstreamOf('http://a')
+  const closers: ((kind: Outcome['kind']) => void)[] = []
+  const ctx = {
+    onClose: (fn: (end: Outcome, arg: unknown) => void, arg: unknown) =>
+      closers.push((kind) => fn({ kind, bytes: 0 }, arg)),
+  }
+  const told: unknown[] = []
+  upstream.on('result', (_target, result) => told.push(result))
+  let fail: (error: Error) => void = () => {}
+  let answer: (reply: Reply) => void = () => {}
+  const handler = balance(upstream)(
+    () =>
+      new Promise<Reply>((resolve, reject) => {
+        answer = resolve
+        fail = reject
+      }),
+  )
+  // A layer further out has given it up: how it fails is still the target's affair.
+  const late = Promise.resolve(handler(ctx as never)).catch(() => {})
+  for (const close of closers.splice(0)) close('error')
+  expect(upstream.all[0]?.inFlight).toBe(1)
+  const error = new ProxyError('http_response_timeout')
+  fail(error)
+  await late
+  const later = handler(ctx as never)
+  for (const close of closers.splice(0)) close('error')
+  answer({ status: 200, headers: [], body: new Source() })
+  await later
+  expect(upstream.all[0]?.inFlight).toBe(0)
+  void handler(ctx as never)
+  for (const close of closers) close('client-left')
+  expect([upstream.all[0]?.inFlight, told]).toEqual([0, [{ ok: false, error }, undefined, undefined]])
 })
 
 it('ends the lease at once when the attempt throws', async () => {

@@ -2,6 +2,7 @@ import {
   type Context,
   type Handler,
   type Middleware,
+  type Outcome,
   onBodyEnd,
   ProxyError,
   type Reply,
@@ -203,12 +204,14 @@ async function lend<C extends Context>(
   const begun = clock()
   const held = new Held(lease, observe)
   try {
+    // Whatever becomes of the attempt, the exchange's end is the lease's.
+    ctx.onClose(abandon, held)
     const reply = await next(selected)
     held.ttfb = clock() - begun
     held.status = reply.status
+    held.answered = true
     onBodyEnd(reply, release, held)
-    // Whatever becomes of the reply, the exchange's end is the lease's.
-    ctx.onClose(abandon, held)
+    if (held.over) held.release()
     return reply
   } catch (error) {
     held.end(error instanceof Error ? error : new Error(String(error)))
@@ -221,6 +224,9 @@ async function lend<C extends Context>(
 class Held {
   ttfb = 0
   status = 0
+  answered = false
+  /** The exchange has ended before there was an answer. */
+  over = false
   private ended = false
   constructor(
     private readonly lease: Lease,
@@ -246,6 +252,8 @@ function release(error: Error | undefined, held: Held): void {
   held.end(error)
 }
 
-function abandon(_end: unknown, held: Held): void {
-  held.release()
+/** Without an answer only a client that left ends it: what others have given up still tells how the target failed. */
+function abandon(end: Outcome | undefined, held: Held): void {
+  if (held.answered || end?.kind === 'client-left') held.release()
+  else held.over = true
 }
