@@ -186,6 +186,21 @@ it('a ring of heavy targets is even', () => {
 
 it.each<[string, () => unknown, string]>([
   ['a size that is no prime', () => maglev(key, { size: 65536 }), 'maglev.size: got 65536, takes a prime'],
+  [
+    'a misspelled size',
+    () => maglev(key, { sise: 251 } as never),
+    'maglev.sise: unknown option, did you mean size?',
+  ],
+  [
+    'misspelled points',
+    () => ring(key, { point: 1 } as never),
+    'ring.point: unknown option, did you mean points?',
+  ],
+  [
+    'an option of another',
+    () => rendezvous(key, { points: 1 } as never),
+    'rendezvous.points: unknown option',
+  ],
   ['points that are none', () => ring(key, { points: 0 }), 'ring.points: got 0, takes a whole number'],
   [
     'a bound that none could keep',

@@ -1,6 +1,6 @@
 import { ProxyError } from '@sluice/core'
 import type { Target } from '@sluice/upstream'
-import { type Balancer, type RandomOptions, withParts } from './balancer.js'
+import { type Balancer, withParts } from './balancer.js'
 import { hash } from './hash.js'
 import { weightedRandom } from './weighted-random.js'
 
@@ -11,12 +11,13 @@ export type Key<C> = (ctx: C) => string | undefined
  * A policy that sends equal keys to the same target. A request without a key goes to any, by weight. A key function that throws,
  * or gives what is no text, is the app's fault: `proxy_internal_error` (500), of which no target hears.
  * @param name of the policy, for errors
+ * @param chance for requests without a key
  * @param byHash the target for a key's hash; `undefined` where it has looked long enough among those left out
  */
 export function keyed<C>(
   name: string,
   key: Key<C>,
-  options: RandomOptions,
+  chance: () => number,
   byHash: (
     available: readonly Target[],
     hash: number,
@@ -25,7 +26,7 @@ export function keyed<C>(
 ): Balancer<C> {
   if (typeof key !== 'function')
     throw new TypeError(`${name}.key: got ${String(key)}, takes a function that gives a text`)
-  const any = weightedRandom(options)
+  const any = weightedRandom({ random: chance })
   return withParts(
     (available, ctx, not) => {
       const text = ask(name, key, ctx)

@@ -1,5 +1,6 @@
 import type { Target } from '@sluice/upstream'
 import { type Balancer, type RandomOptions, withParts } from './balancer.js'
+import { chanceOf } from './policy-options.js'
 import { weighedLists } from './weighed-list.js'
 import { weightOf } from './weight-of.js'
 
@@ -10,7 +11,7 @@ import { weightOf } from './weight-of.js'
  * same target: there `powerOfTwo` is better. A target that fails fast has little in flight: let it be ejected. Cost: linear.
  */
 export function leastRequests(options: RandomOptions = {}): Balancer {
-  const chance = options.random ?? Math.random
+  const chance = chanceOf(options, 'leastRequests')
   const weigh = weighedLists((targets) => new Int32Array(targets.length))
   return withParts(
     (available, _ctx, not) => {

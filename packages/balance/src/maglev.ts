@@ -4,6 +4,7 @@ import type { Balancer, RandomOptions } from './balancer.js'
 import { hash } from './hash.js'
 import { type Key, keyed } from './keyed.js'
 import { byId, perList } from './per-list.js'
+import { randomEntry } from './policy-options.js'
 import { weightOf } from './weight-of.js'
 
 /** Options of {@link maglev}. */
@@ -13,7 +14,10 @@ export interface MaglevOptions extends RandomOptions {
 }
 
 const largest = 5_000_011
-const sizeOption = that<number>(isPrime, `a prime number from 3 to ${largest}`)
+const schema = v.strictObject({
+  size: v.optional(that<number>(isPrime, `a prime number from 3 to ${largest}`), 65537),
+  ...randomEntry,
+})
 
 /**
  * The same target for the same key, by a table that targets fill in turn, by weight. For many targets and many requests: shares
@@ -25,9 +29,9 @@ const sizeOption = that<number>(isPrime, `a prime number from 3 to ${largest}`)
  * @throws TypeError for a wrong option
  */
 export function maglev<C = unknown>(key: Key<C>, options: MaglevOptions = {}): Balancer<C> {
-  const size = parse(v.optional(sizeOption, 65537), options.size, 'maglev.size')
+  const { size, random } = parse(schema, options, 'maglev')
   const tableOf = perList((list) => makeTable(list, size))
-  return keyed('maglev', key, options, (available, hashed, not) => {
+  return keyed('maglev', key, random, (available, hashed, not) => {
     const { targets, slots } = tableOf(available)
     if (targets.length === 0) return undefined
     let at = hashed % size

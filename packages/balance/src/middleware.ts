@@ -14,6 +14,7 @@ import type { Lease, LeaseResult, Selected, Target, TargetInit, Tried, Upstream 
 import debug from 'debug'
 import { type Affinity, type Balancer, type PolicyParts, partsOf } from './balancer.js'
 import { byCount } from './by-count.js'
+import { clockEntry, randomEntry } from './policy-options.js'
 import { TargetCache } from './target-cache.js'
 import { Tiers } from './tiers.js'
 
@@ -33,7 +34,6 @@ export interface BalanceOptions {
   random?: () => number
 }
 
-const isFunction = (value: unknown): boolean => typeof value === 'function'
 const isFactor = (value: unknown): boolean =>
   typeof value === 'number' && value >= 1 && value < Number.POSITIVE_INFINITY
 
@@ -42,8 +42,8 @@ export const overflowOption = that<number>(isFactor, 'a number, 1 or more')
 
 const balanceOptions = v.strictObject({
   overflow: v.optional(overflowOption),
-  clock: v.optional(that<() => number>(isFunction, 'a function that gives milliseconds'), () => turnTime),
-  random: v.optional(that<() => number>(isFunction, 'a function that gives a number'), () => Math.random),
+  ...clockEntry,
+  ...randomEntry,
 })
 
 /**

@@ -1,18 +1,30 @@
-import { turnTime } from '@sluice/core'
-import { type Duration, parseDuration } from '@sluice/options'
+import { type Duration, duration, parse, v } from '@sluice/options'
 import type { LeaseResult, Target } from '@sluice/upstream'
 import { type Balancer, type RandomOptions, withParts } from './balancer.js'
+import { clockEntry, randomEntry } from './policy-options.js'
 import { lesserOfTwo } from './power-of-two.js'
 import { behind } from './ramping-target.js'
 import { weightOf } from './weight-of.js'
 
 /** Options of {@link peakEwma}. */
 export interface PeakEwmaOptions extends RandomOptions {
-  /** Time in which what was measured fades to 1/e. Default 10s. */
+  /** Time in which what was measured fades to 1/e, more than 0. Default 10s. */
   decay?: Duration
   /** Monotonic milliseconds. Default `turnTime`: as of the event loop's turn. */
   clock?: () => number
 }
+
+const schema = v.strictObject({
+  decay: v.optional(
+    v.pipe(
+      duration(),
+      v.check((ms) => ms > 0, 'more than 0'),
+    ),
+    10_000,
+  ),
+  ...clockEntry,
+  ...randomEntry,
+})
 
 /** A policy that goes by what `balance`, or whoever else calls `observe`, tells it of each attempt. */
 export interface ObservingBalancer extends Balancer {
@@ -37,8 +49,7 @@ const unknownCost = 1e12
  * @throws TypeError for a wrong option
  */
 export function peakEwma(options: PeakEwmaOptions = {}): ObservingBalancer {
-  const { random: chance = Math.random, clock = turnTime } = options
-  const decay = parseDuration(options.decay ?? '10s', 'peakEwma.decay')
+  const { clock, decay, random: chance } = parse(schema, options, 'peakEwma')
   const peaks = new WeakMap<Target, Peak>()
   const cost = (target: Target): number => {
     const peak = peaks.get(behind(target))

@@ -113,6 +113,18 @@ it.each<[string, Balancer]>([
   }
 })
 
+it.each<[string, (options: object) => unknown]>([
+  ['random', random],
+  ['weightedRandom', weightedRandom],
+  ['leastRequests', leastRequests],
+  ['powerOfTwo', powerOfTwo],
+  ['byCount', byCount],
+  ['peakEwma', peakEwma],
+])('%s refuses options that it does not have, and chance that is none', (name, make) => {
+  expect(() => make({ randm: Math.random })).toThrow(`${name}.randm: unknown option, did you mean random?`)
+  expect(() => make({ random: 0.5 })).toThrow(`${name}.random: got 0.5, takes a function`)
+})
+
 it('roundRobin takes turns, and goes on when the list shrinks', () => {
   const all = targets(0, 0, 0)
   const pick = roundRobin()

@@ -2,6 +2,7 @@ import type { Target } from '@sluice/upstream'
 import { type Balancer, type RandomOptions, withParts } from './balancer.js'
 import { draw } from './draw.js'
 import { loadOf } from './least-requests.js'
+import { chanceOf } from './policy-options.js'
 import { weightOf } from './weight-of.js'
 
 /**
@@ -11,7 +12,7 @@ import { weightOf } from './weight-of.js'
  * constant; linear when most targets are left out.
  */
 export function powerOfTwo(options: RandomOptions = {}): Balancer {
-  const chance = options.random ?? Math.random
+  const chance = chanceOf(options, 'powerOfTwo')
   return withParts((available, _ctx, not) => lesserOfTwo(available, not, chance, loadOf), { weighted: true })
 }
 

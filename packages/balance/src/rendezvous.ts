@@ -3,6 +3,7 @@ import type { Balancer, RandomOptions } from './balancer.js'
 import { hash } from './hash.js'
 import { type Key, keyed } from './keyed.js'
 import { byId, perList } from './per-list.js'
+import { chanceOf } from './policy-options.js'
 import { weightOf } from './weight-of.js'
 
 /**
@@ -15,7 +16,7 @@ import { weightOf } from './weight-of.js'
  */
 export function rendezvous<C = unknown>(key: Key<C>, options: RandomOptions = {}): Balancer<C> {
   const lotsOf = perList(makeLots)
-  return keyed('rendezvous', key, options, (available, hashed, not) => {
+  return keyed('rendezvous', key, chanceOf(options, 'rendezvous'), (available, hashed, not) => {
     const { targets, seeds, scales } = lotsOf(available)
     let best: Target | undefined
     let least = Number.POSITIVE_INFINITY

@@ -4,6 +4,7 @@ import type { Balancer, RandomOptions } from './balancer.js'
 import { hash, mix } from './hash.js'
 import { type Key, keyed } from './keyed.js'
 import { byId, perList } from './per-list.js'
+import { randomEntry } from './policy-options.js'
 import { weightOf } from './weight-of.js'
 
 /** Options of {@link ring}. */
@@ -15,7 +16,7 @@ export interface RingOptions extends RandomOptions {
 /** Points of a whole ring at most: past that each target has half as many, and so on. */
 const most = 2 ** 18
 
-const pointsOption = integer(1, 10_000)
+const schema = v.strictObject({ points: v.optional(integer(1, 10_000), 160), ...randomEntry })
 
 /**
  * The same target for the same key: targets have points on a ring by weight, and a key belongs to the next point. For many targets,
@@ -27,9 +28,9 @@ const pointsOption = integer(1, 10_000)
  * @throws TypeError for a wrong option
  */
 export function ring<C = unknown>(key: Key<C>, options: RingOptions = {}): Balancer<C> {
-  const points = parse(v.optional(pointsOption, 160), options.points, 'ring.points')
+  const { points, random } = parse(schema, options, 'ring')
   const pointsOf = perList((list) => makePoints(list, points))
-  return keyed('ring', key, options, (available, hashed, not) => {
+  return keyed('ring', key, random, (available, hashed, not) => {
     const { targets, owners, hashes, starts, shift } = pointsOf(available)
     const { length } = hashes
     if (length === 0) return undefined

@@ -1,8 +1,8 @@
-import { turnTime } from '@sluice/core'
 import { type Duration, integer, parse, parseDuration, ranged, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
 import { type Balancer, partsOf, type RandomOptions, withParts } from './balancer.js'
 import { perList } from './per-list.js'
+import { clockEntry, randomEntry } from './policy-options.js'
 import { behind, RampingTarget } from './ramping-target.js'
 
 /** Options of {@link slowStart}. */
@@ -17,7 +17,6 @@ export interface SlowStartOptions extends RandomOptions {
   clock?: () => number
 }
 
-const isFunction = (value: unknown): boolean => typeof value === 'function'
 const schema = v.strictObject({
   from: v.optional(
     that<number>(
@@ -28,8 +27,8 @@ const schema = v.strictObject({
   ),
   aggression: v.optional(ranged(0.1, 100), 1),
   steps: v.optional(integer(1, 1000), 20),
-  clock: v.optional(that<() => number>(isFunction, 'a function that gives milliseconds'), () => turnTime),
-  random: v.optional(that<() => number>(isFunction, 'a function that gives a number'), () => Math.random),
+  ...clockEntry,
+  ...randomEntry,
 })
 
 /**

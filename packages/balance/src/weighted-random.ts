@@ -1,5 +1,6 @@
 import type { Target } from '@sluice/upstream'
 import { type Balancer, type RandomOptions, withParts } from './balancer.js'
+import { chanceOf } from './policy-options.js'
 import { weighedLists } from './weighed-list.js'
 
 /**
@@ -7,7 +8,7 @@ import { weighedLists } from './weighed-list.js'
  * by shares. It keeps nothing, so any number of upstreams may share one. Cost: linear.
  */
 export function weightedRandom(options: RandomOptions = {}): Balancer {
-  const chance = options.random ?? Math.random
+  const chance = chanceOf(options, 'weightedRandom')
   const weigh = weighedLists()
   return withParts(
     (available, _ctx, not) => {

@@ -218,9 +218,12 @@ describe('peakEwma', () => {
     expect(policy(all, undefined)).toBe(b)
   })
 
-  it.each([[{ decay: 'soon' }]])('refuses %j', (options) => {
-    expect(() => peakEwma(options as never)).toThrow(TypeError)
-  })
+  it.each([[{ decay: 'soon' }], [{ decay: 0 }], [{ decy: '1s' }], [{ clock: 5 }]])(
+    'refuses %j',
+    (options) => {
+      expect(() => peakEwma(options as never)).toThrow(TypeError)
+    },
+  )
 })
 
 it('policies by weight keep no more of a list than of its targets', () => {

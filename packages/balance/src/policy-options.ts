@@ -1,0 +1,26 @@
+import { turnTime } from '@sluice/core'
+import { parse, that, v } from '@sluice/options'
+import type { RandomOptions } from './balancer.js'
+
+const isFunction = (value: unknown): boolean => typeof value === 'function'
+
+/** Entry of a schema: where chance comes from. */
+export const randomEntry = {
+  random: v.optional(that<() => number>(isFunction, 'a function that gives a number'), () => Math.random),
+}
+
+/** Entry of a schema: where time comes from. */
+export const clockEntry = {
+  clock: v.optional(that<() => number>(isFunction, 'a function that gives milliseconds'), () => turnTime),
+}
+
+const schema = v.strictObject(randomEntry)
+
+/**
+ * The chance of a policy that has no other options.
+ * @param name the policy's, for errors
+ * @throws TypeError for a wrong option
+ */
+export function chanceOf(options: RandomOptions, name: string): () => number {
+  return parse(schema, options, name).random
+}
