@@ -56,6 +56,12 @@ it('tells every fault at once, and duplicates', () => {
   expect(fault('http://a')).toEqual([expect.stringContaining('takes a list of URLs')])
 })
 
+it('refuses options that there are none of', () => {
+  expect(() => createUpstream({ name: 'x', targets: [a], pannic: 0.5, tsl: {} } as never)).toThrow(
+    new TypeError('upstream.pannic: unknown option\nupstream.tsl: unknown option'),
+  )
+})
+
 it('counts what is in flight; a lease ends once', () => {
   let now = 1_000
   const upstream = createUpstream({ name: 'x', targets: [a] }, 'x', () => now)

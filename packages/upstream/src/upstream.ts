@@ -100,11 +100,13 @@ export interface UpstreamSettings {
   panic?: number
 }
 
+const known = ['name', 'targets', 'tls', 'panic']
+
 /**
  * Makes a group of targets.
  * @param path where the options stand in what the user wrote, for errors
  * @param clock monotonic milliseconds
- * @throws TypeError with a line for every wrong target or TLS setting
+ * @throws TypeError with a line for every wrong option, target or TLS setting
  */
 export function createUpstream(
   options: UpstreamSettings,
@@ -115,6 +117,8 @@ export function createUpstream(
   if (typeof name !== 'string' || name === '')
     throw new TypeError(`${path}.name: got ${String(name)}, takes a name`)
   const faults: string[] = []
+  for (const key of Object.keys(options))
+    if (!known.includes(key)) faults.push(`${path}.${key}: unknown option`)
   const tls = options.tls === undefined ? undefined : readTls(options.tls, `${path}.tls`, faults)
   const { panic = 0 } = options
   if (!(typeof panic === 'number' && panic >= 0 && panic <= 1))
