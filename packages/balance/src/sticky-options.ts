@@ -13,7 +13,7 @@ export interface StickyOptions {
    * are on the same one. Default `false`.
    */
   encrypt?: boolean
-  /** The cookie's name. Upstreams that share host and path each need one of their own. Default `'sluice_affinity'`. */
+  /** The cookie's name; `__Host-` and `__Secure-` need what they promise. Upstreams that share host and path each need one of their own. Default `'sluice_affinity'`. */
   name?: string
   /** Default `'/'`. */
   path?: string
@@ -64,6 +64,16 @@ export const stickyOptions = v.pipe(
   v.check(
     ({ sameSite, secure }) => sameSite !== 'none' || secure === true,
     "secure: true with sameSite 'none': clients refuse the cookie otherwise",
+  ),
+  // What a name promises clients hold it to (RFC 6265bis section 4.1.3), in whichever case it is written.
+  v.check(
+    ({ name, secure }) => !/^__secure-/i.test(name) || secure === true,
+    "secure: true with a name that begins with '__Secure-': clients refuse the cookie otherwise",
+  ),
+  v.check(
+    ({ domain, name, path, secure }) =>
+      !/^__host-/i.test(name) || (secure === true && path === '/' && domain === undefined),
+    "secure: true, path '/' and no domain with a name that begins with '__Host-': clients refuse the cookie otherwise",
   ),
 )
 
