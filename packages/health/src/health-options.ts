@@ -106,9 +106,13 @@ const httpEntries = {
     ),
     {},
   ),
-  status: v.optional(v.array(that<StatusRange>(range, "a status such as 204 or a range such as '200-399'")), [
-    '200-399',
-  ]),
+  status: v.optional(
+    v.pipe(
+      v.array(that<StatusRange>(range, "a status such as 204 or a range such as '200-399'")),
+      v.minLength(1, 'at least one'),
+    ),
+    ['200-399'],
+  ),
   body: v.optional(bodyMatch),
   header: v.optional(header, declarationField),
 }

@@ -293,6 +293,7 @@ it('counts in a row', () => {
 it.each([
   [{ path: 'health' }, 'health.path'],
   [{ status: ['399-200'] }, 'health.status[0]'],
+  [{ status: [] }, 'health.status: got [], takes at least one'],
   [{ rise: 0 }, 'health.rise'],
   [{ method: 'get' }, 'health.method'],
   [{ interval: 0 }, 'health.interval'],
