@@ -120,6 +120,22 @@ it('follows the membership and stops when disposed', async () => {
   expect(seen).toEqual([])
 })
 
+it('leaves nobody unhealthy for good when it is disposed: they are behind those that passed', async () => {
+  const { upstream, changes, watch } = watched(
+    async ({ id }) => {
+      if (id === 'http://a') throw new Error('no')
+    },
+    {},
+    ['http://a', 'http://b'],
+  )
+  await vi.advanceTimersByTimeAsync(1_000)
+  changes.length = 0
+  watch[Symbol.dispose]()
+  watch[Symbol.dispose]()
+  expect(changes).toEqual(['http://a unhealthy unknown: is probed no more'])
+  expect(upstream.ranks.map((rank) => rank.map(({ id }) => id))).toEqual([['http://b'], ['http://a']])
+})
+
 it('spreads the first probes of many targets over an interval, and begins at once', async () => {
   const at: number[] = []
   const begun = performance.now()

@@ -32,8 +32,9 @@ interface Shared {
 
 /**
  * Probes every target of an upstream, each on a clock of its own, and marks it healthy or unhealthy. It follows the
- * upstream's membership, goes on probing targets that are unhealthy, drained or ejected, and holds no process open. What a target
- * says of itself in its answer (`X-Health`) counts until a later one says otherwise.
+ * upstream's membership, goes on probing targets that are unhealthy, drained or ejected, and holds no process open but by a probe that is
+ * under way. What a target says of itself in its answer (`X-Health`) counts until a later one says otherwise. Dispose it to end that;
+ * who is unhealthy then is `unknown` again, since nobody would find it healthy any more.
  * @throws TypeError for a wrong option
  */
 export function monitor(
@@ -66,7 +67,10 @@ export function monitor(
   return {
     [Symbol.dispose]() {
       forget()
-      for (const watch of watched.values()) watch.stop()
+      for (const watch of watched.values()) {
+        watch.stop()
+        watch.forget()
+      }
       watched.clear()
       declarations.forget('probe')
     },
@@ -109,6 +113,12 @@ class Watch {
     this.stopped = true
     this.shared.timers.clear(this.timer)
     this.controller?.abort()
+  }
+
+  /** Nobody probes it any more, so a bad verdict would be its last. */
+  forget(): void {
+    if (this.state.verdict === 'unhealthy')
+      this.shared.upstream.mark(this.target, 'unknown', 'is probed no more')
   }
 
   private after(ms: number): void {

@@ -125,7 +125,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
     this.change(id, reason, (target) => target.drainers.delete(by))
   }
 
-  mark(target: Target, verdict: 'healthy' | 'unhealthy', reason: string): void {
+  mark(target: Target, verdict: 'unknown' | 'healthy' | 'unhealthy', reason: string): void {
     this.changeMember(target, reason, (live) => {
       live.verdict = verdict
     })

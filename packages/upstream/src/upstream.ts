@@ -51,8 +51,8 @@ export interface Upstream extends AsyncDisposable {
    */
   drain(id: string, reason?: string, by?: string): void
   undrain(id: string, reason?: string, by?: string): void
-  /** Notes a verdict on a target's health. */
-  mark(target: Target, verdict: 'healthy' | 'unhealthy', reason: string): void
+  /** Notes a verdict on a target's health; `'unknown'` takes it back. */
+  mark(target: Target, verdict: 'unknown' | 'healthy' | 'unhealthy', reason: string): void
   /**
    * Takes a target out until it is restored.
    * @param by who does it: several may, and it is back when the last of them has restored it
