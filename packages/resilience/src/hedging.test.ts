@@ -98,6 +98,29 @@ it('without budget there is no second try; a caller that leaves ends it', async 
   expect(calls).toBe(1)
 })
 
+it('ends with what `failed` throws: nothing waits for ever, and nothing is left unhandled', async () => {
+  const dropped: number[] = []
+  const aborted: boolean[] = []
+  const gates: ((value: number) => void)[] = []
+  const call = hedging<number>(
+    (attempt, signal) =>
+      new Promise((resolve) => {
+        gates.push(resolve)
+        signal.addEventListener('abort', () => aborted.push(signal.aborted))
+        if (attempt === 2) gates[0]?.(503)
+      }),
+    {
+      after: 1,
+      failed: () => {
+        throw new Error('a bug')
+      },
+      discard: (each) => dropped.push(each),
+    },
+  )
+  await expect(call()).rejects.toThrow('a bug')
+  expect([dropped, aborted]).toEqual([[503], [true, true]])
+})
+
 it('fails with the error, and refuses wrong options', async () => {
   await expect(
     hedging(async () => {
@@ -105,4 +128,5 @@ it('fails with the error, and refuses wrong options', async () => {
     })(),
   ).rejects.toThrow('no')
   expect(() => hedging(async () => 1, { quantile: 2 })).toThrow('hedging.quantile')
+  expect(() => hedging(async () => 1, { budget: {} as never })).toThrow('hedging.budget')
 })

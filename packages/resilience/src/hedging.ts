@@ -1,6 +1,6 @@
 import { type Duration, duration, parse, ranged, that, v } from '@sluice/options'
 import { latencyQuantile } from './latency-quantile.js'
-import type { RetryBudget } from './retry-budget.js'
+import { isRetryBudget, type RetryBudget } from './retry-budget.js'
 
 /** One try: its number from 1, and a signal that aborts when nobody wants its result any more. */
 type Try<T> = (attempt: number, signal: AbortSignal) => Promise<T>
@@ -35,7 +35,7 @@ const schema = v.strictObject({
   max: v.optional(duration(), 1_000),
   failed: v.optional(fn()),
   discard: v.optional(fn()),
-  budget: v.optional(that<RetryBudget>((value) => typeof value === 'object', 'a budget')),
+  budget: v.optional(that<RetryBudget>(isRetryBudget, 'what retryBudget() gives')),
   clock: v.optional(fn()),
 })
 
@@ -111,8 +111,16 @@ class Race<T> {
   #came(result: T, own: AbortController): void {
     if (this.#over) return this.#drop(result)
     this.#running--
-    if (this.#running > 0 && this.options.failed?.(result) === true) {
-      this.#kept = { result }
+    try {
+      if (this.#running > 0 && this.options.failed?.(result) === true) {
+        this.#kept = { result }
+        return
+      }
+    } catch (error) {
+      // The caller's own bug ends its call: nobody else would.
+      this.#drop(result)
+      this.#end(undefined, error)
+      this.settle.reject(error)
       return
     }
     this.#end(own, new DOMException('the other try was faster', 'AbortError'))
