@@ -239,6 +239,33 @@ describe('concurrency', () => {
 })
 
 describe('queue', () => {
+  it('serves a long line of calls that end at once, in turn, with a stack of the same height', async () => {
+    const length = 20_000
+    const one = queue({ length })
+    let go = (): void => {}
+    const first = one.run(
+      () =>
+        new Promise<void>((resolve) => {
+          go = resolve
+        }),
+    )
+    const order: number[] = []
+    const all = Promise.allSettled(
+      Array.from({ length }, (_, i) =>
+        one.run(() => {
+          order.push(i)
+          throw new Error('at once')
+        }),
+      ),
+    )
+    go()
+    await first
+    const texts = (await all).map((end) => (end.status === 'rejected' ? (end.reason as Error).message : ''))
+    expect(new Set(texts)).toEqual(new Set(['at once']))
+    expect(order).toEqual(Array.from({ length }, (_, i) => i))
+    expect([one.inFlight, one.waiting]).toEqual([0, 0])
+  })
+
   it('is one at a time, unless told otherwise', async () => {
     const one = queue()
     const { begun, start, end } = calls(one)

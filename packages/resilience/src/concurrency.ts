@@ -55,6 +55,7 @@ export function queue(options: QueueOptions = {}, seams: ConcurrencySeams = {}):
 class CallConcurrency implements Concurrency {
   inFlight = 0
   private closed = false
+  private serving = false
   private readonly fixed: number
   private readonly adaptive: AdaptiveLimit | undefined
   private readonly line: QueueLine
@@ -105,8 +106,16 @@ class CallConcurrency implements Concurrency {
       throw error
     } finally {
       this.inFlight--
-      while (this.inFlight < this.limit && this.line.serve());
+      this.move()
     }
+  }
+
+  /** In one loop, whoever ends: a call that throws at once ends while it is served, and would serve the next one on its stack. */
+  private move(): void {
+    if (this.serving) return
+    this.serving = true
+    while (this.inFlight < this.limit && this.line.serve());
+    this.serving = false
   }
 }
 
