@@ -39,11 +39,12 @@ const dipEvery = 50
  * is full. After the gradient limits of Netflix's concurrency-limits (`Gradient2Limit`), whose long-term latency drifts up
  * with the queue that it causes; dips, as in Envoy's adaptive concurrency filter, keep it down.
  *
- *   window    max(10, limit / 2) calls; short = their average latency
+ *   window    max(10, limit / 2) calls; short = the average latency of those that weren't dropped
  *   long      follows short: by 0.3 of the difference down, or in a window that is unused; by 0.5 after a dip; else by 0.002 up
  *   gradient  min(1, max(0.5, 1.2 * long / short))
- *   limit     += 0.2 * (limit * gradient + √limit - limit), in [min, max]; * 0.9 after a window in which calls were dropped
- *   unused    a window that never had half the limit in flight leaves the limit alone
+ *   limit     * max(0.5, 1 - part of the calls that were dropped), then += 0.2 * (limit * gradient + √limit - limit), in [min, max]:
+ *             one lost now and then costs less than a window grows
+ *   unused    a window that never had half the limit in flight does not let it grow
  *   dip       after 50 used windows the limit is half for as many calls as were in flight, whose latency is that of the queue
  *             before, and for one window more, which shows the latency without a queue
  *
@@ -56,7 +57,7 @@ export class AdaptiveLimit {
   private count = 0
   private sum = 0
   private most = 0
-  private dropped = false
+  private lost = 0
   private used = 0
   private dipping = false
   private skip = 0
@@ -73,6 +74,7 @@ export class AdaptiveLimit {
 
   /**
    * Takes the end of a call.
+   * @param ms its latency; one that is no time, from a clock that has jumped, is left out
    * @param inFlight calls in flight at that time, this one included
    * @param dropped it failed as one does that is too much: no answer in time, or 503
    */
@@ -81,25 +83,26 @@ export class AdaptiveLimit {
       this.skip--
       return
     }
+    if (dropped) this.lost++
+    else if (ms >= 0 && ms <= Number.MAX_SAFE_INTEGER) this.sum += ms
+    else return
     this.count++
-    this.sum += ms
     if (inFlight > this.most) this.most = inFlight
-    if (dropped) this.dropped = true
     if (this.count >= Math.max(10, this.value / 2)) this.close()
   }
 
   private close(): void {
-    const { dipping, dropped, limit, long, most } = this
-    const short = this.sum / this.count
+    const { count, dipping, long, lost, most } = this
+    const good = count - lost
+    const short = this.sum / good
     this.count = 0
     this.sum = 0
     this.most = 0
-    this.dropped = false
+    this.lost = 0
     this.dipping = false
-    if (dropped) {
-      this.limit = this.bounded(limit * 0.9)
-      return
-    }
+    const limit = this.bounded(this.limit * Math.max(0.5, 1 - lost / count))
+    this.limit = limit
+    if (good === 0) return
     const unused = !dipping && most < limit / 2
     const pull = dipping ? 0.5 : unused || short < long ? 0.3 : 0.002
     this.long = long === 0 ? short : long + (short - long) * pull
