@@ -164,13 +164,14 @@ export function failing(status: number | undefined, { statuses }: BreakerSetting
   return statuses === undefined ? status >= 500 && status <= 599 : statuses.includes(status)
 }
 
-function statusOf(result: unknown): number | undefined {
+/** The status of an answer, where it is one. */
+export function statusOf(result: unknown): number | undefined {
   const { status } = (typeof result === 'object' && result !== null ? result : {}) as { status?: unknown }
   return typeof status === 'number' ? status : undefined
 }
 
 /** What says nothing of whom was called. */
-export function blameless(error: unknown): boolean {
+function blameless(error: unknown): boolean {
   if (error instanceof ProxyError) return error.source !== 'upstream'
   return error instanceof Error && error.name === 'AbortError'
 }

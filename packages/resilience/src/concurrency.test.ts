@@ -60,6 +60,12 @@ function calls(of: Concurrency) {
   }
 }
 
+function ownCause(): Error {
+  const error = new Error('x')
+  error.cause = error
+  return error
+}
+
 async function turns(): Promise<void> {
   for (let i = 0; i < 10; i++) await Promise.resolve()
 }
@@ -154,8 +160,39 @@ describe('concurrency', () => {
     for (let i = 0; i < 20; i++) await round()
     const up = one.limit
     expect(up).toBeGreaterThan(11)
-    for (let i = 0; i < 20; i++) await round(new Error('too much'))
+    for (let i = 0; i < 20; i++) await round(new DOMException('late', 'TimeoutError'))
     expect(one.limit).toBeLessThan(up / 2)
+  })
+
+  it.each<[string, boolean, () => unknown]>([
+    ['a timeout', true, () => Promise.reject(new DOMException('late', 'TimeoutError'))],
+    [
+      'a connection refused beneath fetch',
+      true,
+      () =>
+        Promise.reject(
+          new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code: 'ECONNREFUSED' }) }),
+        ),
+    ],
+    ['a target that is gone', true, () => Promise.reject(new ProxyError('connection_terminated'))],
+    ['503', true, () => ({ status: 503 })],
+    ['an error of the call’s own', false, () => Promise.reject(new Error('no such order'))],
+    [
+      'one with a code of its own',
+      false,
+      () => Promise.reject(Object.assign(new Error('duplicate key'), { code: '23505' })),
+    ],
+    [
+      'one of a wrong argument',
+      false,
+      () => Promise.reject(Object.assign(new Error('x'), { code: 'ERR_INVALID_URL' })),
+    ],
+    ['one that is its own cause', false, () => Promise.reject(ownCause())],
+    ['nothing', false, () => Promise.reject(undefined)],
+  ])('%s is a sign of too much: %j', async (_what, sign, fn) => {
+    const one = concurrency({ limit: 'adaptive' }, { clock: () => 0 })
+    for (let i = 0; i < 10; i++) await Promise.allSettled([one.run(fn)])
+    expect(one.limit < 20).toBe(sign)
   })
 
   it('loses nobody, whatever comes', async () => {

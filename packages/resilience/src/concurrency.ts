@@ -1,5 +1,6 @@
+import { ProxyError } from '@sluice/core'
 import { AdaptiveLimit } from './adaptive-limit.js'
-import { blameless } from './breaker.js'
+import { statusOf } from './breaker.js'
 import {
   type ConcurrencyOptions,
   type ConcurrencySettings,
@@ -98,10 +99,10 @@ class CallConcurrency implements Concurrency {
     const begun = adaptive === undefined ? 0 : this.clock()
     try {
       const result = await fn()
-      adaptive?.sample(this.clock() - begun, this.inFlight)
+      adaptive?.sample(this.clock() - begun, this.inFlight, statusOf(result) === 503)
       return result
     } catch (error) {
-      if (signal?.aborted !== true && !blameless(error))
+      if (signal?.aborted !== true && isTooMuch(error))
         adaptive?.sample(this.clock() - begun, this.inFlight, true)
       throw error
     } finally {
@@ -117,6 +118,24 @@ class CallConcurrency implements Concurrency {
     while (this.inFlight < this.limit && this.line.serve());
     this.serving = false
   }
+}
+
+const busy =
+  /^E(CONN\w+|TIMEDOUT|PIPE|AI_AGAIN|HOST\w+|NET\w+|MFILE|NFILE|NOBUFS|ADDRNOTAVAIL)$|^UND_ERR_(SOCKET|\w+_TIMEOUT)$/
+
+/**
+ * Whether a call failed as one does that is too much: no connection or no answer in time, also beneath `fetch failed`, or 503. A call
+ * that was wrong by itself fails as well with room for thousands, and as fast as no good one ends: it counts for nothing.
+ */
+function isTooMuch(error: unknown): boolean {
+  if (error instanceof ProxyError) return error.source === 'upstream'
+  if (!(error instanceof Error)) return false
+  const { cause } = error
+  return isBusy(error) || (cause instanceof Error && isBusy(cause))
+}
+
+function isBusy(error: NodeJS.ErrnoException): boolean {
+  return error.name === 'TimeoutError' || busy.test(String(error.code)) || statusOf(error) === 503
 }
 
 class CallWaiter extends Waiter {
