@@ -177,6 +177,25 @@ it('keeps its place in the line while others shut the gate for a moment; who com
   expect(results[waits]).toBe(200)
 })
 
+it('hands the error of another’s gate to those that wait, as to those that come', async () => {
+  const faults: unknown[] = []
+  const note = (fault: unknown): void => void faults.push(fault)
+  process.on('uncaughtException', note)
+  const { one, upstream, results, arrive, end } = made({ limit: 1 })
+  arrive()
+  arrive()
+  arrive()
+  upstream.gate(() => {
+    throw new Error('a bug in a gate')
+  })
+  await end(0)
+  arrive()
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('uncaughtException', note)
+  expect([faults, one.waiting]).toEqual([[], 0])
+  expect(results).toEqual({ 0: 200, 1: 'a bug in a gate', 2: 'a bug in a gate', 3: 'a bug in a gate' })
+})
+
 it('disposed of, refuses those that wait and limits nothing', async () => {
   const { one, upstream, timers, results, arrive } = made({ limit: 1 })
   arrive()

@@ -165,11 +165,18 @@ class TargetConcurrency implements UpstreamConcurrency {
     this.moving = true
     queueMicrotask(() => {
       this.moving = false
-      for (;;) {
-        const found = this.look()
-        if ((found !== 'room' && found !== 'none') || !this.line.serve()) return
-      }
+      while (this.mayServe() && this.line.serve());
     })
+  }
+
+  private mayServe(): boolean {
+    try {
+      const found = this.look()
+      return found === 'room' || found === 'none'
+    } catch {
+      // A gate that throws does so for `balance` as well: who waits hears of it there, where somebody catches it.
+      return true
+    }
   }
 
   private follow(targets: readonly Target[]): void {
