@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createUpstream } from '@sluice/upstream'
 import fc from 'fast-check'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { handTimers, owner, trapUnhandled, until, warningsOf, watched } from '../../../test/kit/index.js'
 import { type FileOptions, fileTargets } from './index.js'
 import { jsonLines } from './json-lines.js'
@@ -339,6 +339,43 @@ it('finds the first fault of any JSON, and no fault in good JSON', () => {
         good = false
       }
       expect(jsonLines(changed).fault === undefined).toBe(good)
+    }),
+  )
+})
+
+it.each([
+  ['many lines', '\n', 2, 2_001],
+  ['one line', '', 1, 1],
+])('reads a long text of %s once, and not again for each value', (_what, end, first, last) => {
+  const count = 2_000
+  const values = Array.from({ length: count }, (_, i) => `{ "url": "http://a:${i}" }`)
+  const source = `[${end}${values.join(`,${end}`)}${end}]`
+  const calls = (['slice', 'split', 'indexOf'] as const).map((name) => vi.spyOn(String.prototype, name))
+  own({ close: () => vi.restoreAllMocks() })
+  const { lines } = jsonLines(source)
+  // A copy of what comes before, or a search to the end, for each value is minutes for a file of some megabytes.
+  const made = calls
+    .flatMap(({ mock }) => mock.contexts)
+    .filter((text) => String(text).length === source.length)
+  expect(made.length).toBeLessThan(end === '' ? 10 : count + 10)
+  expect([lines.get('[0].url'), lines.get(`[${count - 1}].url`)]).toEqual([first, last])
+})
+
+it('tells the line of each value, whatever lies between', () => {
+  const blank = fc
+    .array(fc.constantFrom(' ', '\n', '\r\n', '\t'), { maxLength: 4 })
+    .map((each) => each.join(''))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(blank, fc.nat(9), blank), { minLength: 1, maxLength: 20 }), (values) => {
+      let text = '['
+      const lines: number[] = []
+      values.forEach(([before, value, after], i) => {
+        text += `${i > 0 ? ',' : ''}${before}`
+        lines.push(text.split('\n').length)
+        text += `${value}${after}`
+      })
+      const found = jsonLines(`${text}]`)
+      expect(values.map((_, i) => found.lines.get(`[${i}]`))).toEqual(lines)
     }),
   )
 })

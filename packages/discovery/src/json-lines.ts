@@ -23,8 +23,13 @@ export function jsonLines(source: string): JsonLines {
 class Reader {
   readonly lines = new Map<string, number>()
   private at = 0
+  private lineThere = 1
+  /** The line's end: each is looked for once. */
+  private end: number
 
-  constructor(private readonly source: string) {}
+  constructor(private readonly source: string) {
+    this.end = this.breakFrom(0)
+  }
 
   read(): number | undefined {
     try {
@@ -85,7 +90,13 @@ class Reader {
   }
 
   private line(): number {
-    return this.source.slice(0, this.at).split('\n').length
+    for (; this.end < this.at; this.end = this.breakFrom(this.end + 1)) this.lineThere++
+    return this.lineThere
+  }
+
+  private breakFrom(at: number): number {
+    const found = this.source.indexOf('\n', at)
+    return found < 0 ? this.source.length : found
   }
 }
 
