@@ -1,4 +1,14 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createUpstream } from '@sluice/upstream'
@@ -264,6 +274,37 @@ describe('bad content', () => {
     await look(timers)
     expect(warnings).toHaveLength(2)
     expect(warnings.join()).not.toContain('SECRET')
+  })
+
+  it('names the first faults of many', async () => {
+    const file = join(folder, 'targets.json')
+    writeFileSync(file, JSON.stringify(Array.from({ length: 1_000 }, (_, i) => `a:${i}`)))
+    const { timers } = polled(file)
+    await timers.next()
+    expect(warnings).toHaveLength(1)
+    const lines = warnings[0]?.split('\n') ?? []
+    expect(lines).toHaveLength(11)
+    expect(lines[9]).toContain(':1: [9]: got "a:9"')
+    expect(lines[10]).toBe('and 990 more faults')
+  })
+
+  it('of what is no file, or of one that is far too long, is not read', async () => {
+    const pipe = join(folder, 'pipe.json')
+    execFileSync('mkfifo', [pipe])
+    const long = join(folder, 'long.json')
+    writeFileSync(long, '')
+    truncateSync(long, 2 ** 33)
+    const says: [string, string][] = [
+      [pipe, 'this is no file'],
+      [folder, 'this is no file'],
+      [long, 'this is longer than 16777216 bytes'],
+    ]
+    for (const [file, text] of says) {
+      const { timers, watch } = polled(file)
+      await timers.next()
+      expect(warnings.at(-1)).toBe(`discovery file ${file}: ${file}: ${text}`)
+      watch.close()
+    }
   })
 
   it('of none: a file that is removed', async () => {

@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { type Duration, duration, fault, oneOf, parse, quote, v } from '@sluice/options'
@@ -85,6 +85,11 @@ export function fileTargets(path: string, options: FileOptions = {}, seams: Disc
   }
 }
 
+/** More than that is no list of targets, but something that has gone wrong. */
+const mostBytes = 16 * 1_048_576
+/** A pipe without a writer would hold the one who opens it for ever. Windows has no such flag, nor such pipes. */
+const mode = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
 /** What was last read of a file. */
 class TargetFile {
   private text: string | undefined = undefined
@@ -104,9 +109,12 @@ class TargetFile {
    */
   async look(told: boolean): Promise<TargetInit[] | 'busy' | undefined> {
     let text = this.text
-    const file = await open(this.path)
+    const file = await open(this.path, mode)
     try {
-      const before = stampOf(await file.stat())
+      const stats = await file.stat()
+      if (!stats.isFile()) throw new TypeError(`${this.path}: this is no file`)
+      if (stats.size > mostBytes) throw new TypeError(`${this.path}: this is longer than ${mostBytes} bytes`)
+      const before = stampOf(stats)
       if (told || before !== this.stamp) {
         text = await file.readFile('utf8')
         if (stampOf(await file.stat()) !== before) return 'busy'

@@ -5,6 +5,9 @@ import { jsonLines } from './json-lines.js'
 /** How a file of targets is written. */
 export type FileFormat = 'json' | 'yaml'
 
+/** Faults that are told one by one. */
+const mostFaults = 10
+
 /** What a text holds, and where in it each thing stands. */
 interface Document {
   readonly value: unknown
@@ -15,7 +18,7 @@ interface Document {
 /**
  * The targets that a text lists: a list, or an object whose `targets` is one.
  * @param name the file's, for errors
- * @throws TypeError with file, line and what is wrong, a line for each fault
+ * @throws TypeError with file, line and what is wrong, a line for each of the first ten faults
  */
 export async function readTargetFile(text: string, format: FileFormat, name: string): Promise<TargetInit[]> {
   // A byte order mark is no part of the content (RFC 8259 section 8.1 lets a reader ignore it).
@@ -25,7 +28,9 @@ export async function readTargetFile(text: string, format: FileFormat, name: str
   const bare = Array.isArray(value)
   const list = bare ? value : (value as { targets?: unknown } | null)?.targets
   const complain = (faults: readonly string[]): never => {
-    throw new TypeError(faults.map((each) => `${placed(name, document, each)}: ${each}`).join('\n'))
+    const told = faults.slice(0, mostFaults).map((each) => `${placed(name, document, each)}: ${each}`)
+    if (faults.length > mostFaults) told.push(`and ${faults.length - mostFaults} more faults`)
+    throw new TypeError(told.join('\n'))
   }
   if (!Array.isArray(list))
     return complain([fault('targets', quote(list), "a list of URLs such as ['http://127.0.0.1:3000']")])
