@@ -105,12 +105,17 @@ export function askApi(
 }
 
 /** An answer that isn't 200, as an error: with a line of what it says. */
-export function refused(path: string, { status, text }: ApiAnswer): Error {
-  const said = text
-    .slice(0, 200)
-    .replace(/[^\x20-\x7e]+/g, ' ')
-    .trim()
-  return new Error(`GET ${path.replace(/\?.*/, '')} answered ${status}${said === '' ? '' : `: ${said}`}`)
+export class ApiRefusal extends Error {
+  readonly status: number
+
+  constructor(path: string, { status, text }: ApiAnswer) {
+    const said = text
+      .slice(0, 200)
+      .replace(/[^\x20-\x7e]+/g, ' ')
+      .trim()
+    super(`GET ${path.replace(/\?.*/, '')} answered ${status}${said === '' ? '' : `: ${said}`}`)
+    this.status = status
+  }
 }
 
 function addressOf(api: Target, path: string): RequestOptions {

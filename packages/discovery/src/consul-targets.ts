@@ -1,6 +1,6 @@
 import { type Duration, duration, oneOf, parse, that, v } from '@sluice/options'
 import { createTarget, type Discovery, type TargetTls } from '@sluice/upstream'
-import { askApi, refused } from './api-client.js'
+import { ApiRefusal, askApi } from './api-client.js'
 import { type ApiOptions, apiEntries, tokenOf } from './api-options.js'
 import { type ConsulHealth, consulServices } from './consul-services.js'
 import {
@@ -115,7 +115,7 @@ export function consulTargets(
         // Consul adds up to a sixteenth to the wait, by chance.
         const limit = wait * (17 / 16) + timeout
         const answer = await askApi(api, { path, headers, headTimeout: limit, timeout: limit, signal }, all)
-        if (answer.status !== 200) throw refused(path, answer)
+        if (answer.status !== 200) throw new ApiRefusal(path, answer)
         feed.deliverFit(...consulServices(answer.text, settings))
         const now = Number(answer.headers['x-consul-index'])
         if (!(now > 0)) throw new Error('the answer has no X-Consul-Index above 0')

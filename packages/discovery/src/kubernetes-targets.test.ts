@@ -250,6 +250,64 @@ describe('a watch that ends', () => {
     expect(warnings).toEqual([])
   })
 
+  it('is begun anew, and nothing listed, while the server is away or too busy for a moment', async () => {
+    const { server, timers, watch } = await asked([slice('web-a', '10.0.0.1')])
+    await server.watch(0)
+    server.bookmark()
+    const answers: ((res: import('node:http').ServerResponse) => unknown)[] = [
+      (res) => res.destroy(),
+      (res) => res.writeHead(429).end(),
+      (res) => res.writeHead(503).end(),
+    ]
+    server.instead = ({ res }) => answers.shift()?.(res) !== undefined
+    server.endWatches()
+    await timers.fire(anew)
+    for (const wait of [first, second, third]) await timers.fire(wait)
+    await server.watch(4)
+    server.put(slice('web-b', '10.0.0.2'))
+    expect(await watch.urls(2)).toHaveLength(2)
+    expect(server.queries.map(({ params }) => params.get('resourceVersion'))).toEqual([
+      null,
+      '100',
+      ...Array(4).fill('101'),
+    ])
+    expect(warnings).toHaveLength(1)
+  })
+
+  it.each([400, 403, 404, 500, 504])(
+    'is listed anew where the server refuses to watch: %d',
+    async (status) => {
+      const { server, timers } = await asked([slice('web-a', '10.0.0.1')])
+      await server.watch(0)
+      server.bookmark()
+      server.instead = ({ res, params }) =>
+        params.get('watch') === '1' && res.writeHead(status).end() !== undefined
+      server.endWatches()
+      await timers.fire(anew)
+      await timers.fire(first)
+      await server.query(3)
+      expect(server.queries[3]?.params.has('watch')).toBe(false)
+    },
+  )
+
+  it('after it has lasted is no further failure: told, and begun anew as after the first', async () => {
+    const { server, timers, clock } = await asked([slice('web-a', '10.0.0.1')])
+    const fault = '{"type":"ERROR","object":{"code":500,"message":"etcd"}}\n'
+    const waits = [first, second, third, 3_000]
+    for (const [i, wait] of waits.entries()) {
+      const { res } = await server.watch(i)
+      res.write(fault)
+      await timers.fire(wait)
+    }
+    expect(warnings).toHaveLength(1)
+    const { res } = await server.watch(waits.length)
+    await until(() => timers.waits.length === 1, 'the head')
+    clock.now += 30_000
+    res.write(fault)
+    await timers.next(first)
+    expect(warnings).toHaveLength(2)
+  })
+
   it('at once, again and again, is a fault: longer and longer waits, and lists', async () => {
     const { server, timers } = await asked([slice('web-a', '10.0.0.1')])
     server.instead = ({ params, res }) => {

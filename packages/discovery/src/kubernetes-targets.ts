@@ -95,7 +95,7 @@ export function kubernetesTargets(options: KubernetesOptions, seams: DiscoverySe
         fn,
       )
       const slices = new ServiceSlices(api, settings, feed, all)
-      return new Rounds((signal) => slices.round(signal), feed, settings.retry, all).start()
+      return new Rounds((signal, works) => slices.round(signal, works), feed, settings.retry, all).start()
     },
   }
 }

@@ -21,11 +21,12 @@ export class Rounds implements Disposable {
   private cancel: (() => void) | undefined = undefined
 
   /**
-   * @param round its signal aborts when all is over; it resolves with the milliseconds until the next one
+   * @param round its signal aborts when all is over; it resolves with the milliseconds until the next one. One that lasts calls its
+   * second argument where it has worked, whatever comes of it in the end
    * @param retry how long to wait after a failure, if that is not said by their number
    */
   constructor(
-    private readonly round: (signal: AbortSignal) => Promise<number | undefined>,
+    private readonly round: (signal: AbortSignal, works: () => void) => Promise<number | undefined>,
     private readonly feed: Feed,
     private readonly retry: RetrySettings | (() => number),
     private readonly seams: Seams,
@@ -50,11 +51,16 @@ export class Rounds implements Disposable {
     this.controller.abort()
   }
 
+  private readonly works = (): void => {
+    this.failures = 0
+    this.feed.works()
+  }
+
   private run(): void {
     const { signal } = this.controller
     this.cancel = undefined
     // A round that throws instead of rejecting has failed all the same.
-    new Promise<number | undefined>((resolve) => resolve(this.round(signal))).then(
+    new Promise<number | undefined>((resolve) => resolve(this.round(signal, this.works))).then(
       (pause) => {
         if (signal.aborted) return
         this.feed.works()

@@ -1,4 +1,4 @@
-import { refused } from './api-client.js'
+import { ApiRefusal } from './api-client.js'
 import type { Seams } from './discovery-options.js'
 import { type EndpointSlice, EndpointSlices, type SliceSettings } from './endpoint-slices.js'
 import { type Feed, messageOf } from './feed.js'
@@ -11,6 +11,7 @@ interface ServiceSettings extends SliceSettings {
   readonly namespace?: string | undefined
   readonly watch: number
   readonly api: { readonly timeout: number }
+  readonly retry: { readonly max: number }
 }
 
 interface SliceList {
@@ -27,7 +28,7 @@ const worked = 1_000
 /**
  * The slices of a Service as the API server tells of them.
  *
- * ──▶ list ──resourceVersion──▶ watch ──its time is over, its connection breaks──▶ watch from the last version seen
+ * ──▶ list ──resourceVersion──▶ watch ──its time is over, its connection breaks, nobody answers──▶ watch from the last version seen
  *       ▲                         │
  *       └── 410 Gone, a fault ◀───┘
  */
@@ -44,8 +45,11 @@ export class ServiceSlices {
     private readonly seams: Seams,
   ) {}
 
-  /** One watch, from its beginning to its end, after a list where one is due. Resolves with the pause until the next. */
-  async round(signal: AbortSignal): Promise<number> {
+  /**
+   * One watch, from its beginning to its end, after a list where one is due. Resolves with the pause until the next.
+   * @param works tells that the server does, though the round may fail
+   */
+  async round(signal: AbortSignal, works: () => void): Promise<number> {
     const { now, random } = this.seams
     const resumed = this.version !== undefined
     const events = new WatchEvents(this.slices, this.version ?? (await this.list(signal)))
@@ -58,6 +62,13 @@ export class ServiceSlices {
       if (!lively()) throw new Error('the watch ended at once')
       this.version = events.version
     } catch (error) {
+      // What fails after that is no further failure in a row: it is told anew, and waited for as after the first.
+      if (events.opened !== undefined && now() - events.opened >= this.settings.retry.max) works()
+      // The server is away, or too busy for a moment. All proxies that come back to list would keep it so.
+      if (events.opened === undefined && isAway(error)) {
+        this.version = events.version
+        throw error
+      }
       if (error instanceof WatchGone) {
         // After a long silence that is what happens; right after a list it must not.
         if (!resumed && !lively()) throw error
@@ -79,7 +90,7 @@ export class ServiceSlices {
       })
       const path = `${resource}&${query}`
       const answer = await this.api.ask({ path, timeout: this.settings.api.timeout, signal }, this.seams)
-      if (answer.status !== 200) throw refused(path, answer)
+      if (answer.status !== 200) throw new ApiRefusal(path, answer)
       const { items, metadata } = JSON.parse(answer.text) as SliceList
       found.push(...(items ?? []))
       page = metadata?.continue === '' ? undefined : metadata?.continue
@@ -113,7 +124,7 @@ export class ServiceSlices {
     const timeout = seconds * 1_000 + settings.api.timeout
     const answer = await api.ask({ path, timeout, signal, take, answered }, seams)
     if (answer.status === 410) throw new WatchGone()
-    if (answer.status !== 200) throw refused(path, answer)
+    if (answer.status !== 200) throw new ApiRefusal(path, answer)
   }
 
   private deliver(): void {
@@ -128,4 +139,10 @@ export class ServiceSlices {
     }
     return this.resource
   }
+}
+
+/** No answer at all, or one that has nothing to do with what was asked. What is wrong with that, if anything, is told by 410. */
+function isAway(error: unknown): boolean {
+  if (error instanceof WatchGone) return false
+  return !(error instanceof ApiRefusal) || [429, 502, 503].includes(error.status)
 }
