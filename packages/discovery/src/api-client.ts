@@ -110,7 +110,7 @@ export class ApiRefusal extends Error {
 
   constructor(path: string, { status, text }: ApiAnswer) {
     const said = text
-      .slice(0, 200)
+      .slice(0, 500)
       .replace(/[^\x20-\x7e]+/g, ' ')
       .trim()
     super(`GET ${path.replace(/\?.*/, '')} answered ${status}${said === '' ? '' : `: ${said}`}`)

@@ -410,10 +410,17 @@ describe('410 Gone', () => {
 describe('a failure', () => {
   it.each([
     [
-      '403',
+      '403, with all that it says',
       403,
-      '{"kind":"Status","message":"endpointslices is forbidden"}',
-      'answered 403: {"kind":"Status","message":"endpointslices is forbidden"}',
+      JSON.stringify({
+        kind: 'Status',
+        apiVersion: 'v1',
+        metadata: {},
+        status: 'Failure',
+        message: `endpointslices.discovery.k8s.io is forbidden: User "system:serviceaccount:team:default" cannot list resource "endpointslices" in API group "discovery.k8s.io" in the namespace "team"`,
+        code: 403,
+      }),
+      'in the namespace \\"team\\"',
     ],
     ['no list', 200, '{}', 'the answer is no list of EndpointSlices'],
     ['no JSON', 200, 'x', 'JSON'],
