@@ -66,7 +66,7 @@ export class EndpointSlices {
     for (const slice of this.ofOneType(settings.addressType)) {
       const { endpoints } = slice
       if (endpoints === undefined || endpoints === null || endpoints.length === 0) continue
-      const port = portOf(slice, settings.port)
+      const port = portOf(slice, settings)
       if (typeof port === 'string') {
         faults.push(port)
         continue
@@ -103,22 +103,32 @@ function listOf<T>({ conditions }: Endpoint, ready: T, ending: T): T | undefined
 }
 
 /** The port that is meant, or what speaks against each. */
-function portOf(slice: EndpointSlice, wanted: string | number | undefined): SlicePort | string {
+function portOf(slice: EndpointSlice, { port: wanted, scheme }: SliceSettings): SlicePort | string {
   const ports = (slice.ports ?? []).filter(
     ({ port, protocol }) => typeof port === 'number' && (protocol ?? 'TCP') === 'TCP',
   )
-  const fit = ports.filter(
+  const [fit, ...others] = ports.filter(
     ({ name, port }) =>
       wanted === undefined || (typeof wanted === 'number' ? port === wanted : name === wanted),
   )
-  if (fit.length === 1) return fit[0] as SlicePort
   const shown = ports.map(({ name, port }) => `${name ?? ''}:${port}`).join(', ')
-  if (fit.length > 1) return `${nameOf(slice)} has the ports ${shown}: say by \`port\` which`
-  return `${nameOf(slice)} has ${ports.length === 0 ? 'no TCP port' : `no port ${wanted}, but ${shown}`}`
+  if (fit === undefined)
+    return `${nameOf(slice)} has ${ports.length === 0 ? 'no TCP port' : `no port ${wanted}, but ${shown}`}`
+  // Two ports of a Service (80 and 443, say) often lead to one of its pods.
+  const same = (port: SlicePort): boolean =>
+    port.port === fit.port && schemeOf(port, scheme) === schemeOf(fit, scheme)
+  return others.every(same)
+    ? fit
+    : `${nameOf(slice)} has the ports ${shown}: say by the name in \`port\` which`
+}
+
+function schemeOf({ appProtocol }: SlicePort, given: SliceSettings['scheme']): 'http' | 'https' {
+  return given ?? (appProtocol === 'https' ? 'https' : 'http')
 }
 
 function targetOf(endpoint: Endpoint, port: SlicePort, settings: SliceSettings): FoundTarget | string {
-  const { scheme = port.appProtocol === 'https' ? 'https' : 'http', path, tls } = settings
+  const { path, tls } = settings
+  const scheme = schemeOf(port, settings.scheme)
   // All addresses of an endpoint are alike, and the first is the one to use (API reference of EndpointSlice).
   const host = endpoint.addresses?.[0] ?? ''
   const url = urlOf(scheme, host, port.port ?? 0, path)

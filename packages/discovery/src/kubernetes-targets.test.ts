@@ -182,8 +182,40 @@ describe('the port', () => {
     expect(await watch.urls(1)).toEqual([url])
   })
 
+  it.each<[string | number | undefined]>([[undefined], [8080], ['tls']])(
+    '%j is one, where two of the Service lead to the same of the pods',
+    async (port) => {
+      const same = [
+        { name: 'web', port: 8080 },
+        { name: 'tls', port: 8080 },
+      ]
+      const { watch } = await asked(
+        [{ ...slice('web-a', '10.0.0.1'), ports: same }],
+        port === undefined ? {} : { port },
+      )
+      expect(await watch.urls(1)).toEqual(['http://10.0.0.1:8080'])
+      expect(warnings).toEqual([])
+    },
+  )
+
+  it('is not known where two are spoken to in different ways', async () => {
+    const mixed = [
+      { name: 'web', port: 8080 },
+      { name: 'tls', port: 8080, appProtocol: 'https' },
+    ]
+    const { watch } = await asked([{ ...slice('web-a', '10.0.0.1'), ports: mixed }], { port: 8080 })
+    await until(() => warnings.length === 2, 'warnings')
+    expect(warnings[0]).toContain('web-a has the ports web:8080, tls:8080: say by the name in `port` which')
+    const given = await asked([{ ...slice('web-a', '10.0.0.1'), ports: mixed }], {
+      port: 8080,
+      scheme: 'https',
+    })
+    expect(await given.watch.urls(1)).toEqual(['https://10.0.0.1:8080'])
+    expect(watch.sets).toEqual([])
+  })
+
   it.each<[string | number | undefined, string]>([
-    [undefined, 'left out: web-a has the ports web:8080, metrics:9090: say by `port` which'],
+    [undefined, 'left out: web-a has the ports web:8080, metrics:9090: say by the name in `port` which'],
     ['dns', 'left out: web-a has no port dns, but web:8080, metrics:9090'],
     [80, 'left out: web-a has no port 80, but web:8080, metrics:9090'],
   ])('%j is none: said, and taken for an empty set', async (port, says) => {
