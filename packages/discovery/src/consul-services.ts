@@ -4,13 +4,13 @@ import type { FoundTarget } from './feed.js'
 
 /** What is read of an entry of Consul's answer (https://developer.hashicorp.com/consul/api-docs/health); any of it may be missing. */
 interface Entry {
-  Node?: { Address?: unknown; Locality?: { Zone?: unknown } | null }
+  Node?: { Address?: unknown; Locality?: { Zone?: unknown } | null } | null
   Service?: {
     Address?: unknown
     Port?: unknown
     Weights?: { Passing?: unknown; Warning?: unknown } | null
     Locality?: { Zone?: unknown } | null
-  }
+  } | null
   Checks?: readonly ({ Status?: unknown } | null)[] | null
 }
 
@@ -38,13 +38,14 @@ export function consulServices(text: string, settings: ServiceSettings): [FoundT
   const targets: FoundTarget[] = []
   const faults: string[] = []
   for (const entry of entries) {
-    const { Node: node = {}, Service: service = {} } = entry ?? {}
+    const node = entry?.Node ?? {}
+    const service = entry?.Service ?? {}
     const statuses = (entry?.Checks ?? []).map((check) => check?.Status)
     const warns = statuses.includes('warning')
     const fails = statuses.some((status) => status !== 'passing' && status !== 'warning')
     if (settings.health === 'warning' && fails) continue
     // Without an address of its own an instance is at its node's.
-    const host = String(service.Address || node.Address)
+    const host = String(service.Address || node.Address || '')
     const url = urlOf(settings.scheme, host, Number(service.Port), settings.path)
     if (url === undefined) {
       faults.push(`${JSON.stringify(host)} with port ${service.Port} is no address`)

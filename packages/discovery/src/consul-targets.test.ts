@@ -188,6 +188,23 @@ it('leaves out what is no address, and says so once', async () => {
   ])
 })
 
+it('leaves out entries without a service or an address, and takes the others', async () => {
+  const server = own(await consulServer('web', []))
+  const entries = [
+    null,
+    {},
+    { Service: null, Node: null },
+    { Service: { Port: 80 }, Node: {} },
+    { Service: { Port: 80, Address: null }, Node: { Address: null } },
+    { Service: { Port: 81, Address: '10.0.0.1' } },
+  ]
+  server.broken = (res) => res.writeHead(200, { 'X-Consul-Index': '7' }).end(JSON.stringify(entries))
+  const watch = own(watched(consulTargets('web', { api: { url: server.url } })))
+  expect(await watch.urls(1)).toEqual(['http://10.0.0.1:81'])
+  await until(() => warnings.length === 1, 'a warning')
+  expect(warnings[0]).toContain('"" with port 80 is no address')
+})
+
 describe('a failure', () => {
   it.each<[string, (res: import('node:http').ServerResponse) => void, string]>([
     ['500', (res) => res.writeHead(500).end('No cluster\nleader'), 'answered 500: No cluster leader'],
