@@ -1,5 +1,6 @@
 import type { RecordWithTtl } from 'node:dns'
 import type { Resolver } from 'node:dns/promises'
+import { isIP } from 'node:net'
 
 /** Which addresses are asked for. */
 export type Family = 4 | 6 | 'both'
@@ -7,7 +8,7 @@ export type Family = 4 | 6 | 'both'
 /** The addresses of a name, as they are known. */
 export interface Found {
   readonly addresses: readonly string[]
-  /** The smallest time to live, in seconds; infinite without an address. */
+  /** The smallest time to live of those that have just been answered, in seconds; infinite without any. */
   readonly ttl: number
   /** Why a family of addresses is not known, or no better than before. */
   readonly failure?: Error
@@ -28,10 +29,13 @@ export class Addresses {
   async find(resolver: Resolver): Promise<Found> {
     const families = this.family === 'both' ? ([4, 6] as const) : [this.family]
     let failure: Error | undefined
+    let ttl = Number.POSITIVE_INFINITY
     await Promise.all(
       families.map(async (family) => {
         try {
-          this.known.set(family, await this.ask(resolver, family))
+          const records = await this.ask(resolver, family)
+          this.known.set(family, records)
+          ttl = Math.min(ttl, ...records.map((record) => record.ttl))
         } catch (error) {
           failure = error as Error
         }
@@ -40,13 +44,16 @@ export class Addresses {
     const records = families.flatMap((family) => this.known.get(family) ?? [])
     return {
       addresses: records.map(({ address }) => address),
-      ttl: Math.min(...records.map(({ ttl }) => ttl)),
+      ttl,
       ...(failure === undefined ? {} : { failure }),
     }
   }
 
-  private ask(resolver: Resolver, family: 4 | 6): Promise<readonly RecordWithTtl[]> {
+  private async ask(resolver: Resolver, family: 4 | 6): Promise<readonly RecordWithTtl[]> {
     const { name } = this
+    // A record may name an address where RFC 2782 has a host; no name server knows it by that name.
+    const own = isIP(name)
+    if (own !== 0) return own === family ? [{ address: name, ttl: Number.POSITIVE_INFINITY }] : []
     return (
       family === 4 ? resolver.resolve4(name, { ttl: true }) : resolver.resolve6(name, { ttl: true })
     ).catch(noneIfMissing)

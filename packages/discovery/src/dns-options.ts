@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { type Duration, duration, fault, integer, that, v } from '@sluice/options'
 import type { TargetTls } from '@sluice/upstream'
 import type { Family } from './addresses.js'
@@ -85,12 +86,12 @@ export function lifeOf(
   return Math.min(Math.max(seconds * 1_000, minTtl), maxTtl) * (1 + jitter * random())
 }
 
-/** What the targets at the addresses of a name have for TLS; nothing without TLS. */
+/** What the targets at the addresses of a name have for TLS; nothing without TLS. An address is no server name (RFC 6066 section 3). */
 export function tlsFor(
   name: string,
   { scheme, tls }: { scheme: string; tls?: object | undefined },
 ): { tls: TargetTls } | undefined {
-  return scheme === 'https'
-    ? { tls: { servername: name.replace(/\.$/, ''), ...(tls as TargetTls) } }
-    : undefined
+  if (scheme !== 'https') return undefined
+  const host = name.replace(/\.$/, '')
+  return { tls: { ...(isIP(host) === 0 ? { servername: host } : {}), ...(tls as TargetTls) } }
 }

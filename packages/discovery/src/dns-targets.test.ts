@@ -101,6 +101,19 @@ it('goes on with one family while the other fails', async () => {
   expect(await timers.next()).toBe(375)
 })
 
+it('asks again when the addresses of the family that is well are over, however long the other fails', async () => {
+  const { server, timers, watch } = await looked({ 'api.test': [A('10.0.0.1', 2), AAAA('::2', 1)] })
+  await watch.set(1)
+  server.failing.add('AAAA')
+  await timers.fire(1_000)
+  for (const wait of [375, 750, 1_500, 2_000, 2_000]) await timers.fire(wait)
+  await timers.next(2_000)
+  server.failing.add('A')
+  await timers.fire(2_000)
+  await timers.next(22_500)
+  expect(warnings).toHaveLength(1)
+})
+
 it('makes its resolver anew after a failure: the system’s name servers may be others by then', async () => {
   const made = vi.spyOn(Resolver.prototype, 'setServers')
   own({ close: () => made.mockRestore() })
@@ -197,6 +210,12 @@ it('survives a listener that throws', async () => {
 
 it.each<[unknown, unknown, string]>([
   ['', {}, "dnsTargets: got '', takes a name such as 'api.example.com'"],
+  [
+    '10.0.0.1',
+    {},
+    "dnsTargets: got '10.0.0.1', takes a name such as 'api.example.com'; an address is a target as it is: 'http://10.0.0.1'",
+  ],
+  ['::1', {}, "an address is a target as it is: 'http://[::1]'"],
   ['a', { port: 0 }, 'dnsTargets.port'],
   ['a', { servers: ['no address'] }, 'dnsTargets.servers'],
   ['a', { servers: [] }, 'dnsTargets.servers'],

@@ -1,11 +1,13 @@
 import type { Resolver } from 'node:dns/promises'
-import { integer, parse, v } from '@sluice/options'
+import { isIP } from 'node:net'
+import { fault, integer, parse, quote, v } from '@sluice/options'
 import type { Discovery } from '@sluice/upstream'
 import { Addresses } from './addresses.js'
 import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
 import { checkLookup, type LookupOptions, lifeOf, lookupEntries, tlsFor } from './dns-options.js'
 import { Feed } from './feed.js'
 import { lookups, resolverOf } from './lookups.js'
+import { PartFailure } from './rounds.js'
 
 /** Options of {@link dnsTargets}. */
 export interface DnsOptions extends LookupOptions {
@@ -31,6 +33,11 @@ const dnsOptions = v.strictObject({
 export function dnsTargets(name: string, options: DnsOptions = {}, seams: DiscoverySeams = {}): Discovery {
   const where = 'dnsTargets'
   needName(name, where, 'api.example.com')
+  if (isIP(name) !== 0) {
+    const url = urlOf('http', name, 80, '')
+    const takes = `a name such as 'api.example.com'; an address is a target as it is: '${url}'`
+    throw new TypeError(fault(where, quote(name), takes))
+  }
   const settings = parse(dnsOptions, options, where)
   checkLookup(settings, where)
   const { scheme, path, port = scheme === 'https' ? 443 : 80 } = settings
@@ -50,8 +57,9 @@ export function dnsTargets(name: string, options: DnsOptions = {}, seams: Discov
             return url === undefined ? [] : { url, weight: 1, priority: 0, ...tls }
           }),
         )
-        if (failure !== undefined) throw failure
-        return addresses.length === 0 ? undefined : lifeOf(ttl, settings, all.random)
+        const life = lifeOf(ttl, settings, all.random)
+        if (failure !== undefined) throw new PartFailure(failure, life)
+        return addresses.length === 0 ? undefined : life
       }
       return lookups(round, settings, where, feed, all)
     },

@@ -7,13 +7,25 @@ export interface RetrySettings {
   readonly max: number
 }
 
+/** A round that has failed in part: it is told of as a failure, but what it has brought is to be asked for again in time. */
+export class PartFailure extends Error {
+  /** @param life of what it has brought, in ms */
+  constructor(
+    failure: Error,
+    readonly life: number,
+  ) {
+    super(failure.message, { cause: failure })
+  }
+}
+
 /**
  * A source's work, one round after the other until disposed. A round that rejects is told of and tried again later.
  *
  * after a success: as long as the round says
  * after one that says nothing, for there was nothing, and after a failure, the nth in a row:
  *   min(max, min × 2^(n-1)) × (0.5 + 0.5 × random): half of it is left to chance, so that many
- * proxies don't come back to a registry at the same moment
+ * proxies don't come back to a registry at the same moment; where it has failed in part, no longer than what it has
+ *   brought lives
  */
 export class Rounds implements Disposable {
   private failures = 0
@@ -70,7 +82,8 @@ export class Rounds implements Disposable {
       (error: unknown) => {
         if (signal.aborted) return
         this.feed.fail(error)
-        this.wait(this.backoff())
+        const most = error instanceof PartFailure ? error.life : Number.POSITIVE_INFINITY
+        this.wait(Math.min(this.backoff(), most))
       },
     )
   }

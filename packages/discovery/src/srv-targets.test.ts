@@ -76,6 +76,21 @@ it('adds up the weights of records that lead to one address, of the best priorit
   expect(await watch.set(1)).toEqual([{ url: 'http://10.0.0.1', weight: 5, priority: 0 }])
 })
 
+it('takes a host that is an address as it is, and expects no name of it', async () => {
+  const { server, timers, watch } = await looked(
+    { [service]: [SRV('10.0.0.1', 8443, 1), SRV('a.test', 8443, 1)], 'a.test': [A('10.0.0.2')] },
+    { scheme: 'https', tls: { ciphers: 'HIGH' } },
+  )
+  expect(await watch.set(1)).toEqual([
+    { url: 'https://10.0.0.1:8443', weight: 1, priority: 0, tls: { ciphers: 'HIGH' } },
+    { url: 'https://10.0.0.2:8443', weight: 1, priority: 0, tls: { servername: 'a.test', ciphers: 'HIGH' } },
+  ])
+  expect(await timers.next()).toBe(30_000)
+  expect(server.asked).not.toContain('A 10.0.0.1')
+  const six = await looked({ [service]: [SRV('10.0.0.1', 80, 1)] }, { family: 6, empty: 'apply' })
+  expect(await six.watch.set(1)).toEqual([])
+})
+
 it('keeps hosts as names where that is wanted, with their certificates', async () => {
   const { server, timers, watch } = await looked(
     { [service]: [SRV('a.test', 8443, 1)] },

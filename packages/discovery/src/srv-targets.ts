@@ -7,6 +7,7 @@ import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discover
 import { checkLookup, type LookupOptions, lifeOf, lookupEntries, tlsFor } from './dns-options.js'
 import { Feed, type FoundTarget } from './feed.js'
 import { lookups, resolverOf } from './lookups.js'
+import { PartFailure } from './rounds.js'
 
 /** Options of {@link srvTargets}. */
 export interface SrvOptions extends LookupOptions {
@@ -72,9 +73,9 @@ export function srvTargets(name: string, options: SrvOptions = {}, seams: Discov
         })
         // Nothing known of any host is no empty set.
         if (targets.length > 0 || failure === undefined) feed.deliverFit(targets)
-        if (failure !== undefined) throw failure
-        if (targets.length === 0) return undefined
-        return lifeOf(Math.min(...[...found.values()].map(({ ttl }) => ttl)), settings, all.random)
+        const life = lifeOf(Math.min(...[...found.values()].map(({ ttl }) => ttl)), settings, all.random)
+        if (failure !== undefined) throw new PartFailure(failure, life)
+        return targets.length === 0 ? undefined : life
       }
       const targetOf = (record: SrvRecord, host: string, share: number): FoundTarget[] => {
         const url = urlOf(settings.scheme, host.replace(/\.$/, ''), record.port, settings.path)
