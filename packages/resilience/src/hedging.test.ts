@@ -33,6 +33,23 @@ it('a first try that is good in time stays alone, its signal untouched', async (
   expect(signals.map(({ aborted }) => aborted)).toEqual([false])
 })
 
+it('ends the winner’s result, which may flow on, when its caller leaves', async () => {
+  for (const winner of [1, 2]) {
+    const signals: AbortSignal[] = []
+    const caller = new AbortController()
+    const call = hedging(
+      async (attempt, signal) => {
+        signals.push(signal)
+        return attempt === winner ? new Response('x') : never(signal)
+      },
+      { after: winner === 1 ? '1h' : 1 },
+    )
+    const response = await call(caller.signal)
+    caller.abort(new Error('left'))
+    expect([response.ok, signals[winner - 1]?.reason]).toEqual([true, new Error('left')])
+  }
+})
+
 it('lets go of a result that comes too late', async () => {
   let late: (value: string) => void = () => {}
   const dropped: string[] = []

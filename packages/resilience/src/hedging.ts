@@ -1,6 +1,7 @@
 import { type Duration, duration, parse, ranged, that, v } from '@sluice/options'
 import { latencyQuantile } from './latency-quantile.js'
 import { isRetryBudget, type RetryBudget } from './retry-budget.js'
+import { tieWhileUsed } from './tie-while-used.js'
 
 /** One try: its number from 1, and a signal that aborts when nobody wants its result any more. */
 type Try<T> = (attempt: number, signal: AbortSignal) => Promise<T>
@@ -73,7 +74,7 @@ class Race<T> {
   #running = 0
   #over = false
   /** A failed result that is kept in case that the other try fares no better. */
-  #kept: { result: T } | undefined
+  #kept: { result: T; own: AbortController } | undefined
   won: () => void = () => {}
 
   constructor(
@@ -113,7 +114,7 @@ class Race<T> {
     this.#running--
     try {
       if (this.#running > 0 && this.options.failed?.(result) === true) {
-        this.#kept = { result }
+        this.#kept = { result, own }
         return
       }
     } catch (error) {
@@ -126,14 +127,19 @@ class Race<T> {
     this.#end(own, new DOMException('the other try was faster', 'AbortError'))
     if (this.#kept !== undefined) this.#drop(this.#kept.result)
     this.won()
-    this.settle.resolve(result)
+    this.#give(result, own)
   }
 
   #failed(error: unknown): void {
     if (this.#over || --this.#running > 0) return
     this.#end(undefined, error)
     if (this.#kept === undefined) this.settle.reject(error)
-    else this.settle.resolve(this.#kept.result)
+    else this.#give(this.#kept.result, this.#kept.own)
+  }
+
+  #give(result: T, own: AbortController): void {
+    tieWhileUsed(result, this.signal, own)
+    this.settle.resolve(result)
   }
 
   #end(winner: AbortController | undefined, reason: unknown): void {

@@ -1,4 +1,6 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
+import { heapInUse, until } from '../../../test/kit/index.js'
 import { retryBudget, retrying } from './index.js'
 
 const never = () => new Promise<never>(() => {})
@@ -46,6 +48,61 @@ describe('retrying', () => {
       setImmediate(() => controller.abort(new Error('the caller left')))
       await expect(result).rejects.toThrow('the caller left')
     }
+  })
+
+  it('leaves nothing at a signal that lives on, once its values are gone', async () => {
+    const { signal } = new AbortController()
+    const listeners = (): number => getEventListeners(signal, 'abort').length
+    const busy = async (attempt: number) => {
+      if (attempt === 1) throw new Error('busy')
+      return 'text'
+    }
+    for (let i = 0; i < 20; i++) await retrying(busy, { signal, perTry: '1h', backoff: { base: 0 } })
+    await retrying(() => Promise.reject(new Error('no')), { signal }).catch(() => {})
+    expect(listeners()).toBe(0)
+    for (let i = 0; i < 20; i++)
+      expect((await retrying(async () => new Response('x'), { signal })).status).toBe(200)
+    await until(async () => {
+      await heapInUse()
+      return listeners() === 0
+    }, 'the signal to be let go of')
+  })
+
+  it('ends what flows on when its caller leaves after the value', async () => {
+    const caller = new AbortController()
+    let own: AbortSignal | undefined
+    const response = await retrying(
+      async (_attempt, signal) => {
+        own = signal
+        return new Response('x')
+      },
+      { signal: caller.signal },
+    )
+    await heapInUse()
+    caller.abort(new Error('left'))
+    expect([response.ok, own?.reason]).toEqual([true, new Error('left')])
+  })
+
+  it('lets go of a Response that comes too late, or of which `when` can’t tell', async () => {
+    const cancelled: string[] = []
+    const response = (name: string) =>
+      new Response(new ReadableStream({ cancel: () => void cancelled.push(name) }), { status: 503 })
+    let late: (value: Response) => void = () => {}
+    await expect(
+      retrying(
+        () =>
+          new Promise<Response>((resolve) => {
+            late = resolve
+          }),
+        { perTry: 1, attempts: 1 },
+      ),
+    ).rejects.toThrow('too long')
+    late(response('late'))
+    const bug = (): never => {
+      throw new Error('a bug')
+    }
+    await expect(retrying(async () => response('bug'), { when: bug })).rejects.toThrow('a bug')
+    await until(() => cancelled.length === 2, 'both to be cancelled')
   })
 
   it('waits as a Response asks, but no longer than it may', async () => {

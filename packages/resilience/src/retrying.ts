@@ -2,6 +2,7 @@ import { type Duration, duration, integer, parse, that, v } from '@sluice/option
 import { type BackoffOptions, backoffDelay, backoffOptions } from './backoff.js'
 import { retryAfter } from './retry-after.js'
 import { isRetryBudget, type RetryBudget } from './retry-budget.js'
+import { tieWhileUsed } from './tie-while-used.js'
 
 /** How one try ended: with a value, or with an error. */
 export interface EndedTry<T> {
@@ -69,7 +70,7 @@ async function run<T>(
     const left = until - performance.now()
     const ended = await once(fn, attempt, Math.min(perTry || Number.POSITIVE_INFINITY, left), signal)
     const { value } = ended
-    let again = attempt < attempts && signal?.aborted !== true && when(ended)
+    let again = attempt < attempts && signal?.aborted !== true && wanted(when, ended)
     let wait = 0
     if (again && backoff !== undefined) {
       const asked =
@@ -82,10 +83,24 @@ async function run<T>(
       if ('error' in ended) throw ended.error
       return value as T
     }
-    // One that was read can't be cancelled, and needn't be.
-    if (value instanceof Response) value.body?.cancel().catch(() => {})
+    letGo(value)
     if (wait > 0) await pause(wait, signal)
   }
+}
+
+/** The caller's say. If it throws nobody else would end the `Response`. */
+function wanted<T>(when: Settings<T>['when'], ended: EndedTry<T>): boolean {
+  try {
+    return when(ended)
+  } catch (error) {
+    letGo(ended.value)
+    throw error
+  }
+}
+
+/** One that was read can't be cancelled, and needn't be. */
+function letGo(value: unknown): void {
+  if (value instanceof Response) value.body?.cancel().catch(() => {})
 }
 
 /** One try, until it ends, its time is over or the caller aborts. It is not waited for any longer then. */
@@ -98,10 +113,13 @@ function once<T>(
   return new Promise((resolve) => {
     const controller = new AbortController()
     let timer: NodeJS.Timeout | undefined
+    let over = false
     const end = (ended: EndedTry<T>): void => {
+      if (over) return letGo(ended.value)
+      over = true
       clearTimeout(timer)
-      // After its value the signal stays tied to the caller's: the body of a `Response` still flows.
-      if ('error' in ended) outer?.removeEventListener('abort', left)
+      outer?.removeEventListener('abort', left)
+      if (!('error' in ended)) tieWhileUsed(ended.value, outer, controller)
       resolve(ended)
     }
     const stop = (error: unknown): void => {
