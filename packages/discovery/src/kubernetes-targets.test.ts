@@ -35,8 +35,15 @@ async function asked(slices: KubernetesSlice[], given: Partial<KubernetesOptions
   const server = own(await kubernetesServer('web', { slices }))
   const timers = handTimers()
   const clock = { now: 0 }
-  const options = { service: 'web', namespace: 'default', ...given, api: { url: server.url, ...given.api } }
-  const seams = { after: timers.after, random: () => 0.5, now: () => clock.now }
+  const api = { url: server.url, ...given.api }
+  const options = { service: 'web', namespace: 'default', pause: 1, ...given, api }
+  // Between two sets there is no more than a turn, unless a test is about that.
+  const after: typeof timers.after = (ms, fn) => {
+    if (ms !== 1) return timers.after(ms, fn)
+    const turn = setImmediate(fn)
+    return () => clearImmediate(turn)
+  }
+  const seams = { after, random: () => 0.5, now: () => clock.now }
   const source = kubernetesTargets(options, seams)
   return { server, timers, clock, watch: own(watched(source)) }
 }
@@ -235,6 +242,51 @@ describe('the port', () => {
     const tls = { servername: 'web.test' }
     const { watch } = await asked([{ ...slice('web-a', '10.0.0.1'), ports }], { port: 'web', tls })
     expect(await watch.set(1)).toEqual([{ url: 'https://10.0.0.1:8080', weight: 1, priority: 0, tls }])
+  })
+})
+
+describe('a roll-out', () => {
+  it('is told at once, then in steps with a pause between them, and to its end', async () => {
+    const { server, timers, clock, watch } = await asked([slice('web-a', '10.0.0.1')], { pause: '200ms' })
+    await watch.set(1)
+    await server.watch(0)
+    await until(() => timers.waits.length === 1, 'the head')
+    clock.now += 1_000
+    server.put(slice('web-a', '10.0.0.2'))
+    expect(await watch.urls(2)).toEqual(['http://10.0.0.2:8080'])
+    clock.now += 50
+    for (const n of [3, 4, 5]) {
+      server.put(slice('web-a', `10.0.0.${n}`))
+      await timers.next(150)
+    }
+    // It comes whatever becomes of the watch meanwhile.
+    server.endWatches()
+    await timers.next(anew)
+    clock.now += 150
+    await timers.fire(150)
+    expect(await watch.urls(3)).toEqual(['http://10.0.0.5:8080'])
+    expect([timers.waits, watch.sets.length]).toEqual([[anew], 3])
+  })
+
+  it('is not told once disposed', async () => {
+    const { server, timers, watch } = await asked([slice('web-a', '10.0.0.1')], { pause: '200ms' })
+    await server.watch(0)
+    server.put(slice('web-a', '10.0.0.2'))
+    await timers.next(200)
+    watch.close()
+    expect([timers.waits, watch.sets.length]).toEqual([[], 1])
+  })
+
+  it('is over when all is listed anew', async () => {
+    const { server, timers, watch } = await asked([slice('web-a', '10.0.0.1')], { pause: '200ms' })
+    const { res } = await server.watch(0)
+    server.put(slice('web-a', '10.0.0.2'))
+    await timers.next(200)
+    res.write('x\n')
+    await timers.fire(first)
+    expect(await watch.urls(2)).toEqual(['http://10.0.0.2:8080'])
+    await server.watch(1)
+    expect(timers.waits).not.toContain(200)
   })
 })
 
@@ -589,6 +641,7 @@ it.each<[unknown, string]>([
   [{ service: 'web', namespace: '../x' }, 'kubernetesTargets.namespace'],
   [{ service: 'web', port: 0 }, "kubernetesTargets.port: got 0, takes a port's name or number"],
   [{ service: 'web', watch: 0 }, 'kubernetesTargets.watch'],
+  [{ service: 'web', pause: 0 }, 'kubernetesTargets.pause'],
   [{ service: 'web', api: { url: 'ftp://x' } }, 'kubernetesTargets.api.url'],
   [{ service: 'web', tls: { ca: 1 }, api: { url: 'http://a' } }, 'kubernetesTargets.tls.ca'],
   [{ service: 'web' }, "kubernetesTargets.api.url: got nothing, takes a URL such as 'http://127.0.0.1:8001'"],

@@ -6,6 +6,7 @@ import {
   checkTargetTls,
   commonEntries,
   type DiscoverySeams,
+  pause,
   type RetryOptions,
   retryEntries,
   schemeEntries,
@@ -35,6 +36,8 @@ export interface KubernetesOptions extends CommonOptions, RetryOptions {
   api?: KubernetesApiOptions
   /** How long one watch lasts; by chance up to twice that. Default 5m. */
   watch?: Duration
+  /** Least time between two sets, so that a roll-out of many pods is few changes: the first comes at once. Default 200ms. */
+  pause?: Duration
   /** How to speak TLS to the targets. Replaces the upstream's `tls` as a whole. Default the upstream's. */
   tls?: TargetTls
 }
@@ -62,6 +65,7 @@ const kubernetesOptions = v.strictObject({
     ),
     300_000,
   ),
+  pause: v.optional(pause(), 200),
   tls: tlsEntry,
 })
 

@@ -10,6 +10,7 @@ interface ServiceSettings extends SliceSettings {
   readonly service: string
   readonly namespace?: string | undefined
   readonly watch: number
+  readonly pause: number
   readonly api: { readonly timeout: number }
   readonly retry: { readonly max: number }
 }
@@ -37,6 +38,9 @@ export class ServiceSlices {
   /** Where to watch from; undefined: list first. */
   private version: string | undefined = undefined
   private resource: string | undefined = undefined
+  private delivered = Number.NEGATIVE_INFINITY
+  /** Takes back the delivery that is due. */
+  private cancel: (() => void) | undefined = undefined
 
   constructor(
     private readonly api: KubernetesApi,
@@ -116,7 +120,7 @@ export class ServiceSlices {
     })
     const path = `${await this.path()}&${query}`
     const take = (text: string): void => {
-      if (events.take(text)) this.deliver()
+      if (events.take(text)) this.deliverSoon(signal)
     }
     const answered = (status: number): void => {
       if (status === 200) events.opened = seams.now()
@@ -127,7 +131,23 @@ export class ServiceSlices {
     if (answer.status !== 200) throw new ApiRefusal(path, answer)
   }
 
+  /** At once, or when the pause since the last delivery is over: then what is there by that time. */
+  private deliverSoon(signal: AbortSignal): void {
+    if (this.cancel !== undefined) return
+    const pause = this.delivered + this.settings.pause - this.seams.now()
+    if (pause <= 0) return this.deliver()
+    const undo = this.seams.after(pause, () => this.deliver())
+    this.cancel = () => {
+      signal.removeEventListener('abort', undo)
+      undo()
+    }
+    signal.addEventListener('abort', undo)
+  }
+
   private deliver(): void {
+    this.cancel?.()
+    this.cancel = undefined
+    this.delivered = this.seams.now()
     this.feed.deliverFit(...this.slices.targets(this.settings))
   }
 
