@@ -190,48 +190,64 @@ export function targetFrom<C extends Context = Context>(
 }
 
 /** Passes a request on with a lease, which ends with its answer. */
-async function lend<C extends Context>(
+function lend<C extends Context>(
   ctx: C,
   lease: Lease,
   next: Handler<C & Selected>,
   clock: () => number,
   observe?: PolicyParts['observe'],
 ): Promise<Reply> {
-  const { target } = lease
   const selected = ctx as C & Selected
-  selected.target = target
+  selected.target = lease.target
   selected.lease = lease
-  const begun = clock()
-  const held = new Held(lease, observe)
+  const held = new Held(lease, observe, clock)
+  // Whatever becomes of the attempt, the exchange's end is the lease's.
+  ctx.onClose(abandon, held)
+  let answer: Reply | Promise<Reply>
   try {
-    // Whatever becomes of the attempt, the exchange's end is the lease's.
-    ctx.onClose(abandon, held)
-    const reply = await next(selected)
-    held.ttfb = clock() - begun
-    held.status = reply.status
-    held.answered = true
-    onBodyEnd(reply, release, held)
-    if (held.over) held.release()
-    return reply
+    answer = next(selected)
   } catch (error) {
-    held.end(error instanceof Error ? error : new Error(String(error)))
-    if (log.enabled) log('%s: %s', target.id, error)
-    throw error
+    answer = Promise.reject(error)
   }
+  // No async function, here and in mounts: its own state would be among the largest objects of a request.
+  return Promise.resolve(answer).then(
+    (reply) => held.answer(reply),
+    (error) => held.fail(error),
+  )
 }
 
 /** A lease on its way to its end. */
 class Held {
-  ttfb = 0
-  status = 0
-  answered = false
+  private readonly begun: number
+  private ttfb = 0
+  private status = 0
+  private answered = false
   /** The exchange has ended before there was an answer. */
-  over = false
+  private over = false
   private ended = false
+
   constructor(
     private readonly lease: Lease,
     private readonly observe: PolicyParts['observe'],
-  ) {}
+    private readonly clock: () => number,
+  ) {
+    this.begun = clock()
+  }
+
+  answer(reply: Reply): Reply {
+    this.ttfb = this.clock() - this.begun
+    this.status = reply.status
+    this.answered = true
+    onBodyEnd(reply, release, this)
+    if (this.over) this.release()
+    return reply
+  }
+
+  fail(error: unknown): never {
+    this.end(error instanceof Error ? error : new Error(String(error)))
+    if (log.enabled) log('%s: %s', this.lease.target.id, error)
+    throw error
+  }
 
   /** Only what the target did counts for or against it: not a client that left, nor a fault of our own. */
   end(error: Error | undefined): void {
@@ -240,7 +256,13 @@ class Held {
     else this.release()
   }
 
-  release(result?: LeaseResult): void {
+  /** The exchange is over. Without an answer only a client that left ends it: what others have given up still tells how the target failed. */
+  close(end: Outcome | undefined): void {
+    if (this.answered || end?.kind === 'client-left') this.release()
+    else this.over = true
+  }
+
+  private release(result?: LeaseResult): void {
     if (this.ended) return
     this.ended = true
     this.lease.release(result)
@@ -252,8 +274,6 @@ function release(error: Error | undefined, held: Held): void {
   held.end(error)
 }
 
-/** Without an answer only a client that left ends it: what others have given up still tells how the target failed. */
 function abandon(end: Outcome | undefined, held: Held): void {
-  if (held.answered || end?.kind === 'client-left') held.release()
-  else held.over = true
+  held.close(end)
 }

@@ -41,7 +41,7 @@ export function toListener(
   handler: Handler,
 ): (req: InboundRequest, res: InboundResponse, next?: Next) => void {
   return function listener(req, res, next) {
-    void serve(handler, req, res, next)
+    serve(handler, req, res, next)
   }
 }
 
@@ -50,7 +50,7 @@ const expecting: Arrival = { expects: true }
 /** A handler as a listener for `checkContinue`: the client hears 100 Continue once somebody takes its body. */
 export function toContinueListener(handler: Handler): (req: InboundRequest, res: InboundResponse) => void {
   return function listener(req, res) {
-    void serve(handler, req, res, undefined, expecting)
+    serve(handler, req, res, undefined, expecting)
   }
 }
 
@@ -66,14 +66,14 @@ export interface Arrival {
   readonly end?: TunnelEnd
 }
 
-/** Serves one request, however it has come. Never rejects. */
-export async function serve(
+/** Serves one request, however it has come. Never throws. */
+export function serve(
   handler: Handler,
   req: InboundRequest,
   res: InboundResponse,
   next?: Next,
   arrival?: Arrival,
-): Promise<void> {
+): void {
   if (res.headersSent || res.writableEnded) {
     late(req, next)
     return
@@ -91,22 +91,49 @@ export async function serve(
   }
   if ('stream' in res) watchClosed(res.stream)
   else if (res.socket === null) watchQueued(responder, req.socket)
-  let reply: Reply
+  if (exchange.failure !== undefined)
+    return answer(errorReply(exchange.failure), exchange, responder, next, arrival)
+  let reply: Reply | Promise<Reply>
   try {
-    reply = exchange.failure === undefined ? await handler(exchange) : errorReply(exchange.failure)
+    reply = handler(exchange)
   } catch (error) {
-    const failure = asProxyError(error)
-    report(failure, exchange)
-    exchange.failed(failure)
-    reply = errorReply(failure)
+    reply = Promise.reject(error)
   }
-  if (reply === unhandled && next !== undefined) {
+  // No async function: with its own state it would be the largest object of a request.
+  Promise.resolve(reply).then(
+    (given) => answer(given, exchange, responder, next, arrival),
+    (error) => answer(failed(error, exchange), exchange, responder, next, arrival),
+  )
+}
+
+/** What a client sees of a handler that has thrown. */
+function failed(error: unknown, exchange: Exchange): Reply {
+  const failure = asProxyError(error)
+  report(failure, exchange)
+  exchange.failed(failure)
+  return errorReply(failure)
+}
+
+/** Hands on what the handler gave: to the client, to the app's next handler, or to the tunnel that it opens. */
+function answer(
+  given: Reply,
+  exchange: Exchange,
+  responder: Responder,
+  next: Next | undefined,
+  arrival: Arrival | undefined,
+): void {
+  const { res } = responder
+  if (given === unhandled && next !== undefined) {
     res.off('close', onClose)
     exchange.end({ kind: 'done', bytes: 0 })
     next()
     return
   }
-  if (reply === unhandled && exchange.unhandledPage !== undefined) reply = await exchange.unhandledPage()
+  if (given === unhandled && exchange.unhandledPage !== undefined) {
+    void exchange.unhandledPage().then((page) => responder.send(page))
+    return
+  }
+  let reply = given
   const end = arrival?.end
   if (reply?.socket !== undefined && end !== undefined && opens(reply.status, end)) {
     if (end.duplex.destroyed || exchange.outcome !== undefined) {
@@ -122,9 +149,7 @@ export async function serve(
       return
     }
     discard(reply)
-    report(wrong, exchange)
-    exchange.failed(wrong)
-    reply = errorReply(wrong)
+    reply = failed(wrong, exchange)
   } else if (reply?.socket !== undefined) {
     // A layer has made another answer of one with a socket.
     reply.socket.destroy()

@@ -95,8 +95,6 @@ export class Responder implements Sink {
     this.reply = reply
     const { body } = reply
     const isHead = this.exchange.req.method === 'HEAD'
-    // How the bytes are framed is for the client's connection to say, which may know no chunks.
-    if (has(reply.headers, 'transfer-encoding')) this.edit(remove(reply.headers.slice(), 'transfer-encoding'))
     if (body === null || isHead || bodiless(reply.status)) {
       if (body !== null && !bodiless(reply.status)) this.announce(toBody(body) as Body, isHead)
       else this.announceNothing(isHead)
@@ -325,16 +323,23 @@ export class Responder implements Sink {
     let { headers } = reply
     if (this.h1) {
       const http1 = res as ServerResponse
+      // RFC 9112 section 9.6: what is left of the request would have to be read before another one.
+      if (request?.isUnread(whole)) http1.shouldKeepAlive = false
+      const untouched = http1.getHeaderNames().length === 0
+      if (untouched && storeHead(http1, status, headers)) {
+        noteEnd(http1)
+        return
+      }
+      // How the bytes are framed is for the client's connection to say, which may know no chunks.
+      if (has(headers, 'transfer-encoding')) headers = remove(headers.slice(), 'transfer-encoding')
       // Without chunks nothing can follow the body, and Node throws at a field that promises it.
       if (
         has(headers, 'trailer') &&
         (bare || has(headers, 'content-length') || !http1.useChunkedEncodingByDefault)
       )
         headers = remove(headers.slice(), 'trailer')
-      // RFC 9112 section 9.6: what is left of the request would have to be read before another one.
-      if (request?.isUnread(whole)) http1.shouldKeepAlive = false
-      if (http1.getHeaderNames().length === 0) {
-        if (!storeHead(http1, status, headers)) http1.writeHead(status, headers)
+      if (untouched) {
+        http1.writeHead(status, headers)
         noteEnd(http1)
         return
       }

@@ -47,7 +47,7 @@ export function toConnectListener(handler: Handler): ConnectListener {
     // It may be lost while the target is asked.
     stream.on('error', ignore)
     const end = new StreamEnd(stream, req.headers[':protocol'] === undefined)
-    void serve(handler, req, socket as Http2ServerResponse, undefined, { end })
+    serve(handler, req, socket as Http2ServerResponse, undefined, { end })
   }
 }
 
@@ -96,7 +96,7 @@ function whenFree(
   })
   // Bytes behind the head belong to the new protocol; they go back where a tunnel will read them.
   if (head.length > 0) socket.unshift(head)
-  void serve(handler, req, res, undefined, {
+  serve(handler, req, res, undefined, {
     upgrade: connect ? undefined : protocolsOf(req),
     end: new SocketEnd(socket, res, connect),
     keyless,

@@ -16,12 +16,12 @@ import type { Selected, Target } from '@sluice/upstream'
 import debug from 'debug'
 import { finalRecipient } from './final-recipient.js'
 import { type ForwardingOptions, forwardingOptions } from './forwarding.js'
-import { compileRewrite, type RewriteOptions, type TargetName } from './rewrite.js'
+import { type AnswerEdit, compileRewrite, type RewriteOptions, type TargetName } from './rewrite.js'
 import { rewriteOptions } from './rewrite-options.js'
 import { resolveTimeouts, type TimeoutOptions } from './timeouts.js'
-import { ContextAttempt, isTransport, type Transport } from './transport.js'
+import { ContextAttempt, type EditingAttempt, isTransport, type Transport } from './transport.js'
 import { type FieldPolicy, type HostPolicy, wireFields } from './wire-fields.js'
-import { wireTransport } from './wire-transport.js'
+import { WireTransport, wireTransport } from './wire-transport.js'
 
 const log = debug('sluice:forward')
 const tries = diagnostics.channel('sluice:try')
@@ -67,28 +67,12 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
   const transports = inOrder(options.transport)
   const timeouts = resolveTimeouts(options.timeouts, 'timeouts')
   const policy: FieldPolicy = { host: hostPolicy(options.host), via: pseudonym(options.via), forwarded }
-  const { via } = policy
-  const responseVia = via === undefined ? undefined : `1.1 ${via}`
 
   const { request, response, informed } = compileRewrite(
     options.rewrite ?? {},
     typeof policy.host === 'object' ? policy.host.fixed : undefined,
   )
-
-  const relayed = async (answer: Promise<Reply>, ctx: Context, place: Place): Promise<Reply> => {
-    const reply = await answer
-    if (response !== undefined) {
-      try {
-        response(reply.headers, ctx, place)
-      } catch (error) {
-        // Its body or its socket would stay open.
-        discard(reply)
-        throw error
-      }
-    }
-    if (responseVia !== undefined) reply.headers.push('Via', responseVia)
-    return reply
-  }
+  const answered = withVia(response, policy.via)
 
   return function forwardTo(ctx) {
     const { target, out } = ctx
@@ -106,9 +90,33 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
     const transport = carrier(transports, wire, target)
     if (tries.hasSubscribers) tries.publish({ ctx, target })
     if (log.enabled) log('%s %s -> %s', out.method, path, target.id)
-    const answer = transport.send(new ContextAttempt(ctx, target, wire, timeouts, informed, place))
-    return responseVia === undefined && response === undefined ? answer : relayed(answer, ctx, place)
+    const attempt = new ContextAttempt(ctx, target, wire, timeouts, informed, answered, place)
+    if (answered === undefined) return transport.send(attempt)
+    return transport instanceof WireTransport ? transport.sendEdited(attempt) : edited(transport, attempt)
   }
+}
+
+/** What is changed in an answer, and whom it has come through (RFC 9110 section 7.6.3). */
+function withVia(edit: AnswerEdit | undefined, name: string | undefined): AnswerEdit | undefined {
+  if (name === undefined) return edit
+  const via = `1.1 ${name}`
+  return (headers, ctx, target) => {
+    edit?.(headers, ctx, target)
+    headers.push('Via', via)
+  }
+}
+
+/** What `WireTransport` does itself. */
+async function edited(transport: Transport, attempt: EditingAttempt): Promise<Reply> {
+  const reply = await transport.send(attempt)
+  try {
+    attempt.edit(reply)
+  } catch (error) {
+    // Its body or its socket would stay open.
+    discard(reply)
+    throw error
+  }
+  return reply
 }
 
 /** RFC 9110 section 7.6.2: for all other methods the field may be ignored, and passes as it is. */

@@ -44,8 +44,14 @@ export function isTransport(value: unknown): value is Transport {
   return [accepts, send, close].every((each) => typeof each === 'function')
 }
 
+/** An attempt whose answer is edited before anybody has it. */
+export interface EditingAttempt extends Attempt {
+  /** Edits the answer's fields. It throws what a rule of the app's own throws. */
+  edit(reply: Reply): void
+}
+
 /** An {@link Attempt} that stands on a context: nothing of it is made before a transport asks. */
-export class ContextAttempt implements Attempt {
+export class ContextAttempt implements EditingAttempt {
   declare readonly upgrade?: string
 
   constructor(
@@ -54,6 +60,7 @@ export class ContextAttempt implements Attempt {
     readonly out: Outbound,
     readonly timeouts: Timeouts,
     private readonly informed: AnswerEdit | undefined,
+    private readonly answered: AnswerEdit | undefined,
     private readonly name: TargetName,
   ) {
     if (ctx.upgrade !== undefined) this.upgrade = ctx.upgrade
@@ -70,6 +77,10 @@ export class ContextAttempt implements Attempt {
   inform(status: number, headers: HeaderList): void {
     this.informed?.(headers, this.ctx, this.name)
     this.ctx.inform(status, headers)
+  }
+
+  edit({ headers }: Reply): void {
+    this.answered?.(headers, this.ctx, this.name)
   }
 
   onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void {

@@ -55,6 +55,7 @@ export class WireConnection implements ResponseEvents {
   private gathered: Buffer | undefined = undefined
   private gatheredSize = 0
   private plain = false
+  private resting = false
   private failure: Error | undefined = undefined
   private readonly parser = new ResponseParser(this)
 
@@ -103,8 +104,19 @@ export class WireConnection implements ResponseEvents {
     )
   }
 
+  /** It holds no process open until its next exchange. */
+  rest(): void {
+    if (this.resting) return
+    this.resting = true
+    this.socket.unref()
+  }
+
   /** Begins an exchange. */
   send(exchange: WireExchange): void {
+    if (this.resting) {
+      this.resting = false
+      this.socket.ref()
+    }
     this.exchange = exchange
     this.parser.begin(exchange)
     exchange.start(this)

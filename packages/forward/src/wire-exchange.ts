@@ -1,5 +1,14 @@
 import type { Socket } from 'node:net'
-import { type Body, endOfTurn, isBody, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
+import {
+  type Body,
+  discard,
+  endOfTurn,
+  isBody,
+  type Outcome,
+  ProxyError,
+  PushBody,
+  type Reply,
+} from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import type { ClientEnds } from './client-ends.js'
 import { Deadline } from './deadlines.js'
@@ -10,7 +19,7 @@ import { addInformational } from './informational.js'
 import { trailersOf } from './reply-trailers.js'
 import { isSafe } from './safe-method.js'
 import { continueWithin } from './timeouts.js'
-import type { Attempt } from './transport.js'
+import type { Attempt, EditingAttempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 import { isUnawaited } from './unawaited-content.js'
 import { checkProtocol } from './upgrade-protocol.js'
@@ -22,7 +31,7 @@ import { cleanTrailers, type UploadOwner, WireUpload } from './wire-upload.js'
 import { writeWith } from './write-with.js'
 
 type Settle = (reply: Reply) => void
-type Refuse = (error: ProxyError) => void
+type Refuse = (error: unknown) => void
 
 /**
  * One request over the wire, and the body of its reply: bytes go from the parser into the sink with no stream between.
@@ -63,6 +72,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     private readonly pool: WirePool,
     private readonly settle: Settle,
     private readonly refuse: Refuse,
+    private readonly editing: EditingAttempt | undefined,
   ) {
     super()
     this.method = attempt.out.method
@@ -194,7 +204,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     this.progress = 'answered'
     if (framing === 'tunnel') return
     if (framing === 'none') {
-      this.settle(
+      this.give(
         reason === undefined ? { status, headers, body: null } : { status, reason, headers, body: null },
       )
       return
@@ -205,6 +215,20 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     else reply.trailers = trailersOf(this)
     const { timeouts } = this.attempt
     this.idle = isEventStream(get(headers, 'content-type')) ? timeouts.stream : timeouts.body
+    this.give(reply)
+  }
+
+  /** Whoever waits for it has the answer now; a rule of the app's own that throws is its fault, and not the target's. */
+  private give(reply: Reply): void {
+    const { editing } = this
+    if (editing === undefined) return this.settle(reply)
+    try {
+      editing.edit(reply)
+    } catch (error) {
+      this.refuse(error)
+      discard(reply)
+      return
+    }
     this.settle(reply)
   }
 
@@ -254,7 +278,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
         )
       })
     }
-    this.settle({ status, headers, body: null, socket })
+    this.give({ status, headers, body: null, socket })
   }
 
   uploaded(): void {

@@ -34,6 +34,9 @@ export interface PoolLimits {
 /** An unsafe request isn't sent at once on a connection that has rested for this long: its end may be on the way. */
 const restedFor = 1_000
 
+/** How long idle connections may hold the process open, in ms. */
+const lettingGoAfter = 50
+
 /**
  * Connections to one target. The one that was used last is used next, so that those that aren't needed grow old and go.
  * Requests beyond the limit wait in line.
@@ -48,6 +51,7 @@ export class WirePool implements ConnectionOwner {
   /** Connections in a row that could not be opened. */
   private failures = 0
   private closed = false
+  private lettingGo = false
 
   constructor(
     private readonly connector: Connector,
@@ -79,7 +83,6 @@ export class WirePool implements ConnectionOwner {
       this.grow()
       return
     }
-    connection.socket.ref()
     if (exchange.safe || this.deadlines.now() - connection.idleSince < restedFor) connection.send(exchange)
     else this.after(connection, exchange)
   }
@@ -102,9 +105,8 @@ export class WirePool implements ConnectionOwner {
       return
     }
     connection.idleSince = this.deadlines.set(connection.deadline, limit)
-    // An idle connection holds no process open.
-    connection.socket.unref()
     this.idle.push(connection)
+    this.letGo()
   }
 
   gone(connection: WireConnection): void {
@@ -129,6 +131,19 @@ export class WirePool implements ConnectionOwner {
     for (const connection of force ? [...this.all] : [...this.idle])
       connection.fail(new ProxyError('proxy_closing'))
     this.endIfEmpty()
+  }
+
+  /**
+   * Idle connections hold no process open. Most of them rest for less than a millisecond, so they are told together, a little
+   * later: to tell each time costs a hundredth of a small request.
+   */
+  private letGo(): void {
+    if (this.lettingGo) return
+    this.lettingGo = true
+    setTimeout(() => {
+      this.lettingGo = false
+      for (const connection of this.idle) connection.rest()
+    }, lettingGoAfter).unref()
   }
 
   /** The idle connection that was used last. */

@@ -214,20 +214,29 @@ export class ResponseParser implements ResponseHead {
     const { headers, status } = this
     let close = false
     let keep = minor1
+    let framed = false
     this.keepAliveHint = undefined
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] as string
-      if (name.length !== 10) continue
-      const lower = name === 'Connection' ? 'connection' : name.toLowerCase()
-      if (lower === 'keep-alive') this.keepAliveHint = headers[i + 1]
-      else if (lower === 'connection') {
-        const value = headers[i + 1] as string
-        if (value === 'keep-alive') keep = true
-        else if (hasToken(value, 'close')) close = true
-        else if (hasToken(value, 'keep-alive')) keep = true
+      switch (name.length) {
+        case 10: {
+          const lower = name === 'Connection' ? 'connection' : name.toLowerCase()
+          if (lower === 'keep-alive') this.keepAliveHint = headers[i + 1]
+          else if (lower === 'connection') {
+            const value = headers[i + 1] as string
+            if (value === 'keep-alive') keep = true
+            else if (hasToken(value, 'close')) close = true
+            else if (hasToken(value, 'keep-alive')) keep = true
+          }
+          break
+        }
+        case 14:
+        case 17:
+          framed = true
+          break
       }
     }
-    const length = readFraming(headers, minor1)
+    const length = framed ? readFraming(headers, minor1) : undefined
     const chunked = length === -1
     this.length = length === undefined || chunked ? undefined : length
     this.keepAlive = keep && !close

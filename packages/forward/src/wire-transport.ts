@@ -4,7 +4,7 @@ import { type Duration, duration, integer, parse, that, v } from '@sluice/option
 import { onRetire, type Target } from '@sluice/upstream'
 import { type ConnectHook, connectHookTakes, isConnectHook } from './connect-hook.js'
 import { Deadlines } from './deadlines.js'
-import type { Attempt, Transport } from './transport.js'
+import type { Attempt, EditingAttempt, Transport } from './transport.js'
 import { type ConnectSettings, wireConnector } from './wire-connector.js'
 import { WireExchange } from './wire-exchange.js'
 import { WirePool } from './wire-pool.js'
@@ -55,7 +55,8 @@ export function wireTransport(options: WireTransportOptions = {}): Transport {
   return new WireTransport(parse(optionsSchema, options, 'wireTransport') as WireSettings)
 }
 
-class WireTransport implements Transport {
+/** What {@link wireTransport} makes. */
+export class WireTransport implements Transport {
   readonly name = 'wire'
   readonly connect: ConnectHook | undefined
   private readonly deadlines = new Deadlines()
@@ -72,11 +73,20 @@ class WireTransport implements Transport {
   }
 
   send(attempt: Attempt): Promise<Reply> {
+    return this.begin(attempt, undefined)
+  }
+
+  /** As `send`, and the attempt edits the answer as its head is there: a promise less, which would cost more than the rest of it. */
+  sendEdited(attempt: EditingAttempt): Promise<Reply> {
+    return this.begin(attempt, attempt)
+  }
+
+  private begin(attempt: Attempt, editing: EditingAttempt | undefined): Promise<Reply> {
     if (this.closing !== undefined) return Promise.reject(new ProxyError('proxy_closing'))
     return new Promise((settle, refuse) => {
       const { target } = attempt
       const pool = this.pools.get(target) ?? this.open(target)
-      const exchange = new WireExchange(attempt, pool, settle, refuse)
+      const exchange = new WireExchange(attempt, pool, settle, refuse, editing)
       if (exchange.gone) pool.endIfEmpty()
       else pool.send(exchange)
     })

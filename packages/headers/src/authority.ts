@@ -22,5 +22,11 @@ export function parseAuthority(value: string): Authority | undefined {
 
 /** Whether a value has the form of an authority; quicker than its parts, and blind to a port beyond 65535. */
 export function isAuthority(value: string): boolean {
-  return pattern.test(value)
+  if (value === last) return true
+  if (!pattern.test(value)) return false
+  last = value
+  return true
 }
+
+/** The last authority that was one: most requests name the same as the one before. */
+let last: string | undefined
