@@ -22,6 +22,9 @@ export class RampingTarget implements Target {
   get inFlight(): number {
     return this.target.inFlight
   }
+  get leased(): number {
+    return this.target.leased
+  }
   get ewma(): number {
     return this.target.ewma
   }

@@ -80,6 +80,7 @@ class Kept {
 
 class KeptLease implements Lease {
   readonly target: Target
+  readonly nth: number
   private readonly lease: Lease
 
   constructor(
@@ -88,6 +89,7 @@ class KeptLease implements Lease {
   ) {
     this.target = kept.target
     this.lease = leaseOn(kept.target, clock)
+    this.nth = this.lease.nth
   }
 
   release(result?: LeaseResult): void {

@@ -1,5 +1,5 @@
 import { ProxyError } from '@sluice/core'
-import { createUpstream, type LeaseResult, type Target, type Upstream } from '@sluice/upstream'
+import { createUpstream, type Lease, type LeaseResult, type Target, type Upstream } from '@sluice/upstream'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { type FakeTime, fakeTime } from '../../../test/kit/fake-time.js'
@@ -24,20 +24,31 @@ interface Known {
   /** When it comes back, while it is out. */
   until?: number | undefined
   cause: 'local' | 'other'
+  /** How often it has come back. */
+  returns: number
   times: { local: number; other: number }
   /** When times are forgiven next, by cause. */
   forgiven: { local: number; other: number }
+}
+
+/** A request under way. */
+interface UnderWay {
+  readonly known: Known
+  /** How often its target had come back when it began. */
+  readonly returns: number
 }
 
 interface Model {
   now: number
   readonly maxPercent: number
   targets: Map<string, Known>
+  underWay: UnderWay[]
 }
 
 interface Real {
   readonly upstream: Upstream
   readonly time: FakeTime
+  readonly leases: Lease[]
 }
 
 const fresh = (): Known => ({
@@ -46,6 +57,7 @@ const fresh = (): Known => ({
   gateway: 0,
   local: 0,
   cause: 'other',
+  returns: 0,
   times: { local: 0, other: 0 },
   forgiven: { local: Number.POSITIVE_INFINITY, other: Number.POSITIVE_INFINITY },
 })
@@ -63,6 +75,7 @@ function passTo(model: Model, now: number): void {
     if (known.until !== undefined && known.until <= now) {
       known.forgiven[known.cause] = known.until + bases[known.cause]
       known.until = undefined
+      known.returns++
       known.gateway = 0
       known.local = 0
     }
@@ -121,6 +134,56 @@ abstract class OnTarget implements Step {
   abstract act(model: Model, real: Real, id: string, known: Known, target: Target): void
 }
 
+/** What an end says of its target, if that is in use and the request began since it came back last. */
+function expected(model: Model, id: string, known: Known, kind: string): void {
+  if (kind === 'left' || known.until !== undefined) return
+  if (kind === 'refused') {
+    known.local++
+    if (known.local >= options.local) eject(model, id, known, 'local')
+    return
+  }
+  known.local = 0
+  known.gateway = kind === 'gateway' || kind === 'broken' ? known.gateway + 1 : 0
+  if (known.gateway >= options.consecutive) eject(model, id, known, 'other')
+}
+
+/** Requests that end later. */
+class Begin extends OnTarget {
+  constructor(
+    index: number,
+    private readonly times: number,
+  ) {
+    super(index)
+  }
+  act(model: Model, { upstream, leases }: Real, _id: string, known: Known, target: Target): void {
+    for (let n = 0; n < this.times; n++) {
+      leases.push(upstream.lease(target))
+      model.underWay.push({ known, returns: known.returns })
+    }
+  }
+  override toString = (): string => `${this.times} begin at ${this.index}`
+}
+
+/** Those that have been under way for the longest end. */
+class EndLate implements Step {
+  constructor(
+    private readonly kind: string,
+    private readonly times: number,
+  ) {}
+  check = (model: Readonly<Model>): boolean => model.underWay.length > 0
+  run(model: Model, real: Real): void {
+    for (const lease of real.leases.splice(0, this.times)) {
+      const { known, returns } = model.underWay.shift() as UnderWay
+      lease.release(results[this.kind])
+      const id = [...model.targets].find(([, each]) => each === known)?.[0]
+      // One of a target that has left says nothing, nor does one from before.
+      if (id !== undefined && returns === known.returns) expected(model, id, known, this.kind)
+    }
+    check(model, real)
+  }
+  toString = (): string => `the ${this.times} oldest end: ${this.kind}`
+}
+
 class End extends OnTarget {
   constructor(
     index: number,
@@ -133,22 +196,10 @@ class End extends OnTarget {
     for (let n = 0; n < this.times; n++) {
       const hadFit = [...model.targets.values()].some(fit)
       upstream.lease(target).release(results[this.kind])
-      this.expected(model, id, known)
+      expected(model, id, known, this.kind)
       const hasFit = upstream.all.some(({ state }) => state === 'unknown' || state === 'healthy')
       if (hadFit && !hasFit) throw new Error('the last fit target is out')
     }
-  }
-  private expected(model: Model, id: string, known: Known): void {
-    const { kind } = this
-    if (kind === 'left' || known.until !== undefined) return
-    if (kind === 'refused') {
-      known.local++
-      if (known.local >= options.local) eject(model, id, known, 'local')
-      return
-    }
-    known.local = 0
-    known.gateway = kind === 'gateway' || kind === 'broken' ? known.gateway + 1 : 0
-    if (known.gateway >= options.consecutive) eject(model, id, known, 'other')
   }
   override toString = (): string => `${this.times} × ${this.kind} of ${this.index}`
 }
@@ -229,6 +280,10 @@ it('does what the plain rules say, whatever happens in whichever order', () => {
       .tuple(index, fc.constantFrom(...Object.keys(results)), fc.integer({ min: 1, max: 4 }))
       .map((given) => new End(...given)),
     fc.tuple(index, fc.constantFrom('refused', 'gateway'), fc.constant(4)).map((given) => new End(...given)),
+    fc.tuple(index, fc.integer({ min: 1, max: 4 })).map((given) => new Begin(...given)),
+    fc
+      .tuple(fc.constantFrom(...Object.keys(results), 'refused', 'gateway'), fc.integer({ min: 1, max: 4 }))
+      .map((given) => new EndLate(...given)),
     fc
       .tuple(
         index,
@@ -254,8 +309,13 @@ it('does what the plain rules say, whatever happens in whichever order', () => {
         const watch = ejection(upstream, { ...options, maxPercent }, { timers: time.timers })
         fc.modelRun(
           () => ({
-            model: { now: 0, maxPercent, targets: new Map(ids.map((id) => [id, fresh()])) },
-            real: { upstream, time },
+            model: {
+              now: 0,
+              maxPercent,
+              targets: new Map(ids.map((id) => [id, fresh()])),
+              underWay: [],
+            },
+            real: { upstream, time, leases: [] },
           }),
           steps,
         )

@@ -193,6 +193,20 @@ describe('the time that a target is out', () => {
     expect(changes).toHaveLength(2)
   })
 
+  it('is over for good: what began before counts no more when the target is back', () => {
+    const { changes, end, time, upstream } = ejecting()
+    const target = upstream.all[0] as Target
+    const before = [upstream.lease(target), upstream.lease(target), upstream.lease(target)]
+    end(0, refused)
+    // In panic one that is out may be asked all the same.
+    before.push(upstream.lease(target), upstream.lease(target))
+    time.passAtOnce(1_000)
+    for (const lease of before) lease.release(refused)
+    expect(changes).toHaveLength(2)
+    end(0, refused)
+    expect(changes[2]).toContain('out for 2 s')
+  })
+
   it('is stamped on the target when it comes back, for whoever brings it up slowly', () => {
     const { end, time, upstream } = ejecting()
     expect(upstream.all[0]?.since).toBe(Number.NEGATIVE_INFINITY)

@@ -1,4 +1,4 @@
-import type { LeaseResult, Target, Upstream } from '@sluice/upstream'
+import type { Lease, LeaseResult, Target, Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import { type EjectionOptions, type EjectionSettings, resolveEjection } from './ejection-options.js'
 import { failurePercentOutliers } from './failure-percent-outliers.js'
@@ -37,7 +37,7 @@ export function ejection(
 /**
  * in use ──failures in a row, an outlier of an interval──▶ ejected ──its time is over──▶ in use
  *
- * What was under way when a target went out counts no more.
+ * What began before a target came back counts no more: it says how the target was.
  */
 class Ejection implements Disposable {
   private records: ReadonlyMap<Target, TargetRecord> = new Map()
@@ -53,7 +53,7 @@ class Ejection implements Disposable {
     this.follow(upstream.all)
     this.undo = [
       upstream.on('targets', (targets) => this.follow(targets)),
-      upstream.on('result', (target, result) => this.take(target, result)),
+      upstream.on('result', (target, result, lease) => this.take(target, result, lease)),
     ]
     const { successRate, failurePercent, latency } = settings
     if ((successRate ?? failurePercent ?? latency) !== undefined) this.sweepLater()
@@ -83,11 +83,11 @@ class Ejection implements Disposable {
     }
   }
 
-  private take(target: Target, result: LeaseResult | undefined): void {
+  private take(target: Target, result: LeaseResult | undefined, lease: Lease): void {
     const outcome = outcomeOf(result)
     if (outcome === undefined) return
     const record = this.records.get(target)
-    if (record === undefined || record.out !== undefined) return
+    if (record === undefined || !record.counts(lease)) return
     const fault = record.take(outcome)
     if (fault !== undefined) this.eject(record, fault.cause, `${fault.reason}${lastOf(result)}`)
   }

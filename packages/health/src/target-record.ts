@@ -1,4 +1,4 @@
-import type { Target } from '@sluice/upstream'
+import type { Lease, Target } from '@sluice/upstream'
 import type { EjectionSettings } from './ejection-options.js'
 import { EjectionTime } from './ejection-time.js'
 import type { Outcome } from './outcome.js'
@@ -19,6 +19,8 @@ export class TargetRecord {
   bad = 0
   private gateway = 0
   private local = 0
+  /** Leases of the target when it came back. */
+  private before = 0
   /** While it is out. */
   timer: unknown = undefined
   out: Cause | undefined = undefined
@@ -33,6 +35,11 @@ export class TargetRecord {
       local: new EjectionTime(localBase, max),
       other: new EjectionTime(base, max),
     }
+  }
+
+  /** Whether the end of a lease says something of the target as it is. */
+  counts({ nth }: Lease): boolean {
+    return this.out === undefined && nth > this.before
   }
 
   /** Takes an outcome. Gives why the target should be out, where it is one too many in a row. */
@@ -65,6 +72,7 @@ export class TargetRecord {
   back(now: number): void {
     if (this.out !== undefined) this.times[this.out].back(now)
     this.out = undefined
+    this.before = this.target.leased
     this.timer = undefined
     this.gateway = 0
     this.local = 0

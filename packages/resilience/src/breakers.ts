@@ -1,4 +1,4 @@
-import type { LeaseResult, Target, Upstream } from '@sluice/upstream'
+import type { Lease, LeaseResult, Target, Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import { failing } from './breaker.js'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
@@ -58,7 +58,7 @@ class TargetBreakers implements Breakers {
     this.follow(upstream.all)
     this.undo = [
       upstream.on('targets', (targets) => this.follow(targets)),
-      upstream.on('result', (target, result) => this.byTarget.get(target)?.took(result)),
+      upstream.on('result', (target, result, lease) => this.byTarget.get(target)?.took(result, lease)),
       upstream.gate((target) => this.byTarget.get(target)?.admits() !== false),
     ]
   }
@@ -109,14 +109,17 @@ class TargetBreakers implements Breakers {
 /**
  * The breaker of one target.
  *
- * trials out = in flight - those that were when it became half-open and still may be. Whose end it is that comes isn't told, so
- *              one from before may count as a trial; it does say how the target is now.
+ * counts     what began in the state that it is in: an end from before says how the target was. So a trial is what began while
+ *            half-open
+ * trials out = in flight - those of them that began before it was half-open
  * ramp       a coin for each millisecond: a pick asks more than once, and must hear the same
  */
 class TargetBreaker {
   readonly circuit: Circuit
   private readonly random: () => number
   private readonly after: After
+  /** Leases of the target when its state changed last, and how many of them have not ended. */
+  private before = 0
   private stale = 0
   private coinAt = -1
   private coin = false
@@ -148,9 +151,10 @@ class TargetBreaker {
     return share >= 1 || this.tossed(share)
   }
 
-  took(result: LeaseResult | undefined): void {
-    this.stale = Math.min(this.stale, this.target.inFlight)
-    if (result === undefined) return
+  took(result: LeaseResult | undefined, { nth }: Lease): void {
+    if (nth <= this.before && this.stale > 0) this.stale--
+    // Read first: it may have been open for long enough, and be half-open from here on.
+    if (this.circuit.state === 'open' || nth <= this.before || result === undefined) return
     const { ok, status, ttfb } = result
     this.circuit.note(!ok || failing(status, this.settings), !ok, ttfb)
   }
@@ -176,6 +180,7 @@ class TargetBreaker {
     if (log.enabled) log('%s: breaker of %s %s -> %s: %s', upstream.name, target.id, from, to, reason)
     this.cancel?.()
     this.cancel = undefined
+    this.before = target.leased
     this.stale = target.inFlight
     if (to === 'open') {
       upstream.eject(target, 'breaker', `breaker open: ${reason}`)

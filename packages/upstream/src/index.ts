@@ -6,6 +6,7 @@ export { pinFault, tlsOptions } from './tls-options.js'
 export {
   createUpstream,
   type Discovery,
+  type ResultListener,
   type StateChange,
   type Upstream,
   type UpstreamSettings,

@@ -13,6 +13,8 @@ export interface LeaseResult {
 /** One attempt in flight on a target. */
 export interface Lease {
   readonly target: Target
+  /** Its number among the leases of its target, from 1: not above what `target.leased` was at a moment, it began before that. */
+  readonly nth: number
   /** Ends it. The first call counts. */
   release(result?: LeaseResult): void
 }

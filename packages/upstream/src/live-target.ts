@@ -20,6 +20,7 @@ export class LiveTarget implements Target {
   declare zone?: string
   declare readonly tls?: TargetTls
   inFlight = 0
+  leased = 0
   ewma = 0
   verdict: 'unknown' | 'healthy' | 'unhealthy' = 'unknown'
   degraded = false
@@ -74,11 +75,12 @@ export class LiveTarget implements Target {
 
 /** Who hears of the ends of leases. */
 export interface LeaseEnds {
-  leaseEnded(target: LiveTarget, result: LeaseResult | undefined): void
+  leaseEnded(target: LiveTarget, result: LeaseResult | undefined, lease: Lease): void
 }
 
 /** A lease on a live target. */
 export class TargetLease implements Lease {
+  readonly nth: number
   private held = true
 
   /** @param ended hears of the end; nothing counts where there is no result */
@@ -88,6 +90,7 @@ export class TargetLease implements Lease {
     private readonly ended?: LeaseEnds,
   ) {
     target.inFlight++
+    this.nth = ++target.leased
   }
 
   release(result?: LeaseResult): void {
@@ -96,7 +99,7 @@ export class TargetLease implements Lease {
     const { target } = this
     target.inFlight--
     if (result?.ok === true && isTime(result.ttfb)) target.answered(result.ttfb, this.clock())
-    this.ended?.leaseEnded(target, result)
+    this.ended?.leaseEnded(target, result, this)
   }
 }
 

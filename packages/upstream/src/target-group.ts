@@ -5,7 +5,7 @@ import type { Lease, LeaseResult } from './lease.js'
 import { type LeaseEnds, LiveTarget, TargetLease } from './live-target.js'
 import { readTargets, type Target, type TargetInit } from './target.js'
 import { sameTls, type TargetTls } from './target-tls.js'
-import type { Discovery, StateChange, Upstream } from './upstream.js'
+import type { Discovery, ResultListener, StateChange, Upstream } from './upstream.js'
 
 const log = debug('sluice:upstream')
 const changed = diagnostics.channel('sluice:target:state')
@@ -14,7 +14,7 @@ const hand = 'hand'
 interface Listeners {
   readonly state: Set<(change: StateChange) => void>
   readonly targets: Set<(targets: readonly Target[]) => void>
-  readonly result: Set<(target: Target, result: LeaseResult | undefined) => void>
+  readonly result: Set<ResultListener>
   readonly panic: Set<(on: boolean) => void>
 }
 
@@ -58,13 +58,13 @@ export class TargetGroup implements Upstream, LeaseEnds {
     return new TargetLease(target as LiveTarget, this.clock, this)
   }
 
-  leaseEnded(target: LiveTarget, result: LeaseResult | undefined): void {
+  leaseEnded(target: LiveTarget, result: LeaseResult | undefined, lease: Lease): void {
     if (target.left && target.inFlight === 0) this.safely(() => retire(target))
     const { result: listeners } = this.listeners
     for (const fn of listeners) {
       // No closure here: it is every request's way.
       try {
-        this.await(fn(target, result))
+        this.await(fn(target, result, lease))
       } catch (error) {
         this.blame(error)
       }
@@ -147,7 +147,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
 
   on(event: 'state', fn: (change: StateChange) => void): () => void
   on(event: 'targets', fn: (targets: readonly Target[]) => void): () => void
-  on(event: 'result', fn: (target: Target, result: LeaseResult | undefined) => void): () => void
+  on(event: 'result', fn: ResultListener): () => void
   on(event: 'panic', fn: (on: boolean) => void): () => void
   on(event: keyof Listeners, fn: (...given: never[]) => void): () => void {
     const set = this.listeners[event] as Set<unknown> | undefined

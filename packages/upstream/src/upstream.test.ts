@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { createUpstream, onRetire, type Target, type TargetInit, type Upstream } from './index.js'
+import {
+  createTarget,
+  createUpstream,
+  leaseOn,
+  onRetire,
+  type Target,
+  type TargetInit,
+  type Upstream,
+} from './index.js'
 
 const [a, b, c] = ['http://a', 'http://b', 'http://c'] as const
 const ids = (targets: Upstream['all']): string[] => targets.map(({ id }) => id)
@@ -386,6 +394,24 @@ it('tells the end of each lease, and asks its gates', () => {
   ])
   open()
   expect(upstream.gated).toBe(false)
+})
+
+it('numbers the leases of each target, so that who listens knows which began before a moment', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a, b] })
+  const [ta, tb] = upstream.all as [Target, Target]
+  const heard: unknown[] = []
+  upstream.on('result', ({ id }, result, { nth }) => heard.push([id, result?.status, nth]))
+  const early = upstream.lease(ta)
+  const other = upstream.lease(tb)
+  const noted = ta.leased
+  const late = upstream.lease(ta)
+  for (const lease of [late, other, early]) lease.release({ ok: true, status: 200 })
+  expect(heard).toEqual([
+    [a, 200, 2],
+    [b, 200, 1],
+    [a, 200, 1],
+  ])
+  expect([noted, ta.leased, leaseOn(createTarget(a)).nth]).toEqual([1, 2, 1])
 })
 
 it('keeps its counts under any order of leases, membership and verdicts', () => {

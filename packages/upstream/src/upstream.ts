@@ -11,6 +11,12 @@ export interface StateChange {
   readonly reason: string
 }
 
+/**
+ * Hears how a lease has ended; no result where nothing counts for or against the target. `lease.nth` tells whether it began before
+ * something that `target.leased` was noted at: what began before a target was taken out says nothing of it once it is back.
+ */
+export type ResultListener = (target: Target, result: LeaseResult | undefined, lease: Lease) => void
+
 /** A source that delivers lists of targets. */
 export interface Discovery {
   /** Calls `fn` with each new list until disposed. */
@@ -72,8 +78,8 @@ export interface Upstream extends AsyncDisposable {
    * warning of the process.
    */
   on(event: 'state', fn: (change: StateChange) => void): () => void
-  /** Hears the end of each lease; no result where nothing counts for or against the target. Returns the undo. */
-  on(event: 'result', fn: (target: Target, result: LeaseResult | undefined) => void): () => void
+  /** Hears the end of each lease; returns the undo. */
+  on(event: 'result', fn: ResultListener): () => void
   /** Hears panic begin and end; returns the undo. */
   on(event: 'panic', fn: (on: boolean) => void): () => void
   /** Hears each change of membership; returns the undo. */
