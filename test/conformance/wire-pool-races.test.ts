@@ -1,3 +1,4 @@
+import diagnostics from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import type { ProxyError, Reply } from '@sluice/core'
 import { toReadable } from '@sluice/core'
@@ -6,10 +7,13 @@ import { createUpstream, type Target } from '@sluice/upstream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { WrittenBody } from '../kit/attempt.js'
 import {
+  deferred,
   leakCheck,
   type Origin,
   originServer,
   owner,
+  type RawConnection,
+  type RawOrigin,
   rawOrigin,
   trapUnhandled,
   until,
@@ -184,4 +188,81 @@ it('a request that is given up before it has been written leaves the kept connec
   expect(origin.connections).toBe(1)
   await transport.close()
   await until(() => origin.sockets === 0, 'the connection to close')
+})
+
+describe('a connection that is lost with a request on it that can not be sent again', () => {
+  const ways = [
+    ['ended', (connection: RawConnection) => connection.end()],
+    ['reset', (connection: RawConnection) => connection.reset()],
+  ] as const
+
+  /** Answers so many requests of each connection; on the next one's head it loses the connection. */
+  async function losing(answers: number, lose: (connection: RawConnection) => void): Promise<RawOrigin> {
+    return own(
+      await rawOrigin(async (connection) => {
+        for (let i = 1; i <= answers; i++) {
+          await until(() => heads(connection) === i, 'a head')
+          await connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+        }
+        await until(() => heads(connection) === answers + 1, 'the last head')
+        lose(connection)
+      }),
+    )
+  }
+
+  const heads = ({ text }: RawConnection): number => text.split('\r\n\r\n').length - 1
+  const errorOf = (reply: Promise<Reply>): Promise<unknown> => reply.catch((error: unknown) => error)
+
+  it.each(ways)('was kept when it was %s, as its error says', async (_, lose) => {
+    const origin = await losing(1, lose)
+    const transport = wireTransport()
+    own({ close: () => transport.close(true) })
+    const target = targetOf(origin.url)
+    expect(await textOf(send(transport, target, 'GET'))).toBe('ok')
+    expect(await errorOf(send(transport, target, 'POST'))).toMatchObject({
+      code: 'connection_terminated',
+      reused: true,
+    })
+    expect(origin.connections).toHaveLength(1)
+  })
+
+  it.each(ways)('was a new one when it was %s, and then nothing is said', async (_, lose) => {
+    const origin = await losing(0, lose)
+    const transport = wireTransport()
+    own({ close: () => transport.close(true) })
+    const error = await errorOf(send(transport, targetOf(origin.url), 'POST'))
+    expect(error).toMatchObject({ code: 'connection_terminated' })
+    expect((error as ProxyError).reused).toBe(undefined)
+  })
+
+  it('was kept also where it has only rested: what is safe goes out again', async () => {
+    // The first connection answers late, the second is opened meanwhile and finds that nobody waits any more.
+    const late = deferred()
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await until(() => heads(connection) === 1, 'a head')
+        if (connection.index === 1) return connection.reset()
+        if (connection.index === 0) await late.promise
+        await connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+      }),
+    )
+    const transport = wireTransport()
+    own({ close: () => transport.close(true) })
+    const target = targetOf(origin.url)
+    const sockets: Socket[] = []
+    const made = (message: unknown): void => void sockets.push((message as { socket: Socket }).socket)
+    diagnostics.subscribe('net.client.socket', made)
+    own({ close: () => diagnostics.unsubscribe('net.client.socket', made) })
+    const first = textOf(send(transport, target, 'GET'))
+    await origin.connection(0)
+    const leaver = new AbortController()
+    const left = codeOf(send(transport, target, 'GET', leaver.signal))
+    leaver.abort()
+    expect(await left).toBe('client_left')
+    await until(() => sockets[1]?.readyState === 'open', 'the second connection to rest')
+    expect(await within(textOf(send(transport, target, 'GET')), 'the answer')).toBe('ok')
+    expect(origin.connections).toHaveLength(3)
+    late.resolve()
+    expect(await first).toBe('ok')
+  })
 })

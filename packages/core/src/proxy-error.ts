@@ -89,6 +89,8 @@ export interface ProxyErrorOptions {
   readonly cause?: unknown
   /** The id of the target that was tried. For the log alone. */
   readonly target?: string
+  /** The connection was a kept one. */
+  readonly reused?: boolean
 }
 
 /**
@@ -103,6 +105,11 @@ export class ProxyError extends Error {
   readonly phase: ErrorPhase
   readonly retryable: boolean
   readonly target?: string
+  /**
+   * Of `connection_terminated`: the connection had been kept from before. A target may close such a one at any time (RFC 9112
+   * section 9.3.1), and a request that is on its way to it then says nothing of the target's health.
+   */
+  declare readonly reused?: boolean
 
   constructor(code: ProxyErrorCode, options: ProxyErrorOptions = {}) {
     const known = proxyErrors[code]
@@ -116,6 +123,7 @@ export class ProxyError extends Error {
     this.phase = known.phase
     this.retryable = known.retryable
     if (options.target !== undefined) this.target = options.target
+    if (options.reused === true) this.reused = true
   }
 }
 

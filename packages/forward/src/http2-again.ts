@@ -18,6 +18,14 @@ export interface Unanswered {
   readonly untouched: boolean
 }
 
+/** Whether the connection was lost that had served others before, with no word of the target's on this request. */
+export function wasKept(
+  { lost, served }: { readonly lost: boolean; readonly served: number },
+  untouched: boolean,
+): boolean {
+  return lost && served > 0 && untouched
+}
+
 /** Whether to send a request once more to the target that has not answered it, and how. */
 export function sendAgain(
   { again, method, unprocessed, untouched }: Unanswered,
@@ -30,6 +38,5 @@ export function sendAgain(
   const calm = connection.goaway?.code === NGHTTP2_ENHANCE_YOUR_CALM
   if (unprocessed && !calm && again < againAtMost) return 'over HTTP/2'
   // The connection was lost while it was idle, and nobody has seen the request; what is safe may have been seen.
-  const dead = connection.lost && connection.served > 0
-  return dead && again === 0 && untouched && isSafe(method) ? 'over HTTP/2' : 'not'
+  return wasKept(connection, untouched) && again === 0 && isSafe(method) ? 'over HTTP/2' : 'not'
 }

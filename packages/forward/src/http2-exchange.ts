@@ -4,7 +4,7 @@ import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { Deadline } from './deadlines.js'
 import { flowingBody } from './flowing-body.js'
 import { followSignal } from './follow-signal.js'
-import { sendAgain } from './http2-again.js'
+import { sendAgain, wasKept } from './http2-again.js'
 import { withTotal } from './http2-attempt.js'
 import type { Http2Connection } from './http2-connection.js'
 import { checkLength, http2RequestFields, isTooLarge, restsLong } from './http2-fields.js'
@@ -241,13 +241,10 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
     } else {
       unlisten(stream)
       const unprocessed = progress === 'sent' && isUnprocessed(stream, connection, cause)
-      if (
-        progress === 'sent' &&
-        !(cause instanceof ProxyError) &&
-        this.sentAgain(stream, connection, unprocessed)
-      )
-        return
-      error = streamError(stream, cause, progress, unprocessed, id)
+      const broke = progress === 'sent' && !(cause instanceof ProxyError)
+      if (broke && this.sentAgain(stream, connection, unprocessed)) return
+      const kept = wasKept(connection, this.informational === 0)
+      error = streamError(stream, cause, progress, unprocessed, id, kept)
     }
     this.end()
     source?.cancel(error)

@@ -31,6 +31,28 @@ async function heldAt(held: readonly unknown[], count: number): Promise<void> {
   await until(() => held.length === count, `${count} streams`)
 }
 
+describe('a connection that is lost with a request on it', () => {
+  it('was kept if it had served another, as its error says', async () => {
+    const sockets = new Set<Socket>()
+    const origin = own(
+      await http2Origin((stream, { fields }) => {
+        if (fields[':method'] === 'GET') answer(stream)
+        else for (const socket of sockets) socket.destroy()
+      }),
+    )
+    origin.server.on('connection', (socket: Socket) => void sockets.add(socket))
+    const transport = transportOf()
+    const target = targetOf(origin.url)
+    const fresh = await send(transport, target, { method: 'POST' }).catch((error: unknown) => error)
+    expect(fresh).toMatchObject({ code: 'connection_terminated' })
+    expect(fresh).not.toHaveProperty('reused')
+    await ask(transport, target)
+    const kept = await send(transport, target, { method: 'POST' }).catch((error: unknown) => error)
+    expect(kept).toMatchObject({ code: 'connection_terminated', reused: true })
+    expect(origin.connections).toBe(2)
+  })
+})
+
 describe('sessions', () => {
   it('carry many requests at once, and one is enough', async () => {
     const { held, handler } = holding()

@@ -63,6 +63,7 @@ function cancelNow(stream: ClientHttp2Stream): void {
 /**
  * What the end of a stream before its time means for the exchange (RFC 9113 section 7).
  * @param unprocessed the target has said that it did nothing with the request
+ * @param kept the connection was lost that had served others before, and not a byte of an answer has come
  */
 export function streamError(
   stream: ClientHttp2Stream,
@@ -70,6 +71,7 @@ export function streamError(
   progress: Progress,
   unprocessed: boolean,
   target: string,
+  kept: boolean,
 ): ProxyError {
   if (cause instanceof ProxyError) return cause
   const code = stream.rstCode ?? 0
@@ -92,10 +94,11 @@ export function streamError(
           return new ProxyError('http_response_header_section_size', { ...options, message })
     }
   }
-  if (cause !== undefined) return transportError(cause, progress, target)
+  if (cause !== undefined) return transportError(cause, progress, target, kept)
   return new ProxyError(progress === 'answered' ? 'http_response_incomplete' : 'connection_terminated', {
     ...options,
     message,
+    reused: kept && progress === 'sent',
   })
 }
 

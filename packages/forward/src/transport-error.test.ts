@@ -31,6 +31,27 @@ it.each<[string, Progress, string]>([
   expect([error.code, error.cause, error.target]).toEqual([expected, cause, 'http://target'])
 })
 
+it('tells of a kept connection that was ended or reset, and of nothing else, that it was kept', () => {
+  const reused = (cause: unknown): unknown => {
+    const { code, reused: kept, target } = transportError(cause, 'sent', 't', true)
+    return [code, kept, target]
+  }
+  const reset = Object.assign(new Error('text'), { code: 'ECONNRESET' })
+  expect(reused(reset)).toEqual(['connection_terminated', true, 't'])
+  expect(reused(new ProxyError('connection_terminated'))).toEqual(['connection_terminated', true, 't'])
+  // Nobody ends a connection so: the host is gone.
+  const silent = Object.assign(new Error('text'), { code: 'ETIMEDOUT' })
+  expect(reused(silent)).toEqual(['connection_terminated', undefined, 't'])
+  const nonsense = Object.assign(new Error('text'), { code: 'HPE_INVALID_CONSTANT' })
+  expect(reused(nonsense)).toEqual(['http_protocol_error', undefined, 't'])
+  expect(reused(new ProxyError('http_response_timeout'))).toEqual([
+    'http_response_timeout',
+    undefined,
+    undefined,
+  ])
+  expect(transportError(reset, 'sent', 't').reused).toBe(undefined)
+})
+
 it('leaves our own errors as they are, and names every address that was tried', () => {
   const own = new ProxyError('client_left')
   expect(transportError(own, 'sent', 't')).toBe(own)

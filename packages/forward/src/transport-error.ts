@@ -35,12 +35,18 @@ const certificate =
 const refusesOurs =
   /^ERR_SSL_\w+_ALERT_(BAD_CERTIFICATE|CERTIFICATE_\w+|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)$/
 
-/** What an error of the socket, of TLS or of undici means for the exchange. */
-export function transportError(cause: unknown, progress: Progress, target: string): ProxyError {
-  if (cause instanceof ProxyError) return cause
+/**
+ * What an error of the socket, of TLS or of undici means for the exchange.
+ * @param kept the connection was a kept one, and not a byte of an answer has come: said of its end and its reset alone, which the
+ * target may do to it at any time
+ */
+export function transportError(cause: unknown, progress: Progress, target: string, kept = false): ProxyError {
+  if (cause instanceof ProxyError && !(kept && cause.code === 'connection_terminated')) return cause
   const { code: found, message } = describe(cause)
   const code = codeFor(found, progress)
-  return new ProxyError(code, { message: `${message} [${target}]`, cause, target })
+  // A time that is over is a host that is gone.
+  const reused = kept && code === 'connection_terminated' && found !== 'ETIMEDOUT'
+  return new ProxyError(code, { message: `${message} [${target}]`, cause, target, reused })
 }
 
 function codeFor(code: string, progress: Progress): ProxyErrorCode {

@@ -41,9 +41,9 @@ export class WireConnection implements ResponseEvents {
   /** The exchange that it serves now. */
   exchange: WireExchange | undefined = undefined
   /** Exchanges before this one. */
-  served = 0
-  /** When it became free, by the owner's clock. */
-  idleSince = 0
+  private served = 0
+  /** When it became free, by the owner's clock; -1: it never was. */
+  idleSince = -1
   readonly deadline: Deadline
   socket!: Socket
   private buffer: Buffer = Buffer.allocUnsafeSlow(smallBuffer)
@@ -109,6 +109,11 @@ export class WireConnection implements ResponseEvents {
     if (this.resting) return
     this.resting = true
     this.socket.unref()
+  }
+
+  /** It has served another exchange, or rested: the target may have closed it meanwhile. */
+  get kept(): boolean {
+    return this.served > 0 || this.idleSince >= 0
   }
 
   /** Begins an exchange. */

@@ -316,7 +316,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     if (this.done) return
     const { attempt, connection, source } = this
     const { body } = attempt.out
-    const dead = connection !== undefined && connection.served > 0 && connection.untouched && isLoss(cause)
+    const dead = connection?.kept === true && connection.untouched && isLoss(cause)
     this.upload?.stop()
     const unwritten = this.head !== undefined
     this.upload = undefined
@@ -336,7 +336,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     }
     this.end()
     source?.cancel(cause)
-    const error = transportError(cause, this.progress, attempt.target.id)
+    const error = transportError(cause, this.progress, attempt.target.id, dead)
     if (this.progress === 'answered') this.fail(error)
     else this.refuse(error)
   }

@@ -20,6 +20,7 @@ interface Known {
   verdict: 'unknown' | 'healthy' | 'unhealthy'
   draining: boolean
   gateway: number
+  kept: number
   local: number
   /** When it comes back, while it is out. */
   until?: number | undefined
@@ -55,6 +56,7 @@ const fresh = (): Known => ({
   verdict: 'unknown',
   draining: false,
   gateway: 0,
+  kept: 0,
   local: 0,
   cause: 'other',
   returns: 0,
@@ -77,6 +79,7 @@ function passTo(model: Model, now: number): void {
       known.until = undefined
       known.returns++
       known.gateway = 0
+      known.kept = 0
       known.local = 0
     }
   }
@@ -106,6 +109,8 @@ const results: Record<string, LeaseResult | undefined> = {
   bug: { ok: true, status: 500, ttfb: 1 },
   gateway: { ok: true, status: 503, ttfb: 1 },
   broken: { ok: false, error: new ProxyError('http_response_incomplete') },
+  /** A kept connection that the target has ended. */
+  kept: { ok: false, error: new ProxyError('connection_terminated', { reused: true }) },
   refused: { ok: false, error: new ProxyError('connection_refused') },
   left: undefined,
 }
@@ -142,7 +147,13 @@ function expected(model: Model, id: string, known: Known, kind: string): void {
     if (known.local >= options.local) eject(model, id, known, 'local')
     return
   }
+  if (kind === 'kept') {
+    known.kept++
+    if (known.kept >= options.consecutive) eject(model, id, known, 'local')
+    return
+  }
   known.local = 0
+  known.kept = 0
   known.gateway = kind === 'gateway' || kind === 'broken' ? known.gateway + 1 : 0
   if (known.gateway >= options.consecutive) eject(model, id, known, 'other')
 }

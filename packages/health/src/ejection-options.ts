@@ -38,7 +38,10 @@ export interface LatencyOptions {
 export interface EjectionOptions {
   /** Gateway failures in a row: answers of 502, 503 and 504, and exchanges that the target broke. Default 5; 0: never. */
   consecutive?: number
-  /** Connects in a row that were refused, reset or too late, or connections lost before an answer. Default 1; 0: they are gateway failures. */
+  /**
+   * Connects in a row that were refused, reset or too late, or new connections lost before an answer. Default 1; 0: they are gateway failures.
+   * A kept connection may be closed at any time, so of those it takes `consecutive` in a row.
+   */
   local?: number
   /** How long a target is out for the first time, and has to behave to be forgiven one time, more than 0. Default 10s. */
   base?: Duration

@@ -7,6 +7,8 @@ import { type EjectionOptions, ejection } from './index.js'
 const answered = (status: number, ttfb = 1): LeaseResult => ({ ok: true, status, ttfb })
 const failed = (code: ProxyErrorCode): LeaseResult => ({ ok: false, error: new ProxyError(code) })
 const refused = failed('connection_refused')
+/** A kept connection that the target has ended with a request on it. */
+const keptLost: LeaseResult = { ok: false, error: new ProxyError('connection_terminated', { reused: true }) }
 
 /** An upstream under ejection, with a clock that stands still. */
 function ejecting(options: EjectionOptions = {}, count = 3) {
@@ -91,6 +93,9 @@ describe('failures in a row', () => {
     expect(states()).toEqual(['ejected', 'ejected', 'unknown', 'unknown'])
     end(2, { ok: false, error: new Error('whatever') })
     expect(states()[2]).toBe('unknown')
+    // Who has it from `request.reusedSocket` may say so.
+    end(3, { ok: false, error: Object.assign(new Error('reset'), { code: 'ECONNRESET', reused: true }) }, 4)
+    expect(states()[3]).toBe('unknown')
   })
 
   it('counts lost connects apart: they neither end the others nor begin them', () => {
@@ -112,6 +117,48 @@ describe('failures in a row', () => {
     expect(changes).toEqual([
       '0 unknown ejected: 5 gateway failures in a row (connection_refused): out for 10 s',
     ])
+  })
+
+  it('takes five kept connections lost in a row for what one lost connect is: a target may close them at any time', () => {
+    const { changes, end, states, time } = ejecting()
+    for (let i = 0; i < 4; i++) {
+      end(0, keptLost, 4)
+      end(0, i % 2 === 0 ? answered(500) : answered(503))
+    }
+    expect(states()[0]).toBe('unknown')
+    end(0, keptLost, 5)
+    expect(changes).toEqual([
+      '0 unknown ejected: 5 lost kept connections in a row (connection_terminated): out for 1 s',
+    ])
+    time.passAtOnce(1_000)
+    end(0, keptLost, 4)
+    end(0, refused)
+    expect(changes.slice(2)).toEqual(['0 unknown ejected: a lost connect (connection_refused): out for 2 s'])
+  })
+
+  it('counts lost kept connections apart: they neither end the others nor begin them', () => {
+    const { changes, end } = ejecting({ local: 2 }, 4)
+    end(0, answered(503), 4)
+    end(0, refused)
+    end(0, keptLost)
+    end(0, answered(503))
+    expect(changes).toEqual(['0 unknown ejected: 5 gateway failures in a row (503): out for 10 s'])
+    end(1, refused)
+    end(1, keptLost)
+    end(1, refused)
+    expect(changes[1]).toContain('1 unknown ejected: 2 lost connects in a row')
+  })
+
+  it('counts them with the others where lost connects are, and not at all where nothing in a row counts', () => {
+    const one = ejecting({ local: 0 })
+    one.end(0, answered(503), 2)
+    one.end(0, keptLost, 3)
+    expect(one.changes).toEqual([
+      '0 unknown ejected: 5 gateway failures in a row (connection_terminated): out for 10 s',
+    ])
+    const two = ejecting({ consecutive: 0 })
+    two.end(0, keptLost, 100)
+    expect(two.changes).toEqual([])
   })
 
   it('are not counted where that is turned off', () => {
@@ -282,6 +329,22 @@ describe('statistics of an interval', () => {
     for (let i = 1; i < 6; i++) end(i, answered(200), 100)
     time.passAtOnce(10_000)
     expect(changes).toEqual([])
+  })
+
+  it('hold lost kept connections against a target, and lost connects not', () => {
+    const { changes, end, time } = ejecting({
+      successRate: false,
+      failurePercent: { minHosts: 1 },
+      consecutive: 0,
+      local: 1_000,
+    })
+    end(0, refused, 100)
+    for (let i = 0; i < 25; i++) {
+      end(1, keptLost, 3)
+      if (i % 2 === 0) end(1, answered(200))
+    }
+    time.passAtOnce(10_000)
+    expect(changes).toEqual(['1 unknown ejected: 85.2% of its answers were failures: out for 10 s'])
   })
 
   it('can be turned off, and then no timer runs', () => {

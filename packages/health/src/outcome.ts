@@ -5,9 +5,11 @@ import type { LeaseResult } from '@sluice/upstream'
  * - `success`: an answer below 500
  * - `failure`: an answer of 5xx by the application itself; it counts in statistics, and for a target that is reached
  * - `gateway`: an answer of 502, 503 or 504, or an exchange that the target broke or let time out
- * - `local`: no connection, or one that was lost before an answer: nothing of the target's own word
+ * - `local`: no connection, or a new one that was lost before an answer: nothing of the target's own word
+ * - `kept`: a kept connection that was lost before an answer. Its target may close one that is idle at any time (RFC 9112 section
+ *   9.3.1), so by itself it says little
  */
-export type Outcome = 'success' | 'failure' | 'gateway' | 'local'
+export type Outcome = 'success' | 'failure' | 'gateway' | 'local' | 'kept'
 
 /** What the system says of ourselves, not of the target: all targets would be out because we have no file left to open. */
 const ours = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
@@ -35,6 +37,7 @@ interface Failure {
   readonly code?: unknown
   readonly phase?: unknown
   readonly source?: unknown
+  readonly reused?: unknown
   readonly cause?: unknown
 }
 
@@ -49,14 +52,17 @@ export function outcomeOf(result: LeaseResult | undefined): Outcome | undefined 
 }
 
 function ofFailure(failure: Failure): Outcome | undefined {
-  const { code, phase, source } = failure
+  const { code, phase, reused, source } = failure
   const below = (failure.cause as Failure | null | undefined)?.code
   if (source === 'client' || source === 'proxy') return undefined
   // Whoever asked has given up, a client that left for instance; `AbortSignal.timeout` has a name of its own.
   if (failure.name === 'AbortError') return undefined
   if (ours.has(String(code)) || ours.has(String(below))) return undefined
   // A ProxyError says by itself how far things had come.
-  if (source === 'upstream')
-    return phase === 'connect' || code === 'connection_terminated' ? 'local' : 'gateway'
-  return lost.has(String(code)) || lost.has(String(below)) ? 'local' : 'gateway'
+  if (source === 'upstream') {
+    if (code === 'connection_terminated') return reused === true ? 'kept' : 'local'
+    return phase === 'connect' ? 'local' : 'gateway'
+  }
+  if (!lost.has(String(code)) && !lost.has(String(below))) return 'gateway'
+  return reused === true ? 'kept' : 'local'
 }

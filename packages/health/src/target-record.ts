@@ -10,8 +10,9 @@ export type Cause = 'local' | 'other'
  * What a target has done of late.
  *
  * in a row:  gateway  +1 with each gateway failure, 0 with any other answer
- *            local    +1 with each lost connect,    0 with anything else: the target was reached
- *            A lost connect leaves `gateway` as it is, and without a limit of its own counts there.
+ *            local    +1 with each lost connect,    0 where the target was reached
+ *            kept     +1 with each lost kept connection, 0 where the target was reached; as many as gateway failures are one lost connect
+ *            What is lost leaves the others as they are; where lost connects have no limit of their own, all are gateway failures.
  * statistics of this interval: good, bad; lost connects are in neither
  */
 export class TargetRecord {
@@ -19,6 +20,7 @@ export class TargetRecord {
   bad = 0
   private gateway = 0
   private local = 0
+  private kept = 0
   /** Leases of the target when it came back. */
   private before = 0
   /** While it is out. */
@@ -49,7 +51,15 @@ export class TargetRecord {
       this.local++
       return this.local < local ? undefined : { cause: 'local', reason: many(this.local, 'lost connect') }
     }
+    if (outcome === 'kept' && local > 0) {
+      this.bad++
+      this.kept++
+      return consecutive === 0 || this.kept < consecutive
+        ? undefined
+        : { cause: 'local', reason: many(this.kept, 'lost kept connection') }
+    }
     this.local = 0
+    this.kept = 0
     if (outcome === 'success') this.good++
     else this.bad++
     if (outcome === 'success' || outcome === 'failure') {
@@ -76,6 +86,7 @@ export class TargetRecord {
     this.timer = undefined
     this.gateway = 0
     this.local = 0
+    this.kept = 0
     this.forget()
   }
 

@@ -343,8 +343,7 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
     // What an earlier try still tells is nothing any more.
     if (this.gone || of !== this.inbound) return
     const { inbound, request } = this
-    const again = !this.again && this.progress === 'sent'
-    if (again && wasDead(this.attempt.out, cause, request)) {
+    if (!this.again && this.progress === 'sent' && wasDead(this.attempt.out, cause, request)) {
       // The target had closed the connection while it was idle: nobody has seen the request (RFC 9112 section 9.3.1).
       if (log.enabled) log('a kept connection to %s was dead', this.attempt.target.id)
       this.again = true
@@ -357,7 +356,8 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
       this.start()
       return
     }
-    const error = transportError(cause, this.progress, this.attempt.target.id)
+    const kept = request?.reusedSocket === true && this.informational === 0
+    const error = transportError(cause, this.progress, this.attempt.target.id, kept)
     this.close()
     request?.destroy()
     inbound?.destroy(error)
