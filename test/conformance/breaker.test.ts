@@ -1,4 +1,5 @@
 import { createServer } from 'node:http'
+import type { Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
 import { leakCheck, originServer, owner, threeFronts, trapUnhandled, until } from '../kit/index.js'
 
@@ -95,6 +96,31 @@ describe.each(threeFronts)('a breaker behind $name', (kind) => {
     const statuses: number[] = []
     for (let i = 0; i < 8; i++) statuses.push((await front.client.ask()).status)
     expect(statuses).toEqual([500, 500, 500, 500, 503, 503, 503, 503])
+    expect(bad.origin.requests).toHaveLength(4)
+  })
+
+  it('holds in panic: others are asked, however unfit, and one alone whose breaker is open is not', async () => {
+    const bad = await moody('bad')
+    const other = await moody('other')
+    const front = own(
+      await kind.start({
+        targets: [bad.origin.url, other.origin.url],
+        retry: false,
+        breaker: { ...quick, open: '1h' },
+      }),
+    )
+    const [target, second] = front.upstream.all as [Target, Target]
+    bad.state.failing = true
+    for (let i = 0; i < 8; i++) await front.client.ask()
+    expect(target.state).toBe('ejected')
+    front.upstream.mark(second, 'unhealthy', 'by the test')
+    expect([front.upstream.panicking, front.upstream.available]).toEqual([true, [target, second]])
+    const seen: string[] = []
+    for (let i = 0; i < 6; i++) seen.push((await front.client.ask()).text)
+    expect(seen).toEqual(new Array(6).fill('other'))
+    front.upstream.drain(second.id)
+    expect(front.upstream.available).toEqual([target])
+    expect((await front.client.ask()).status).toBe(503)
     expect(bad.origin.requests).toHaveLength(4)
   })
 

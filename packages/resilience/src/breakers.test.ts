@@ -128,6 +128,28 @@ it('holds in panic: with every breaker open nobody is let through', () => {
   expect([upstream.admits(a), upstream.admits(b)]).toEqual([false, false])
 })
 
+it('in panic lets others have all, however unfit, one half-open its trials, and in the ramp its share', () => {
+  const { upstream, hands, a, b, wait, fail, pass } = made({ ramp: 100 })
+  fail(a)
+  upstream.mark(b, 'unhealthy', 'probe')
+  expect([upstream.panicking, upstream.available]).toEqual([true, [a, b]])
+  expect([upstream.admits(a), upstream.admits(b)]).toEqual([false, true])
+  wait(100)
+  // One that is half-open is fit again, and panic is over unless somebody else has it out too.
+  upstream.eject(a, 'ejection', 'slow')
+  expect([upstream.panicking, upstream.admits(a)]).toEqual([true, true])
+  const trials = [upstream.lease(a), upstream.lease(a)]
+  expect(upstream.admits(a)).toBe(false)
+  for (const trial of trials) trial.release()
+  pass(a, 2)
+  hands.now += 50
+  hands.chance = 0.51
+  expect([upstream.panicking, upstream.admits(a)]).toEqual([true, false])
+  hands.now += 1
+  hands.chance = 0.5
+  expect(upstream.admits(a)).toBe(true)
+})
+
 it('counts neither what clients gave up, nor a target of another list', () => {
   const { upstream, all, a } = made()
   for (let i = 0; i < 50; i++) upstream.lease(a).release()
