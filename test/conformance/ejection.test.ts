@@ -1,11 +1,19 @@
+import diagnostics from 'node:diagnostics_channel'
+import { balance, roundRobin, slowStart } from '@sluice/balance'
+import { chain, toListener } from '@sluice/core'
+import { forward, wireTransport } from '@sluice/forward'
 import { ejection } from '@sluice/health'
+import { retry } from '@sluice/resilience'
+import { createUpstream, type Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
+import { fakeTime } from '../kit/fake-time.js'
 import {
   deadTarget,
   type Front,
   type FrontKind,
   type FrontOptions,
   fronts,
+  mountNamed,
   originServer,
   owner,
   rawOrigin,
@@ -97,5 +105,116 @@ describe.each(fronts)('ejection through $name', (kind) => {
       await until(() => front.inFlight === 0, 'the end of the lease')
     }
     expect(front.upstream.all.map(({ state }) => state)).toEqual(['unknown', 'unknown'])
+  })
+})
+
+/**
+ * The whole of it by a clock that stands still: how many tries each target gets, as the channel tells. What was leased when a
+ * target went out is under way; none is leased after that until it is back.
+ */
+async function standing(mountName: string, targets: readonly string[]) {
+  const time = fakeTime()
+  const upstream = createUpstream({ name: 'x', targets }, 'upstream', time.now)
+  const [victim] = upstream.all as [Target]
+  const watch = ejection(upstream, {}, { timers: time.timers })
+  const transport = wireTransport()
+  let turn = 0
+  // Chance in equal steps: of twenty in a row each part has its exact share.
+  const random = (): number => (turn++ % 20) / 20
+  const policy = slowStart(roundRobin(), '5s', { clock: time.now, random })
+  const handler = chain().use(retry()).use(balance(upstream, policy)).handle(forward({ transport }))
+  const mounted = await mountNamed(mountName).serve({ listener: toListener(handler) })
+  const changes: { readonly to: string; readonly reason: string; readonly leased: number }[] = []
+  upstream.on('state', ({ to, reason }) => changes.push({ to, reason, leased: victim.leased }))
+  let tries = 0
+  const tried = (message: unknown): void => {
+    if ((message as { target: Target }).target === victim) tries++
+  }
+  diagnostics.subscribe('sluice:try', tried)
+  own({
+    async close() {
+      diagnostics.unsubscribe('sluice:try', tried)
+      watch[Symbol.dispose]()
+      await transport.close(true)
+      await mounted.close()
+    },
+  })
+  return {
+    time,
+    victim,
+    changes,
+    get tries() {
+      return tries
+    },
+    /** So many requests, one after the other or at once; gives how many tries the first target got. */
+    async ask(count: number, atOnce = false): Promise<number> {
+      const before = tries
+      if (atOnce) {
+        const answers = await Promise.all(Array.from({ length: count }, () => mounted.client.ask()))
+        expect(answers.map(({ status }) => status)).toEqual(new Array(count).fill(200))
+      } else for (let i = 0; i < count; i++) expect((await mounted.client.ask()).status).toBe(200)
+      return tries - before
+    },
+  }
+}
+
+/** A server that resets each connection at once while it is down. */
+async function resetting() {
+  const state = { down: true }
+  const origin = own(await originServer())
+  origin.server.on('connection', (socket) => {
+    if (state.down) socket.resetAndDestroy()
+  })
+  return { url: origin.url, state }
+}
+
+describe.each(['node:http', 'node:http2 without TLS'])('by a clock that stands still, on %s', (mountName) => {
+  it.each([
+    ['refuses connections', async () => own(await deadTarget()).url],
+    ['resets them', async () => (await resetting()).url],
+  ])(
+    'a target that %s is left with the first failed try, and gets one try each time it is back',
+    async (_, down) => {
+      const others = [own(await originServer()), own(await originServer())]
+      const site = await standing(mountName, [await down(), ...others.map(({ url }) => url)])
+      const { time, victim, changes } = site
+      // Those that begin before the first has failed are under way; nobody could know better.
+      await site.ask(30, true)
+      expect(changes.map(({ to }) => to)).toEqual(['ejected'])
+      expect(site.tries).toBe(changes[0]?.leased)
+      expect(site.tries).toBeLessThanOrEqual(10)
+      expect(await site.ask(30)).toBe(0)
+      time.passAtOnce(999)
+      expect(await site.ask(30, true)).toBe(0)
+      for (const seconds of [2, 3, 4]) {
+        time.passAtOnce(1)
+        expect([victim.state, await site.ask(60)]).toEqual(['unknown', 1])
+        expect(changes.at(-1)).toMatchObject({ to: 'ejected', leased: site.tries })
+        expect(changes.at(-1)?.reason).toMatch(new RegExp(`^a lost connect .*: out for ${seconds} s$`))
+        expect(await site.ask(30)).toBe(0)
+        time.passAtOnce(seconds * 1_000 - 1)
+        expect(await site.ask(30)).toBe(0)
+      }
+    },
+  )
+
+  it('a target that is well again gets a growing part of its share', async () => {
+    const victim = await resetting()
+    const others = [own(await originServer()), own(await originServer())]
+    const site = await standing(mountName, [victim.url, ...others.map(({ url }) => url)])
+    await site.ask(3)
+    expect(site.victim.state).toBe('ejected')
+    victim.state.down = false
+    site.time.passAtOnce(1_000)
+    expect(site.victim.state).toBe('unknown')
+    const shares: number[] = []
+    for (let second = 0; second < 6; second++) {
+      shares.push(await site.ask(60))
+      site.time.passAtOnce(1_000)
+    }
+    // A third of sixty is its whole share.
+    expect(shares).toEqual([...shares].sort((one, other) => one - other))
+    expect([(shares[0] as number) < 7, (shares[2] as number) < 14, shares[5]]).toEqual([true, true, 20])
+    expect(site.changes.map(({ to }) => to)).toEqual(['ejected', 'unknown'])
   })
 })
