@@ -1,8 +1,10 @@
 import { type Agent, Agent as HttpAgent, request } from 'node:http'
-import { createProxy } from 'sluice'
+import type { Target, Upstream } from '@sluice/upstream'
+import { createProxy, type UpstreamOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { owner, trapUnhandled, until } from '../kit/index.js'
 import { OriginProcess } from './origin-process.js'
+import { WatchedTraffic } from './watched-traffic.js'
 
 trapUnhandled()
 const own = owner()
@@ -131,25 +133,37 @@ const scenarios: Record<string, (origins: readonly OriginProcess[], load: Load) 
   },
 }
 
+/** Those whose first target is refused or reset. */
+const losesConnects = ['one is killed', 'every connection of one is reset', 'all are restarted in turn']
+
+/** A proxy in front of three origins, under load, with an eye on where its tries go. */
+async function site(options: Partial<UpstreamOptions> = {}) {
+  const origins = [own(new OriginProcess()), own(new OriginProcess()), own(new OriginProcess())]
+  for (const origin of origins) await origin.rise()
+  const proxy = createProxy({
+    upstreams: {
+      default: {
+        targets: origins.map(({ url }) => url),
+        retry: { attempts: 3, statuses: [503] },
+        ...options,
+      },
+    },
+    timeouts: { connect: headWithin, head: headWithin, body: '2s' },
+  })
+  const upstream = proxy.upstreams.get('default') as Upstream
+  const traffic = own(new WatchedTraffic(upstream))
+  const { port } = await proxy.listen()
+  own({ close: () => proxy.close({ drain: 0 }) })
+  const load = new Load(port)
+  await load.more(300)
+  return { origins, upstream, traffic, load }
+}
+
 describe('three origins, each a process of its own', () => {
   it.each(Object.entries(scenarios))(
     '%s: no GET fails, what is cut in the middle is seen to be, and no POST is processed twice',
-    async (_, happens) => {
-      const origins = [own(new OriginProcess()), own(new OriginProcess()), own(new OriginProcess())]
-      for (const origin of origins) await origin.rise()
-      const proxy = createProxy({
-        upstreams: {
-          default: {
-            targets: origins.map(({ url }) => url),
-            retry: { attempts: 3, statuses: [503] },
-          },
-        },
-        timeouts: { connect: headWithin, head: headWithin, body: '2s' },
-      })
-      const { port } = await proxy.listen()
-      own({ close: () => proxy.close({ drain: 0 }) })
-      const load = new Load(port)
-      await load.more(300)
+    async (name, happens) => {
+      const { origins, upstream, traffic, load } = await site()
       await happens(origins, load)
       await load.stop()
 
@@ -165,7 +179,36 @@ describe('three origins, each a process of its own', () => {
       const answered = load.outcomes.filter(({ method, head }) => method === 'POST' && head === 200)
       expect(answered.filter(({ path }) => !done.includes(path))).toEqual([])
       expect(answered.length).toBeGreaterThan(100)
+      // Who refuses or resets is left within one failed try.
+      expect(traffic.endured, 'lost connects that left their target in use').toEqual([])
+      expect(traffic.strays, 'tries at a target that was out').toEqual([])
+      if (losesConnects.includes(name))
+        expect(traffic.losses.get(upstream.all[0] as Target)).toBeGreaterThan(0)
     },
     120_000,
   )
+
+  it('one that is back gets a growing part of its share', async () => {
+    // In turn, so that it is the ramp alone that decides, and not how quick a process is that has just begun.
+    const { origins, upstream, traffic, load } = await site({
+      balance: 'round-robin',
+      ejection: { ramp: '4s', localBase: '500ms' },
+    })
+    const [victim] = origins as [OriginProcess]
+    const [target] = upstream.all as [Target]
+    await victim.fall()
+    await until(() => traffic.losses.has(target), 'the target to be taken out')
+    await victim.rise()
+    // Its first answer: what it was asked before it listened may have taken it out once more.
+    await until(() => (traffic.answered.get(target) ?? 0) > 0 && target.state !== 'ejected', 'its return')
+    await until(() => upstream.now() - target.since > 4_000, 'the end of the ramp')
+    await load.more(1_000)
+    await load.stop()
+    expect([traffic.endured, traffic.strays]).toEqual([[], []])
+    // From a tenth to a quarter of its third in the ramp's first quarter, all of it afterwards.
+    const early = traffic.share(target, 0, 1_000)
+    expect(early.its, `of ${early.all} tries`).toBeLessThan(5 + early.all / 6)
+    const late = traffic.share(target, 4_000, Number.POSITIVE_INFINITY)
+    expect(late.its, `of ${late.all} tries`).toBeGreaterThan(late.all / 4)
+  })
 })
