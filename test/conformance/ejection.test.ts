@@ -16,6 +16,7 @@ import {
   mountNamed,
   originServer,
   owner,
+  type RawConnection,
   rawOrigin,
   trapUnhandled,
   until,
@@ -68,30 +69,34 @@ describe.each(fronts)('ejection through $name', (kind) => {
     expect(front.upstream.all.map(({ state }) => state)).toEqual(['ejected', 'unknown'])
   })
 
-  it('leaves one in use that closes a kept connection as a request comes, until it refuses the next', async () => {
-    const closing = await rawOrigin(async (connection) => {
-      await connection.until('\r\n\r\n')
-      await connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
-      await connection.until('POST ')
-      connection.reset()
-    })
-    own(closing)
-    const well = own(await originServer())
-    const front = await ejecting(kind, { targets: [closing.url, well.url] })
-    const changes: string[] = []
-    front.upstream.on('state', ({ to, reason }) => changes.push(`${to} ${reason}`))
-    for (let i = 0; i < 2; i++) expect((await front.client.ask()).status).toBe(200)
-    const seen: number[] = []
-    for (let i = 0; i < 2; i++) seen.push((await front.client.ask({ method: 'POST', body: 'x' })).status)
-    // It may have been processed, so it isn't sent again.
-    expect(seen.sort()).toEqual([200, 502])
-    if (kind.carries.kept) expect(changes).toEqual([])
-    else expect(changes).toEqual(['ejected a lost connect (connection_terminated): out for 1 s'])
-    if (!kind.carries.kept) return
-    await closing.close()
-    for (let i = 0; i < 4; i++) expect((await front.client.ask()).status).toBe(200)
-    expect(changes).toEqual(['ejected a lost connect (connection_refused): out for 1 s'])
-  })
+  it.each([
+    ['resets', (connection: RawConnection) => connection.reset()],
+    ['ends', (connection: RawConnection) => connection.end()],
+  ])(
+    'leaves one in use that %s a kept connection as a request comes, until it refuses the next',
+    async (_, lose) => {
+      const closing = await rawOrigin(async (connection) => {
+        await connection.until('\r\n\r\n')
+        await connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+        await connection.until('POST ')
+        lose(connection)
+      })
+      own(closing)
+      const well = own(await originServer())
+      const front = await ejecting(kind, { targets: [closing.url, well.url] })
+      const changes: string[] = []
+      front.upstream.on('state', ({ to, reason }) => changes.push(`${to} ${reason}`))
+      for (let i = 0; i < 2; i++) expect((await front.client.ask()).status).toBe(200)
+      const seen: number[] = []
+      for (let i = 0; i < 2; i++) seen.push((await front.client.ask({ method: 'POST', body: 'x' })).status)
+      // It may have been processed, so it isn't sent again.
+      expect(seen.sort()).toEqual([200, 502])
+      expect(changes).toEqual([])
+      await closing.close()
+      for (let i = 0; i < 4; i++) expect((await front.client.ask()).status).toBe(200)
+      expect(changes).toEqual(['ejected a lost connect (connection_refused): out for 1 s'])
+    },
+  )
 
   it('holds no client that leaves against a target', async () => {
     const slow = [own(await originServer(() => {})), own(await originServer(() => {}))]

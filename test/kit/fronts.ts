@@ -85,14 +85,12 @@ export interface Capabilities {
   readonly noConnection: boolean
   /** Repeated fields of a request stay where each stood; else they go out together, where the first stood, in its case. */
   readonly apart: boolean
-  /** It says of a connection that was lost whether it was a kept one. */
-  readonly kept: boolean
 }
 
 const capabilities: Record<TransportName, Capabilities> = {
-  wire: { allRequests: true, unasked100: true, noConnection: true, apart: true, kept: true },
-  undici: { allRequests: false, unasked100: false, noConnection: false, apart: true, kept: false },
-  'http-proxy': { allRequests: false, unasked100: true, noConnection: false, apart: false, kept: true },
+  wire: { allRequests: true, unasked100: true, noConnection: true, apart: true },
+  undici: { allRequests: false, unasked100: false, noConnection: false, apart: true },
+  'http-proxy': { allRequests: false, unasked100: true, noConnection: false, apart: false },
 }
 
 const makers: Record<TransportName, (options: { connections?: number }) => Transport> = {

@@ -7,6 +7,7 @@ import { addInformational } from './informational.js'
 import { trailersOf } from './reply-trailers.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
+import { wasKept } from './undici-kept.js'
 import { checkProtocol } from './upgrade-protocol.js'
 import { cleanTrailers } from './wire-upload.js'
 
@@ -96,7 +97,8 @@ export class UndiciExchange extends PushBody {
 
   onError(cause: Error): void {
     this.stopTimers()
-    const error = transportError(this.gone ?? cause, this.progress, this.attempt.target.id)
+    const kept = this.informational === 0 && wasKept(cause)
+    const error = transportError(this.gone ?? cause, this.progress, this.attempt.target.id, kept)
     if (this.progress === 'answered') this.fail(error)
     else {
       // No body whose end would do it.

@@ -3,11 +3,12 @@ import { has } from '@sluice/headers'
 import { integer, parse, that, v } from '@sluice/options'
 import { onRetire, type Target } from '@sluice/upstream'
 import debug from 'debug'
-import type { Dispatcher, Pool } from 'undici'
+import type { buildConnector, Dispatcher, Pool } from 'undici'
 import { flowingBody } from './flowing-body.js'
 import type { Attempt, Transport } from './transport.js'
 import { undiciConnector } from './undici-connector.js'
 import { UndiciExchange } from './undici-exchange.js'
+import { telling } from './undici-kept.js'
 import { Upload } from './upload.js'
 
 const log = debug('sluice:forward')
@@ -148,9 +149,15 @@ class UndiciTransport implements Transport {
       headersTimeout: 0,
       bodyTimeout: 0,
       // A target may end its half of an upgraded connection and still read (RFC 9293 section 3.6).
-      connect: origin.startsWith('https:')
-        ? undiciConnector(undici.buildConnector, target, connect)
-        : { timeout: connect, allowHalfOpen: true, ...(socketPath === undefined ? {} : { socketPath }) },
+      connect: telling(
+        origin.startsWith('https:')
+          ? undiciConnector(undici.buildConnector, target, connect)
+          : undici.buildConnector({
+              timeout: connect,
+              allowHalfOpen: true,
+              socketPath: socketPath ?? null,
+            } as buildConnector.BuildOptions),
+      ),
     })
     byTarget.set(target, pool)
     const leave = (): void => {
