@@ -42,11 +42,21 @@ export interface Context {
   /** Calls `fn` once, after the last byte or the abort; at once if that was before. `arg` spares a closure. */
   onClose(fn: (end: Outcome) => void): void
   onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void
-  /** Sends an informational response (1xx) to the client, where the connection can carry one now. */
+  /**
+   * Sends an informational response (1xx) to the client, where the connection can carry one now. Of attempts that run beside
+   * each other only that one's go out which was first to send any: a client would take those of another for the same answer's.
+   */
   inform(status: number, headers: HeaderList): void
   /**
    * A further attempt of this exchange: own added keys, own `out`, own `signal` and `onClose`, which fires when the
    * attempt's body has ended. A detached one is bound to no client: it goes on when the client leaves.
    */
   fork(options?: { detach?: boolean }): this
+  /**
+   * Gives this attempt up: its fork closes as failed, and its transport hears at once. Other attempts and the exchange go on. On
+   * the exchange itself, which is no fork, it does nothing: that one ends with what the client gets. The first end counts.
+   * @param error what has failed, which counts against the target if that is its source. Default `client_left`: nobody waits for
+   * it any more, and it counts for nothing
+   */
+  cancel(error?: ProxyError): void
 }

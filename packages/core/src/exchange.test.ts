@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { expect, it } from 'vitest'
 import { Exchange } from './exchange.js'
 import {
@@ -152,4 +152,50 @@ it('a listener that throws keeps no other from hearing of the end', () => {
   root.onClose(({ kind }) => heard.push(kind))
   root.end({ kind: 'done', bytes: 0 })
   expect(heard).toEqual(['done'])
+})
+
+it('a fork that is cancelled closes, and nothing else does', () => {
+  const root = exchange()
+  const [loser, winner, detached] = [root.fork(), root.fork(), root.fork({ detach: true })]
+  const ends: Record<string, Outcome> = {}
+  for (const [name, each] of Object.entries({ root, loser, winner, detached }))
+    each.onClose((end) => (ends[name] = end))
+  const { signal } = loser
+  loser.cancel()
+  expect(ends).toMatchObject({ loser: { kind: 'client-left', error: { code: 'client_left' } } })
+  expect(signal.reason).toMatchObject({ code: 'client_left', source: 'client' })
+  winner.cancel(new ProxyError('http_response_timeout'))
+  winner.cancel(new ProxyError('total_timeout'))
+  expect(ends['winner']).toMatchObject({ kind: 'error', error: { code: 'http_response_timeout' } })
+  detached.cancel()
+  expect(Object.keys(ends)).toEqual(['loser', 'winner', 'detached'])
+  root.end({ kind: 'done', bytes: 1 })
+  expect(ends).toMatchObject({ root: { kind: 'done' }, loser: { kind: 'client-left' } })
+})
+
+it('an exchange is not ended by cancel: its end is that of its answer', () => {
+  const root = exchange()
+  root.cancel(new ProxyError('total_timeout'))
+  expect([root.outcome, root.signal.aborted]).toEqual([undefined, false])
+})
+
+it('of attempts beside each other one sends informational responses, until it has ended', () => {
+  const written: string[] = []
+  const res = {
+    headersSent: false,
+    req: { httpVersionMinor: 1 },
+    socket: { write: (text: string) => written.push(text.split('\r\n')[1] as string) },
+  } as unknown as ServerResponse
+  const out = { method: 'GET', path: '/', headers: [], body: null }
+  const root = new Exchange({ socket: {} } as IncomingMessage, 'http', 'host', out, res)
+  // One that is tried again afterwards has not ended.
+  root.inform(103, ['who', 'root'])
+  const [one, two] = [root.fork(), root.fork()]
+  two.inform(103, ['who', 'two'])
+  one.inform(103, ['who', 'one'])
+  two.inform(103, ['who', 'two again'])
+  two.cancel()
+  two.inform(103, ['who', 'nobody'])
+  one.inform(103, ['who', 'one at last'])
+  expect(written).toEqual(['who: root', 'who: two', 'who: two again', 'who: one at last'])
 })

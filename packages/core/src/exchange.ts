@@ -56,9 +56,13 @@ export class Exchange implements Context {
   #outcome: Outcome | undefined = undefined
   #failure: ProxyError | undefined = undefined
   #untied = false
+  /** It is a further attempt, and not the exchange itself. */
+  #further = false
   /** What this attempt lives and dies with: the first exchange, or the detached attempt that it comes from. */
   #scope: Exchange = this
   #gone: Outcome | undefined = undefined
+  /** Which of the further attempts sends informational responses. */
+  #informs: Exchange | undefined = undefined
 
   constructor(
     req: IncomingMessage | Http2ServerRequest,
@@ -118,7 +122,18 @@ export class Exchange implements Context {
   }
 
   inform(status: number, headers: HeaderList): void {
-    if (this.#outcome === undefined && this.#res !== undefined) inform(this.#res, status, headers)
+    if (this.#outcome !== undefined || this.#res === undefined) return
+    if (this.#further) {
+      const scope = this.#scope
+      const other = scope.#informs
+      if (other !== undefined && other !== this && other.#outcome === undefined) return
+      scope.#informs = this
+    }
+    inform(this.#res, status, headers)
+  }
+
+  cancel(error?: ProxyError): void {
+    if (this.#further) this.close(error === undefined ? abandoned() : { kind: 'error', error, bytes: 0 })
   }
 
   fork(options?: { detach?: boolean }): this {
@@ -127,6 +142,7 @@ export class Exchange implements Context {
     const fork = new Exchange(this.req, this.scheme, this.authority, out, detached ? undefined : this.#res)
     Object.assign(fork, this, { out })
     fork.#untied = true
+    fork.#further = true
     if (!detached) {
       // An attempt that failed has closed, but others may follow it as long as the exchange itself lives.
       const scope = this.#scope
@@ -177,6 +193,6 @@ export class Exchange implements Context {
 }
 
 function abandoned(): Outcome {
-  const error = new ProxyError('client_left', { message: 'the exchange ended without this attempt' })
+  const error = new ProxyError('client_left', { message: 'nobody waits for this attempt any more' })
   return { kind: 'client-left', error, bytes: 0 }
 }

@@ -129,7 +129,7 @@ async function inTime(next: Next, ctx: Context, perTry: number, until: number): 
     timer = setTimeout(
       () => {
         late = new ProxyError(byTotal ? 'total_timeout' : 'http_response_timeout')
-        ;(ctx as Closing).close?.({ kind: 'error', error: late, bytes: 0 })
+        ctx.cancel(late)
         reject(late)
       },
       Math.max(0, byTotal ? left : perTry),
@@ -146,11 +146,6 @@ async function inTime(next: Next, ctx: Context, perTry: number, until: number): 
   } finally {
     clearTimeout(timer)
   }
-}
-
-/** What the contexts of mounts have beyond their interface. */
-interface Closing {
-  close?(end: Outcome): void
 }
 
 /** Waits; at once over, with its end, when the exchange ends. */
