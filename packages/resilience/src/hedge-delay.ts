@@ -1,0 +1,48 @@
+import { type Duration, duration, ranged, v } from '@sluice/options'
+import { latencyQuantile } from './latency-quantile.js'
+
+/** When the second try goes. */
+export interface HedgeDelayOptions {
+  /** Send the second try after this time. Default: after `quantile` of the latencies seen. */
+  after?: Duration
+  /** Which latency to wait for before the second try: above 0, below 1. Default 0.95: one call in twenty is hedged. */
+  quantile?: number
+  /** The second try goes no earlier than this, if `after` isn't set. Default 5 ms. */
+  min?: Duration
+  /** The second try goes no later than this, if `after` isn't set; also while no latency is known. Default 1 s. */
+  max?: Duration
+}
+
+/** Validate {@link HedgeDelayOptions} and fill in the defaults. */
+export const hedgeDelayEntries = {
+  after: v.optional(duration()),
+  quantile: v.optional(ranged(0.01, 0.999), 0.95),
+  min: v.optional(duration(), 5),
+  max: v.optional(duration(), 1_000),
+}
+
+/** {@link HedgeDelayOptions} with none left out, in milliseconds. */
+export interface HedgeDelaySettings {
+  readonly after?: number | undefined
+  readonly quantile: number
+  readonly min: number
+  readonly max: number
+}
+
+/** How long to wait for a first try, by how long it took to get a result so far. */
+export interface HedgeDelay {
+  /** In ms. */
+  wait(): number
+  /** Adds how long it took, in ms, whichever try it was that came first. */
+  took(ms: number): void
+}
+
+/** A delay with latencies of its own. */
+export function hedgeDelay({ after, quantile, min, max }: HedgeDelaySettings): HedgeDelay {
+  if (after !== undefined) return { wait: () => after, took() {} }
+  const latencies = latencyQuantile(quantile)
+  return {
+    wait: () => Math.min(max, Math.max(min, latencies.value() ?? max)),
+    took: (ms) => latencies.add(ms),
+  }
+}
