@@ -1,7 +1,7 @@
 import { type Context, chain, discard, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { createUpstream, type Selected, type Target, type TargetInit, type Tried } from '@sluice/upstream'
 import { expect, it } from 'vitest'
-import { balance, first } from './index.js'
+import { balance, first, targetFrom } from './index.js'
 
 class Source extends PushBody {
   done(): void {
@@ -141,6 +141,25 @@ it('asks targets known to be fit first, then by priority, and the tried ones las
   upstream.mark(upstream.all[0] as Target, 'healthy', 'probe')
   await handler(context())
   expect(seen).toEqual(['http://a'])
+})
+
+it('gives a spare try another target that has room, or none', async () => {
+  const upstream = upstreamOf('http://a', 'http://b')
+  const [a, b] = upstream.all as [Target, Target]
+  const handler = balance(upstream)(() => ({ status: 200, headers: [], body: null }))
+  const ctx = context({ tried: [a], spare: true } satisfies Tried)
+  await handler(ctx)
+  expect(ctx.target).toBe(b)
+  const none = { code: 'destination_unavailable', message: 'upstream api has no other target with room' }
+  await expect(handler(context({ tried: [a, b], spare: true } satisfies Tried))).rejects.toMatchObject(none)
+  upstream.gate((target) => target === a)
+  await expect(handler(context({ tried: [a], spare: true } satisfies Tried))).rejects.toMatchObject(none)
+  expect([a.inFlight, b.inFlight]).toEqual([0, 0])
+  // The request itself says where it goes.
+  const named = targetFrom(() => 'http://a')(() => ({ status: 200, headers: [], body: null }))
+  await expect(named(context({ spare: true } satisfies Tried))).rejects.toMatchObject({
+    code: 'destination_unavailable',
+  })
 })
 
 it('corrects a policy that ignores what is left out', async () => {

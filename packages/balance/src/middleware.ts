@@ -50,7 +50,7 @@ const balanceOptions = v.strictObject({
  * Picks a target for each attempt and takes a lease on it: adds `target` and `lease`. The lease ends when the reply's body
  * has ended or failed, at once when the attempt throws.
  *
- * Targets that were tried before are left out as long as there is another; the policy is asked among the targets known to
+ * Targets that were tried before are left out as long as there is another (for a second try beside a first: always); the policy is asked among the targets known to
  * be fit first, then among those not probed yet, and in each by priority. A policy that throws is 500, as a bug of the app. A
  * sticky one has its target looked for among all of the upstream, and its cookie added to the first reply below 500, and where it is
  * of an older secret.
@@ -80,17 +80,16 @@ export function balance<C = unknown>(
   }
   const full = (target: Target): boolean => !upstream.admits(target)
   const select = (ctx: C): Target => {
-    const { tried } = ctx as Tried
+    const { tried, spare } = ctx as Tried
     const not = upstream.gated ? full : undefined
-    // Tried before is better than none; full is none.
+    // Tried before is better than none, where there has to be one; full is none.
     const target =
       tried === undefined
         ? choose(ctx, not)
-        : (choose(ctx, (each) => tried.includes(each) || not?.(each) === true) ?? choose(ctx, not))
+        : (choose(ctx, (each) => tried.includes(each) || not?.(each) === true) ??
+          (spare === true ? undefined : choose(ctx, not)))
     if (target !== undefined) return target
-    throw new ProxyError('destination_unavailable', {
-      message: `upstream ${upstream.name} ${whyNone(upstream)}`,
-    })
+    throw none(upstream, spare === true ? 'has no other target with room' : whyNone(upstream))
   }
   const plain: Middleware<{}, Selected> = (next) => (ctx) => {
     let lease: Lease
@@ -113,6 +112,9 @@ export function balance<C = unknown>(
           throw new ProxyError('destination_unavailable', {
             message: `the target that this client had of upstream ${upstream.name} is gone`,
           })
+        // What the client has begun there may not be known elsewhere.
+        if (typeof known === 'object' && (ctx as Tried).spare === true)
+          throw none(upstream, 'has one target alone for this client')
         const may = typeof known === 'object' && mayServe(upstream, known, ctx as Tried)
         lease = upstream.lease(may ? (known as Target) : select(ctx as unknown as C))
       } catch (error) {
@@ -143,6 +145,10 @@ async function bind(
   if (reply.status < 500 && reply !== unhandled)
     reply.headers.push('set-cookie', affinity.cookie(target, ctx))
   return reply
+}
+
+function none({ name }: Upstream, why: string): ProxyError {
+  return new ProxyError('destination_unavailable', { message: `upstream ${name} ${why}` })
 }
 
 function whyNone({ all, available }: Upstream): string {
@@ -180,6 +186,8 @@ export function targetFrom<C extends Context = Context>(
     try {
       const init = fn(ctx as unknown as C)
       if (init === undefined) return unhandled
+      if ((ctx as Tried).spare === true)
+        throw new ProxyError('destination_unavailable', { message: 'the request has one target alone' })
       lease = targets.lease(init)
     } catch (error) {
       return Promise.reject(error)

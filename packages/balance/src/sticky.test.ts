@@ -179,6 +179,17 @@ describe.each([
     expect(other.setCookie).toBeUndefined()
   })
 
+  it('takes no client away from its target for a spare try', async () => {
+    const upstream = upstreamOf()
+    const { target, setCookie } = await ask(upstream, options)
+    const spare = { tried: [target], spare: true }
+    await expect(ask(upstream, options, pairOf(setCookie), spare)).rejects.toMatchObject({
+      message: 'upstream api has one target alone for this client',
+    })
+    // One who has none yet stays with whoever answers first.
+    expect((await ask(upstream, options, undefined, spare)).setCookie).toBeDefined()
+  })
+
   it('finds its target in a rank behind others', async () => {
     const upstream = upstreamOf()
     const { target, setCookie } = await ask(upstream, options)

@@ -1,5 +1,5 @@
 import { type Context, type Handler, ProxyError, type Reply } from '@sluice/core'
-import { createUpstream, type Lease, type LeaseResult, type Upstream } from '@sluice/upstream'
+import { createUpstream, type Lease, type LeaseResult, type Tried, type Upstream } from '@sluice/upstream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type ConcurrencyOptions, concurrencyOf } from './index.js'
@@ -44,11 +44,12 @@ function made(options: ConcurrencyOptions, targets = urls.slice(0, 1)) {
     timers,
     leases,
     results,
-    arrive(): number {
+    arrive(keys: Tried = {}): number {
       const id = count++
       const own: (() => void)[] = []
       closers.set(id, own)
       const ctx = {
+        ...keys,
         id,
         onClose: (fn: (end: unknown, arg: unknown) => void, arg: unknown) =>
           own.push(() => fn(undefined, arg)),
@@ -95,6 +96,17 @@ it('sends on what has room, lets the rest wait in turn, and refuses one too many
   await turns()
   expect(results[3]).toBe(200)
   expect(results[late]).toBeUndefined()
+})
+
+it('lets no try wait that can be done without', async () => {
+  const { one, results, arrive } = made({ limit: 1 })
+  arrive()
+  const spare = arrive({ spare: true })
+  await turns()
+  expect(results[spare]).toBe('upstream api: no room for a try that can be done without')
+  expect(one.waiting).toBe(0)
+  arrive()
+  expect(one.waiting).toBe(1)
 })
 
 it('lets nobody wait longer than told', async () => {

@@ -1,6 +1,6 @@
 import diagnostics from 'node:diagnostics_channel'
 import { type Context, type Handler, type Middleware, ProxyError, type Reply } from '@sluice/core'
-import type { LeaseResult, Target, Upstream } from '@sluice/upstream'
+import type { LeaseResult, Target, Tried, Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import { AdaptiveLimit } from './adaptive-limit.js'
 import {
@@ -34,7 +34,8 @@ export interface UpstreamConcurrency extends Disposable {
  * Limits the requests in flight at each target. A full one is left out of picks by a gate; where none has room, `middleware`
  * lets requests wait in one bounded line, and serves one for each place that becomes free. Who finds no place in the line
  * (`queue_full`), or waits too long (`queue_timeout`), gets 503; a client that leaves frees its place at once. When nobody is
- * left who could make room (all drained or removed), those that wait are passed on, and `balance` refuses them.
+ * left who could make room (all drained or removed), those that wait are passed on, and `balance` refuses them. The second try of
+ * a `hedge` never waits.
  *
  * The limit counts one proxy's own requests; all users of the upstream share it, whether they wait or not. A tunnel (WebSocket)
  * is in flight as long as it lasts. Disposed of, it refuses those that wait and limits nothing any more.
@@ -112,6 +113,8 @@ class TargetConcurrency implements UpstreamConcurrency {
   private enter(ctx: Context, next: Handler): Reply | Promise<Reply> {
     const { line } = this
     if (this.closed || (line.size === 0 && this.look() !== 'full')) return next(ctx)
+    // It would take the place of a request that has no other try.
+    if ((ctx as Tried).spare === true) return Promise.reject(noRoom(this.upstream))
     return new Promise((resolve, reject) => {
       const waiter = new RequestWaiter(this, ctx, next, resolve, reject)
       if (!line.join(waiter)) return waiter.refuse('queue_full')
@@ -189,6 +192,12 @@ class TargetConcurrency implements UpstreamConcurrency {
     }
     this.move()
   }
+}
+
+function noRoom({ name }: Upstream): ProxyError {
+  return new ProxyError('destination_unavailable', {
+    message: `upstream ${name}: no room for a try that can be done without`,
+  })
 }
 
 class RequestWaiter extends Waiter {

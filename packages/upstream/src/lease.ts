@@ -28,4 +28,9 @@ export interface Selected {
 /** What `retry` and its like tell `balance`: targets to leave out if there are others. */
 export interface Tried {
   tried?: readonly Target[]
+  /**
+   * This try can be done without: it goes to another target that has room now, or fails as `destination_unavailable`. It waits for
+   * nothing, and takes no client away from the target that it is bound to.
+   */
+  spare?: boolean
 }
