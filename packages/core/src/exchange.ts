@@ -133,7 +133,9 @@ export class Exchange implements Context {
   }
 
   cancel(error?: ProxyError): void {
-    if (this.#further) this.close(error === undefined ? abandoned() : { kind: 'error', error, bytes: 0 })
+    if (!this.#further) return
+    const left = error === undefined || error.code === 'client_left'
+    this.close(left ? abandoned(error) : { kind: 'error', error, bytes: 0 })
   }
 
   fork(options?: { detach?: boolean }): this {
@@ -192,7 +194,8 @@ export class Exchange implements Context {
   }
 }
 
-function abandoned(): Outcome {
-  const error = new ProxyError('client_left', { message: 'nobody waits for this attempt any more' })
+function abandoned(
+  error = new ProxyError('client_left', { message: 'nobody waits for this attempt any more' }),
+): Outcome {
   return { kind: 'client-left', error, bytes: 0 }
 }
