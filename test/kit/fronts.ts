@@ -29,6 +29,8 @@ import {
   breakers,
   type ConcurrencyOptions,
   concurrencyOf,
+  type HedgeOptions,
+  hedge,
   type RetryOptions,
   retry,
 } from '@sluice/resilience'
@@ -58,6 +60,7 @@ export interface FrontOptions {
   declared?: boolean
   breaker?: BreakerOptions
   concurrency?: ConcurrencyOptions
+  hedge?: HedgeOptions
 }
 
 /** A proxy that stands somewhere, with a client that speaks to it. */
@@ -137,6 +140,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     declared: believed,
     breaker,
     concurrency,
+    hedge: hedged,
   } = options(given)
   const proxy = createProxy({
     upstreams: {
@@ -148,6 +152,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
         ...(believed === undefined ? {} : { declared: believed }),
         ...(breaker === undefined ? {} : { breaker }),
         ...(concurrency === undefined ? {} : { concurrency }),
+        ...(hedged === undefined ? {} : { hedge: hedged }),
       },
     },
     ...(timeouts === undefined ? {} : { timeouts }),
@@ -182,6 +187,7 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
     connections,
     breaker,
     concurrency,
+    hedge: hedged,
   } = options(given)
   const upstream = createUpstream({ name: 'by hand', targets: list(targets) })
   const transport = makers[kind](connections === undefined ? {} : { connections })
@@ -201,6 +207,7 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
   )
   for (const layer of use) links = links.use(layer)
   if (retries !== false) links = links.use(retry(retries === true ? {} : retries))
+  if (hedged !== undefined) links = links.use(hedge(hedged))
   const guard = breaker === undefined ? undefined : breakers(upstream, breaker)
   const limit = concurrency === undefined ? undefined : concurrencyOf(upstream, concurrency)
   if (limit !== undefined) links = links.use(limit.middleware)

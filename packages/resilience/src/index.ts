@@ -18,6 +18,9 @@ export {
   type QueueOptions,
   resolveConcurrency,
 } from './concurrency-options.js'
+export { type HedgeSeams, hedge, type NoHedge } from './hedge.js'
+export type { HedgeDelayOptions, HedgeDelaySettings } from './hedge-delay.js'
+export { type HedgeOptions, type HedgeSettings, hedgeOptions, resolveHedge } from './hedge-options.js'
 export { type HedgingOptions, hedging } from './hedging.js'
 export { retry } from './middleware.js'
 export { QueueError } from './queue-error.js'

@@ -11,13 +11,14 @@ import {
   toBody,
 } from '@sluice/core'
 import { get } from '@sluice/headers'
-import type { Selected, Target, Tried } from '@sluice/upstream'
+import type { Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { backoffDelay } from './backoff.js'
 import { ReplayBody } from './replay-body.js'
 import { retryAfter } from './retry-after.js'
 import { type RetryOptions, type RetrySettings, type RetryWhen, resolveRetry } from './retry-options.js'
 import { type FailedTry, whyNot } from './should-retry.js'
+import { triedSoFar } from './tried-so-far.js'
 
 const log = debug('sluice:resilience')
 
@@ -162,12 +163,6 @@ function pause(ms: number, ctx: Context): Promise<Outcome | undefined> {
 function askedToWait(reply: Reply | undefined): number | undefined {
   const value = reply === undefined ? undefined : get(reply.headers, 'retry-after')
   return value === undefined ? undefined : retryAfter(value, Date.now())
-}
-
-/** Targets that this exchange was sent to: `balance` leaves its pick in the context. */
-function triedSoFar(ctx: Context & Tried & Partial<Selected>): readonly Target[] {
-  const { tried = [], target } = ctx
-  return target === undefined || tried.includes(target) ? tried : [...tried, target]
 }
 
 /** In memory, or a stream that nobody has taken a byte of. */

@@ -1,6 +1,7 @@
 import type { Context } from '@sluice/core'
 import { type Duration, duration, integer, parse, type Size, size, that, v } from '@sluice/options'
 import { type BackoffOptions, type BackoffSettings, backoffOptions } from './backoff.js'
+import { isMethod, safeMethods } from './methods.js'
 import { isRetryBudget, type RetryBudget } from './retry-budget.js'
 import type { FailedTry } from './should-retry.js'
 
@@ -51,20 +52,14 @@ export interface RetrySettings {
   readonly budget?: RetryBudget | undefined
 }
 
-// Methods are case-sensitive (RFC 9110 section 9.1): 'get' would never be one that a client sends.
-const method = (value: unknown): boolean =>
-  typeof value === 'string' && /^[!#$%&'*+.^`|~\dA-Z_-]+$/.test(value)
 const status = (value: unknown): boolean =>
   Number.isInteger(value) && (value as number) >= 400 && (value as number) <= 599
 
 /** Validates {@link RetryOptions} and fills in the defaults. */
 export const retryOptions = v.strictObject({
   attempts: v.optional(integer(1, 100), 2),
-  methods: v.optional(v.array(that<string>(method, "a method such as 'GET', in capitals")), [
-    'GET',
-    'HEAD',
-    'OPTIONS',
-    'TRACE',
+  methods: v.optional(v.array(that<string>(isMethod, "a method such as 'GET', in capitals")), [
+    ...safeMethods,
   ]),
   statuses: v.optional(v.array(that<number>(status, 'a status from 400 to 599')), []),
   when: v.optional(that<RetryWhen>((value) => typeof value === 'function', 'a function')),

@@ -16,7 +16,7 @@ import {
 } from '@sluice/core'
 import { forward, type TimeoutOptions } from '@sluice/forward'
 import { declared, ejection, healthProbe, monitor, resolveEjection } from '@sluice/health'
-import { breakers, concurrencyOf, retry, type UpstreamConcurrency } from '@sluice/resilience'
+import { breakers, concurrencyOf, hedge, retry, type UpstreamConcurrency } from '@sluice/resilience'
 import { pathPolicy, rewritePath, route } from '@sluice/route'
 import { createUpstream, type Upstream } from '@sluice/upstream'
 import { policyOf } from './policy-option.js'
@@ -39,7 +39,7 @@ interface Group {
 
 /**
  * Builds the chain that the options describe:
- * client's address, `pages`, `onError`, `paths`, `onResponse`, `onRequest`, `use`, then for each route its `use`, `rewrite`, retry,
+ * client's address, `pages`, `onError`, `paths`, `onResponse`, `onRequest`, `use`, then for each route its `use`, `rewrite`, retry, hedge,
  * concurrency, balance and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
  * what `onRequest` answers.
  */
@@ -166,7 +166,9 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
     ? picked.use(declared(upstream, own.declared === true ? {} : own.declared)).handle(end)
     : picked.handle(end)
   const balanced = group.limit === undefined ? sent : group.limit.middleware(sent)
-  return own.retry === false ? balanced : retry(own.retry ?? {})(balanced)
+  // Linked as a chain, in which the end of each try is that of its body.
+  const hedged = own.hedge === undefined ? balanced : chain<Site>().use(hedge(own.hedge)).handle(balanced)
+  return own.retry === false ? hedged : retry(own.retry ?? {})(hedged)
 }
 
 /** Who is never taken out never comes back. */

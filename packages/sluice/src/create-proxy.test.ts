@@ -111,6 +111,11 @@ describe('wrong options', () => {
     [{ upstreams: { a: { targets: [url], overflow: 0 } } }, 'upstreams.a.overflow: got 0'],
     [{ upstreams: { a: { targets: [url], health: { interval: 'soon' } } } }, 'upstreams.a.health.interval'],
     [{ upstreams: { a: { targets: [url], retry: { attempts: 0 } } } }, 'upstreams.a.retry.attempts'],
+    [
+      { upstreams: { a: { targets: [url], hedge: { quantile: 1, methods: ['CONNECT'] } } } },
+      "upstreams.a.hedge.methods[0]: got 'CONNECT'",
+    ],
+    [{ upstreams: { a: { targets: [url], hedge: true } } }, 'upstreams.a.hedge: got true'],
     [{ upstreams: { a: { targets: [url], timeouts: { head: -1 } } } }, 'upstreams.a.timeouts.head'],
     [{ upstreams: { a: { targets: [url], host: 'other' } } }, 'upstreams.a.host'],
     [

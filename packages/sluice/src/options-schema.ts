@@ -3,7 +3,7 @@ import { errorPagesOptions, pagesOptions } from '@sluice/core'
 import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
 import { integer, oneOf, ranged, that, v } from '@sluice/options'
-import { breakerOptions, concurrencyOptions, retryOptions } from '@sluice/resilience'
+import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
 import { pathPolicyOptions, rewritePathEntries, routeMatchEntries } from '@sluice/route'
 import { policyOption } from './policy-option.js'
 
@@ -67,6 +67,7 @@ const upstreamObject = v.strictObject({
   declared: v.optional(orSwitch(declaredOptions)),
   panic: v.optional(ranged(0, 1)),
   retry: v.optional(orFalse(retryOptions)),
+  hedge: v.optional(hedgeOptions),
   breaker: v.optional(breakerOptions),
   concurrency: v.optional(concurrencyOptions),
   timeouts: v.optional(timeoutOptions),

@@ -18,7 +18,7 @@ import type {
   Transport,
 } from '@sluice/forward'
 import type { DeclaredOptions, EjectionOptions, HealthOptions } from '@sluice/health'
-import type { BreakerOptions, ConcurrencyOptions, RetryOptions } from '@sluice/resilience'
+import type { BreakerOptions, ConcurrencyOptions, HedgeOptions, RetryOptions } from '@sluice/resilience'
 import type { PathPolicyOptions, RewritePathOptions, RouteMatch } from '@sluice/route'
 import type { Discovery, Selected, TargetInit, TargetTls } from '@sluice/upstream'
 import type { PolicyOption } from './policy-option.js'
@@ -99,6 +99,11 @@ export interface UpstreamOptions {
   panic?: number
   /** A second try on another target. Default on; `false` turns it off. */
   retry?: false | RetryOptions
+  /**
+   * A second try on another target beside a first one that is slow; the first good answer wins. For safe methods by default, with
+   * latencies of each route's own. Default off; `{}` turns it on.
+   */
+  hedge?: HedgeOptions
   /** Takes a target out while too many of its answers fail, and lets it come back by and by. Default off; `{}` turns it on. */
   breaker?: BreakerOptions
   /** Requests in flight to each target at most, and how many may wait for a place. Default off. */

@@ -1,0 +1,237 @@
+import { type Context, type Handler, ProxyError, PushBody, type Reply } from '@sluice/core'
+import type { Lease, Selected, Target, Tried } from '@sluice/upstream'
+import { describe, expect, it } from 'vitest'
+import { handTimers } from '../../../test/kit/hand-timers.js'
+import { type HedgeOptions, hedge, retryBudget } from './index.js'
+
+type Attempt = Context & Tried & Partial<Selected> & { key?: string }
+
+const target = (id: string): Target => ({ id }) as Target
+const reply = (status = 200): Reply => ({ status, headers: [], body: null })
+const never = (): Promise<Reply> => new Promise(() => {})
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** As much of a context as `hedge` needs; every fork is kept, and what it was cancelled with. */
+function context(out: object = {}, keys: object = {}) {
+  const forks: Attempt[] = []
+  const cancelled: (string | undefined)[] = []
+  const closers: (() => void)[] = []
+  const ctx = {
+    out: { method: 'GET', path: '/', headers: [], body: null, ...out },
+    ...keys,
+    onClose: (fn: (end: unknown, arg: unknown) => void, arg: unknown) =>
+      closers.push(() => fn({ kind: 'client-left', bytes: 0 }, arg)),
+    fork(this: Attempt) {
+      const index = forks.length
+      const cancel = (error?: ProxyError): void => {
+        cancelled[index] ??= error?.code ?? 'lost'
+      }
+      const fork = { ...this, cancel } as Attempt
+      forks.push(fork)
+      return fork
+    },
+  } as unknown as Attempt
+  const leave = (): void => {
+    for (const close of closers) close()
+  }
+  return { ctx, forks, cancelled, leave }
+}
+
+/** A layer over tries that each go to a target of their own, and end as told by their number. */
+function made(options: HedgeOptions, tries: (attempt: Attempt, n: number) => Reply | Promise<Reply>) {
+  const timers = handTimers()
+  const hands = { now: 0 }
+  let calls = 0
+  const layer = hedge(options, { after: timers.after, clock: () => hands.now })
+  const handler = layer((attempt: Attempt) => {
+    const n = ++calls
+    attempt.target = target(`t${n}`)
+    attempt.lease = { target: attempt.target } as Lease
+    return tries(attempt, n)
+  }) as Handler
+  return { timers, hands, handler, calls: () => calls }
+}
+
+describe('the time before the second try', () => {
+  it('is the longest while no latency is known, then the quantile of those to the first good head', async () => {
+    const { timers, hands, handler } = made({ max: '2s' }, (_attempt, n) => {
+      hands.now += 40
+      return n === 2 ? never() : reply()
+    })
+    void handler(context().ctx)
+    expect(timers.waits).toEqual([2_000])
+    await turn()
+    expect(timers.waits).toEqual([])
+    void handler(context().ctx)
+    expect(timers.waits[0]).toBeGreaterThanOrEqual(40)
+    expect(timers.waits[0]).toBeLessThan(44)
+    hands.now += 60
+    await timers.fire()
+    await turn()
+    // 40, and 140 with the second try that won.
+    void handler(context().ctx)
+    expect(timers.waits[0]).toBeGreaterThanOrEqual(140)
+  })
+
+  it.each<[HedgeOptions, number]>([
+    [{ after: '70ms' }, 70],
+    [{ after: 0 }, 0],
+    [{ min: 50, max: 60 }, 50],
+    [{ min: 1, max: 20 }, 20],
+  ])('%j', async (options, wait) => {
+    const { timers, hands, handler } = made(options, (_attempt, n) => {
+      hands.now += options.max === 20 ? 40 : 10
+      return n === 1 ? reply() : never()
+    })
+    await handler(context().ctx)
+    void handler(context().ctx)
+    expect(timers.waits).toEqual([wait])
+  })
+})
+
+it.each<[string, object, object]>([
+  ['a method that is not listed', { method: 'POST' }, {}],
+  ['CONNECT', { method: 'CONNECT' }, {}],
+  ['a body that flows', { body: new (PushBody as unknown as new () => PushBody)() }, {}],
+  ['an upgrade', {}, { upgrade: 'websocket' }],
+])('%s costs no more than a look: no fork, no timer, no budget', async (_name, out, keys) => {
+  const budget = {
+    request: () => expect.unreachable(),
+    take: () => expect.unreachable(),
+  }
+  const { timers, handler } = made({ budget }, () => reply())
+  const { ctx, forks } = context(out, keys)
+  const answer = handler(ctx)
+  expect(answer).not.toBeInstanceOf(Promise)
+  expect([timers.waits, forks, ctx.target?.id]).toEqual([[], [], 't1'])
+})
+
+it('takes a body in memory', async () => {
+  for (const body of [null, '', 'text', Buffer.from('bytes')]) {
+    const { handler } = made({}, () => reply())
+    const { ctx, forks } = context({ body })
+    await handler(ctx)
+    expect(forks).toHaveLength(1)
+  }
+})
+
+it('tells what was tried, and what the winner has added', async () => {
+  const before = [target('before')]
+  const { timers, handler } = made({}, (attempt, n) => {
+    attempt.key = `of ${n}`
+    attempt.out.path = '/edited'
+    return n === 1 ? never() : reply()
+  })
+  const { ctx, forks, cancelled } = context({}, { tried: before })
+  const answer = handler(ctx)
+  await timers.fire()
+  expect(await answer).toMatchObject({ status: 200 })
+  const ids = forks.map(({ tried, spare }) => [tried?.map(({ id }) => id), spare])
+  expect(ids).toEqual([
+    [['before'], undefined],
+    [['before', 't1'], true],
+  ])
+  expect([ctx.key, ctx.target?.id, ctx.lease?.target.id, ctx.spare]).toEqual(['of 2', 't2', 't2', false])
+  expect(ctx.tried?.map(({ id }) => id)).toEqual(['before', 't1', 't2'])
+  expect(cancelled).toEqual(['lost'])
+})
+
+it.each([
+  [1, 2],
+  [2, 1],
+])('of two errors it tells the first one asked, whichever came first (%i before %i)', async (one, other) => {
+  const ends: (() => void)[] = []
+  const { timers, handler } = made(
+    {},
+    (_attempt, n) =>
+      new Promise((_resolve, reject) => {
+        ends[n] = () => reject(new ProxyError(n === 1 ? 'connection_terminated' : 'connection_refused'))
+      }),
+  )
+  const { ctx } = context()
+  const answer = handler(ctx)
+  await timers.fire()
+  ends[one]?.()
+  await turn()
+  ends[other]?.()
+  await expect(answer).rejects.toMatchObject({ code: 'connection_terminated' })
+  expect([ctx.target?.id, ctx.tried?.map(({ id }) => id)]).toEqual(['t1', ['t1', 't2']])
+})
+
+it('a first try that fails in its time is not hedged', async () => {
+  const { timers, handler, calls } = made({}, () => {
+    throw new ProxyError('connection_refused')
+  })
+  const { ctx } = context()
+  await expect(handler(ctx)).rejects.toMatchObject({ code: 'connection_refused' })
+  expect([timers.waits, calls(), ctx.target?.id, ctx.tried]).toEqual([[], 1, 't1', undefined])
+})
+
+it('counts each request once for its budget, however often it is tried', async () => {
+  let requests = 0
+  const budget = { request: () => void requests++, take: () => true }
+  const { handler } = made({ budget }, () => reply())
+  await handler(context().ctx)
+  await handler(context({}, { tried: [target('before')] }).ctx)
+  expect(requests).toBe(1)
+})
+
+it('asks nobody twice who has no target yet', async () => {
+  const timers = handTimers()
+  let take = 0
+  const budget = { ...retryBudget(), take: () => ++take > 0 }
+  const handler = hedge({ budget }, { after: timers.after })(never) as Handler
+  const { ctx, forks } = context()
+  void handler(ctx)
+  await timers.fire()
+  expect([forks.length, take]).toEqual([1, 0])
+})
+
+it('drops an answer that comes though its try was cancelled', async () => {
+  let late: (reply: Reply) => void = () => {}
+  let stopped = false
+  class Source extends PushBody {
+    protected resume(): void {}
+    protected stop(): void {
+      stopped = true
+    }
+  }
+  const { timers, handler } = made({}, (_attempt, n) =>
+    n === 1 ? new Promise((resolve) => (late = resolve)) : reply(),
+  )
+  const answer = handler(context().ctx)
+  await timers.fire()
+  await answer
+  late({ ...reply(), body: new Source() })
+  await turn()
+  expect(stopped).toBe(true)
+})
+
+it('ends with the attempt that it hedges, also when the head has gone out', async () => {
+  const { timers, handler } = made({}, (_attempt, n) => (n === 1 ? never() : reply()))
+  const { ctx, cancelled, leave } = context()
+  const answer = handler(ctx)
+  await timers.fire()
+  await answer
+  leave()
+  expect(cancelled).toEqual(['lost', 'lost'])
+  const both = made({}, never)
+  const other = context()
+  const left = both.handler(other.ctx)
+  await both.timers.fire()
+  other.leave()
+  await expect(left).rejects.toMatchObject({ code: 'client_left' })
+  expect(other.cancelled).toEqual(['client_left', 'lost'])
+})
+
+it.each([
+  [{ quantile: 1 }, 'hedge.quantile'],
+  [{ after: 'soon' }, 'hedge.after'],
+  [{ methods: ['get'] }, 'hedge.methods[0]'],
+  [{ methods: ['GET', 'CONNECT'] }, "hedge.methods[1]: got 'CONNECT'"],
+  [{ statuses: [200] }, 'hedge.statuses[0]'],
+  [{ budget: {} }, 'hedge.budget'],
+  [{ failed: () => true }, 'hedge.failed: unknown option'],
+])('refuses %j', (options, says) => {
+  expect(() => hedge(options as never)).toThrow(says)
+})

@@ -1,0 +1,156 @@
+import {
+  type Context,
+  discard,
+  type Handler,
+  type Middleware,
+  type Outcome,
+  ProxyError,
+  type Reply,
+} from '@sluice/core'
+import type { Selected, Tried } from '@sluice/upstream'
+import debug from 'debug'
+import { type HedgeDelay, hedgeDelay } from './hedge-delay.js'
+import { type HedgeOptions, type HedgeSettings, resolveHedge } from './hedge-options.js'
+import { type After, later } from './queue-timer.js'
+import { Race } from './race.js'
+import { triedSoFar } from './tried-so-far.js'
+
+const log = debug('sluice:resilience')
+
+/** What {@link hedge} takes from outside, to be replaced in tests. */
+export interface HedgeSeams {
+  /** Calls `fn` once after `ms`; returns the undo. Default a timer that holds no process open. */
+  after?: After
+  /** Monotonic milliseconds. Default `performance.now`. */
+  clock?: () => number
+}
+
+/**
+ * A second try, on another target, beside a first one that is slow: the first good answer wins, and the other try is cancelled
+ * with nothing held against its target ("The Tail at Scale", CACM 2013). It stands inside `retry` and outside `balance`, and goes by the
+ * latencies that this layer has seen, to the head of the answer. Nothing of what is sent twice can be taken back, and it adds load:
+ * where all targets are slow, too. Give it a budget.
+ *
+ * Not hedged are: methods that aren't listed, bodies that flow, upgrades, CONNECT, what still waits for a target of its own, clients
+ * that are bound to a target, and whatever has no other target with room. A first try that fails before its time is
+ * `retry`'s to try again; that one leaves out both targets when both have failed. 1xx go out of one try alone, the first
+ * to send any, which may be the loser.
+ * @throws TypeError for a wrong option
+ */
+export function hedge(options: HedgeOptions = {}, seams: HedgeSeams = {}): Middleware {
+  const settings = resolveHedge(options)
+  const { after = later, clock = () => performance.now() } = seams
+  const hedged: Hedge = { settings, delay: hedgeDelay(settings), clock }
+  return (next) => (ctx) => {
+    const no = whyAlone(ctx, settings)
+    if (no !== undefined) {
+      if (log.enabled) log('%s %s is not hedged: %s', ctx.out.method, ctx.out.path, no)
+      return next(ctx)
+    }
+    // What is tried again was counted before.
+    if ((ctx as Tried).tried === undefined) settings.budget?.request()
+    const race = new ForkRace(hedged, next as Handler, ctx)
+    const reply = race.run(hedged.delay.wait(), after)
+    ctx.onClose(closed, race)
+    return reply
+  }
+}
+
+/** Why a request is not hedged, or has no second try though its first is slow. */
+export type NoHedge = 'method-not-listed' | 'body-flows' | 'upgrade' | 'has-no-target-yet' | 'budget-used'
+
+/** What keeps a request from being sent twice; all that one costs that is not hedged. */
+function whyAlone(
+  { out: { method, body }, upgrade }: Context,
+  { methods }: HedgeSettings,
+): NoHedge | undefined {
+  if (!methods.includes(method)) return 'method-not-listed'
+  // Its bytes flow once.
+  if (body !== null && typeof body !== 'string' && !(body instanceof Uint8Array)) return 'body-flows'
+  if (upgrade !== undefined) return 'upgrade'
+  return undefined
+}
+
+/** What the requests of one layer share. */
+interface Hedge {
+  readonly settings: HedgeSettings
+  readonly delay: HedgeDelay
+  readonly clock: () => number
+}
+
+type Attempt = Context & Tried & Partial<Selected>
+
+/** A race of forks. The exchange itself is in no try, since what loses has to end before it. */
+class ForkRace extends Race<Reply> {
+  readonly #forks: Attempt[] = []
+  readonly #begun: number
+
+  constructor(
+    readonly hedge: Hedge,
+    readonly next: Handler,
+    readonly ctx: Attempt,
+  ) {
+    super()
+    this.#begun = hedge.clock()
+  }
+
+  protected start(attempt: number): Reply | Promise<Reply> {
+    const fork = this.ctx.fork()
+    if (attempt > 1) {
+      fork.tried = triedSoFar(this.#forks[0] as Attempt)
+      fork.spare = true
+    }
+    this.#forks.push(fork)
+    return this.next(fork)
+  }
+
+  protected may(): boolean {
+    const no = this.#whyNoSecond()
+    const { method, path } = this.ctx.out
+    if (log.enabled) log('%s %s is slow: %s', method, path, no ?? 'a second try')
+    return no === undefined
+  }
+
+  #whyNoSecond(): NoHedge | undefined {
+    // Who waits for room would wait twice; without `balance` nobody would keep the two apart.
+    if (this.#forks[0]?.lease === this.ctx.lease) return 'has-no-target-yet'
+    if (this.hedge.settings.budget?.take() === false) return 'budget-used'
+    return undefined
+  }
+
+  protected isGood(reply: Reply): boolean {
+    return !this.hedge.settings.statuses.includes(reply?.status)
+  }
+
+  /** A time limit of the layers outside counts against the first try's target alone: the second has had less than that. */
+  protected stop(attempt: number, reason?: unknown): void {
+    this.#forks[attempt - 1]?.cancel(attempt === 1 && reason instanceof ProxyError ? reason : undefined)
+  }
+
+  protected drop(reply: Reply): void {
+    discard(reply)
+  }
+
+  protected ended(attempt: number, won: boolean): void {
+    const { hedge, ctx } = this
+    if (won) hedge.delay.took(hedge.clock() - this.#begun)
+    const [, second] = this.#forks
+    const { out, spare = false } = ctx
+    // What the layers further in have added is seen outside, as without forks: a log asks for the target.
+    Object.assign(ctx, this.#forks[attempt - 1], { out })
+    if (second === undefined) return
+    ctx.tried = triedSoFar(second)
+    ctx.spare = spare
+  }
+
+  /** The exchange, or the attempt that is hedged, has ended before its answer did. */
+  close(error: ProxyError): void {
+    // With the head there the winner is on its way, and goes with it.
+    for (let attempt = 1; attempt <= this.#forks.length; attempt++) this.stop(attempt, error)
+    this.leave(error)
+  }
+}
+
+function closed(end: Outcome, race: ForkRace): void {
+  if (end.kind !== 'done') race.close(end.error ?? new ProxyError('client_left'))
+}
