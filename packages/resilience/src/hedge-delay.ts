@@ -29,15 +29,23 @@ export interface HedgeDelaySettings {
   readonly max: number
 }
 
-/** How long to wait for a first try, by how long it took to get a result so far. */
+/** How long to wait for a first try, by how long first tries took so far. */
 export interface HedgeDelay {
   /** In ms. */
   wait(): number
-  /** Adds how long it took, in ms, whichever try it was that came first. */
+  /** Adds how long a first try took or, where it lost, how long it ran, in ms. */
   took(ms: number): void
 }
 
-/** A delay with latencies of its own. */
+/**
+ * A delay with latencies of its own.
+ *
+ *   wait = min(max, the greater of min and the quantile of first tries)
+ *
+ * One that lost would have taken longer than it ran. Counted so, it stays above the wait, and in the long run no more are hedged than
+ * the share that `quantile` leaves, as far as `max` lets the wait grow. Counted by the second try's time, or not at all, the
+ * wait would sink with each one that lost, and more and more would be sent twice.
+ */
 export function hedgeDelay({ after, quantile, min, max }: HedgeDelaySettings): HedgeDelay {
   if (after !== undefined) return { wait: () => after, took() {} }
   const latencies = latencyQuantile(quantile)

@@ -1,5 +1,7 @@
+import { format, stripVTControlCharacters } from 'node:util'
 import { type Context, type Handler, ProxyError, PushBody, type Reply } from '@sluice/core'
 import type { Lease, Selected, Target, Tried } from '@sluice/upstream'
+import debug from 'debug'
 import { describe, expect, it } from 'vitest'
 import { handTimers } from '../../../test/kit/hand-timers.js'
 import { type HedgeOptions, hedge, retryBudget } from './index.js'
@@ -53,7 +55,7 @@ function made(options: HedgeOptions, tries: (attempt: Attempt, n: number) => Rep
 }
 
 describe('the time before the second try', () => {
-  it('is the longest while no latency is known, then the quantile of those to the first good head', async () => {
+  it('is the longest while no latency is known, then the quantile of first tries, also of those that lost', async () => {
     const { timers, hands, handler } = made({ max: '2s' }, (_attempt, n) => {
       hands.now += 40
       return n === 2 ? never() : reply()
@@ -68,7 +70,7 @@ describe('the time before the second try', () => {
     hands.now += 60
     await timers.fire()
     await turn()
-    // 40, and 140 with the second try that won.
+    // 40, and 140 that the first try ran before it lost.
     void handler(context().ctx)
     expect(timers.waits[0]).toBeGreaterThanOrEqual(140)
   })
@@ -174,6 +176,30 @@ it('counts each request once for its budget, however often it is tried', async (
   await handler(context().ctx)
   await handler(context({}, { tried: [target('before')] }).ctx)
   expect(requests).toBe(1)
+})
+
+it('tells the log why there is no second try, and why one has failed', async () => {
+  const lines: string[] = []
+  const { log } = debug
+  debug.log = (...told: unknown[]) => void lines.push(format(...told))
+  debug.enable('sluice:resilience')
+  try {
+    const { timers, handler } = made({}, (_attempt, n) => {
+      if (n === 2) throw new ProxyError('destination_unavailable', { message: 'no other target' })
+      return n === 1 ? new Promise((resolve) => setImmediate(resolve, reply())) : reply()
+    })
+    const answer = handler(context().ctx)
+    await timers.fire()
+    await answer
+    await handler(context({ method: 'POST' }).ctx)
+  } finally {
+    debug.disable()
+    debug.log = log
+  }
+  const all = stripVTControlCharacters(lines.join('\n'))
+  expect(all).toContain('GET / is slow: a second try')
+  expect(all).toMatch(/GET \/: try 2 of a hedge: .*no other target/)
+  expect(all).toContain('POST / is not hedged: method-not-listed')
 })
 
 it('asks nobody twice who has no target yet', async () => {

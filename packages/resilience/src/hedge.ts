@@ -101,7 +101,18 @@ class ForkRace extends Race<Reply> {
       fork.spare = true
     }
     this.#forks.push(fork)
-    return this.next(fork)
+    return log.enabled ? this.#told(attempt, fork) : this.next(fork)
+  }
+
+  /** Else nobody hears why a try has failed if the other one wins: there was no other target, say. */
+  async #told(attempt: number, fork: Attempt): Promise<Reply> {
+    try {
+      return await this.next(fork)
+    } catch (error) {
+      const { method, path } = fork.out
+      log('%s %s: try %d of a hedge: %s', method, path, attempt, error)
+      throw error
+    }
   }
 
   protected may(): boolean {
