@@ -32,6 +32,7 @@ import {
   value,
   within,
 } from '../kit/index.js'
+import { seeded } from '../kit/seeded.js'
 
 trapUnhandled()
 const own = owner()
@@ -728,5 +729,53 @@ describe.each(threeFronts)('hedge through $name', (kind) => {
     const methods = origins.flatMap(({ requests }) => requests.map(({ method }) => method))
     expect(methods.toSorted()).toEqual(['GET', 'GET', 'POST', 'POST'])
     await until(() => front.inFlight === 0, 'all leases to be released')
+  })
+
+  it('whatever targets and clients do, answers are whole and their own, or cut, and nothing is left', async () => {
+    const leaks = leakCheck()
+    const random = seeded(7)
+    const turns = async (): Promise<void> => {
+      for (let left = random() * 40; left > 0; left--) await new Promise((resolve) => setImmediate(resolve))
+    }
+    const handler: OriginHandler = async (req, res) => {
+      const how = Math.floor(random() * 8)
+      if (how === 0) res.writeEarlyHints({ link: '</style.css>; rel=preload' })
+      if (how !== 1) await turns()
+      if (how === 2) res.destroy()
+      else if (how === 3) res.writeHead(503).end('busy')
+      else if (how === 4) res.write('part', () => setImmediate(() => res.destroy()))
+      else res.end(`answer to ${req.url} `.padEnd(random() * 100_000, '.'))
+    }
+    const origins = [await originServer(handler), await originServer(handler), await originServer(handler)]
+    const front = await kind.start({
+      targets: origins.map(({ url }) => url),
+      hedge: { after: 1 },
+      retry: { attempts: 3, statuses: [503], perTry: '5s' },
+    })
+    const one = async (i: number): Promise<string> => {
+      const call = front.client.call({ path: `/${i}` })
+      const leaves = i % 7 === 0
+      if (leaves) void turns().then(() => call.abort())
+      try {
+        const { status, text, complete } = await call.answer()
+        if (status !== 200) return 'refused'
+        return complete ? text.replace(/ \.*$/, '') : 'cut'
+      } catch (error) {
+        if (!leaves) throw error
+        return 'left'
+      }
+    }
+    for (let i = 0; i < 200; i += 20) {
+      const numbers = Array.from({ length: 20 }, (_, n) => i + n)
+      const ends = await Promise.all(numbers.map(one))
+      const wrong = ends.filter(
+        (end, n) => !['refused', 'cut', 'left', `answer to /${numbers[n]}`].includes(end),
+      )
+      expect(wrong).toEqual([])
+    }
+    await until(() => front.inFlight === 0, 'all leases to be released')
+    await front.close()
+    for (const origin of origins) await origin.close()
+    await leaks.settled()
   })
 })
