@@ -96,7 +96,8 @@ describe.each(fronts)('retry through $name', (kind) => {
       }),
     )
     const origin = own(await originServer())
-    const front = own(await kind.start({ targets: [breaks.url, origin.url] }))
+    const retry = { budget: false } as const
+    const front = own(await kind.start({ targets: [breaks.url, origin.url], retry }))
     for (let i = 0; i < 4; i++) expect(await front.client.ask()).toMatchObject({ status: 200 })
     expect(origin.requests).toHaveLength(4)
     await released(front)
@@ -426,7 +427,10 @@ describe('retry by statuses', () => {
   it('takes the next target for a listed status, and drops the first answer', async () => {
     const busy = own(await originServer((_req, res) => void res.writeHead(503).end('busy'.repeat(100_000))))
     const origin = own(await originServer())
-    const { upstream, front } = await byHand([busy.url, origin.url], retry({ statuses: [503] }))
+    const { upstream, front } = await byHand(
+      [busy.url, origin.url],
+      retry({ statuses: [503], budget: false }),
+    )
     for (let i = 0; i < 4; i++) expect(await front.client.ask()).toMatchObject({ status: 200, text: 'ok' })
     await until(() => inFlight(upstream) === 0, 'all leases to be released')
     upstream.replace([busy.url])

@@ -1,9 +1,15 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import { gzipSync } from 'node:zlib'
+import { balance, roundRobin } from '@sluice/balance'
+import { attach, chain, fromConnect } from '@sluice/core'
+import { forward, wireTransport } from '@sluice/forward'
+import { retry } from '@sluice/resilience'
+import { createUpstream } from '@sluice/upstream'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
+  deadTarget,
   listen,
   type Mounted,
   type Origin,
@@ -110,5 +116,31 @@ describe('a body that a parser has read before the proxy', () => {
     const answer = await front.client.ask({ method: 'POST', body: 'some bytes' })
     expect(answer).toMatchObject({ status: 500, complete: true })
     expect(origin.requests).toHaveLength(0)
+  })
+})
+
+describe('a body that a parser reads within retry, which keeps it', () => {
+  it.each([
+    ['at once', []],
+    ['after 100 Continue', ['Expect', '100-continue']],
+  ])('%s goes to the next target byte for byte', async (_how, expects) => {
+    const origin = own(await originServer(async (_req, res, request) => void res.end(await request.body())))
+    const dead = own(await deadTarget())
+    const upstream = own(createUpstream({ name: 'u', targets: [dead.url, origin.url] }))
+    const transport = own(wireTransport())
+    const handler = chain()
+      .use(retry())
+      .use(fromConnect(keepRawBody))
+      .use(balance(upstream, roundRobin()))
+      .handle(forward({ transport }))
+    const server = createServer()
+    attach(server, handler)
+    const front = own(await listen(server))
+    for (const chunked of [false, true]) {
+      const headers = [...json, ...expects]
+      const answer = await front.client.ask({ method: 'POST', headers, body, chunked })
+      expect(answer).toMatchObject({ status: 200, text: body, complete: true })
+    }
+    expect(origin.requests).toHaveLength(2)
   })
 })

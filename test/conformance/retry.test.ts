@@ -47,7 +47,7 @@ describe.each(twoFronts)('retry with options through $name', (kind) => {
       }),
     )
     const origin = own(await echo())
-    const retry = { methods: ['PUT'], replay: '64kb' } as const
+    const retry = { methods: ['PUT'], budget: false } as const
     const front = own(await kind.start({ targets: [breaks.url, origin.url], retry }))
     const body = Buffer.from(`${'x'.repeat(10_000)}the end`)
     for (let i = 0; i < 4; i++) {
@@ -56,6 +56,24 @@ describe.each(twoFronts)('retry with options through $name', (kind) => {
       expect(answer.body.equals(body)).toBe(true)
     }
     expect(breaks.connections.length).toBeGreaterThan(0)
+    await released(front)
+  })
+
+  it('past its budget only what a target has not processed is tried again', async () => {
+    const seen = observer()
+    const breaks = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        connection.reset()
+      }),
+    )
+    const dead = own(await deadTarget())
+    const retry = { attempts: 3, budget: { share: 0, min: 0 } }
+    const front = own(await kind.start({ targets: [dead.url, breaks.url], retry, use: [seen.layer] }))
+    // The dead one is asked first or not at all; the other's failure is the end.
+    expect(await front.client.ask()).toMatchObject({ status: 502 })
+    expect(breaks.connections).toHaveLength(1)
+    expect(seen.codes).toEqual(['connection_terminated'])
     await released(front)
   })
 

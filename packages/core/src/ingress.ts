@@ -16,7 +16,7 @@ import {
 import type { BodyInit } from './body.js'
 import type { Context, Outbound } from './context.js'
 import { ProxyError } from './proxy-error.js'
-import { RequestBody } from './request-body.js'
+import { clientBody, RequestBody } from './request-body.js'
 import { webSocketKey } from './websocket-handshake.js'
 
 /** What a request is, once it is judged. */
@@ -129,8 +129,8 @@ function inboundBody(req: Inbound, length: number | undefined, headers: HeaderLi
 
 /** Looks again at a body that a middleware of others may have read since. */
 export function reread({ req, out }: Context): void {
-  const { body } = out
-  if (!(body instanceof RequestBody) || body.taken || !req.readableDidRead) return
+  const body = clientBody(out.body)
+  if (body === undefined || body.taken || !req.readableDidRead) return
   out.body = keptBody(req, body.length, out.headers)
 }
 

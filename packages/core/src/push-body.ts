@@ -19,6 +19,8 @@ type EndListener = (error: Error | undefined, arg: unknown) => void
  */
 export abstract class PushBody implements Body {
   declare readonly length?: number
+  /** The body whose bytes this one passes on, all and unchanged, if it does: who looks for the client's finds it behind this one. */
+  declare readonly passes?: Body
   /** Somebody has taken the bytes. */
   taken = false
   /** Fields after the body; set when it has ended. */

@@ -1,10 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { HeaderList } from '@sluice/headers'
+import type { BodyInit } from './body.js'
 import type { InformedResponse } from './inform.js'
 import { ProxyError } from './proxy-error.js'
 import { PushBody } from './push-body.js'
 import { RestOfRequest } from './rest-of-request.js'
+
+/** The client's body, also behind those that only pass it on; `undefined` where a layer has put another in its place. */
+export function clientBody(body: BodyInit): RequestBody | undefined {
+  let at: BodyInit | undefined = body
+  while (at instanceof PushBody && !(at instanceof RequestBody)) at = at.passes
+  return at instanceof RequestBody ? at : undefined
+}
 
 /**
  * The client's body. It isn't read before somebody takes it, so a failed connect leaves it whole for the next target, and a

@@ -5,7 +5,7 @@ import type { Context, Outcome } from './context.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { PushBody } from './push-body.js'
 import type { Reply } from './reply.js'
-import { RequestBody } from './request-body.js'
+import { clientBody } from './request-body.js'
 
 /** The body of a captured response. */
 class CapturedBody extends PushBody {
@@ -81,9 +81,9 @@ export class StandIn {
       ctx.inform(103, flat(Object.entries(hints)))
     }
     this.own = { writeHead: res.writeHead, write: res.write, end: res.end }
-    const { body } = ctx.out
+    const body = clientBody(ctx.out.body)
     // Code of others reads the request itself, and the client sends nothing before it is told to.
-    if (body instanceof RequestBody && body.isExpected) {
+    if (body?.isExpected === true) {
       ctx.req.on('newListener', (event: string | symbol) => {
         if (event === 'data' || event === 'readable') body.proceed()
       })
@@ -92,8 +92,7 @@ export class StandIn {
   }
 
   private proceed(): void {
-    const { body } = this.ctx.out
-    if (body instanceof RequestBody) body.proceed()
+    clientBody(this.ctx.out.body)?.proceed()
   }
 
   /** Somebody has replaced a method to see the response pass. */

@@ -26,7 +26,13 @@ export { retry } from './middleware.js'
 export { QueueError } from './queue-error.js'
 export type { QueueOrder, QueueRefusal } from './queue-line.js'
 export { retryAfter } from './retry-after.js'
-export { type RetryBudget, type RetryBudgetOptions, retryBudget } from './retry-budget.js'
+export {
+  type BudgetOption,
+  budgetOption,
+  type RetryBudget,
+  type RetryBudgetOptions,
+  retryBudget,
+} from './retry-budget.js'
 export {
   type RetryOptions,
   type RetrySettings,

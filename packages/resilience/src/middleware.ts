@@ -1,20 +1,9 @@
-import {
-  type Body,
-  type BodyInit,
-  type Context,
-  discard,
-  isBody,
-  type Middleware,
-  type Outcome,
-  ProxyError,
-  type Reply,
-  toBody,
-} from '@sluice/core'
+import { type Context, discard, type Middleware, type Outcome, ProxyError, type Reply } from '@sluice/core'
 import { get } from '@sluice/headers'
 import type { Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { backoffDelay } from './backoff.js'
-import { ReplayBody } from './replay-body.js'
+import { isUntouched, type KeptBody, keptBody } from './kept-body.js'
 import { retryAfter } from './retry-after.js'
 import { type RetryOptions, type RetrySettings, type RetryWhen, resolveRetry } from './retry-options.js'
 import { type FailedTry, whyNot } from './should-retry.js'
@@ -42,29 +31,29 @@ async function attempts(next: Next, first: Context, settings: RetrySettings): Pr
   budget?.request()
   const until = total === 0 ? 0 : performance.now() + total
   const limited = perTry !== 0 || total !== 0
-  const replay = replayed(first.out.body, settings)
-  // What is cancelled, or has a body of its own, is a fork: the exchange itself stays as it is.
-  let ctx: Context & Tried = limited || replay !== undefined ? first.fork() : first
+  const kept = settings.attempts === 1 ? undefined : keptBody(first.out.body, settings.replay)
+  // What is cancelled is a fork: the exchange itself goes on. Else its own context serves the first try, with a body too.
+  let ctx: Context & Tried = limited ? first.fork() : first
   for (let attempt = 1; ; attempt++) {
     let failure: ProxyError | number
     let reply: Reply | undefined
-    if (replay !== undefined) ctx.out.body = replay.attempt()
+    kept?.begin(ctx.out)
     try {
       reply = await (limited ? inTime(next, ctx, perTry, until) : next(ctx))
       if ((settings.statuses.length === 0 && when === undefined) || reply.status < 400) {
-        replay?.done()
+        kept?.done(first.out)
         return reply
       }
       failure = reply.status
     } catch (error) {
       if (!(error instanceof ProxyError)) {
-        replay?.done()
+        kept?.giveUp(first.out)
         throw error
       }
       failure = error
     }
-    const { method, body } = first.out
-    const can = replay === undefined ? replayable(body) : replay.replayable
+    const { method } = first.out
+    const can = kept === undefined ? isUntouched(first.out.body) : kept.isWhole(first.out)
     const failed: Writable<FailedTry> = { failure, method, attempt, replayable: can }
     let wait = 0
     if (backoff !== undefined) {
@@ -72,19 +61,22 @@ async function attempts(next: Next, first: Context, settings: RetrySettings): Pr
       wait = Math.max(backoffDelay(attempt, backoff), failed.retryAfter ?? 0)
     }
     if (until !== 0) failed.left = until - performance.now() - wait
-    if (when !== undefined) failed.wanted = asked(when, failed, first, reply, replay)
+    if (when !== undefined) failed.wanted = asked(when, failed, first, reply, kept)
     const no = whyNot(failed, settings)
     if (log.enabled) log('%s %s failed (%s): %s', method, first.out.path, code(failure), no ?? 'trying again')
     if (no !== undefined) {
-      replay?.done()
-      if (reply !== undefined) return reply
+      if (reply !== undefined) {
+        kept?.done(first.out)
+        return reply
+      }
+      kept?.giveUp(first.out)
       throw failure as ProxyError
     }
     if (reply !== undefined) discard(reply)
     if (wait > 0) {
       const left = await pause(wait, first)
       if (left !== undefined) {
-        replay?.done()
+        kept?.giveUp(first.out)
         throw left.error ?? new ProxyError('client_left')
       }
     }
@@ -102,22 +94,15 @@ function asked(
   failed: FailedTry,
   ctx: Context,
   reply: Reply | undefined,
-  replay: ReplayBody | undefined,
+  kept: KeptBody | undefined,
 ): boolean | undefined {
   try {
     return when(failed, ctx)
   } catch (error) {
     if (reply !== undefined) discard(reply)
-    replay?.done()
+    kept?.giveUp(ctx.out)
     throw error
   }
-}
-
-/** Keeps a flowing body for further tries; nothing for one that is in memory, or may be sent again as it is. */
-function replayed(body: BodyInit, { replay, attempts }: RetrySettings): ReplayBody | undefined {
-  if (replay === 0 || attempts === 1 || body === null) return undefined
-  if (typeof body === 'string' || body instanceof Uint8Array) return undefined
-  return new ReplayBody(toBody(body) as Body, replay)
 }
 
 /** One try until its head is there. Past its time the try's fork closes, by which its transport hears of it. */
@@ -163,12 +148,6 @@ function pause(ms: number, ctx: Context): Promise<Outcome | undefined> {
 function askedToWait(reply: Reply | undefined): number | undefined {
   const value = reply === undefined ? undefined : get(reply.headers, 'retry-after')
   return value === undefined ? undefined : retryAfter(value, Date.now())
-}
-
-/** In memory, or a stream that nobody has taken a byte of. */
-function replayable(body: BodyInit): boolean {
-  if (body === null || typeof body === 'string' || body instanceof Uint8Array) return true
-  return isBody(body) ? (body as Body & { taken?: boolean }).taken === false : body.readableDidRead === false
 }
 
 function code(failure: ProxyError | number): string | number {

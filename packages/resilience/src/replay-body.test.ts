@@ -143,11 +143,38 @@ describe('ReplayBody', () => {
     expect(replay.replayable).toBe(false)
   })
 
-  it('keeps nothing of a body whose length is over the cap', () => {
-    const source = Object.assign(new Chunks(bytes('abcdef')), { length: 6 })
-    const replay = new ReplayBody(source, 5)
-    expect(replay.replayable).toBe(true)
-    expect(into(replay.attempt()).text).toBe('abcdef')
+  it('stops the source of an answered try that has left without taking it', () => {
+    const source = new Chunks(bytes('a'))
+    const replay = new ReplayBody(source, 10)
+    replay.attempt().cancel()
+    expect(source.stopped).toBe(false)
+    replay.done()
+    expect(source.stopped).toBe(true)
+  })
+
+  it('given up, stops a source that was begun and has no taker, and leaves one whole that was not', () => {
+    const begun = new Chunks(bytes('a', 'b'))
+    const replay = new ReplayBody(begun, 10)
+    const first = replay.attempt()
+    into(first, 1)
+    first.cancel()
+    replay.attempt()
+    replay.giveUp()
+    expect(begun.stopped).toBe(true)
+
+    const whole = new Chunks(bytes('a'))
+    const other = new ReplayBody(whole, 10)
+    other.attempt()
+    other.giveUp()
+    expect(into(whole).text).toBe('a')
+  })
+
+  it('is not sent again where somebody else has taken its source', () => {
+    const source = new Chunks(bytes('a'))
+    const replay = new ReplayBody(source, 10)
+    const attempt = replay.attempt()
+    into(source)
+    expect(() => into(attempt)).toThrow('taken before')
     expect(replay.replayable).toBe(false)
   })
 })

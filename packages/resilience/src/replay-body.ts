@@ -1,16 +1,17 @@
 import { type Body, PushBody, type Sink } from '@sluice/core'
 
+type Trailers = Parameters<Sink['end']>[0]
+
 /**
  * A request body that can be sent again: it keeps what it passes on as long as that is no more than `cap` bytes. Each try
  * takes one `attempt()`, a body of its own that begins with what was kept and goes on with the rest of the source; the one
  * before it must be over by then. Past the cap nothing is kept, the bytes just stream on, and there is no further try.
  *
- * A try that stops taking doesn't stop the source: another may follow. `done()` tells that none will.
- * The source waits while the try's sink is full, and while there is no try.
+ * A try that stops taking doesn't stop the source: another may follow. `done()` and `giveUp()` tell that none will.
+ * The source waits while the try's sink is full, and while there is no try. Parts are kept as they came, none is copied.
  */
-export class ReplayBody {
-  /** Trailer fields, once the source has ended. */
-  private trailers: Parameters<Sink['end']>[0]
+export class ReplayBody implements Sink {
+  private trailers: Trailers
   private kept: Uint8Array[] | undefined = []
   private keptBytes = 0
   private current: AttemptBody | undefined = undefined
@@ -21,17 +22,9 @@ export class ReplayBody {
   private resumeSource: (() => void) | undefined = undefined
 
   constructor(
-    private readonly source: Body,
+    readonly source: Body,
     private readonly cap: number,
-  ) {
-    // A length says before the first byte that it won't fit: nothing is copied then.
-    if (source.length !== undefined && source.length > cap) this.kept = undefined
-  }
-
-  /** Bytes in all, where known. */
-  get length(): number | undefined {
-    return this.source.length
-  }
+  ) {}
 
   /** A further try can have every byte: all that has flowed is kept, and the source hasn't failed. */
   get replayable(): boolean {
@@ -41,19 +34,25 @@ export class ReplayBody {
   /** The body for one try, from the first byte on. */
   attempt(): Body {
     const before = this.current
-    const attempt = new AttemptBody(this, this.source.length)
+    const attempt = new AttemptBody(this, this.source)
     this.current = attempt
     before?.cancel(new Error('another try has taken over'))
     return attempt
   }
 
-  /** There will be no further try: nothing is kept any more, and the source stops with the try that is under way. */
+  /** The last try has been answered: nothing is kept any more, and the source stops with that try. */
   done(): void {
     this.last = true
     const { current } = this
-    if (current === undefined || !current.fed) return
-    this.kept = undefined
+    if (current === undefined) return
     if (current.isOver) this.stop(new Error('nobody takes the rest of this body'))
+    else if (current.fed) this.kept = undefined
+  }
+
+  /** The last try has failed. A source that no try has begun to read stays whole: somebody further out may send it. */
+  giveUp(): void {
+    this.done()
+    if (this.begun && this.current?.fed !== true) this.stop(new Error('nobody takes the rest of this body'))
   }
 
   /** Sends a try what was kept, then the rest. */
@@ -72,14 +71,14 @@ export class ReplayBody {
       return
     }
     this.begun = true
-    this.source.pipe({
-      write: (chunk) => this.take(chunk),
-      end: (trailers) => this.finish(undefined, trailers),
-      abort: (error) => this.finish(error),
-      onDrain: (fn) => {
-        this.resumeSource = fn
-      },
-    })
+    try {
+      this.source.pipe(this)
+    } catch (error) {
+      // Somebody else has had it: no further try would get a byte either.
+      this.over = true
+      this.error = error as Error
+      throw error
+    }
   }
 
   /** A try takes no more. */
@@ -88,11 +87,7 @@ export class ReplayBody {
     if (this.last || (this.begun && this.kept === undefined)) this.stop(why)
   }
 
-  private stop(why: Error): void {
-    if (!this.over) this.source.cancel(why)
-  }
-
-  private take(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array): boolean {
     const { current } = this
     const taker = current?.fed === true && !current.isOver ? current : undefined
     if (this.kept !== undefined) {
@@ -106,7 +101,23 @@ export class ReplayBody {
     return false
   }
 
-  private finish(error: Error | undefined, trailers?: Parameters<Sink['end']>[0]): void {
+  end(trailers?: Trailers): void {
+    this.finish(undefined, trailers)
+  }
+
+  abort(error: Error): void {
+    this.finish(error, undefined)
+  }
+
+  onDrain(fn: () => void): void {
+    this.resumeSource = fn
+  }
+
+  private stop(why: Error): void {
+    if (!this.over) this.source.cancel(why)
+  }
+
+  private finish(error: Error | undefined, trailers: Trailers): void {
     this.over = true
     this.error = error
     this.trailers = trailers
@@ -120,12 +131,15 @@ class AttemptBody extends PushBody {
   /** It has what was kept, and gets what comes. */
   fed = false
   isFull = false
+  override readonly passes: Body
 
   constructor(
     private readonly replay: ReplayBody,
-    length: number | undefined,
+    source: Body,
   ) {
     super()
+    this.passes = source
+    const { length } = source
     if (length !== undefined) (this as { length?: number }).length = length
     this.waiting = true
   }
@@ -140,7 +154,7 @@ class AttemptBody extends PushBody {
     return room
   }
 
-  close(error: Error | undefined, trailers: Parameters<Sink['end']>[0]): void {
+  close(error: Error | undefined, trailers: Trailers): void {
     if (error === undefined) this.finish(trailers)
     else this.fail(error)
   }

@@ -1,4 +1,4 @@
-import { parse, ranged, v } from '@sluice/options'
+import { parse, ranged, that, v } from '@sluice/options'
 
 /** Options of {@link retryBudget}. */
 export interface RetryBudgetOptions {
@@ -26,6 +26,26 @@ const schema = v.strictObject({
     () => () => performance.now(),
   ),
 })
+
+const isBudget = that<RetryBudget>(isRetryBudget, '{ share, min }, false, or what retryBudget() gives')
+/** As options, where the clock is not a person's to say. */
+const parts = v.pipe(
+  v.strictObject({ share: schema.entries.share, min: schema.entries.min }),
+  v.transform((options): RetryBudget | undefined => retryBudget(options)),
+)
+
+/** A budget as an option: its parts, which make one of its own, `false` for none, or one that is there and may be shared. */
+export type BudgetOption = false | Pick<RetryBudgetOptions, 'share' | 'min'> | RetryBudget
+
+/** Validates a {@link BudgetOption} and gives the budget; `undefined` for none. */
+export const budgetOption = v.lazy((value) => {
+  if (value === false)
+    return v.pipe(
+      v.literal(false),
+      v.transform(() => undefined),
+    )
+  return typeof value !== 'object' || value === null || isRetryBudget(value) ? isBudget : parts
+}) as v.GenericSchema<BudgetOption, RetryBudget | undefined>
 
 /** Seconds of the window, one slot each. */
 const slots = 10

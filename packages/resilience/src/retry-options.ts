@@ -2,7 +2,7 @@ import type { Context } from '@sluice/core'
 import { type Duration, duration, integer, parse, type Size, size, that, v } from '@sluice/options'
 import { type BackoffOptions, type BackoffSettings, backoffOptions } from './backoff.js'
 import { isMethod, safeMethods } from './methods.js'
-import { isRetryBudget, type RetryBudget } from './retry-budget.js'
+import { type BudgetOption, budgetOption, type RetryBudget } from './retry-budget.js'
 import type { FailedTry } from './should-retry.js'
 
 /**
@@ -33,10 +33,18 @@ export interface RetryOptions {
   perTry?: Duration
   /** Time to the head of the answer for all tries and the waits between them. Default 0: none. */
   total?: Duration
-  /** Bytes of a flowing request body that are kept, so that it can be sent again. Default 0: none. */
+  /**
+   * Bytes of a flowing request body that are kept until the head of the answer, so that it can be sent again. One that is longer
+   * streams on, and isn't sent again once a target has had some of it. So much memory at most for each request in flight with a
+   * body. Default 64kb; 0: none.
+   */
   replay?: Size
-  /** Bounds further tries by the traffic; one `retryBudget()` may be shared by many. Default none. */
-  budget?: RetryBudget
+  /**
+   * Bounds further tries by the traffic: `{ share, min }`, what `retryBudget()` gives, which many may share, or `false` for no
+   * bound. Tries after one that its target has not processed (a refused connection, say) are free of it. Past it the failure
+   * is passed on. Default `{ share: 0.2, min: 3 }`, for each `retry()` its own.
+   */
+  budget?: BudgetOption
 }
 
 /** {@link RetryOptions} with none left out. */
@@ -66,8 +74,8 @@ export const retryOptions = v.strictObject({
   backoff: v.optional(backoffOptions),
   perTry: v.optional(duration(), 0),
   total: v.optional(duration(), 0),
-  replay: v.optional(size(), 0),
-  budget: v.optional(that<RetryBudget>(isRetryBudget, 'what retryBudget() gives')),
+  replay: v.optional(size(), 64 * 1024),
+  budget: v.optional(budgetOption, {}),
 })
 
 /**

@@ -32,7 +32,7 @@ function context(
   const ctx = {
     out: { method, path: '/', headers: [], body },
     fork(this: Attempt) {
-      const fork = { ...this } as Attempt
+      const fork = { ...this, out: { ...this.out } } as Attempt
       forks.push(fork)
       return fork
     },
@@ -138,13 +138,80 @@ describe('retry', () => {
 
   it('is bounded by its budget', async () => {
     const budget = retryBudget({ share: 0, min: 1, clock: () => 0 })
-    expect(await run(['connection_refused', 200], { budget })).toMatchObject({ result: 200, calls: 2 })
-    expect(await run(['connection_refused', 200], { budget })).toMatchObject({
-      result: 'connection_refused',
-      calls: 1,
-    })
+    const lost = ['connection_terminated', 200] as const
+    expect(await run([...lost], { budget })).toMatchObject({ result: 200, calls: 2 })
+    expect(await run([...lost], { budget })).toMatchObject({ result: 'connection_terminated', calls: 1 })
     const failed = { failure: 503, method: 'GET', attempt: 1, replayable: true }
     expect(whyNot(failed, resolveRetry({ statuses: [503], budget }))).toBe('budget-used')
+  })
+
+  it('takes nothing out of its budget for what no target has processed', async () => {
+    const budget = retryBudget({ share: 0, min: 0 })
+    for (const code of ['connection_refused', 'connection_timeout', 'http_request_refused'] as const)
+      expect(await run([code, 200], { budget }, 'POST')).toMatchObject({ result: 200, calls: 2 })
+    expect(await run(['http_response_timeout', 200], { budget })).toMatchObject({ calls: 1 })
+    expect(await run([503, 200], { budget, statuses: [503] })).toMatchObject({ calls: 1 })
+  })
+
+  it('has a budget of its own by default: a fifth of the traffic, and some', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    try {
+      let sent = 0
+      const handler = retry()(() => {
+        sent++
+        throw new ProxyError('connection_terminated')
+      }) as (ctx: Attempt) => Promise<Reply>
+      for (let i = 0; i < 1_000; i++) await handler(context().ctx).catch(() => {})
+      expect(sent).toBe(1_203)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it.each([
+    ['its parts', { share: 0, min: 0 }, 1],
+    ['none', false, 2],
+    ['one that is shared', retryBudget({ share: 0, min: 0 }), 1],
+  ] as const)('takes as its budget %s', async (_name, budget, calls) => {
+    expect(await run(['connection_terminated', 200], { budget })).toMatchObject({ calls })
+  })
+
+  it('sends a flowing body again, and its first try is the exchange itself', async () => {
+    const body = new Source()
+    const { ctx, forks } = context('OPTIONS', body)
+    const seen: unknown[] = []
+    const handler = retry()((attempt: Attempt) => {
+      seen.push(attempt.out.body)
+      ;(attempt.out.body as PushBody).pipe({ write: () => true, end() {}, abort() {}, onDrain() {} })
+      if (seen.length === 1) throw new ProxyError('connection_terminated')
+      return reply(200)
+    }) as (ctx: Attempt) => Promise<Reply>
+    expect((await handler(ctx)).status).toBe(200)
+    expect([seen.length, forks.length, new Set([...seen, body]).size]).toEqual([2, 1, 3])
+    expect(ctx.out.body).toBe(body)
+  })
+
+  it('leaves alone a body that a layer has put in the place of the first', async () => {
+    const own = new Source()
+    const { ctx } = context('POST', new Source())
+    const seen: unknown[] = []
+    const handler = retry()((attempt: Attempt) => {
+      if (seen.length === 0) attempt.out.body = own
+      seen.push(attempt.out.body)
+      throw new ProxyError('connection_refused')
+    }) as (ctx: Attempt) => Promise<Reply>
+    await expect(handler(ctx)).rejects.toMatchObject({ code: 'connection_refused' })
+    expect(seen).toEqual([own, own])
+    expect(ctx.out.body).toBe(own)
+  })
+
+  it('lets a body go on as it is whose length is known to be over the cap', async () => {
+    const body = Object.assign(new Source(), { length: 65_537 })
+    const { ctx } = context('POST', body)
+    const handler = retry()(({ out }: Attempt) => reply(out.body === body ? 200 : 500)) as (
+      ctx: Attempt,
+    ) => Promise<Reply>
+    expect((await handler(ctx)).status).toBe(200)
   })
 
   it('lets errors that are not of the proxy pass', async () => {
@@ -185,7 +252,9 @@ it.each([
   [{ attempts: 0 }, 'retry.attempts: got 0'],
   [{ methods: ['G T'] }, 'retry.methods[0]'],
   [{ statuses: [200] }, 'retry.statuses[0]'],
-  [{ budget: {} }, 'retry.budget: got {}'],
+  [{ budget: { share: 2 } }, 'retry.budget.share: got 2'],
+  [{ budget: { clock: () => 0 } }, 'retry.budget.clock: unknown option'],
+  [{ budget: true }, 'retry.budget: got true, takes { share, min }, false, or what retryBudget() gives'],
   [{ backoff: { base: -1 } }, 'retry.backoff.base'],
   [{ perTry: 'soon' }, 'retry.perTry'],
   [{ replay: -1 }, 'retry.replay'],

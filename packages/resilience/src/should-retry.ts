@@ -33,7 +33,8 @@ export type NoRetry =
 /**
  * Whether to try again: `undefined` for yes, else the name of the reason against it. What the target has not processed may
  * be sent again whatever its method (RFC 9110 section 9.2.2); what it may have processed only by a listed method, or where the
- * user wants it. The budget is asked last, and a yes is taken out of it.
+ * user wants it. The budget is asked last, and a yes is taken out of it. It bounds work that targets do more than once, so what a
+ * target has not processed costs nothing of it.
  */
 export function whyNot(failed: FailedTry, settings: RetrySettings): NoRetry | undefined {
   const { failure, method, attempt, replayable, wanted, retryAfter, left } = failed
@@ -48,6 +49,7 @@ export function whyNot(failed: FailedTry, settings: RetrySettings): NoRetry | un
   if (retryAfter !== undefined && settings.backoff !== undefined && retryAfter > settings.backoff.max)
     return 'retry-after-too-long'
   if (left !== undefined && left <= 0) return 'time-used'
-  if (settings.budget !== undefined && !settings.budget.take()) return 'budget-used'
+  const worked = answered || !failure.retryable
+  if (worked && settings.budget !== undefined && !settings.budget.take()) return 'budget-used'
   return undefined
 }

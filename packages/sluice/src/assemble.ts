@@ -8,6 +8,7 @@ import {
   errorPages,
   type Handler,
   type Layer,
+  type Middleware,
   onError,
   onRequest,
   onResponse,
@@ -34,6 +35,8 @@ interface Group {
   readonly transports: Transports
   /** One for all routes: it counts for all of them. */
   readonly policy: Balancer<Site> | undefined
+  /** One for all routes: its budget is a share of the traffic of all. */
+  readonly retry: Middleware | undefined
   readonly limit?: UpstreamConcurrency
 }
 
@@ -68,6 +71,7 @@ export function assemble(
         options: upstreamOptions,
         transports: transportsOf(upstreamOptions),
         policy,
+        retry: upstreamOptions.retry === false ? undefined : retry(upstreamOptions.retry),
         ...(concurrency === undefined ? {} : { limit: concurrencyOf(upstream, concurrency) }),
       })
     }
@@ -168,7 +172,7 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
   const balanced = group.limit === undefined ? sent : group.limit.middleware(sent)
   // Linked as a chain, in which the end of each try is that of its body.
   const hedged = own.hedge === undefined ? balanced : chain<Site>().use(hedge(own.hedge)).handle(balanced)
-  return own.retry === false ? hedged : retry(own.retry ?? {})(hedged)
+  return group.retry === undefined ? hedged : group.retry(hedged)
 }
 
 /** Who is never taken out never comes back. */
