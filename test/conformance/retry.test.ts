@@ -1,8 +1,12 @@
+import { constants } from 'node:http2'
+import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
+import { http2Origin } from '../kit/http2-origin.js'
 import {
   deadTarget,
   type Front,
   leakCheck,
+  mountNamed,
   observer,
   originServer,
   owner,
@@ -176,5 +180,32 @@ describe.each(twoFronts)('retry with options through $name', (kind) => {
     await front.close()
     await busy.close()
     await leaks.settled()
+  })
+})
+
+describe('a POST that a target of HTTP/2 refuses with some of its body sent', () => {
+  it.each([true, false])('is sent again whole to the other, by default (chunked: %j)', async (chunked) => {
+    const refuses = own(
+      await http2Origin((stream) => {
+        stream.once('data', () => stream.close(constants.NGHTTP2_REFUSED_STREAM))
+      }),
+    )
+    const takes = own(
+      await http2Origin(async (stream, seen) => {
+        const body = await seen.body()
+        stream.respond({ ':status': 200 })
+        stream.end(body)
+      }),
+    )
+    const targets = [refuses.url, takes.url]
+    const proxy = own(createProxy({ upstreams: { a: { targets, http2: 'prior-knowledge' } } }))
+    const front = own(await mountNamed('node:http').serve(proxy))
+    const body = Buffer.alloc(60_000, 'abcdefg')
+    for (let i = 0; i < 3; i++) {
+      const answer = await front.client.ask({ method: 'POST', body, chunked })
+      expect(answer.status).toBe(200)
+      expect(answer.body.equals(body)).toBe(true)
+    }
+    expect(refuses.streams.length).toBeGreaterThan(0)
   })
 })

@@ -91,6 +91,17 @@ describe('ReplayBody', () => {
     )
   })
 
+  it('holds no more than some parts of a body that comes byte by byte', () => {
+    const parts = Array.from({ length: 1_000 }, (_, i) => Uint8Array.of(i % 251))
+    const replay = new ReplayBody(new Chunks(parts), 1_000)
+    const first = into(replay.attempt())
+    const second = into(replay.attempt())
+    expect(first.got).toHaveLength(1_000)
+    expect(second.text).toBe(first.text)
+    expect(second.got.length).toBeLessThanOrEqual(64)
+    expect(second.ended).toBe(true)
+  })
+
   it('streams on past the cap, and has no further try then', () => {
     fc.assert(
       fc.property(

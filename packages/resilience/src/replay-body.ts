@@ -1,5 +1,8 @@
 import { type Body, PushBody, type Sink } from '@sluice/core'
 
+/** A body may come byte by byte, and a part costs some 200 bytes beside its own: so many are kept as they are, then they are joined. */
+const partsAtMost = 64
+
 type Trailers = Parameters<Sink['end']>[0]
 
 /**
@@ -8,7 +11,7 @@ type Trailers = Parameters<Sink['end']>[0]
  * before it must be over by then. Past the cap nothing is kept, the bytes just stream on, and there is no further try.
  *
  * A try that stops taking doesn't stop the source: another may follow. `done()` and `giveUp()` tell that none will.
- * The source waits while the try's sink is full, and while there is no try. Parts are kept as they came, none is copied.
+ * The source waits while the try's sink is full, and while there is no try. Parts are kept as they came, where they aren't many.
  */
 export class ReplayBody implements Sink {
   private trailers: Trailers
@@ -45,14 +48,14 @@ export class ReplayBody implements Sink {
     this.last = true
     const { current } = this
     if (current === undefined) return
-    if (current.isOver) this.stop(new Error('nobody takes the rest of this body'))
+    if (current.isOver) this.stop()
     else if (current.fed) this.kept = undefined
   }
 
   /** The last try has failed. A source that no try has begun to read stays whole: somebody further out may send it. */
   giveUp(): void {
     this.done()
-    if (this.begun && this.current?.fed !== true) this.stop(new Error('nobody takes the rest of this body'))
+    if (this.begun && this.current?.fed !== true) this.stop()
   }
 
   /** Sends a try what was kept, then the rest. */
@@ -94,10 +97,10 @@ export class ReplayBody implements Sink {
       this.keptBytes += chunk.length
       // Between two tries even what is past the cap is kept, until the source hears that it should wait: it isn't lost.
       if (taker !== undefined && (this.last || this.keptBytes > this.cap)) this.kept = undefined
-      else this.kept.push(chunk)
+      else this.keep(chunk, this.kept)
     }
     if (taker !== undefined) return taker.give(chunk)
-    if (this.kept === undefined) this.stop(new Error('nobody takes the rest of this body'))
+    if (this.kept === undefined) this.stop()
     return false
   }
 
@@ -113,8 +116,14 @@ export class ReplayBody implements Sink {
     this.resumeSource = fn
   }
 
-  private stop(why: Error): void {
-    if (!this.over) this.source.cancel(why)
+  private keep(chunk: Uint8Array, kept: Uint8Array[]): void {
+    kept.push(chunk)
+    if (kept.length >= partsAtMost) this.kept = [Buffer.concat(kept)]
+  }
+
+  /** An error has a stack, and is made only where somebody hears of it. */
+  private stop(why?: Error): void {
+    if (!this.over) this.source.cancel(why ?? new Error('nobody takes the rest of this body'))
   }
 
   private finish(error: Error | undefined, trailers: Trailers): void {
