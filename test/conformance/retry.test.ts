@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { Agent, type IncomingMessage, request } from 'node:http'
 import { constants } from 'node:http2'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
@@ -181,6 +183,32 @@ describe.each(twoFronts)('retry with options through $name', (kind) => {
     await busy.close()
     await leaks.settled()
   })
+})
+
+it('a connection goes on though the rest of a body has no taker any more', async () => {
+  const breaks = own(
+    await rawOrigin(async (connection) => {
+      await connection.until('half')
+      connection.reset()
+    }),
+  )
+  const dead = own(await deadTarget())
+  const upstreams = { a: { targets: [breaks.url, dead.url], ejection: false, retry: { methods: ['PUT'] } } }
+  const proxy = own(createProxy({ upstreams }))
+  const front = own(await mountNamed('node:http').serve(proxy))
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  own({ close: async () => agent.destroy() })
+  // Round robin: one of two begins with the one that reads half.
+  for (let i = 0; i < 4; i++) {
+    const call = request({ port: front.port, agent, method: 'PUT' })
+    call.write('half')
+    const [answer] = (await within(once(call, 'response'), 'the answer')) as [IncomingMessage]
+    expect(answer.statusCode).toBe(502)
+    answer.resume()
+    call.end(Buffer.alloc(200_000))
+    await within(once(call, 'close'), 'the end of the call')
+  }
+  expect(breaks.connections.length).toBeGreaterThan(0)
 })
 
 describe('a POST that a target of HTTP/2 refuses with some of its body sent', () => {
