@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import { leakCheck, originServer, owner, threeFronts, trapUnhandled, until } from '../kit/index.js'
+import { leakCheck, originServer, owner, threeFronts, trapUnhandled, until, value } from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
@@ -97,6 +97,11 @@ describe.each(threeFronts)('a breaker behind $name', (kind) => {
     for (let i = 0; i < 8; i++) statuses.push((await front.client.ask()).status)
     expect(statuses).toEqual([500, 500, 500, 500, 503, 503, 503, 503])
     expect(bad.origin.requests).toHaveLength(4)
+    const refused = await front.client.ask()
+    // What is left of the hour, in seconds, and nothing else of who was asked.
+    const seconds = Number(value(refused.headers, 'retry-after'))
+    expect([Number.isInteger(seconds), seconds > 3_000, seconds <= 3_600]).toEqual([true, true, true])
+    expect(JSON.stringify([refused.headers, refused.text])).not.toContain(new URL(bad.origin.url).port)
   })
 
   it('holds in panic: others are asked, however unfit, and one alone whose breaker is open is not', async () => {

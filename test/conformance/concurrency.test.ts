@@ -15,6 +15,7 @@ import {
   threeFronts,
   trapUnhandled,
   until,
+  value,
   within,
 } from '../kit/index.js'
 
@@ -96,7 +97,8 @@ describe.each(threeFronts)('a concurrency limit behind $name', (kind) => {
     )
     const first = front.client.ask()
     await target.origin.request(0)
-    expect((await front.client.ask()).status).toBe(503)
+    const refused = await front.client.ask()
+    expect([refused.status, value(refused.headers, 'retry-after')]).toEqual([503, '1'])
     expect(target.origin.requests).toHaveLength(1)
     await target.answer()
     expect((await first).status).toBe(200)

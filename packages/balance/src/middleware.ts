@@ -51,7 +51,8 @@ const balanceOptions = v.strictObject({
  * has ended or failed, at once when the attempt throws.
  *
  * Targets that were tried before are left out as long as there is another (for a second try beside a first: always); the policy is asked among the targets known to
- * be fit first, then among those not probed yet, and in each by priority. A policy that throws is 500, as a bug of the app. A
+ * be fit first, then among those not probed yet, and in each by priority. With nobody left it is 503, with `Retry-After` where all that
+ * refuse know when they will not (open breakers do). A policy that throws is 500, as a bug of the app. A
  * sticky one has its target looked for among all of the upstream, and its cookie added to the first reply below 500, and where it is
  * of an older secret.
  * @param policy default by count: `roundRobin` for fewer than three targets, else `powerOfTwo`
@@ -89,7 +90,9 @@ export function balance<C = unknown>(
         : (choose(ctx, (each) => tried.includes(each) || not?.(each) === true) ??
           (spare === true ? undefined : choose(ctx, not)))
     if (target !== undefined) return target
-    throw none(upstream, spare === true ? 'has no other target with room' : whyNone(upstream))
+    throw spare === true
+      ? none(upstream, 'has no other target with room')
+      : none(upstream, whyNone(upstream), upstream.opensIn())
   }
   const plain: Middleware<{}, Selected> = (next) => (ctx) => {
     let lease: Lease
@@ -147,8 +150,11 @@ async function bind(
   return reply
 }
 
-function none({ name }: Upstream, why: string): ProxyError {
-  return new ProxyError('destination_unavailable', { message: `upstream ${name} ${why}` })
+function none({ name }: Upstream, why: string, retryAfter?: number): ProxyError {
+  return new ProxyError('destination_unavailable', {
+    message: `upstream ${name} ${why}`,
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+  })
 }
 
 function whyNone({ all, available }: Upstream): string {

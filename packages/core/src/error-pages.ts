@@ -3,7 +3,7 @@ import { parse } from '@sluice/options'
 import type { Handler, Layer } from './chain.js'
 import { appError, appFault, fieldFault, replyFault } from './check-reply.js'
 import type { Context } from './context.js'
-import { endsConnection } from './error-reply.js'
+import { endsConnection, retryAfterOf } from './error-reply.js'
 import { Exchange } from './exchange.js'
 import { builtInPage, html, type Page, type PageError, textPage, titleOf } from './page.js'
 import { errorPagesOptions } from './page-options.js'
@@ -98,8 +98,10 @@ async function pageFor<C extends Context>(
     }
   } else reply = textPage(page, told, acceptOf(ctx))
   if (!has(reply.headers, 'cache-control')) reply.headers.push('cache-control', 'no-store')
-  if (error !== undefined && endsConnection(error) && !has(reply.headers, 'connection'))
-    reply.headers.push('connection', 'close')
+  if (error === undefined) return reply
+  const after = retryAfterOf(error)
+  if (after !== undefined && !has(reply.headers, 'retry-after')) reply.headers.push('retry-after', after)
+  if (endsConnection(error) && !has(reply.headers, 'connection')) reply.headers.push('connection', 'close')
   return reply
 }
 

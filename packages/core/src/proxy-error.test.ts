@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
+import { get } from '@sluice/headers'
 import { afterEach, expect, it, vi } from 'vitest'
 import { owner, rawClient, trapUnhandled, within } from '../../../test/kit/index.js'
 import {
@@ -42,6 +43,31 @@ it.each(codes)('%s shows its status and name alone', (code) => {
   const { status, headers, body } = errorReply(error)
   expect(status).toBe(proxyErrors[code].status)
   if (code !== 'body_consumed') expect(JSON.stringify([headers, body])).not.toContain('10.0.0.1')
+})
+
+it.each([
+  [2_500, '3'],
+  [1_000, '1'],
+  [0, '1'],
+  [-5, '1'],
+  [1e300, '2147483648'],
+  [Number.POSITIVE_INFINITY, undefined],
+  [Number.NaN, undefined],
+  [undefined, undefined],
+])('after %s ms says Retry-After: %s, with a page of its own too', async (ms, seconds) => {
+  const error = new ProxyError('destination_unavailable', ms === undefined ? {} : { retryAfter: ms })
+  expect(get(errorReply(error).headers, 'retry-after')).toBe(seconds)
+  const pages = { 503: 'closed', default: () => ({ status: 503, headers: ['Retry-After', '9'], body: null }) }
+  for (const [page, expected] of [
+    [{ 503: pages[503] }, seconds],
+    [{ default: pages.default }, '9'],
+  ] as const) {
+    const handler = errorPages({ pages: page })(() => {
+      throw error
+    })
+    const reply = await handler({ req: { headers: {} }, out: {} } as never)
+    expect(get(reply.headers, 'retry-after')).toBe(expected)
+  }
 })
 
 it('calls only what nobody has processed retryable, and only an upstream at fault', () => {

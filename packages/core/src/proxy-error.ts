@@ -91,11 +91,16 @@ export interface ProxyErrorOptions {
   readonly target?: string
   /** The connection was a kept one. */
   readonly reused?: boolean
+  /**
+   * Milliseconds after which another request may fare better: a place or a breaker that is known to open then. Clients are told in
+   * `Retry-After`, so it must not be what somebody outside should not know. Default: nothing is said.
+   */
+  readonly retryAfter?: number
 }
 
 /**
- * The one error of the proxy: whose fault, where, and may it be retried. Its status is what the client gets; nothing
- * else of it goes to the client.
+ * The one error of the proxy: whose fault, where, and may it be retried. Its status is what the client gets, and `retryAfter`
+ * where that is known; nothing else of it goes to the client.
  */
 export class ProxyError extends Error {
   override readonly name = 'ProxyError'
@@ -110,6 +115,8 @@ export class ProxyError extends Error {
    * section 9.3.1), and a request that is on its way to it then says nothing of the target's health.
    */
   declare readonly reused?: boolean
+  /** Milliseconds after which another request may fare better, where that is known. */
+  readonly retryAfter?: number
 
   constructor(code: ProxyErrorCode, options: ProxyErrorOptions = {}) {
     const known = proxyErrors[code]
@@ -124,6 +131,7 @@ export class ProxyError extends Error {
     this.retryable = known.retryable
     if (options.target !== undefined) this.target = options.target
     if (options.reused === true) this.reused = true
+    if (options.retryAfter !== undefined) this.retryAfter = options.retryAfter
   }
 }
 

@@ -121,11 +121,24 @@ it('lets a growing share through, with one answer for each millisecond', () => {
 })
 
 it('holds in panic: with every breaker open nobody is let through', () => {
-  const { upstream, a, b, fail } = made()
+  const { upstream, a, b, fail, pass, wait } = made({ trials: 1, ramp: 100 })
   fail(a)
+  wait(30)
   fail(b)
   expect(upstream.panicking).toBe(true)
   expect([upstream.admits(a), upstream.admits(b)]).toEqual([false, false])
+  // The first opens in 70 ms, and then nobody knows how long its trial takes.
+  expect(upstream.opensIn()).toBe(70)
+  wait(70)
+  const trial = upstream.lease(a)
+  expect(upstream.opensIn()).toBeUndefined()
+  trial.release({ ok: true, status: 500 })
+  expect(upstream.opensIn()).toBe(30)
+  wait(30)
+  pass(b)
+  wait(1)
+  // In the ramp any call may be one of those that are let through.
+  expect([upstream.admits(b), upstream.opensIn()]).toEqual([true, 0])
 })
 
 it('in panic lets others have all, however unfit, one half-open its trials, and in the ramp its share', () => {

@@ -31,7 +31,7 @@ export interface Breakers extends Disposable {
 /**
  * One breaker for each target, fed by the ends of its leases. While open, its target is ejected by `'breaker'`; in
  * `half-open` and in the ramp a gate lets the trials and the growing share through, and others get the rest. The gate holds in
- * panic too: when every breaker is open, clients get 503 at once. A client that left counts for nothing. Targets that stay keep
+ * panic too: when every breaker is open, clients get 503 at once, with `Retry-After` until the first is half-open. A client that left counts for nothing. Targets that stay keep
  * their breaker when the list changes.
  *
  * Disposed of, it gives all targets back.
@@ -59,7 +59,10 @@ class TargetBreakers implements Breakers {
     this.undo = [
       upstream.on('targets', (targets) => this.follow(targets)),
       upstream.on('result', (target, result, lease) => this.byTarget.get(target)?.took(result, lease)),
-      upstream.gate((target) => this.byTarget.get(target)?.admits() !== false),
+      upstream.gate(
+        (target) => this.byTarget.get(target)?.admits() !== false,
+        (target) => this.byTarget.get(target)?.opensIn(),
+      ),
     ]
   }
 
@@ -149,6 +152,12 @@ class TargetBreaker {
     if (share <= 0) return false
     if (circuit.state === 'half-open') return target.inFlight - this.stale + circuit.passed < settings.trials
     return share >= 1 || this.tossed(share)
+  }
+
+  /** When it lets somebody through: at any moment in the ramp, and nobody knows how long trials take. */
+  opensIn(): number | undefined {
+    const { left, state } = this.circuit
+    return state === 'half-open' ? undefined : left
   }
 
   took(result: LeaseResult | undefined, { nth }: Lease): void {

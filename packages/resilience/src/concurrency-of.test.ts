@@ -34,6 +34,7 @@ function made(options: ConcurrencyOptions, targets = urls.slice(0, 1)) {
   })
   const leases = new Map<number, Lease>()
   const results: Record<number, string | number> = {}
+  const errors: ProxyError[] = []
   const closers = new Map<number, (() => void)[]>()
   const handler = one.middleware(balanced(upstream, leases))
   let count = 0
@@ -44,6 +45,7 @@ function made(options: ConcurrencyOptions, targets = urls.slice(0, 1)) {
     timers,
     leases,
     results,
+    errors,
     arrive(keys: Tried = {}): number {
       const id = count++
       const own: (() => void)[] = []
@@ -58,8 +60,9 @@ function made(options: ConcurrencyOptions, targets = urls.slice(0, 1)) {
         ({ status }) => {
           results[id] = status
         },
-        (error: Error) => {
+        (error: ProxyError) => {
           results[id] = error.message
+          errors.push(error)
         },
       )
       return id
@@ -118,6 +121,22 @@ it('lets nobody wait longer than told', async () => {
   await wait(1)
   expect(results[1]).toBe('upstream api: queue_timeout')
   expect([one.waiting, timers.size]).toEqual([0, 0])
+})
+
+it.each<[Partial<ConcurrencyOptions>, number | undefined]>([
+  [{ queue: 1 }, 5_000],
+  [{ queue: 1, queueTimeout: 700 }, 700],
+  [{ queue: 1, queueTimeout: 0 }, undefined],
+  [{ queue: 0 }, undefined],
+  [{ queue: 0, retryAfter: '2s' }, 2_000],
+  [{ queue: 1, retryAfter: 0 }, undefined],
+])('tells those that it refuses when to come back: %j', async (options, expected) => {
+  const { arrive, errors, wait } = made({ limit: 1, ...options })
+  for (let i = 0; i < 3; i++) arrive()
+  await wait(5_000)
+  expect(errors.length).toBeGreaterThan(0)
+  for (const error of errors) expect(error).toMatchObject({ code: 'destination_unavailable' })
+  expect(new Set(errors.map(({ retryAfter }) => retryAfter))).toEqual(new Set([expected]))
 })
 
 it('a client that leaves frees its place at once', async () => {

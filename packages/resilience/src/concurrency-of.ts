@@ -33,7 +33,7 @@ export interface UpstreamConcurrency extends Disposable {
 /**
  * Limits the requests in flight at each target. A full one is left out of picks by a gate; where none has room, `middleware`
  * lets requests wait in one bounded line, and serves one for each place that becomes free. Who finds no place in the line
- * (`queue_full`), or waits too long (`queue_timeout`), gets 503; a client that leaves frees its place at once. When nobody is
+ * (`queue_full`), or waits too long (`queue_timeout`), gets 503 with `Retry-After`; a client that leaves frees its place at once. When nobody is
  * left who could make room (all drained or removed), those that wait are passed on, and `balance` refuses them. The second try of
  * a `hedge` never waits.
  *
@@ -98,9 +98,12 @@ class TargetConcurrency implements UpstreamConcurrency {
     const { name } = this.upstream
     if (log.enabled) log('%s: %s, %d waiting', name, why, this.line.size)
     if (limited.hasSubscribers) limited.publish({ upstream: name, reason: why, waiting: this.line.size })
-    return why === 'queue_closed'
-      ? new ProxyError('proxy_closing')
-      : new ProxyError('destination_unavailable', { message: `upstream ${name}: ${why}` })
+    if (why === 'queue_closed') return new ProxyError('proxy_closing')
+    const retryAfter = this.line.retryAfter(why)
+    return new ProxyError('destination_unavailable', {
+      message: `upstream ${name}: ${why}`,
+      ...(retryAfter === undefined ? {} : { retryAfter }),
+    })
   }
 
   [Symbol.dispose](): void {

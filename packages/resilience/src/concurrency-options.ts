@@ -15,6 +15,11 @@ export interface ConcurrencyOptions {
    * oldest wait in vain, where in turn everybody would be served too late.
    */
   order?: QueueOrder
+  /**
+   * What those that are refused hear as `Retry-After`. Default `queueTimeout`, by which all who wait now have been served or
+   * refused; nothing where nobody waits (`queue: 0`), or waits without limit. 0: nothing.
+   */
+  retryAfter?: Duration
   /** Bounds of the adaptive limit. */
   adaptive?: AdaptiveOptions
 }
@@ -36,6 +41,8 @@ export interface QueueOptions {
   timeout?: Duration
   /** Who is served first. Default `'fifo'`. */
   order?: QueueOrder
+  /** `retryAfterMs` of the errors of those that are refused. Default `timeout`, by which all who wait now have been served or refused. */
+  retryAfter?: Duration
 }
 
 const limit = that<number | 'adaptive'>(
@@ -50,6 +57,7 @@ export const concurrencyOptions = v.strictObject({
   queue: v.optional(integer(0), 100),
   queueTimeout: v.optional(duration(), 5_000),
   order,
+  retryAfter: v.optional(duration()),
   adaptive: v.optional(adaptiveOptions, {}),
 })
 
@@ -58,6 +66,7 @@ const queueOptions = v.strictObject({
   length: v.optional(integer(0), 100),
   timeout: v.optional(duration(), 0),
   order,
+  retryAfter: v.optional(duration()),
 })
 
 /**
@@ -68,7 +77,7 @@ export function resolveConcurrency(options: ConcurrencyOptions, path = 'concurre
   const read = parse(concurrencyOptions, options, path)
   return {
     limit: read.limit,
-    line: { length: read.queue, timeout: read.queueTimeout, order: read.order },
+    line: lineOf(read.queue, read.queueTimeout, read.order, read.retryAfter),
     adaptive: read.adaptive,
   }
 }
@@ -78,10 +87,20 @@ export function resolveConcurrency(options: ConcurrencyOptions, path = 'concurre
  * @throws TypeError that names the option below `path`
  */
 export function resolveQueue(options: QueueOptions, path = 'queue'): ConcurrencySettings {
-  const { concurrency, length, timeout, order: by } = parse(queueOptions, options, path)
+  const { concurrency, length, timeout, order: by, retryAfter } = parse(queueOptions, options, path)
   return {
     limit: concurrency,
-    line: { length, timeout, order: by },
+    line: lineOf(length, timeout, by, retryAfter),
     adaptive: { initial: concurrency, min: 1, max: concurrency },
   }
+}
+
+/** With no place to wait nothing is known of when there will be room. */
+function lineOf(
+  length: number,
+  timeout: number,
+  by: QueueOrder,
+  retryAfter: number | undefined,
+): QueueLimits {
+  return { length, timeout, order: by, retryAfter: retryAfter ?? (length === 0 ? 0 : timeout) }
 }

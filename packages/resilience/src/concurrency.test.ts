@@ -1,7 +1,14 @@
 import { ProxyError } from '@sluice/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Concurrency, type ConcurrencyOptions, concurrency, type QueueError, queue } from './index.js'
+import {
+  type Concurrency,
+  type ConcurrencyOptions,
+  concurrency,
+  type QueueError,
+  type QueueOptions,
+  queue,
+} from './index.js'
 
 /** Timers that a test moves on by itself. */
 function timers() {
@@ -69,6 +76,20 @@ function ownCause(): Error {
 async function turns(): Promise<void> {
   for (let i = 0; i < 10; i++) await Promise.resolve()
 }
+
+it.each<[QueueOptions, number | undefined]>([
+  [{ length: 0 }, undefined],
+  [{ length: 1 }, undefined],
+  [{ length: 1, timeout: '2s' }, 2_000],
+  [{ length: 1, timeout: '2s', retryAfter: '9s' }, 9_000],
+])('an error says when to come back, where that is known: %j', async (options, retryAfterMs) => {
+  const one = queue(options)
+  const ends = [0, 1, 2].map(() => one.run(() => new Promise(() => {})))
+  for (const end of ends) end.catch(() => {})
+  await expect(ends[2]).rejects.toMatchObject({ code: 'queue_full', retryAfterMs })
+  one.close()
+  await expect(one.run(() => 1)).rejects.toMatchObject({ code: 'queue_closed', retryAfterMs: undefined })
+})
 
 describe('concurrency', () => {
   it('lets as many run as it is told, the others wait in turn, and one too many is refused', async () => {

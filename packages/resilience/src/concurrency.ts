@@ -83,7 +83,7 @@ class CallConcurrency implements Concurrency {
     if (signal?.aborted === true) return Promise.reject(signal.reason)
     if (this.line.size === 0 && this.inFlight < this.limit) return this.call(fn, signal)
     return new Promise((resolve, reject) => {
-      const waiter = new CallWaiter(() => resolve(this.call(fn, signal)), reject, signal)
+      const waiter = new CallWaiter(() => resolve(this.call(fn, signal)), reject, signal, this.line)
       if (!this.line.join(waiter)) waiter.refuse('queue_full')
     })
   }
@@ -147,6 +147,7 @@ class CallWaiter extends Waiter {
     private readonly begin: () => void,
     private readonly reject: (error: unknown) => void,
     private readonly signal: AbortSignal | undefined,
+    private readonly owner: QueueLine,
   ) {
     super()
     signal?.addEventListener('abort', this.aborted, { once: true })
@@ -159,6 +160,6 @@ class CallWaiter extends Waiter {
 
   refuse(why: QueueRefusal): void {
     this.signal?.removeEventListener('abort', this.aborted)
-    this.reject(new QueueError(why))
+    this.reject(new QueueError(why, this.owner.retryAfter(why)))
   }
 }

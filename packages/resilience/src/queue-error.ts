@@ -10,7 +10,11 @@ const texts: Record<QueueRefusal, string> = {
 export class QueueError extends Error {
   override readonly name = 'QueueError'
 
-  constructor(readonly code: QueueRefusal) {
+  /** @param retryAfterMs until who waited then has been served or refused, where that is known */
+  constructor(
+    readonly code: QueueRefusal,
+    readonly retryAfterMs?: number,
+  ) {
     super(texts[code])
   }
 }

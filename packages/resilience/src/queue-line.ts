@@ -27,6 +27,8 @@ export interface QueueLimits {
   /** Milliseconds that one waits at most; 0: no limit. */
   readonly timeout: number
   readonly order: QueueOrder
+  /** Milliseconds that the refused are told to stay away; 0: they aren't told. */
+  readonly retryAfter: number
 }
 
 /**
@@ -43,6 +45,12 @@ export class QueueLine {
     private readonly limits: QueueLimits,
     private readonly after: After = later,
   ) {}
+
+  /** What one who is refused is told: when to come back, if anything. */
+  retryAfter(why: QueueRefusal): number | undefined {
+    const { retryAfter } = this.limits
+    return retryAfter === 0 || why === 'queue_closed' ? undefined : retryAfter
+  }
 
   /** @returns false if there is no place */
   join(waiter: Waiter): boolean {

@@ -38,6 +38,8 @@ export class TargetGroup implements Upstream, LeaseEnds {
   private gates: readonly ((target: Target) => boolean)[] = []
   /** What listeners are still to be told, the first being told now. */
   private readonly news: (() => void)[] = []
+  /** Of gates that know it: when they open. */
+  private readonly openings = new Map<(target: Target) => boolean, (target: Target) => number | undefined>()
   private watching: Disposable | undefined = undefined
   private begun = false
   private closed = false
@@ -71,11 +73,29 @@ export class TargetGroup implements Upstream, LeaseEnds {
     }
   }
 
-  gate(admits: (target: Target) => boolean): () => void {
+  gate(admits: (target: Target) => boolean, opens?: (target: Target) => number | undefined): () => void {
     this.gates = [...this.gates, admits]
+    if (opens !== undefined) this.openings.set(admits, opens)
     return () => {
       this.gates = this.gates.filter((each) => each !== admits)
+      this.openings.delete(admits)
     }
+  }
+
+  opensIn(): number | undefined {
+    let first: number | undefined
+    for (const target of this.available) {
+      let all = 0
+      for (const gate of this.gates) {
+        if (gate(target)) continue
+        const ms = this.openings.get(gate)?.(target)
+        // Full, for instance: it may have room any moment, so any other's time would be too long.
+        if (ms === undefined) return undefined
+        all = Math.max(all, ms)
+      }
+      first = Math.min(first ?? all, all)
+    }
+    return first
   }
 
   get gated(): boolean {

@@ -414,6 +414,34 @@ it('numbers the leases of each target, so that who listens knows which began bef
   expect([noted, ta.leased, leaseOn(createTarget(a)).nth]).toEqual([1, 2, 1])
 })
 
+it('knows when gates open for the first target, where all of them tell', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a, b] })
+  const [ta] = upstream.all as [Target, Target]
+  const undo = [
+    upstream.gate(
+      () => false,
+      (target) => (target === ta ? 300 : 100),
+    ),
+  ]
+  expect(upstream.opensIn()).toBe(100)
+  // Two that refuse the same one: the later counts.
+  undo.push(
+    upstream.gate(
+      () => false,
+      () => 200,
+    ),
+  )
+  expect(upstream.opensIn()).toBe(200)
+  // Whose time isn't known may open at any moment.
+  const unknown = upstream.gate((target) => target !== ta)
+  expect(upstream.opensIn()).toBeUndefined()
+  unknown()
+  for (const each of undo) each()
+  expect(upstream.opensIn()).toBe(0)
+  for (const { id } of upstream.all) upstream.drain(id)
+  expect(upstream.opensIn()).toBeUndefined()
+})
+
 it('keeps its counts under any order of leases, membership and verdicts', () => {
   const urls = [a, b, c]
   type Step = {

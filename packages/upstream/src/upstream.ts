@@ -67,12 +67,20 @@ export interface Upstream extends AsyncDisposable {
   restore(target: Target, by: string, reason: string): void
   /** Notes whether a target would rather not be used: it ranks behind the others. */
   degrade(target: Target, on: boolean, reason: string): void
-  /** Adds a condition that a target has to meet to get one more request now; returns the undo. */
-  gate(admits: (target: Target) => boolean): () => void
+  /**
+   * Adds a condition that a target has to meet to get one more request now; returns the undo.
+   * @param opens milliseconds until a target that is refused will be let through, `undefined` where that isn't known
+   */
+  gate(admits: (target: Target) => boolean, opens?: (target: Target) => number | undefined): () => void
   /** Whether there is any gate. */
   readonly gated: boolean
   /** Whether every gate lets a target have one more: the `not` of a pick, since who is full stays available. */
   admits(target: Target): boolean
+  /**
+   * Milliseconds until gates that now refuse all available targets will let the first of them have a request; `undefined` where one of
+   * them may do so at any time.
+   */
+  opensIn(): number | undefined
   /**
    * Hears each change of a target's state, in their order; returns the undo. What a listener of any event throws, or rejects with, is a
    * warning of the process.
