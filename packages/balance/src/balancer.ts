@@ -23,6 +23,8 @@ export interface RandomOptions {
 export interface PolicyParts {
   /** Its picks go by the weights of the targets that it is given; `slowStart` then lowers those. */
   readonly weighted?: boolean
+  /** It gives targets that have joined or come back a growing part of their share, as `slowStart` does: another one around it would do so twice. */
+  readonly warms?: boolean
   /** Hears the end of each attempt that `balance` has made by this policy; no result where nothing counts. */
   readonly observe?: (target: Target, result: LeaseResult | undefined) => void
   /** Binds clients to targets by something that the reply brings them. */
@@ -48,9 +50,10 @@ export function partsOf(policy: Balancer<never>): PolicyParts {
 
 /** A policy with parts: those of the one that it wraps, and then its own. */
 export function withParts<C>(pick: Balancer<C>, own: PolicyParts, inner?: Balancer<never>): Balancer<C> {
-  const { weighted, observe, affinity } = inner === undefined ? own : { ...partsOf(inner), ...own }
+  const { weighted, warms, observe, affinity } = inner === undefined ? own : { ...partsOf(inner), ...own }
   return Object.assign(pick, {
     ...(weighted === undefined ? {} : { weighted }),
+    ...(warms === undefined ? {} : { warms }),
     ...(observe === undefined ? {} : { observe }),
     ...(affinity === undefined ? {} : { affinity }),
   })

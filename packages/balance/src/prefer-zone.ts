@@ -11,6 +11,12 @@ export interface PreferZoneOptions {
 
 const schema = v.strictObject({ min: v.optional(integer(1), 1) })
 
+/** Validates the zone of {@link preferZone}. */
+export const zoneName = v.pipe(v.string(), v.minLength(1, "a name such as 'eu-1'"))
+
+/** Validates the zone of {@link preferZone} with its options. */
+export const preferZoneOptions = v.strictObject({ zone: zoneName, ...schema.entries })
+
 /**
  * A policy that keeps to the targets of a zone, `zone` of a target, as long as one of them may be asked; the others are for when all of
  * the zone are tried, full or gone. Spares the cost and the time of the way to another zone. Give each zone the targets that its own
@@ -23,7 +29,7 @@ export function preferZone<C>(
   zone: string,
   options: PreferZoneOptions = {},
 ): Balancer<C> {
-  parse(v.pipe(v.string(), v.minLength(1, "a name such as 'eu-1'")), zone, 'preferZone.zone')
+  parse(zoneName, zone, 'preferZone.zone')
   const { min } = parse(schema, options, 'preferZone')
   const zonesOf = perList((list) => divide(list, zone, min))
   return withParts(

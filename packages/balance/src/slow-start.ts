@@ -1,4 +1,4 @@
-import { type Duration, integer, parse, parseDuration, ranged, that, v } from '@sluice/options'
+import { type Duration, duration, integer, parse, parseDuration, ranged, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
 import { type Balancer, partsOf, type RandomOptions, withParts } from './balancer.js'
 import { perList } from './per-list.js'
@@ -17,7 +17,7 @@ export interface SlowStartOptions extends RandomOptions {
   clock?: () => number
 }
 
-const schema = v.strictObject({
+const entries = {
   from: v.optional(
     that<number>(
       (value) => typeof value === 'number' && value > 0 && value <= 1,
@@ -27,9 +27,11 @@ const schema = v.strictObject({
   ),
   aggression: v.optional(ranged(0.1, 100), 1),
   steps: v.optional(integer(1, 1000), 20),
-  ...clockEntry,
-  ...randomEntry,
-})
+}
+const schema = v.strictObject({ ...entries, ...clockEntry, ...randomEntry })
+
+/** Validates the window of {@link slowStart} and what a person may set beside it. */
+export const slowStartOptions = v.strictObject({ window: duration(), ...entries })
 
 /**
  * A policy whose targets warm up: one that has joined or come back (`target.since`) gets a growing part of its share, so that cold
@@ -60,7 +62,7 @@ export function slowStart<C>(
   const newest = perList(newestOf)
   const warming = (list: readonly Target[], now: number): boolean => now - newest(list) < length
   const pick = partsOf(policy).weighted === true ? byWeight() : byChance()
-  return withParts(pick, {}, policy)
+  return withParts(pick, { warms: true }, policy)
 
   function byWeight(): Balancer<C> {
     const ramping = new WeakMap<Target, RampingTarget>()

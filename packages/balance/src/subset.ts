@@ -15,7 +15,8 @@ export interface SubsetOptions {
   seed: number | string
 }
 
-const schema = v.strictObject({
+/** Validates {@link SubsetOptions}. */
+export const subsetOptions = v.strictObject({
   size: integer(1),
   seed: that<number | string>(
     (value) =>
@@ -36,7 +37,7 @@ const schema = v.strictObject({
  * @throws TypeError for a wrong option
  */
 export function subset<C>(policy: Balancer<C>, options: SubsetOptions): Balancer<C> {
-  const { size, seed } = parse(schema, options, 'subset')
+  const { size, seed } = parse(subsetOptions, options, 'subset')
   // By 2^32 / golden ratio: the multiples of no other number keep further apart.
   const at = typeof seed === 'number' ? Math.imul(seed, 0x9e3779b1) >>> 0 : hash(seed)
   const partsOf = perList((list) => divide(list, size, at * 2 ** -32))

@@ -56,7 +56,7 @@ export function assemble(
   try {
     for (const [name, upstreamOptions] of Object.entries(upstreams)) {
       const { concurrency, panic, targets, tls } = upstreamOptions
-      const policy = policyOf(upstreamOptions.balance, upstreamOptions.sticky, name, rampOf(upstreamOptions))
+      const policy = policyOf(upstreamOptions, name, rampOf(upstreamOptions))
       const upstream = createUpstream(
         {
           name,

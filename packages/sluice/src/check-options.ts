@@ -1,6 +1,7 @@
 import { cidrSet, parse } from '@sluice/options'
 import { createUpstream, type TargetTls } from '@sluice/upstream'
 import { proxyOptions } from './options-schema.js'
+import { warms } from './policy-option.js'
 
 /**
  * Checks all that can be checked of the options before anything is built, so that a person hears of every fault at once.
@@ -27,7 +28,8 @@ export function checkOptions(options: unknown): void {
         collect(() => createUpstream({ name, targets, ...secured(tls) }, `upstreams.${name}`).close())
     }
     for (const [name, given] of Object.entries(upstreams))
-      if (isRecord(given)) collect(() => checkTogether(given, `upstreams.${name}`))
+      if (isRecord(given))
+        for (const check of [checkTogether, checkWarming]) collect(() => check(given, `upstreams.${name}`))
     collect(() => checkRoutes(routes, Object.keys(upstreams)))
     if (Array.isArray(trust)) collect(() => cidrSet(trust, 'trust'))
   }
@@ -54,6 +56,19 @@ function checkTogether(
     )
   if (on && transport !== undefined)
     throw new TypeError(`${path}.http2: got it with a transport, takes one of them: http2Transport() is one`)
+}
+
+/** @throws TypeError for two that say how targets warm up: one of them would have no effect */
+function checkWarming({ balance, ejection, slowStart }: Record<string, unknown>, path: string): void {
+  const ramp = isRecord(ejection) && ejection['ramp'] !== undefined
+  if (slowStart !== undefined && ramp)
+    throw new TypeError(
+      `${path}.slowStart: got it with ejection.ramp, takes one of them: both say how long a target that comes back warms up`,
+    )
+  if (warms(balance) && (ramp || slowStart !== undefined))
+    throw new TypeError(
+      `${path}.${ramp ? 'ejection.ramp' : 'slowStart'}: got it with a policy that has a slow start of its own, takes one of them`,
+    )
 }
 
 /** @throws TypeError if it isn't clear which request goes to which upstream */

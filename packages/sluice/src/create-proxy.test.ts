@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, request, type Server } from 'node:http'
 import { createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { roundRobin, slowStart, weightedRoundRobin } from '@sluice/balance'
 import { chain, type ProxyError, unhandled } from '@sluice/core'
 import { wireTransport } from '@sluice/forward'
 import { describe, expect, it } from 'vitest'
@@ -14,7 +15,13 @@ import {
   program,
   until,
 } from '../../../test/kit/index.js'
-import { createProxy, type KeyedPolicyOption, type Proxy, type ProxyOptions } from './index.js'
+import {
+  createProxy,
+  type KeyedPolicyOption,
+  type Proxy,
+  type ProxyOptions,
+  type UpstreamOptions,
+} from './index.js'
 
 const own = owner()
 
@@ -109,6 +116,33 @@ describe('wrong options', () => {
     ],
     [{ upstreams: { a: { targets: [url], sticky: {} } } }, 'upstreams.a.sticky.secret: got nothing'],
     [{ upstreams: { a: { targets: [url], overflow: 0 } } }, 'upstreams.a.overflow: got 0'],
+    [{ upstreams: { a: { targets: [url], slowStart: 'soon' } } }, "upstreams.a.slowStart: got 'soon'"],
+    [{ upstreams: { a: { targets: [url], slowStart: {} } } }, 'upstreams.a.slowStart.window: got nothing'],
+    [
+      { upstreams: { a: { targets: [url], slowStart: { window: 1, from: 2 } } } },
+      'upstreams.a.slowStart.from: got 2',
+    ],
+    [
+      { upstreams: { a: { targets: [url], slowStart: '9s', ejection: { ramp: '9s' } } } },
+      'upstreams.a.slowStart: got it with ejection.ramp, takes one of them',
+    ],
+    [
+      { upstreams: { a: { targets: [url], slowStart: '9s', balance: slowStart(roundRobin(), '9s') } } },
+      'upstreams.a.slowStart: got it with a policy that has a slow start of its own',
+    ],
+    [
+      {
+        upstreams: { a: { targets: [url], ejection: { ramp: 1 }, balance: slowStart(roundRobin(), '9s') } },
+      },
+      'upstreams.a.ejection.ramp: got it with a policy that has a slow start of its own',
+    ],
+    [{ upstreams: { a: { targets: [url], subset: { size: 0 } } } }, 'upstreams.a.subset.size: got 0'],
+    [{ upstreams: { a: { targets: [url], subset: { size: 9 } } } }, 'upstreams.a.subset.seed: got nothing'],
+    [{ upstreams: { a: { targets: [url], preferZone: '' } } }, "upstreams.a.preferZone: got ''"],
+    [
+      { upstreams: { a: { targets: [url], preferZone: { zone: 'eu', min: 0 } } } },
+      'upstreams.a.preferZone.min: got 0',
+    ],
     [{ upstreams: { a: { targets: [url], health: { interval: 'soon' } } } }, 'upstreams.a.health.interval'],
     [{ upstreams: { a: { targets: [url], retry: { attempts: 0 } } } }, 'upstreams.a.retry.attempts'],
     [
@@ -367,6 +401,64 @@ describe('policies', () => {
       return seen.size === 2
     }, 'both tiers to serve')
     expect([...seen].sort()).toEqual(['b', 'c'])
+  })
+
+  it('keep to the zone of the proxy as long as it has enough targets', async () => {
+    const [a, b, c] = (await three()) as [Origin, Origin, Origin]
+    const targets = [
+      { url: a.url, zone: 'eu' },
+      { url: b.url, zone: 'eu' },
+      { url: c.url, zone: 'us' },
+    ]
+    const proxy = proxyOf({
+      upstreams: {
+        one: { targets, balance: 'round-robin', preferZone: 'eu' },
+        two: { targets, balance: 'round-robin', preferZone: { zone: 'us', min: 2 } },
+      },
+      routes: [
+        { path: '/one', upstream: 'one' },
+        { path: '/two', upstream: 'two' },
+      ],
+    })
+    const url = await urlOf(proxy)
+    const asked = async (path: string): Promise<string> => {
+      const seen = new Set<string>()
+      for (let i = 0; i < 6; i++) seen.add((await text(url + path))[0] as string)
+      return [...seen].sort().join('')
+    }
+    expect([await asked('/one'), await asked('/two')]).toEqual(['ab', 'abc'])
+    for (const id of [a.url, b.url]) proxy.upstreams.get('one')?.drain(new URL(id).origin)
+    expect(await asked('/one')).toBe('c')
+  })
+
+  it('ask a subset of the targets, which instances share out among them', async () => {
+    const targets = (await three()).map(({ url }) => url)
+    const seen: string[] = []
+    for (const seed of [0, 1, 2]) {
+      const proxy = proxyOf({ upstreams: { a: { targets, subset: { size: 1, seed } } } })
+      const url = await urlOf(proxy)
+      const own = new Set<string>()
+      for (let i = 0; i < 4; i++) own.add((await text(url))[0] as string)
+      seen.push([...own].join(''))
+    }
+    expect(seen.sort()).toEqual(['a', 'b', 'c'])
+  })
+
+  it.each<[string, UpstreamOptions['slowStart'], UpstreamOptions['balance'], number]>([
+    ['a time', '1h', 'weighted-round-robin', 3],
+    ['an object', { window: '1h', from: 0.5 }, 'weighted-round-robin', 11],
+    ['none', 0, 'weighted-round-robin', 16],
+    ['one of the policy, and not twice', undefined, slowStart(weightedRoundRobin(), '1h', { from: 0.5 }), 11],
+  ])('warm up a target that joins, by %s', async (_name, slow, balance, expected) => {
+    const [a, b] = (await three()) as [Origin, Origin]
+    const warm = slow === undefined ? {} : { slowStart: slow }
+    const options = { targets: [a.url], ...(balance === undefined ? {} : { balance }), ...warm }
+    const proxy = proxyOf({ upstreams: { site: options } })
+    const url = await urlOf(proxy)
+    proxy.upstreams.get('site')?.replace([a.url, b.url])
+    let fresh = 0
+    for (let i = 0; i < 33; i++) if ((await text(url)).startsWith('b')) fresh++
+    expect(fresh).toBe(expected)
   })
 
   it('keep clients on their targets by a cookie of each upstream', async () => {

@@ -1,4 +1,4 @@
-import { overflowOption, stickyOptions } from '@sluice/balance'
+import { overflowOption, stickyOptions, subsetOptions } from '@sluice/balance'
 import { errorPagesOptions, pagesOptions } from '@sluice/core'
 import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
@@ -6,6 +6,7 @@ import { integer, oneOf, ranged, that, v } from '@sluice/options'
 import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
 import { pathPolicyOptions, rewritePathEntries, routeMatchEntries } from '@sluice/route'
 import { policyOption } from './policy-option.js'
+import { preferZoneOption, slowStartOption } from './wrapper-options.js'
 
 const isFunction = (value: unknown): boolean => typeof value === 'function'
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
@@ -62,6 +63,9 @@ const upstreamObject = v.strictObject({
   balance: v.optional(policyOption),
   overflow: v.optional(overflowOption),
   sticky: v.optional(stickyOptions),
+  slowStart: v.optional(slowStartOption),
+  subset: v.optional(subsetOptions),
+  preferZone: v.optional(preferZoneOption),
   health: v.optional(orFalse(healthOptions)),
   ejection: v.optional(orSwitch(ejectionOptions)),
   declared: v.optional(orSwitch(declaredOptions)),

@@ -5,6 +5,7 @@ import {
   first,
   leastRequests,
   maglev,
+  partsOf,
   peakEwma,
   powerOfTwo,
   random,
@@ -12,7 +13,6 @@ import {
   ring,
   roundRobin,
   type StickyOptions,
-  slowStart,
   sticky,
   weightedRandom,
   weightedRoundRobin,
@@ -20,6 +20,7 @@ import {
 import type { Client, Context } from '@sluice/core'
 import { get } from '@sluice/headers'
 import { oneOf, that, v } from '@sluice/options'
+import { type WrapperOptions, wrapped } from './wrapper-options.js'
 
 const policies = {
   'round-robin': roundRobin,
@@ -68,21 +69,33 @@ export const policyOption: v.GenericSchema = v.lazy((value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? keyedPolicy : policy,
 )
 
+/** What of an upstream's options is for its policy. */
+export interface PolicySettings extends WrapperOptions {
+  balance?: PolicyOption
+  sticky?: StickyOptions
+}
+
 /**
  * A fresh policy for one upstream; `undefined` leaves the choice to `balance`.
  * @param name the upstream's: its cookie is its own, whoever else is at the same host
- * @param ramp how long targets that come back warm up, in ms; 0: not at all
+ * @param ramp how long targets that come back warm up where nothing else is said, in ms; 0: not at all
  */
 export function policyOf(
-  option: PolicyOption | undefined,
-  affinity: StickyOptions | undefined,
+  settings: PolicySettings,
   name: string,
   ramp: number,
 ): Balancer<Context & Client> | undefined {
-  const plain = picked(option)
-  const own = ramp === 0 ? plain : slowStart(plain ?? byCount(), ramp)
+  const { balance, sticky: affinity } = settings
+  const plain = picked(balance)
+  // One's own policy may warm targets up by itself: twice would be its square.
+  const own = wrapped(plain, settings, warms(plain) ? 0 : ramp)
   if (affinity === undefined) return own
   return sticky(own ?? byCount(), { name: cookieName(name), ...affinity })
+}
+
+/** Whether a policy has a slow start of its own. */
+export function warms(policy: unknown): boolean {
+  return isFunction(policy) && partsOf(policy as Balancer<never>).warms === true
 }
 
 function picked(option: PolicyOption | undefined): Balancer<Context & Client> | undefined {

@@ -1,4 +1,4 @@
-import type { StickyOptions } from '@sluice/balance'
+import type { StickyOptions, SubsetOptions } from '@sluice/balance'
 import type {
   Client,
   Context,
@@ -18,10 +18,12 @@ import type {
   Transport,
 } from '@sluice/forward'
 import type { DeclaredOptions, EjectionOptions, HealthOptions } from '@sluice/health'
+import type { Duration } from '@sluice/options'
 import type { BreakerOptions, ConcurrencyOptions, HedgeOptions, RetryOptions } from '@sluice/resilience'
 import type { PathPolicyOptions, RewritePathOptions, RouteMatch } from '@sluice/route'
 import type { Discovery, Selected, TargetInit, TargetTls } from '@sluice/upstream'
 import type { PolicyOption } from './policy-option.js'
+import type { PreferZoneOption, SlowStartOption } from './wrapper-options.js'
 
 /** What {@link createProxy} is made of. */
 export interface ProxyOptions {
@@ -81,6 +83,22 @@ export interface UpstreamOptions {
   overflow?: number
   /** Keeps each client on its target by a cookie, named for the upstream by default. Default off. */
   sticky?: StickyOptions
+  /**
+   * Targets that join or come back get a growing part of their share for this long; or `{ window, from, aggression, steps }`. Those of the
+   * first list are warm. Default `ejection.ramp`, which it takes the place of; 0: the whole share at once.
+   */
+  slowStart?: Duration | SlowStartOption
+  /**
+   * Only some of the targets are asked, as long as one of those may be: keeps the connections of many proxies to many targets few.
+   * `{ size: 20, seed: 0 }`, with the numbers 0, 1, 2… of the instances as seeds; with `preferZone` numbered in each zone by itself.
+   * Default off.
+   */
+  subset?: SubsetOptions
+  /**
+   * The zone in which this proxy stands: its targets (by their `zone`) are asked as long as one of them may be. Or `{ zone, min }`: with
+   * fewer than `min` of them available all zones are alike. Default off.
+   */
+  preferZone?: string | PreferZoneOption
   /** Active probes. Default `false`: no path to ask for is known. */
   health?: false | HealthOptions
   /**
