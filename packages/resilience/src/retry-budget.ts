@@ -1,3 +1,4 @@
+import { turnTime } from '@sluice/core'
 import { parse, ranged, that, v } from '@sluice/options'
 
 /** Options of {@link retryBudget}. */
@@ -6,7 +7,7 @@ export interface RetryBudgetOptions {
   share?: number
   /** Further tries a second that are allowed whatever the traffic. Default 3. */
   min?: number
-  /** Monotonic milliseconds. Default `performance.now`. */
+  /** Monotonic milliseconds. Default `turnTime`: as of the event loop's turn. */
   clock?: () => number
 }
 
@@ -23,7 +24,7 @@ const schema = v.strictObject({
   min: v.optional(ranged(0, 1e6), 3),
   clock: v.optional(
     v.custom<() => number>((value) => typeof value === 'function', 'a function that returns milliseconds'),
-    () => () => performance.now(),
+    () => turnTime,
   ),
 })
 
