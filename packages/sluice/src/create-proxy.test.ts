@@ -13,6 +13,7 @@ import {
   originServer,
   owner,
   program,
+  rawOrigin,
   until,
 } from '../../../test/kit/index.js'
 import {
@@ -338,6 +339,34 @@ it('gives the next target what the first refused, and leaves no lease', async ()
   expect(await text(url, { method: 'POST', body: 'not sent before' })).toBe('a /')
   const upstream = proxy.upstreams.get('a')
   await until(() => upstream?.all.every(({ inFlight }) => inFlight === 0), 'every lease to end')
+})
+
+it('has one budget of further tries for all routes of an upstream', async () => {
+  const a = await origin(named('a'))
+  const breaks = own(
+    await rawOrigin(async (connection) => {
+      await connection.head()
+      connection.reset()
+    }),
+  )
+  const proxy = proxyOf({
+    upstreams: {
+      a: {
+        targets: [breaks.url, a.url],
+        balance: 'first',
+        ejection: false,
+        retry: { budget: { share: 0.5, min: 0 } },
+      },
+    },
+    routes: [
+      { path: '/x', upstream: 'a' },
+      { path: '/y', upstream: 'a' },
+    ],
+  })
+  const url = await urlOf(proxy)
+  // One in two: the first can't have it, the second on another route can.
+  expect((await fetch(`${url}/x`)).status).toBe(502)
+  expect(await text(`${url}/y`)).toBe('a /y')
 })
 
 describe('policies', () => {
