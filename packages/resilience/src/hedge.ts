@@ -13,6 +13,7 @@ import { type HedgeDelay, hedgeDelay } from './hedge-delay.js'
 import { type HedgeOptions, type HedgeSettings, resolveHedge } from './hedge-options.js'
 import { type After, later } from './queue-timer.js'
 import { Race } from './race.js'
+import { showAttempt } from './show-attempt.js'
 import { triedSoFar } from './tried-so-far.js'
 
 const log = debug('sluice:resilience')
@@ -146,9 +147,8 @@ class ForkRace extends Race<Reply> {
     const { hedge, ctx } = this
     if (won) hedge.delay.took(hedge.clock() - this.#begun)
     const [, second] = this.#forks
-    const { out, spare = false } = ctx
-    // What the layers further in have added is seen outside, as without forks: a log asks for the target.
-    Object.assign(ctx, this.#forks[attempt - 1], { out })
+    const { spare = false } = ctx
+    showAttempt(ctx, this.#forks[attempt - 1])
     if (second === undefined) return
     ctx.tried = triedSoFar(second)
     ctx.spare = spare

@@ -7,6 +7,7 @@ import { isUntouched, type KeptBody, keptBody } from './kept-body.js'
 import { retryAfter } from './retry-after.js'
 import { type RetryOptions, type RetrySettings, type RetryWhen, resolveRetry } from './retry-options.js'
 import { type FailedTry, whyNot } from './should-retry.js'
+import { showAttempt } from './show-attempt.js'
 import { triedSoFar } from './tried-so-far.js'
 
 const log = debug('sluice:resilience')
@@ -51,6 +52,8 @@ async function attempts(next: Next, first: Context, settings: RetrySettings): Pr
         throw error
       }
       failure = error
+    } finally {
+      if (ctx !== first) showAttempt(first, ctx)
     }
     const { method } = first.out
     const can = kept === undefined ? isUntouched(first.out.body) : kept.isWhole(first.out)

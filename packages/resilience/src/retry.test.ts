@@ -79,6 +79,24 @@ describe('retry', () => {
     })
   })
 
+  it.each<[string, RetryOptions, (ProxyErrorCode | number)[]]>([
+    ['an answer', {}, ['connection_refused', 200]],
+    ['a failure', {}, ['connection_refused', 'connection_timeout']],
+    ['a try with a time limit', { perTry: '1h' }, ['connection_refused', 200]],
+  ])('shows outside whom it has asked last, after %s', async (_name, options, ends) => {
+    const { ctx } = context()
+    const { out } = ctx
+    let calls = 0
+    const handler = retry(options)((attempt: Attempt) => {
+      const end = ends[calls++]
+      attempt.target = target(`t${calls}`)
+      if (typeof end === 'number') return reply(end)
+      throw new ProxyError(end as ProxyErrorCode)
+    }) as (ctx: Attempt) => Promise<Reply>
+    await handler(ctx).catch(() => {})
+    expect([ctx.target?.id, ctx.tried?.map(({ id }) => id), ctx.out === out]).toEqual(['t2', ['t1'], true])
+  })
+
   it('gives up after its attempts, with the last error', async () => {
     expect(await run(['connection_refused', 'connection_timeout', 200])).toMatchObject({
       result: 'connection_timeout',
