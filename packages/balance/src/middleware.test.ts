@@ -65,6 +65,25 @@ it.each([
   expect([upstream.all[0]?.inFlight, upstream.all[0]?.ewma]).toEqual([0, 0])
 })
 
+it.each([
+  ['an answer of 503 that a layer drops', 503, undefined, { ok: true, ttfb: 40, status: 503 }],
+  ['an answer of 200 that a layer drops', 200, undefined, undefined],
+  ['an answer of 503 whose client left', 503, new ProxyError('client_left'), undefined],
+])('tells of %s', async (_name, status, why, result) => {
+  const upstream = upstreamOf('http://a')
+  const heard: unknown[] = []
+  upstream.on('result', (_target, result) => void heard.push(result))
+  let now = 0
+  const body = new Source()
+  const handler = balance(upstream, undefined, { clock: () => now })(() => {
+    now += 40
+    return { status, headers: [], body }
+  })
+  await handler(context())
+  body.cancel(why)
+  expect(heard).toEqual([result])
+})
+
 it('ends the lease of an attempt that never settles when its client has left, and not before', async () => {
   const upstream = upstreamOf('http://a')
   const closers: ((kind: Outcome['kind']) => void)[] = []

@@ -265,8 +265,11 @@ class Held {
 
   /** Only what the target did counts for or against it: not a client that left, nor a fault of our own. */
   end(error: Error | undefined): void {
-    if (error === undefined) this.release({ ok: true, ttfb: this.ttfb, status: this.status })
-    else if (error instanceof ProxyError && error.source === 'upstream') this.release({ ok: false, error })
+    const { status, ttfb } = this
+    if (error instanceof ProxyError)
+      this.release(error.source === 'upstream' ? { ok: false, error } : undefined)
+    // A layer further out may drop an answer of 503 and have it tried elsewhere: the target has given it all the same.
+    else if (error === undefined || status >= 500) this.release({ ok: true, ttfb, status })
     else this.release()
   }
 
