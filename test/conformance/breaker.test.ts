@@ -72,7 +72,7 @@ describe.each(threeFronts)('a breaker behind $name', (kind) => {
     const good = await moody('good')
     const bad = await moody('bad')
     const front = own(
-      await kind.start({ targets: [good.origin.url, bad.origin.url], breaker: { ...quick, ramp: '1h' } }),
+      await kind.start({ targets: [good.origin.url, bad.origin.url], breaker: { ...quick, ramp: '500h' } }),
     )
     bad.state.failing = true
     for (let i = 0; i < 10; i++) await front.client.ask()
