@@ -1,7 +1,16 @@
 import { createServer } from 'node:http'
 import type { Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import { leakCheck, originServer, owner, threeFronts, trapUnhandled, until, value } from '../kit/index.js'
+import {
+  deferred,
+  leakCheck,
+  originServer,
+  owner,
+  threeFronts,
+  trapUnhandled,
+  until,
+  value,
+} from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
@@ -66,6 +75,31 @@ describe.each(threeFronts)('a breaker behind $name', (kind) => {
     expect(changes[1]).toBe('unknown: breaker half-open: open for 40 ms')
     expect(changes.at(-1)).toMatch(/^unknown: breaker half-open/)
     expect(front.upstream.available).toHaveLength(2)
+  })
+
+  it('takes no request from before it opened for a trial, whether it ends well or badly', async () => {
+    const held = deferred()
+    const origin = own(
+      await originServer(async ({ url }, res) => {
+        const [, status] = /^\/held\/(\d+)/.exec(url ?? '') ?? []
+        if (status !== undefined) await held.promise
+        res.writeHead(Number(status ?? 500)).end()
+      }),
+    )
+    const front = own(await kind.start({ targets: origin.url, retry: false, breaker: quick }))
+    const changes: string[] = []
+    front.upstream.on('state', ({ to }) => changes.push(to))
+    const early = [200, 200, 500].map((status) => front.client.ask({ path: `/held/${status}` }))
+    await origin.request(2)
+    for (let i = 0; i < 4; i++) await front.client.ask()
+    await until(() => changes.length === 2, 'the breaker to open, and to be half-open')
+    held.resolve()
+    expect((await Promise.all(early)).map(({ status }) => status)).toEqual([200, 200, 500])
+    await until(() => front.inFlight === 0, 'every lease to end')
+    expect(changes).toEqual(['ejected', 'unknown'])
+    // It is half-open still: closed, it would take four.
+    expect((await front.client.ask()).status).toBe(500)
+    await until(() => changes.length === 3, 'a trial to fail')
   })
 
   it('comes back gradually: in the ramp the others get most', async () => {
