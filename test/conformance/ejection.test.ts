@@ -148,6 +148,7 @@ async function standing(mountName: string, targets: readonly string[]) {
     time,
     victim,
     changes,
+    client: mounted.client,
     get tries() {
       return tries
     },
@@ -202,6 +203,22 @@ describe.each(['node:http', 'node:http2 without TLS'])('by a clock that stands s
       }
     },
   )
+
+  it('what a target had under way when it went out says nothing once it is back', async () => {
+    const victim = own(await rawOrigin())
+    const site = await standing(mountName, [victim.url, own(await originServer()).url])
+    const { client, time, changes } = site
+    // In turn: three of six.
+    const answers = Promise.all(Array.from({ length: 6 }, () => client.ask({ method: 'POST', body: 'x' })))
+    for (const i of [0, 1, 2]) await (await victim.connection(i)).head()
+    victim.connections[0]?.reset()
+    await until(() => changes.length === 1, 'the target to go out')
+    time.passAtOnce(1_000)
+    for (const i of [1, 2]) victim.connections[i]?.reset()
+    expect((await answers).map(({ status }) => status).sort()).toEqual([200, 200, 200, 502, 502, 502])
+    await until(() => site.victim.inFlight === 0, 'every lease to end')
+    expect(changes.map(({ to }) => to)).toEqual(['ejected', 'unknown'])
+  })
 
   it('a target that is well again gets a growing part of its share', async () => {
     const victim = await resetting()
