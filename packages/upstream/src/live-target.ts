@@ -58,12 +58,14 @@ export class LiveTarget implements Target {
     return !this.draining && this.ejectors.size === 0 && this.verdict !== 'unhealthy'
   }
 
-  /** Takes over what may change while it lives. */
-  update(settings: TargetSettings): void {
-    this.weight = settings.weight
-    this.priority = settings.priority
-    if (settings.zone === undefined) delete this.zone
-    else this.zone = settings.zone
+  /** Takes over what may change while it lives; true if anything has. */
+  update({ weight, priority, zone }: TargetSettings): boolean {
+    if (this.weight === weight && this.priority === priority && this.zone === zone) return false
+    this.weight = weight
+    this.priority = priority
+    if (zone === undefined) delete this.zone
+    else this.zone = zone
+    return true
   }
 
   answered(ttfb: number, now: number): void {

@@ -118,14 +118,17 @@ export class TargetGroup implements Upstream, LeaseEnds {
         `${this.path}: got no 'https:' URL, takes one at least: the upstream has tls settings`,
       )
     const before = new Map(this.all.map((target) => [target.id, target]))
-    const next = settings.map((each) => {
+    let same = settings.length === this.all.length
+    const next = settings.map((each, i) => {
       const old = before.get(each.id)
       if (old === undefined || old.url !== each.url || !sameTls(old.tls, each.tls))
         return this.join(each, old)
       before.delete(each.id)
-      old.update(each)
+      same = !old.update(each) && same && old === this.all[i]
       return old
     })
+    // A source may deliver the same again and again: policies keep their tables.
+    if (same && before.size === 0) return
     this.begun ||= next.length > 0
     this.all = Object.freeze(next)
     this.refresh()

@@ -232,6 +232,26 @@ it('keeps the state of targets that stay, and their leases when they go', () => 
   expect(ids(upstream.all)).toEqual([a, c])
 })
 
+it('keeps its lists, for which policies keep tables, when the same targets are delivered again', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a, { url: b, zone: 'z' }] })
+  const heard: number[] = []
+  upstream.on('targets', (targets) => heard.push(targets.length))
+  let { all, available } = upstream
+  const changes = (targets: TargetInit[]): boolean[] => {
+    upstream.replace(targets)
+    const changed = [upstream.all !== all, upstream.available !== available]
+    ;({ all, available } = upstream)
+    return changed
+  }
+  expect(changes(['http://a/', { url: b, zone: 'z', weight: 1 }])).toEqual([false, false])
+  expect(heard).toEqual([])
+  for (const other of [{ weight: 2 }, { weight: 2, priority: 1 }, { weight: 2, priority: 1, zone: 'y' }])
+    expect(changes([a, { url: b, zone: 'z', ...other }])).toEqual([true, true])
+  expect(changes([a, b])).toEqual([true, true])
+  expect(changes([b, a])).toEqual([true, true])
+  expect(heard).toEqual([2, 2, 2, 2, 2])
+})
+
 it('keeps a target drained by hand under its id when other settings make it anew', () => {
   const upstream = createUpstream({ name: 'x', targets: [{ url: a, id: 'one' }, b] })
   upstream.drain('one')
