@@ -53,7 +53,7 @@ export class Declarations {
     })
     // Who is fit besides decides what becomes of one that drains.
     upstream.on('state', () => {
-      for (const [target, word] of this.words) this.apply(target, word)
+      for (const [target, word] of this.words) if (upstream.all.includes(target)) this.apply(target, word)
     })
   }
 

@@ -139,6 +139,14 @@ it('holds nothing against a new target of the same name, nor believes one that h
   expect(next?.state).toBe('draining')
 })
 
+it('holds nothing against a target that takes the id of one that would drain', async () => {
+  const { upstream, answer } = believing({}, ['http://a'])
+  await answer(upstream.all[0], ['X-Health', 'draining'])
+  expect(upstream.all[0]?.degraded).toBe(true)
+  upstream.replace([{ url: 'http://c', id: 'http://a' }, 'http://b'])
+  expect(upstream.all.map(({ state }) => state)).toEqual(['unknown', 'unknown'])
+})
+
 it.each([
   ['ok', 'ok'],
   [' DRAINING ', 'draining'],
