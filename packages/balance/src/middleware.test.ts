@@ -222,6 +222,16 @@ it('is a middleware of a chain', () => {
   expect(typeof handler).toBe('function')
 })
 
+it.each([
+  [{ max: 0 }, 'targetFrom.max: got 0, takes a whole number from 1 to 1000000'],
+  // A table of so many places is made at once.
+  [{ max: 1e9 }, 'targetFrom.max: got 1000000000'],
+  [{ maks: 5 }, 'targetFrom.maks: unknown option, did you mean max?'],
+  [{ clock: 5 }, 'targetFrom.clock: got 5, takes a function'],
+])('targetFrom refuses %j', (options, says) => {
+  expect(() => targetFrom(() => 'http://a', options as never)).toThrow(says)
+})
+
 it('leaves out who is full, tells the status of the answer, and says when nobody has room', async () => {
   const upstream = upstreamOf('http://a', 'http://b')
   const told: unknown[] = []

@@ -6,10 +6,9 @@ import {
   onBodyEnd,
   ProxyError,
   type Reply,
-  turnTime,
   unhandled,
 } from '@sluice/core'
-import { parse, that, v } from '@sluice/options'
+import { integer, parse, that, v } from '@sluice/options'
 import type { Lease, LeaseResult, Selected, Target, TargetInit, Tried, Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import { type Affinity, type Balancer, type PolicyParts, partsOf } from './balancer.js'
@@ -164,11 +163,13 @@ function whyNone({ all, available }: Upstream): string {
 
 /** Options of {@link targetFrom}. */
 export interface TargetFromOptions {
-  /** Targets kept at most, with their connections; those that were used last stay. Default 1000. */
+  /** Targets kept at most, with their connections; those that were used last stay. From 1 to 1,000,000. Default 1000. */
   max?: number
   /** Monotonic milliseconds. Default `turnTime`: as of the event loop's turn. */
   clock?: () => number
 }
+
+const targetFromOptions = v.strictObject({ max: v.optional(integer(1, 1_000_000), 1000), ...clockEntry })
 
 /**
  * The target follows from the request: adds `target` and `lease`, as `balance` does. Targets are kept by URL; what falls out is
@@ -182,10 +183,8 @@ export function targetFrom<C extends Context = Context>(
   fn: (ctx: C) => TargetInit | undefined,
   options: TargetFromOptions = {},
 ): Middleware<C, Selected> {
-  const { max = 1000, clock = turnTime } = options
   if (typeof fn !== 'function') throw new TypeError(`targetFrom: got ${String(fn)}, takes a function`)
-  if (!Number.isSafeInteger(max) || max < 1)
-    throw new TypeError(`targetFrom.max: got ${String(max)}, takes a whole number, 1 or more`)
+  const { max, clock } = parse(targetFromOptions, options, 'targetFrom')
   const targets = new TargetCache(max, clock)
   const middleware: Middleware<{}, Selected> = (next) => (ctx) => {
     let lease: Lease
