@@ -176,6 +176,16 @@ it('maglev fills its table evenly: the most and the least keys differ by less th
   for (const count of counts) expect(Math.abs(count - 20_000)).toBeLessThan(800)
 })
 
+it.each(policies)('%s gives targets whose ids have the same hash their share, each', (_name, make) => {
+  const [one, other] = ['http://10.0.105.65:8000', 'http://10.0.18.128:8001']
+  expect(hash(one)).toBe(hash(other))
+  const all = fakeTargets({ id: one }, { id: other }, { id: 'third' })
+  const policy = make(key)
+  const counts = countPicks(3_000, (i) => policy(all, keys[i] as string))
+  for (const id of [one, other, 'third']) expect(counts[id]).toBeGreaterThan(700)
+  expect(make(key)([...all].reverse(), 'a')?.id).toBe(policy(all, 'a')?.id)
+})
+
 it('a ring of heavy targets is even', () => {
   const all = addressed(50).map((target) => ({ ...target, weight: 1_000 }))
   const policy = ring(key)

@@ -48,11 +48,22 @@ interface Lots {
   readonly scales: Float64Array
 }
 
+/** Of two targets with the same seed one would win every draw. */
+function seedsOf(targets: readonly Target[]): Int32Array {
+  const taken = new Set<number>()
+  return Int32Array.from(targets, ({ id }) => {
+    let seed = hash(id)
+    for (let again = 1; taken.has(seed); again++) seed = hash(id, again)
+    taken.add(seed)
+    return seed
+  })
+}
+
 function makeLots(list: readonly Target[]): Lots {
   const targets = byId(list).filter((target) => weightOf(target) > 0)
   return {
     targets,
-    seeds: Int32Array.from(targets, ({ id }) => hash(id)),
+    seeds: seedsOf(targets),
     scales: Float64Array.from(targets, (target) => 1 / weightOf(target)),
   }
 }
