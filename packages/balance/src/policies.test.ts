@@ -133,6 +133,32 @@ it('roundRobin takes turns, and goes on when the list shrinks', () => {
   expect([take(all.slice(0, 2)), take(all.slice(0, 2)), take(all.slice(0, 2))]).toEqual(['1', '0', '1'])
 })
 
+it.each([2, 3, 5])(
+  'roundRobin gives one of %i that fails its turn and no more, whoever stands in for it',
+  (count) => {
+    const all = sameTargets(count)
+    const pick = roundRobin()
+    const firsts: Record<string, number> = {}
+    const standIns: Record<string, number> = {}
+    for (let i = 0; i < count * 12; i++) {
+      const target = pick(all, undefined) as Target
+      firsts[target.id] = (firsts[target.id] ?? 0) + 1
+      if (target.id !== '0') continue
+      const other = pick(all, undefined, (each) => each === target) as Target
+      standIns[other.id] = (standIns[other.id] ?? 0) + 1
+    }
+    expect(Object.values(firsts)).toEqual(Array(count).fill(12))
+    expect(Object.values(standIns)).toEqual(Array(count - 1).fill(12 / (count - 1)))
+  },
+)
+
+it('roundRobin goes round those that have room', () => {
+  const all = sameTargets(4)
+  const pick = roundRobin()
+  pick(all, undefined)
+  expect(countPicks(30, () => pick(all, undefined, ({ id }) => id === '0'))).toEqual({ 1: 10, 2: 10, 3: 10 })
+})
+
 it('leastRequests goes by load for the weight, and shares ties by weight', () => {
   const all = targets(4, 2, 3)
   expect(leastRequests()(all, undefined)?.id).toBe('1')
