@@ -92,6 +92,25 @@ it('takes a failed result only if the other fares no better', async () => {
   expect(dropped).toEqual([503])
 })
 
+it('cancels the body of a Response that has lost, unless told otherwise', async () => {
+  let cancelled = 0
+  const gates: ((value: Response) => void)[] = []
+  const body = () => new ReadableStream({ cancel: () => void cancelled++ })
+  const call = hedging<Response>(
+    (attempt) =>
+      new Promise((resolve) => {
+        gates.push(resolve)
+        if (attempt === 1) return
+        gates[0]?.(new Response(body(), { status: 503 }))
+        setImmediate(() => resolve(new Response('good')))
+      }),
+    { after: 1, failed: ({ status }) => status === 503 },
+  )
+  expect(await (await call()).text()).toBe('good')
+  await new Promise(setImmediate)
+  expect(cancelled).toBe(1)
+})
+
 it('without budget there is no second try; a caller that leaves ends it', async () => {
   let calls = 0
   const caller = new AbortController()

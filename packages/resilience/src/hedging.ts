@@ -1,5 +1,6 @@
 import { parse, that, v } from '@sluice/options'
 import { type HedgeDelayOptions, hedgeDelay, hedgeDelayEntries } from './hedge-delay.js'
+import { letGo } from './let-go.js'
 import { Race } from './race.js'
 import { isRetryBudget, type RetryBudget } from './retry-budget.js'
 import { tieWhileUsed } from './tie-while-used.js'
@@ -11,7 +12,7 @@ type Try<T> = (attempt: number, signal: AbortSignal) => Promise<T>
 export interface HedgingOptions<T> extends HedgeDelayOptions {
   /** A result that doesn't win while the other try may still do better. Default none. */
   failed?: (result: T) => boolean
-  /** Lets go of the loser's result: `(res) => res.body?.cancel()` for `fetch`. Default none. */
+  /** Lets go of the loser's result. Default cancels the body of a `Response`, and nothing else. */
   discard?: (result: T) => unknown
   /** Refuses second tries beyond a share of the calls. Default none. */
   budget?: RetryBudget
@@ -96,8 +97,8 @@ class CallRace<T> extends Race<T> {
 
   /** A fault in letting go is nobody's: the result was not wanted. */
   protected drop(result: T): void {
-    const { discard } = this.options
-    if (discard !== undefined) new Promise((settle) => settle(discard(result))).catch(() => {})
+    const { discard = letGo } = this.options
+    new Promise((settle) => settle(discard(result))).catch(() => {})
   }
 
   protected ended(attempt: number, won: boolean): void {

@@ -113,6 +113,25 @@ describe('retrying', () => {
     expect((await retrying(busy('1'), { when, backoff: { base: 0, max: 10 } })).status).toBe(503)
   })
 
+  it('knows a Response of another fetch than Node’s own', async () => {
+    let cancelled = 0
+    const headers = new Headers({ 'Retry-After': '1' })
+    const body = { cancel: async () => void cancelled++ }
+    const busy = Object.assign(Object.create({ [Symbol.toStringTag]: 'Response' }), {
+      status: 503,
+      headers,
+      body,
+    })
+    const when = ({ value }: { value?: { status: number } }) => value?.status === 503
+    const fn = vi.fn<(attempt: number) => Promise<{ status: number }>>(async (attempt) =>
+      attempt === 1 ? busy : { status: 200 },
+    )
+    expect(await retrying(fn, { when, backoff: { base: 0, max: 10 } })).toBe(busy)
+    expect([fn.mock.calls.length, cancelled]).toEqual([1, 0])
+    expect(await retrying(fn, { when })).toEqual({ status: 200 })
+    expect(cancelled).toBe(1)
+  })
+
   it('keeps to its budget', async () => {
     const fn = vi.fn<() => Promise<never>>(() => Promise.reject(new Error('failed')))
     await expect(

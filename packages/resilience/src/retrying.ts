@@ -1,5 +1,6 @@
 import { type Duration, duration, integer, parse, that, v } from '@sluice/options'
 import { type BackoffOptions, backoffDelay, backoffOptions } from './backoff.js'
+import { isResponse, letGo } from './let-go.js'
 import { retryAfter } from './retry-after.js'
 import { isRetryBudget, type RetryBudget } from './retry-budget.js'
 import { tieWhileUsed } from './tie-while-used.js'
@@ -73,8 +74,7 @@ async function run<T>(
     let again = attempt < attempts && signal?.aborted !== true && wanted(when, ended)
     let wait = 0
     if (again && backoff !== undefined) {
-      const asked =
-        value instanceof Response ? retryAfter(value.headers.get('retry-after') ?? '', Date.now()) : 0
+      const asked = isResponse(value) ? retryAfter(value.headers.get('retry-after') ?? '', Date.now()) : 0
       wait = Math.max(backoffDelay(attempt, backoff), asked ?? 0)
       again = (asked ?? 0) <= backoff.max
     }
@@ -96,11 +96,6 @@ function wanted<T>(when: Settings<T>['when'], ended: EndedTry<T>): boolean {
     letGo(ended.value)
     throw error
   }
-}
-
-/** One that was read can't be cancelled, and needn't be. */
-function letGo(value: unknown): void {
-  if (value instanceof Response) value.body?.cancel().catch(() => {})
 }
 
 /** One try, until it ends, its time is over or the caller aborts. It is not waited for any longer then. */
