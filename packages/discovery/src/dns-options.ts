@@ -77,13 +77,17 @@ export function checkLookup(
   checkTargetTls(settings, where)
 }
 
+/** What is longer fires at once, and would be question upon question. */
+const longestTimer = 2 ** 31 - 1
+
 /** Milliseconds until a set is asked for again. */
 export function lifeOf(
   seconds: number,
   { minTtl, maxTtl, jitter }: { minTtl: number; maxTtl: number; jitter: number },
   random: () => number,
 ): number {
-  return Math.min(Math.max(seconds * 1_000, minTtl), maxTtl) * (1 + jitter * random())
+  const ms = Math.min(Math.max(seconds * 1_000, minTtl), maxTtl) * (1 + jitter * random())
+  return Math.min(ms, longestTimer)
 }
 
 /** What the targets at the addresses of a name have for TLS; nothing without TLS. An address is no server name (RFC 6066 section 3). */

@@ -57,6 +57,15 @@ it('leaves a part of the time to chance, within bounds', async () => {
   expect(await timers.next()).toBe(11_000)
 })
 
+it('waits no longer than a timer can: one of more than that fires at once', async () => {
+  const { timers } = await looked(
+    { 'api.test': [A('10.0.0.1', 2_147_483_647)] },
+    { maxTtl: '596h', jitter: 1, family: 4 },
+  )
+  await until(() => timers.waits.length === 1, 'the wait')
+  expect(timers.waits[0]).toBe(2 ** 31 - 1)
+})
+
 it('delivers the same addresses once, whatever their order', async () => {
   const { server, timers, watch } = await looked(
     { 'api.test': [A('10.0.0.1'), A('10.0.0.2')] },
