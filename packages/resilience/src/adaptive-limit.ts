@@ -27,6 +27,14 @@ export const adaptiveOptions = v.pipe(
   v.check(({ min, max }) => min <= max, 'a min that is no more than max'),
 )
 
+/**
+ * Whether an answer's latency says something. A fault comes faster than any work: taken for the latency without a queue, some of them
+ * would make all that works look slow, long after they are over. 503 counts as dropped.
+ */
+export function timed(status: number | undefined): boolean {
+  return status === undefined || status < 500 || status === 503
+}
+
 /** How much longer than the long-term latency the short-term one may be before the limit sinks. */
 const tolerance = 1.2
 /** Part of the way to its new value that a limit goes at once. */

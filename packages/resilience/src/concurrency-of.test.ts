@@ -261,6 +261,23 @@ it('finds a limit for each target, which goes with it', async () => {
   expect([one.limitOf(a), one.limitOf(b) > 0]).toEqual([0, true])
 })
 
+it('takes no latency of answers that tell of a fault: those come fastest', async () => {
+  const { one, upstream, arrive, end } = made({ limit: 'adaptive', adaptive: { initial: 40 } })
+  const [target] = upstream.all
+  if (target === undefined) throw new Error('a target')
+  const ids: number[] = []
+  const answers = async (count: number, status: number, ttfb: number): Promise<number> => {
+    for (let i = 0; i < count; i++) {
+      while (ids.length < one.limitOf(target)) ids.push(arrive())
+      await end(ids.shift() as number, { ok: true, status, ttfb })
+    }
+    return one.limitOf(target)
+  }
+  const before = await answers(300, 200, 100)
+  await answers(300, 500, 1)
+  expect(await answers(300, 200, 100)).toBeGreaterThanOrEqual(before)
+})
+
 describe('model', () => {
   it('no place stays free while somebody waits, none is given twice, and all come to an end', async () => {
     const kinds = [

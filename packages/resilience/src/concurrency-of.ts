@@ -2,7 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import { type Context, type Handler, type Middleware, ProxyError, type Reply } from '@sluice/core'
 import type { LeaseResult, Target, Tried, Upstream } from '@sluice/upstream'
 import debug from 'debug'
-import { AdaptiveLimit } from './adaptive-limit.js'
+import { AdaptiveLimit, timed } from './adaptive-limit.js'
 import {
   type ConcurrencyOptions,
   type ConcurrencySettings,
@@ -161,7 +161,7 @@ class TargetConcurrency implements UpstreamConcurrency {
     if (limit !== undefined && result !== undefined) {
       const { ok, status, ttfb = target.ewma } = result
       // It has left already; it was one of those in flight.
-      limit.sample(ttfb, target.inFlight + 1, !ok || status === 503)
+      if (!ok || timed(status)) limit.sample(ttfb, target.inFlight + 1, !ok || status === 503)
     }
     this.move()
   }

@@ -185,6 +185,29 @@ describe('concurrency', () => {
     expect(one.limit).toBeLessThan(up / 2)
   })
 
+  it('takes no latency of answers that tell of a fault: those come fastest', async () => {
+    const clock = timers()
+    const one = concurrency(
+      { limit: 'adaptive', adaptive: { initial: 40 } },
+      { clock: () => clock.hands.now, after: clock.after },
+    )
+    const rounds = async (count: number, status: number, ms: number): Promise<number> => {
+      for (let i = 0; i < count; i++) {
+        const ends: ((answer: { status: number }) => void)[] = []
+        const all = Array.from({ length: one.limit }, () =>
+          one.run(() => new Promise((resolve) => ends.push(resolve))),
+        )
+        clock.hands.now += ms
+        for (const end of ends) end({ status })
+        await Promise.all(all)
+      }
+      return one.limit
+    }
+    const before = await rounds(5, 200, 100)
+    await rounds(5, 500, 1)
+    expect(await rounds(5, 404, 100)).toBeGreaterThanOrEqual(before)
+  })
+
   it.each<[string, boolean, () => unknown]>([
     ['a timeout', true, () => Promise.reject(new DOMException('late', 'TimeoutError'))],
     [

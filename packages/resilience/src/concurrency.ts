@@ -1,5 +1,5 @@
 import { ProxyError } from '@sluice/core'
-import { AdaptiveLimit } from './adaptive-limit.js'
+import { AdaptiveLimit, timed } from './adaptive-limit.js'
 import { statusOf } from './breaker.js'
 import {
   type ConcurrencyOptions,
@@ -99,7 +99,8 @@ class CallConcurrency implements Concurrency {
     const begun = adaptive === undefined ? 0 : this.clock()
     try {
       const result = await fn()
-      adaptive?.sample(this.clock() - begun, this.inFlight, statusOf(result) === 503)
+      const status = statusOf(result)
+      if (timed(status)) adaptive?.sample(this.clock() - begun, this.inFlight, status === 503)
       return result
     } catch (error) {
       if (signal?.aborted !== true && isTooMuch(error))
