@@ -78,6 +78,18 @@ describe('against a service of known capacity', () => {
   })
 })
 
+it('is soon itself again after a spell of answers that come fast: what was cached, or not found', () => {
+  const limit = new AdaptiveLimit(settings)
+  const service = { servers: 50, ms: 100 }
+  drive(limit, service, 20_000)
+  service.ms = 1
+  drive(limit, service, 400)
+  service.ms = 100
+  const back = drive(limit, service, 1_000)
+  expect(Math.min(...back)).toBeGreaterThan(15)
+  expect(Math.max(...back.slice(500))).toBeGreaterThan(50)
+})
+
 it('does not grow while it is not used', () => {
   const limit = new AdaptiveLimit(settings)
   expect(new Set(drive(limit, { servers: 100, ms: 10 }, 5000, 9))).toEqual(new Set([20]))

@@ -41,6 +41,8 @@ const tolerance = 1.2
 const smoothing = 0.2
 /** Windows between two dips. */
 const dipEvery = 50
+/** Windows that one counts for, by how far its gradient is below the one of rest. */
+const haste = 40
 
 /**
  * A limit of calls in flight that finds itself by latencies: where more calls at once only make each wait longer, the service
@@ -54,7 +56,8 @@ const dipEvery = 50
  *             one lost now and then costs less than a window grows
  *   unused    a window that never had half the limit in flight does not let it grow
  *   dip       after 50 used windows the limit is half for as many calls as were in flight, whose latency is that of the queue
- *             before, and for one window more, which shows the latency without a queue
+ *             before, and for one window more, which shows the latency without a queue. Windows with a gradient below that of
+ *             rest, 1 - 1 / √limit, count for more: 40 times the difference
  *
  * At rest short = 1.2 * long / (1 - 1 / √limit): the limit is a little above what the service can do at once, so it's never idle.
  * Cost: constant, some additions a call.
@@ -117,7 +120,10 @@ export class AdaptiveLimit {
     if (dipping || unused) return
     const gradient = short > 0 ? Math.min(1, Math.max(0.5, (tolerance * this.long) / short)) : 1
     this.limit = this.bounded(limit + smoothing * (limit * gradient + Math.sqrt(limit) - limit))
-    if (++this.used % dipEvery > 0) return
+    // What looks slow may be so without a queue by now, which a dip alone can tell.
+    this.used += 1 + haste * Math.max(0, 1 - 1 / Math.sqrt(limit) - gradient)
+    if (this.used < dipEvery) return
+    this.used = 0
     this.dipping = true
     this.skip = most
   }
