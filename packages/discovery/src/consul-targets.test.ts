@@ -237,6 +237,31 @@ describe('a failure', () => {
     expect(await watch.urls(2)).toEqual(['http://10.1.0.1:81'])
   })
 
+  it('of another kind is told as well, each kind once until it works again', async () => {
+    const { server, timers, watch } = await asked([{ port: 80 }])
+    await watch.set(1)
+    const answers = [500, 403, 500, 403, 502]
+    let n = 0
+    server.broken = (res) => res.writeHead(answers[n] as number).end(`request ${n++} failed`)
+    await timers.fire(200)
+    for (const wait of [375, 750, 1_500, 3_000]) await timers.fire(wait)
+    await timers.next(6_000)
+    expect(warnings).toEqual(
+      ['500: request 0', '403: request 1', '502: request 4'].map(
+        (says) =>
+          `discovery consul web: GET /v1/health/service/web answered ${says} failed; the last targets stay`,
+      ),
+    )
+    server.broken = undefined
+    await timers.fire(6_000)
+    n = 0
+    await timers.next(200)
+    server.broken = (res) => res.writeHead(500).end('request 9 failed')
+    await timers.fire(200)
+    await timers.next(375)
+    expect(warnings).toHaveLength(4)
+  })
+
   it('of an agent that isn’t there', async () => {
     const dead = own(await deadTarget())
     const timers = handTimers()

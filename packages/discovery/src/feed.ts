@@ -3,6 +3,9 @@ import debug from 'debug'
 
 const log = debug('sluice:discovery')
 
+/** Kinds of failures that are told while it doesn't work. */
+const mostKinds = 10
+
 /** What becomes of an empty set from a source. */
 export type EmptyPolicy = 'keep' | 'apply'
 
@@ -12,16 +15,16 @@ export type EmptyPolicy = 'keep' | 'apply'
  * deliver: the same set as last ──▶ nothing
  *          empty, 'keep'        ──▶ nothing, told once until a set comes
  *          else                 ──▶ to the listener
- * fail:    told once until it works again, or once for each message in a row; the last set stays
+ * fail:    each kind told once until it works again, or each message once in a row; the last set stays
  */
 export class Feed {
   private last: string | undefined = undefined
   private emptyTold = false
-  private told: string | undefined = undefined
+  private readonly told = new Set<unknown>()
   private unfit: string | undefined = undefined
   private closed = false
 
-  /** @param each failures that say something else are told, too */
+  /** @param each failures that say something else than the last one are told, whatever their kind */
   constructor(
     private readonly source: string,
     private readonly empty: EmptyPolicy,
@@ -91,15 +94,17 @@ export class Feed {
   fail(error: unknown): void {
     if (this.closed) return
     const message = messageOf(error)
-    if (this.told !== undefined && (!this.each || this.told === message)) return this.note(message)
-    this.told = message
+    const kind = this.each ? message : kindOf(error, message)
+    if (this.told.has(kind) || (!this.each && this.told.size >= mostKinds)) return this.note(message)
+    if (this.each) this.told.clear()
+    this.told.add(kind)
     this.warn(this.last === undefined ? message : `${message}; the last targets stay`)
   }
 
   /** Notes that it works. */
   works(): void {
-    if (this.told !== undefined && !this.closed && log.enabled) log('%s: works again', this.source)
-    this.told = undefined
+    if (this.told.size > 0 && !this.closed && log.enabled) log('%s: works again', this.source)
+    this.told.clear()
   }
 
   /** A word that is of no consequence to targets. */
@@ -131,6 +136,12 @@ function merged(targets: readonly FoundTarget[]): FoundTarget[] {
     else if (target.priority === other.priority) other.weight += target.weight
   }
   return [...byUrl.values()].sort((a, b) => (a.url < b.url ? -1 : 1))
+}
+
+/** By its status or its code, where it has one: what it says may have a number that is another each time. */
+function kindOf(error: unknown, message: string): unknown {
+  const { code, status } = (error instanceof Error ? error : {}) as { code?: unknown; status?: unknown }
+  return status ?? code ?? message
 }
 
 /** What an error says, whatever was thrown: it may be nothing that has a text. */

@@ -9,12 +9,15 @@ export interface RetrySettings {
 
 /** A round that has failed in part: it is told of as a failure, but what it has brought is to be asked for again in time. */
 export class PartFailure extends Error {
+  readonly code: string | undefined
+
   /** @param life of what it has brought, in ms */
   constructor(
-    failure: Error,
+    failure: NodeJS.ErrnoException,
     readonly life: number,
   ) {
     super(failure.message, { cause: failure })
+    this.code = failure.code
   }
 }
 
