@@ -194,6 +194,17 @@ describe('run', () => {
     expect(one.state).toBe('closed')
   })
 
+  it('an error that is beneath itself ends its trial like any other', async () => {
+    const { one, hands, open } = made({ trials: 1 })
+    open()
+    hands.now = 100
+    const [error, cause] = [new Error('above'), new Error('beneath')]
+    error.cause = cause
+    cause.cause = error
+    await expect(one.run(() => Promise.reject(error))).rejects.toBe(error)
+    expect(one.state).toBe('open')
+  })
+
   it('what throws at once is a rejection', async () => {
     const { one } = made()
     const bug = (): never => {

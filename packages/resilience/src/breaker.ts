@@ -176,11 +176,18 @@ function blameless(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError'
 }
 
+/** Errors on the way down to the first: more than any has, but for those that go round. */
+const deepest = 8
+
 /** No answer has come: an error of the system, also beneath `fetch failed`, or a timeout. */
 function isNetwork(error: unknown): boolean {
-  if (error instanceof ProxyError) return true
-  if (!(error instanceof Error)) return false
-  if (error.name === 'TimeoutError') return true
-  const { code, cause } = error as NodeJS.ErrnoException & { cause?: unknown }
-  return typeof code === 'string' || (cause instanceof Error && isNetwork(cause))
+  let each: unknown = error
+  for (let depth = 0; depth < deepest; depth++) {
+    if (each instanceof ProxyError) return true
+    if (!(each instanceof Error)) return false
+    const { code, cause, name } = each as NodeJS.ErrnoException & { cause?: unknown }
+    if (name === 'TimeoutError' || typeof code === 'string') return true
+    each = cause
+  }
+  return false
 }
