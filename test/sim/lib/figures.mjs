@@ -6,58 +6,105 @@ export function quantile(sorted, part) {
 }
 
 /**
- * @returns `fairness`: standard deviation of requests for the weight, as a part of their mean (coefficient of variation), over
- * all servers; `p50` and `p99` of whole answers in ms; `errors` as a part of all; `detected`: ms from the fault until the server had a
- * tenth of its share for a second; `recovered`: ms from its end until it had four fifths again. `undefined` where it hasn't happened.
+ * @returns `fairness`: standard deviation of requests for the weight, as a part of their mean (coefficient of variation), over all
+ * servers; `p50` and `p99` in ms of whole answers, retries included, where a client that has left counts with the time that it
+ * waited; `errors` as a part of all; `detected`: ms from the fault until the server gets less than a tenth of its share;
+ * `recovered`: ms from its end until it gets four fifths again; `moved`, `wandering` and `least`: see {@link movedKeys}. `undefined` for what
+ * has not happened, or can't.
  */
-export function figures({ requests, servers }, { mark, at, until, length }) {
-  const done = requests.filter(({ end }) => end !== undefined)
-  const times = done.filter(({ status }) => status === 200).map((each) => each.end - each.at)
+export function figures({ requests, servers }, { mark, at, until, length, joins, leaves }) {
+  const times = []
+  let failed = 0
+  for (const { at: began, end, status } of requests) {
+    if (status !== 200) failed++
+    if (status === 200 || status === 499) times.push(end - began)
+  }
   times.sort((a, b) => a - b)
-  const failed = requests.filter(
-    ({ status, at: began }) => status !== 200 && (status !== undefined || began < length - 2_000),
-  )
-  const loads = servers.map(({ asked, weight }) => asked / weight)
-  const mean = loads.reduce((sum, each) => sum + each, 0) / loads.length
-  const variance = loads.reduce((sum, each) => sum + (each - mean) ** 2, 0) / loads.length
+  const detected =
+    at === undefined ? undefined : shareReaches(requests, mark, servers, at, until, (share) => share < 0.1)
+  // Who was never left alone has nowhere to come back from.
+  const recovered =
+    detected === undefined
+      ? undefined
+      : shareReaches(requests, mark, servers, until, length, (share) => share > 0.8)
   return {
     requests: requests.length,
-    fairness: Math.sqrt(variance) / mean,
+    fairness: variation(servers.map(({ asked, weight }) => asked / weight)),
     p50: quantile(times, 0.5),
     p99: quantile(times, 0.99),
-    errors: failed.length / requests.length,
-    detected:
-      at === undefined
-        ? undefined
-        : shareReaches(requests, mark, servers.length, at, until, (share) => share < 0.1),
-    recovered:
-      until === undefined
-        ? undefined
-        : shareReaches(requests, mark, servers.length, until, length, (share) => share > 0.8),
+    errors: failed / requests.length,
+    detected,
+    recovered,
+    ...movedKeys(requests, servers, mark, joins, leaves),
   }
 }
 
-/** Ms from `from` until the share of first tries that a server gets in a second, for an equal share, is as it should be. */
-function shareReaches(requests, url, count, from, to, isRight) {
-  const firsts = requests.flatMap(({ tries }) => (tries.length > 0 ? [tries[0]] : []))
-  for (let start = from; start + 1_000 <= to; start += 100) {
-    const among = firsts.filter(({ at }) => at >= start && at < start + 1_000)
-    if (among.length === 0) continue
-    const share = (among.filter((each) => each.url === url).length / among.length) * count
-    if (isRight(share)) return start - from
+/** Standard deviation as a part of the mean. */
+function variation(loads) {
+  const mean = loads.reduce((sum, each) => sum + each, 0) / loads.length
+  const variance = loads.reduce((sum, each) => sum + (each - mean) ** 2, 0) / loads.length
+  return Math.sqrt(variance) / mean
+}
+
+/** Ms in which a share is measured, and how finely. */
+const [span, step] = [1_000, 10]
+
+/** Ms from `from` until the part of first tries that a server gets in the second after, for an equal share, is as it should be. */
+function shareReaches(requests, url, { length: count }, from, to, isRight) {
+  const buckets = Math.max(0, Math.floor((to - from) / step))
+  const all = new Int32Array(buckets + 1)
+  const own = new Int32Array(buckets + 1)
+  for (const { tries } of requests) {
+    const [first] = tries
+    if (first === undefined || first.at < from || first.at >= to) continue
+    const bucket = Math.floor((first.at - from) / step) + 1
+    all[bucket]++
+    if (first.url === url) own[bucket]++
+  }
+  for (let i = 1; i <= buckets; i++) {
+    all[i] += all[i - 1]
+    own[i] += own[i - 1]
+  }
+  for (let i = 0; i + span / step <= buckets; i++) {
+    const among = all[i + span / step] - all[i]
+    if (among > 0 && isRight(((own[i + span / step] - own[i]) / among) * count)) return i * step
   }
   return undefined
 }
 
 /**
- * The part of keys that go elsewhere when one target leaves, and the least possible.
- * @param policy one policy by key
+ * When one server joins or leaves: `moved`, the part of the keys whose first request after it goes to another server than their last
+ * one before; `wandering`, the same at a time when nothing happens; and `least`, the least possible to move: the keys of the one that
+ * left, or a fair share for the one that joined.
  */
-export function moved(policy, before, after, keys) {
-  const where = (targets) => keys.map((key) => policy(targets, { key })?.id)
-  const [first, second] = [where(before), where(after)]
-  const stay = new Set(after.map(({ id }) => id))
-  const changed = first.filter((id, i) => id !== second[i]).length
-  const least = first.filter((id) => !stay.has(id)).length
-  return { moved: changed / keys.length, least: least / keys.length }
+function movedKeys(requests, servers, mark, joins, leaves) {
+  const change = joins ?? leaves
+  if (change === undefined) return { moved: undefined, wandering: undefined, least: undefined }
+  const pairs = pairsAt(requests, change, Number.POSITIVE_INFINITY)
+  const weights = servers.reduce((sum, { weight }) => sum + weight, 0)
+  return {
+    moved: part(pairs, ([before, after]) => before !== after),
+    wandering: part(pairsAt(requests, change / 2, change), ([before, after]) => before !== after),
+    least:
+      joins === undefined
+        ? part(pairs, ([before]) => before === mark)
+        : servers.find(({ url }) => url === mark).weight / weights,
+  }
+}
+
+/** For each key where its last request before a time went, and its first one after it. */
+function pairsAt(requests, time, until) {
+  const pairs = new Map()
+  for (const { at, key, tries } of requests) {
+    const url = tries[0]?.url
+    if (at >= until || url === undefined) continue
+    const pair = pairs.get(key)
+    if (at < time) pairs.set(key, [url, undefined])
+    else if (pair !== undefined) pair[1] ??= url
+  }
+  return [...pairs.values()].filter(([, after]) => after !== undefined)
+}
+
+function part(list, is) {
+  return list.length === 0 ? undefined : list.filter(is).length / list.length
 }

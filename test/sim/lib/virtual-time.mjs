@@ -1,5 +1,6 @@
 // A clock that moves from event to event. While it is installed, timers and performance.now() of this process are its own, so that
 // the packages under test run as they are: whatever they wait for is an event among those of the simulation.
+const { nextTick } = process
 const names = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval']
 
 /**
@@ -15,7 +16,12 @@ export class VirtualTime {
 
   /** Calls `fn` in `ms`. Returns what {@link cancel} takes. */
   after(ms, fn) {
-    const event = { at: this.now + Math.max(ms, 0), order: this.#planned++, fn, timer: undefined }
+    return this.at(this.now + Math.max(ms, 0), fn)
+  }
+
+  /** Calls `fn` at a time that isn't past. */
+  at(at, fn) {
+    const event = { at, order: this.#planned++, fn }
     this.#push(event)
     return event
   }
@@ -31,8 +37,8 @@ export class VirtualTime {
       if (fn === undefined) continue
       this.now = at
       fn()
-      // A chain of promises is as long as the layers are deep.
-      for (let i = 0; i < 12; i++) await undefined
+      // What waits for promises goes on, however many in a row: a tick comes when none is left.
+      await new Promise(nextTick)
     }
     this.now = end
   }

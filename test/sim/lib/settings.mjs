@@ -1,0 +1,85 @@
+// What stands around a policy: the packages' own probes, ejection, breakers, limits and slow start, with options of their own.
+import { slowStart } from '@sluice/balance'
+import { ejection, monitor } from '@sluice/health'
+import { breakers, concurrencyOf, retry, retryBudget } from '@sluice/resilience'
+import { createUpstream } from '@sluice/upstream'
+import { UsageError } from './usage-error.mjs'
+
+/**
+ * By name: `(proxy, options) => Disposable | undefined`. `proxy` is `{ upstream, servers, clock, random, policy, layers }`, of which
+ * a part may replace the policy, and add a layer outside of `balance`.
+ */
+const parts = {
+  probes: ({ upstream, servers, random }, options) =>
+    monitor(
+      upstream,
+      async ({ url }) => {
+        const status = await servers.get(url).probe()
+        if (status !== 200) throw new Error(`answered ${status}`)
+      },
+      { interval: '1s', ...options },
+      { random },
+    ),
+  ejection: ({ upstream }, options) => ejection(upstream, options),
+  breaker: ({ upstream, random }, options) => breakers(upstream, options, { random }),
+  'slow-start': (proxy, { window = '5s', ...options }) => {
+    const { clock, random } = proxy
+    proxy.policy = slowStart(proxy.policy, window, { clock, random, ...options })
+  },
+  limit: limiter(16),
+  adaptive: limiter('adaptive'),
+}
+
+function limiter(limit) {
+  return ({ upstream, layers }, options) => {
+    const limits = concurrencyOf(upstream, { limit, ...options })
+    layers.push(limits.middleware)
+    return limits
+  }
+}
+
+/** Names of parts, of which a setting is made, joined by `+`. */
+export const partNames = Object.keys(parts)
+
+/**
+ * A setting: `none`, or parts such as `ejection+breaker`.
+ * @param options of parts by their names, as the packages take them, and of `retry`
+ * @throws UsageError
+ */
+export function readSetting(name, options = {}) {
+  const names = name === 'none' ? [] : name.split('+')
+  for (const each of names) {
+    if (Object.hasOwn(parts, each)) continue
+    throw new UsageError(
+      `--setting: got '${each}', takes none, ${partNames.join(', ')}, or several of them joined by +`,
+    )
+  }
+  const setting = {
+    name,
+    parts: names.map((each) => [each, options[each] ?? {}]),
+    retry: options.retry ?? {},
+  }
+  check(setting)
+  return setting
+}
+
+/** Options that a part doesn't take are told of before anything runs: it is put once around nobody. */
+function check(setting) {
+  const upstream = createUpstream({ name: 'check', targets: ['http://10.0.0.1'] })
+  const proxy = { upstream, servers: new Map(), policy: ([first]) => first, layers: [] }
+  try {
+    for (const part of around(proxy, setting)) part[Symbol.dispose]()
+  } catch (error) {
+    throw error instanceof TypeError ? new UsageError(`--options: ${error.message}`) : error
+  }
+}
+
+/**
+ * Puts the parts of a setting around a proxy, and retry() outside of all.
+ * @returns what is to be disposed of when the run is over
+ */
+export function around(proxy, { parts: chosen, retry: { budget, ...options } }) {
+  const made = chosen.map(([name, own]) => parts[name](proxy, own))
+  proxy.layers.push(retry({ ...options, ...(budget === undefined ? {} : { budget: retryBudget(budget) }) }))
+  return made.filter((each) => each !== undefined)
+}
