@@ -1,6 +1,7 @@
 // The guide of docs/balancing.md: what to choose when, each with figures of the page's own runs.
 const ms = (value) => `${value.toFixed(0)} ms`
-const percent = (value) => (value === 0 ? '0 %' : `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`)
+const percent = (value) =>
+  value === 0 ? '0 %' : `${(value * 100).toFixed(value < 0.001 ? 2 : value < 0.1 ? 1 : 0)} %`
 const s = (value) => (value === undefined ? 'never' : `${(value / 1000).toFixed(1)} s`)
 
 /**
@@ -30,7 +31,7 @@ const guide = ({
   [
     'Servers and requests are alike, and each must get as many',
     '`round-robin`',
-    `unevenness ${percent(steady('round-robin').fairness)}, others 2 % and more; but half as strong a server gets just as many (p99 ${ms(weights('round-robin').p99)})`,
+    `unevenness ${percent(steady('round-robin').fairness)}, by \`least-requests\` ${percent(steady('least-requests').fairness)}; but a server half as strong gets just as many (p99 ${ms(weights('round-robin').p99)})`,
   ],
   [
     'Servers are of different strength, and you know how different',
@@ -45,7 +46,7 @@ const guide = ({
   [
     'Many proxies stand before the same servers',
     '`least-requests` or `power-of-two`',
-    `twenty that know their own requests alone don't run to the same server: p99 ${ms(herd('least-requests').p99)} and ${ms(herd('power-of-two').p99)}, in turns ${ms(herd('round-robin').p99)}`,
+    `twenty that know of their own requests alone don't run to the same server: p99 ${ms(herd('least-requests').p99)} and ${ms(herd('power-of-two').p99)}; in turns ${ms(herd('round-robin').p99)}, by chance ${ms(herd('random').p99)}`,
   ],
   [
     'The same user, or URL, is to meet the same server',
@@ -90,7 +91,7 @@ const guide = ({
   [
     'More comes than the servers can do',
     '`concurrency`, `adaptive` where you can’t say how many at once a server can take',
-    `without it all wait: p50 ${ms(overload('power-of-two').p50)} and ${percent(overload('power-of-two').errors)} leave unserved; with it p50 ${ms(overload('power-of-two', 'adaptive').p50)}, and the ${percent(overload('power-of-two', 'adaptive').errors)} that are too many hear so at once or after the queue's time`,
+    `without it all wait: p50 ${ms(overload('power-of-two').p50)} and ${percent(overload('power-of-two').errors)} leave unserved; with it p50 ${ms(overload('power-of-two', 'adaptive').p50)}, and the ${percent(overload('power-of-two', 'adaptive').errors)} that are too many hear so at once`,
   ],
 ]
 

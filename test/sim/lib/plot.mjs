@@ -1,4 +1,6 @@
-// A chart of lines as SVG. It brings its own ground: what shows it may be light or dark, whatever the reader's system says.
+// A chart of lines as SVG. It is the same text on every engine: no logarithm of the engine's is in it. It brings its own ground: what shows it may be light or dark, whatever the reader's system says.
+import { ln } from './chance.mjs'
+
 const [width, height] = [760, 310]
 const [left, right, top, bottom] = [58, 200, 76, 46]
 /** After Okabe and Ito, told apart also by those who see few colours; on the dark ground a little lighter. */
@@ -16,7 +18,7 @@ export function plot({ title, x, y, series, spans = [], log = false }) {
   const [x0, x1] = [Math.min(...all.map(([at]) => at)), Math.max(...all.map(([at]) => at))]
   const values = all.map(([, value]) => value)
   const { from, to, ticks } = (log ? powers : steps)(Math.min(...values), Math.max(...values))
-  const scale = (value) => (log ? Math.log(value / from) / Math.log(to / from) : (value - from) / (to - from))
+  const scale = (value) => (log ? ln(value / from) / ln(to / from) : (value - from) / (to - from))
   const px = (at) => round(left + ((at - x0) / (x1 - x0 || 1)) * (width - left - right))
   const py = (value) => round(height - bottom - scale(value) * (height - top - bottom))
   const names = apart(series.map(({ points }) => py(points.at(-1)[1])))
@@ -73,30 +75,30 @@ function apart(ends) {
   let above = Number.NEGATIVE_INFINITY
   for (const i of order) above = places[i] = Math.max(ends[i], above + lineHeight)
   let below = height - bottom + lineHeight / 2
-  for (const i of order.reverse()) {
+  for (const i of order.toReversed()) {
     places[i] = round(Math.min(places[i], below))
     below = places[i] - lineHeight
   }
   return places
 }
 
+/** 0.1, 1, 10… with what stands between: `[1, 2, 5]`, say. */
+const nice = (digits) =>
+  [-1, 0, 1, 2, 3, 4, 5, 6].flatMap((power) => digits.map((digit) => digit * 10 ** power))
+
 /** An axis from 0 in steps of 1, 2 or 5. */
 function steps(_least, most) {
-  const raw = (most || 1) / 4
-  const unit = 10 ** Math.floor(Math.log10(raw))
-  const step = [1, 2, 5, 10].map((n) => n * unit).find((each) => each >= raw)
-  const count = Math.ceil(round(most / step))
-  return { from: 0, to: count * step || 1, ticks: Array.from({ length: count + 1 }, (_, i) => i * step) }
+  const step = nice([1, 2, 5]).find((each) => each * 4 >= most)
+  const count = Math.max(1, Math.ceil(round(most / step)))
+  return { from: 0, to: count * step, ticks: Array.from({ length: count + 1 }, (_, i) => i * step) }
 }
 
-/** An axis of whole powers of ten, with the threes between where there are few. */
+/** An axis of powers of ten, and the threes between. */
 function powers(least, most) {
-  const ticks = []
-  const [first, last] = [Math.floor(Math.log10(least)), Math.ceil(Math.log10(most))]
-  for (let power = first; power <= last; power++) ticks.push(10 ** power, 3 * 10 ** power)
-  const lower = ticks.findLast((value) => value <= least)
-  const upper = ticks.find((value) => value >= most)
-  return { from: lower, to: upper, ticks: ticks.filter((value) => value >= lower && value <= upper) }
+  const all = nice([1, 3])
+  const from = all.findLast((value) => value <= least)
+  const to = all.find((value) => value >= most)
+  return { from, to, ticks: all.filter((value) => value >= from && value <= to) }
 }
 
 /** Whole seconds along the axis, few enough to be read. */

@@ -30,9 +30,9 @@ const slow = (i, factor) => (world) => {
 function ill(mode, about) {
   return {
     about: `one of ten ${about} from 2 s to 7 s`,
-    length: 16_000,
+    length: 20_000,
     servers: () => alike(10),
-    trace: poisson(16_000, 0.65),
+    trace: poisson(20_000, 0.65),
     changes: [
       { at: 2_000, change: become(3, mode) },
       { at: 7_000, change: become(3, 'up') },
@@ -47,6 +47,13 @@ export const scenarios = {
   steady: {
     about: 'ten servers alike',
     length: 10_000,
+    servers: () => alike(10),
+    trace: poisson(10_000, 0.75),
+  },
+  begins: {
+    about: 'ten servers alike, and requests from the first moment on, when probes have found nobody yet',
+    length: 10_000,
+    before: 0,
     servers: () => alike(10),
     trace: poisson(10_000, 0.75),
   },

@@ -5,6 +5,8 @@ import { readSetting } from './settings.mjs'
 const none = readSetting('none')
 const probes = readSetting('probes')
 const ejection = readSetting('ejection')
+/** What createProxy has without being asked. */
+const usual = { ...readSetting('ejection+slow-start'), title: 'as createProxy' }
 const slowStart = readSetting('slow-start')
 const adaptive = readSetting('adaptive')
 const titled = (title, name, options) => ({ ...readSetting(name, options), title })
@@ -61,7 +63,7 @@ export const sections = {
   },
   herd: {
     scenario: 'herd',
-    rows: rows(['round-robin', 'least-requests', 'power-of-two', 'peak-ewma']),
+    rows: rows(['round-robin', 'random', 'least-requests', 'power-of-two', 'peak-ewma']),
   },
   hot: {
     scenario: 'hot',
@@ -94,13 +96,13 @@ export const sections = {
   },
   dies: {
     scenario: 'dies',
-    rows: rows(['power-of-two'], [none, probes, ejection]),
+    rows: rows(['power-of-two'], [none, probes, ejection, usual]),
   },
   errors: {
     scenario: 'errors',
     rows: rows(['round-robin'], [none, ejection]).concat(
       rows(['least-requests', 'power-of-two'], [none]),
-      rows(['power-of-two'], [probes, ejection]),
+      rows(['power-of-two'], [probes, ejection, usual]),
     ),
     plot: (scenario) => ({
       name: 'balancing-errors.svg',

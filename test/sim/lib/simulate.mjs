@@ -8,8 +8,6 @@ import { Server } from './server.mjs'
 import { around, readSetting } from './settings.mjs'
 import { VirtualTime } from './virtual-time.mjs'
 
-/** Before the first request, so that probes have found everybody. */
-const before = 2_000
 /** A client that has no answer by then has left. */
 const patience = 2_000
 
@@ -21,6 +19,8 @@ const patience = 2_000
  * @throws what the policy throws
  */
 export async function simulate(scenario, policy, { seed = 1, setting = readSetting('none') } = {}) {
+  // Before the first request, so that probes have found everybody.
+  const { before = 2_000 } = scenario
   const time = new VirtualTime()
   const { random: realRandom } = Math
   time.install()
@@ -49,7 +49,7 @@ export async function simulate(scenario, policy, { seed = 1, setting = readSetti
       const { handler } = proxies[proxies.length === 1 ? 0 : Math.floor(which() * proxies.length)]
       const request = { at, key, work, method, tries: [], status: undefined, end: undefined }
       requests.push(request)
-      send(request, handler, time).catch((error) => bugs.push(error))
+      send(request, handler, time, before).catch((error) => bugs.push(error))
     }
     const arrivals = scenario.trace(chance(seed))[Symbol.iterator]()
     // One after the other: all of them at once would be most of what the clock has to sort.
@@ -101,7 +101,7 @@ function proxyOf({ servers, targets, policy, setting, seed, time, ask, ends }) {
   return { upstream, handler: proxy.layers.reduce((next, layer) => layer(next), balanced) }
 }
 
-async function send(request, handler, time) {
+async function send(request, handler, time, before) {
   const ctx = new SimContext(request)
   const leaving = time.after(patience, () => ctx.end('client-left'))
   try {
