@@ -73,7 +73,12 @@ it.each([
   [['--options', '{'], '--options: got {, takes a JSON object of probes, '],
   [['--options', '{"nope":{}}'], "--options: got 'nope', takes a JSON object of "],
   [['--options', '{"retry":1}'], '--options.retry: got 1, takes an object of its options'],
-  [['--options', '{"breaker":{}}'], '--options: got breaker, takes options of the --setting and of retry'],
+  [['--options', '{"breaker":{}}'], '--options: got breaker, takes options of the --setting and of retry, '],
+  [['--options', '{"upstream":{"panic":2}}'], '--options: upstream.panic: got 2, takes a number from 0 to 1'],
+  [
+    ['--options', '{"balance":{"overflow":0}}'],
+    '--options: balance.overflow: got 0, takes a number, 1 or more',
+  ],
   [['--options', '{"retry":{"attempts":0}}'], '--options: retry.attempts: got 0, takes a whole number'],
   [
     ['--setting', 'ejection', '--options', '{"ejection":{"consecutiv":3}}'],

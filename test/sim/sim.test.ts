@@ -183,6 +183,20 @@ it('slow start spares a cold server that joins, and parts stand together', async
   expect(all?.p99).toBeLessThan(none?.p99 as number)
 })
 
+it('panic and overflow are options of a run', async () => {
+  const [alone, panic] = await rows(scenarios.misjudged, 'power-of-two', [
+    'probes',
+    ['probes', { upstream: { panic: 0.5 } }],
+  ])
+  expect(alone?.errors).toBeGreaterThan(0.1)
+  expect(panic?.errors).toBe(0)
+  const [strict, over] = await rows(scenarios.tiers, 'power-of-two', [
+    'ejection',
+    ['ejection', { balance: { overflow: 1.4 } }],
+  ])
+  expect((strict?.p99 as number) / (over?.p99 as number)).toBeGreaterThan(3)
+})
+
 it('a try that takes too long is the target’s fault, a client that leaves is not', async () => {
   const [alone, timed] = await rows(scenarios.hangs, 'round-robin', [
     'ejection',

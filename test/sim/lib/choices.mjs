@@ -21,6 +21,8 @@ const guide = ({
   errors,
   half,
   hangs,
+  misjudged,
+  tiers,
   overload,
 }) => [
   [
@@ -82,6 +84,16 @@ const guide = ({
     'Servers hang',
     '`retry.perTry` below the patience of clients, with ejection',
     `a client that leaves counts against nobody, so that ejection alone never hears of it (${percent(hangs('round-robin', 'ejection').errors)} fail in turns); at 500 ms a try ${percent(hangs('round-robin', 'ejection, 500 ms a try').errors)}, left in ${s(hangs('round-robin', 'ejection, 500 ms a try').detected)}`,
+  ],
+  [
+    'Probes may be wrong about many servers at once',
+    '`panic: 0.5`',
+    `where the probes of seven of ten fail though they serve, the three that are left break down: ${percent(misjudged('power-of-two', 'probes').errors)} fail; with panic ${percent(misjudged('power-of-two', 'probes, panic of 0.5').errors)}`,
+  ],
+  [
+    'Some targets are to stand in for others',
+    '`priority`, with `overflow: 1.4`',
+    `when three of six are out the others get no more than they can take: p99 ${ms(tiers('power-of-two', 'ejection, overflow of 1.4').p99)} and ${percent(tiers('power-of-two', 'ejection, overflow of 1.4').errors)} failed, without it ${ms(tiers('power-of-two', 'ejection').p99)} and ${percent(tiers('power-of-two', 'ejection').errors)}`,
   ],
   [
     'One server can do less than it should, and the policy doesn’t look at load',

@@ -5,7 +5,7 @@ import { chance } from './chance.mjs'
 import { writeDocs } from './docs.mjs'
 import { policies, readPolicies } from './policies.mjs'
 import { scenarios } from './scenarios.mjs'
-import { partNames, readSetting } from './settings.mjs'
+import { always, partNames, readSetting } from './settings.mjs'
 import { compare, table } from './tables.mjs'
 import { readLog, readTrace, replaying, writeTrace } from './trace.mjs'
 import { UsageError } from './usage-error.mjs'
@@ -22,7 +22,7 @@ const usage = `usage: npm run sim -- [options]
                    or modules of one's own: ./mine.mjs, whose default export is ({ random, clock }) => policy
   --setting A,B    what stands around them (none): ${partNames.join(', ')},
                    or several joined by +
-  --options JSON   options of those, as the packages take them, and of retry:
+  --options JSON   options of those, as the packages take them, and of retry, balance and upstream:
                    '{"ejection":{"consecutive":3},"breaker":{"failures":0.3},"retry":{"attempts":1}}'
   --trace FILE     requests as they were recorded, in place of the scenario's:
                    lines of {"at":ms,"key":"…","work":1,"method":"GET"}
@@ -88,10 +88,12 @@ async function run(values, print) {
   const options = readOptions(values.options)
   const settings = (list('--setting', values.setting) ?? ['none']).map((name) => readSetting(name, options))
   const unused = Object.keys(options).filter(
-    (part) => part !== 'retry' && !settings.some(({ parts }) => parts.some(([name]) => name === part)),
+    (part) => !always.includes(part) && !settings.some(({ parts }) => parts.some(([name]) => name === part)),
   )
   if (unused.length > 0)
-    throw new UsageError(`--options: got ${unused.join(', ')}, takes options of the --setting and of retry`)
+    throw new UsageError(
+      `--options: got ${unused.join(', ')}, takes options of the --setting and of ${always.join(', ')}`,
+    )
   const seed = seedOf(values.seed)
   const requests = recorded(values)
   for (const name of chosen) {
@@ -154,11 +156,11 @@ function readOptions(given = '{}') {
   } catch {
     // Said below.
   }
-  const takes = `takes a JSON object of ${partNames.join(', ')} and retry`
+  const takes = `takes a JSON object of ${[...partNames, ...always].join(', ')}`
   const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
   if (!isObject(options)) throw new UsageError(`--options: got ${given}, ${takes}`)
   for (const [name, own] of Object.entries(options)) {
-    if (name !== 'retry' && !partNames.includes(name))
+    if (!always.includes(name) && !partNames.includes(name))
       throw new UsageError(`--options: got '${name}', ${takes}`)
     if (!isObject(own))
       throw new UsageError(`--options.${name}: got ${JSON.stringify(own)}, takes an object of its options`)

@@ -24,6 +24,8 @@ export async function makeDocs(text) {
   const plots = {}
   const found = {}
   let filled = text
+  // A run takes a while: a place that is missing is told of before.
+  for (const key of [...Object.keys(sections), 'choices']) fill(text, key, '')
   for (const [key, section] of Object.entries(sections)) {
     const runs = await runsOf(section)
     found[key] = (policy, setting = 'none') =>

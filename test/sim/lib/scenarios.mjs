@@ -22,6 +22,10 @@ function request(at, user) {
 }
 
 const become = (i, mode) => (world) => world.servers.get(url(i)).become(mode)
+/** The first so many. */
+const all = (count, mode) => (world) => {
+  for (let i = 0; i < count; i++) become(i, mode)(world)
+}
 const slow = (i, factor) => (world) => {
   world.servers.get(url(i)).slow = factor
 }
@@ -107,6 +111,27 @@ export const scenarios = {
   errors: ill('503', 'answers 503 at once, so that it looks like the quickest,'),
   half: ill('half', 'answers half of its requests with 503'),
   hangs: ill('hangs', 'takes requests and never answers'),
+  misjudged: {
+    about: 'ten servers that serve, and from 2 s to 7 s the probes of seven of them fail',
+    length: 10_000,
+    servers: () => alike(10),
+    trace: poisson(10_000, 0.65),
+    changes: [
+      { at: 2_000, change: all(7, 'misjudged') },
+      { at: 7_000, change: all(7, 'up') },
+    ],
+  },
+  tiers: {
+    about:
+      'six servers and four that stand in for them, and from 2 s to 7 s three of the six refuse connections',
+    length: 10_000,
+    servers: () => alike(10).map((each, i) => (i < 6 ? each : { ...each, priority: 1 })),
+    trace: poisson(10_000, 0.4),
+    changes: [
+      { at: 2_000, change: all(3, 'refuses') },
+      { at: 7_000, change: all(3, 'up') },
+    ],
+  },
   overload: {
     about: 'ten servers, and from 2 s to 8 s half as many requests again as they can serve',
     length: 12_000,

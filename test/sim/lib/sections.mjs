@@ -151,6 +151,20 @@ export const sections = {
       ),
     ],
   },
+  misjudged: {
+    scenario: 'misjudged',
+    rows: rows(
+      ['power-of-two'],
+      [none, probes, titled('probes, panic of 0.5', 'probes', { upstream: { panic: 0.5 } })],
+    ),
+  },
+  tiers: {
+    scenario: 'tiers',
+    rows: rows(
+      ['power-of-two'],
+      [ejection, titled('ejection, overflow of 1.4', 'ejection', { balance: { overflow: 1.4 } })],
+    ),
+  },
   overload: {
     scenario: 'overload',
     rows: rows(['power-of-two'], [none, titled('limit of 8', 'limit', { limit: { limit: 8 } }), adaptive]),

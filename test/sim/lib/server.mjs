@@ -8,7 +8,8 @@ const coldest = 5
 
 /**
  * idle ──begin──▶ busy (up to `width` at once) ──done──▶ next in line
- * mode: 'up' serves; 'refuses' connections; answers '503'; 'half': answers half of them with 503; 'hangs': takes and never answers
+ * mode: 'up' serves; 'refuses' connections; answers '503'; 'half': answers half of them with 503; 'hangs': takes and never answers;
+ * 'misjudged': serves, and fails its probes
  * time = log-normal of `mean` × work × slow × (1 + (coldest - 1) × what is left of the first `cold` requests)
  *
  * It doesn't notice when nobody waits for an answer any more: it makes it all the same, as most do.
@@ -46,6 +47,7 @@ export class Server {
 
   /** What a probe gets: its answer costs nothing and waits for nobody. */
   probe() {
+    if (this.mode === 'misjudged') return this.#soon(503)
     return this.#atOnce() ?? (this.mode === 'hangs' ? new Promise(() => {}) : this.#soon(200))
   }
 

@@ -1,5 +1,5 @@
 // What stands around a policy: the packages' own probes, ejection, breakers, limits and slow start, with options of their own.
-import { slowStart } from '@sluice/balance'
+import { balance, slowStart } from '@sluice/balance'
 import { ejection, monitor } from '@sluice/health'
 import { breakers, concurrencyOf, retry, retryBudget } from '@sluice/resilience'
 import { createUpstream } from '@sluice/upstream'
@@ -41,9 +41,12 @@ function limiter(limit) {
 /** Names of parts, of which a setting is made, joined by `+`. */
 export const partNames = Object.keys(parts)
 
+/** What is always there, and has options too: `panic` of the upstream, `overflow` of balance. */
+export const always = ['retry', 'balance', 'upstream']
+
 /**
  * A setting: `none`, or parts such as `ejection+breaker`.
- * @param options of parts by their names, as the packages take them, and of `retry`
+ * @param options of parts by their names, as the packages take them, and of what is {@link always} there
  * @throws UsageError
  */
 export function readSetting(name, options = {}) {
@@ -57,7 +60,7 @@ export function readSetting(name, options = {}) {
   const setting = {
     name,
     parts: names.map((each) => [each, options[each] ?? {}]),
-    retry: options.retry ?? {},
+    ...Object.fromEntries(always.map((each) => [each, options[each] ?? {}])),
   }
   check(setting)
   return setting
@@ -65,9 +68,13 @@ export function readSetting(name, options = {}) {
 
 /** Options that a part doesn't take are told of before anything runs: it is put once around nobody. */
 function check(setting) {
-  const upstream = createUpstream({ name: 'check', targets: ['http://10.0.0.1'] })
-  const proxy = { upstream, servers: new Map(), policy: ([first]) => first, layers: [] }
   try {
+    const upstream = createUpstream(
+      { ...setting.upstream, name: 'upstream', targets: ['http://10.0.0.1'] },
+      'upstream',
+    )
+    balance(upstream, undefined, setting.balance)
+    const proxy = { upstream, servers: new Map(), policy: ([first]) => first, layers: [] }
     for (const part of around(proxy, setting)) part[Symbol.dispose]()
   } catch (error) {
     throw error instanceof TypeError ? new UsageError(`--options: ${error.message}`) : error

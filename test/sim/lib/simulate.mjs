@@ -88,16 +88,16 @@ export async function simulate(scenario, policy, { seed = 1, setting = readSetti
   }
 }
 
-const targetOf = ({ url, weight = 1 }) => ({ url, weight })
+const targetOf = ({ url, weight = 1, priority = 0 }) => ({ url, weight, priority })
 
 /** One proxy: what it knows of the targets is its own. */
 function proxyOf({ servers, targets, policy, setting, seed, time, ask, ends }) {
   const clock = () => time.now
-  const upstream = createUpstream({ name: 'sim', targets }, 'sim', clock)
+  const upstream = createUpstream({ ...setting.upstream, name: 'sim', targets }, 'sim', clock)
   const own = { random: chance(seed + 1), clock }
   const proxy = { upstream, servers, ...own, policy: policy(own), layers: [] }
   ends.push(...around(proxy, setting))
-  const balanced = balance(upstream, proxy.policy, own)(ask)
+  const balanced = balance(upstream, proxy.policy, { ...setting.balance, ...own })(ask)
   return { upstream, handler: proxy.layers.reduce((next, layer) => layer(next), balanced) }
 }
 
