@@ -34,11 +34,18 @@ it('prints a table for each scenario, with a row for each policy under each sett
 
 it('takes a policy of one’s own', async () => {
   const mine = join(folder, 'mine.mjs')
-  writeFileSync(mine, 'export default () => (available, ctx, not) => available.find((each) => !not?.(each))')
+  writeFileSync(
+    mine,
+    'export const byKey = true\nexport default () => (available, ctx, not) => available.find((each) => !not?.(each))',
+  )
   const { code, out } = await command('--trace', trace, '--scenario', 'steady', '--policy', mine)
   expect(code).toBe(0)
   // All to the first of ten: the standard deviation is three times the mean.
   expect(out).toContain('| 300.0 % |')
+  const around = join(folder, 'around.jsonl')
+  writeFileSync(around, '{"at":1,"key":"a"}\n{"at":5001,"key":"a"}\n')
+  const moved = await command('--trace', around, '--scenario', 'leaves', '--policy', mine)
+  expect(moved.out).toMatch(/moved keys.*\n.*\n.*\| 0 \|/)
 })
 
 it('records what it can replay', async () => {

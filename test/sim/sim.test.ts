@@ -208,18 +208,21 @@ it('a try that takes too long is the target’s fault, a client that leaves is n
   expect(timed?.detected).toBeLessThan(1_000)
 })
 
-it('says how many keys move when a server leaves or joins, beside the least possible', async () => {
-  for (const scenario of [scenarios.leaves, scenarios.joins]) {
-    for (const policy of ['rendezvous', 'ring', 'maglev']) {
+it.each(['rendezvous', 'ring', 'maglev'])(
+  'says how many keys of %s move when a server leaves or joins, beside the least possible',
+  async (policy) => {
+    for (const scenario of [scenarios.leaves, scenarios.joins]) {
       const [row] = await rows(scenario, policy, ['none'])
       expect(row?.wandering).toBe(0)
       expect(row?.least).toBeGreaterThan(0.05)
       // Of those that join a share is by chance more or less than the fair one.
       expect(Math.abs((row?.moved as number) - (row?.least as number))).toBeLessThan(0.02)
+      if (scenario === scenarios.leaves && policy !== 'maglev') expect(row?.moved).toBe(row?.least)
     }
-  }
-  const [ring] = await rows(scenarios.leaves, 'ring', ['none'])
-  expect(ring?.moved).toBe(ring?.least)
+  },
+)
+
+it('keys that bounded load sends elsewhere at any time are told apart, and what has no keys has no such figure', async () => {
   const [bounded] = await rows(scenarios.leaves, 'bounded-ring', ['none'])
   expect(bounded?.wandering).toBeGreaterThan(0)
   const [turns] = await rows(scenarios.leaves, 'round-robin', ['none'])

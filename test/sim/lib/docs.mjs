@@ -11,7 +11,6 @@ import { rowOf, table } from './tables.mjs'
 
 const docs = new URL('../../../docs/', import.meta.url)
 
-/** The page as it is, without what a run writes into it: `read()`, `write(page, plots)`. */
 const page = new URL('balancing.md', docs)
 const plotAt = (name) => new URL(`plots/${name}`, docs)
 

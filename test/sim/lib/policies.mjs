@@ -30,11 +30,12 @@ export const policies = {
 /** Those that go by a key: of the others none stays anywhere. */
 export const byKey = new Set(['rendezvous', 'ring', 'maglev', 'bounded-ring', 'bounded-maglev'])
 
-/** Those by which a word is a word and no file. */
+/** Names of modules: all others are names of policies. */
 const isFile = (name) => /\.[cm]?js$/.test(name)
 
 /**
- * The policies of these names, or of modules: `./mine.mjs`, whose default export is such a function.
+ * The policies of these names, or of modules: `./mine.mjs`, whose default export is such a function, and whose `byKey` says
+ * whether it goes by a key.
  * @throws UsageError
  */
 export async function readPolicies(names) {
@@ -48,7 +49,8 @@ async function own(name) {
   if (!isFile(name)) throw new UsageError(`--policy: got '${name}', takes ${takes}`)
   const file = resolve(name)
   if (!existsSync(file)) throw new UsageError(`--policy: there is no file ${file}`)
-  const { default: policy } = await import(pathToFileURL(file).href)
+  const { default: policy, byKey: keyed } = await import(pathToFileURL(file).href)
+  if (keyed === true) byKey.add(name)
   if (typeof policy === 'function') return policy
   throw new UsageError(
     `--policy: ${name} has ${typeof policy} as its default export, takes a function ({ random, clock }) => policy`,
