@@ -47,6 +47,47 @@ it('lets the first probe decide, then fall and rise in a row', async () => {
   expect(changes[2]).toBe('http://a unhealthy healthy: probe passed')
 })
 
+it('lets no target that is new be known to be fit before all are', async () => {
+  const urls = ['http://a', 'http://b', 'http://c', 'http://d']
+  const { changes, upstream } = watched(
+    async ({ id }) => {
+      if (id === 'http://b') throw new Error('no')
+    },
+    {},
+    urls,
+  )
+  await vi.advanceTimersByTimeAsync(200)
+  expect(changes).toEqual(['http://b unknown unhealthy: probe failed: no'])
+  upstream.replace(urls.slice(0, 3))
+  expect(changes.slice(2)).toEqual([
+    'http://a unknown healthy: probe passed',
+    'http://c unknown healthy: probe passed',
+  ])
+  // Who joins later is behind those that are known.
+  upstream.replace(urls)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(changes.slice(4)).toEqual(['http://d unknown healthy: probe passed'])
+})
+
+it('forgets a good first verdict that another probe has taken back before it was told', async () => {
+  let fit = true
+  const { changes } = watched(
+    async ({ id }, signal) => {
+      if (id === 'http://b') return new Promise((_, reject) => signal.addEventListener('abort', reject))
+      if (!fit) throw new Error('no')
+    },
+    { fall: 1, interval: 500, timeout: 2_000 },
+    ['http://a', 'http://b'],
+  )
+  await vi.advanceTimersByTimeAsync(0)
+  fit = false
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(changes).toEqual([
+    'http://a unknown unhealthy: probe failed: no',
+    'http://b unknown unhealthy: probe failed: no answer within 2000 ms',
+  ])
+})
+
 it('marks a target that fails its first probe, and goes on probing it', async () => {
   let probes = 0
   const { upstream } = watched(async () => {
@@ -278,13 +319,14 @@ it('takes what a target says of itself in a probe, until it says something else'
 })
 
 it('believes nobody any more who says something while it is disposed', async () => {
-  const { upstream, watch } = watched(
-    async ({ id }, _signal, declare) => {
-      if (id === 'http://a') declare?.('draining')
-    },
-    {},
-    ['http://a', 'http://b'],
-  )
+  const { upstream, watch } = watched(async (_target, _signal, declare) => declare?.('draining'))
+  upstream.on('state', () => watch[Symbol.dispose]())
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(upstream.all.map(({ state }) => state)).toEqual(['healthy'])
+})
+
+it('finds nobody healthy any more while it is disposed', async () => {
+  const { upstream, watch } = watched(async () => {}, {}, ['http://a', 'http://b'])
   upstream.on('state', () => watch[Symbol.dispose]())
   await vi.advanceTimersByTimeAsync(10_000)
   expect(upstream.all.map(({ state }) => state)).toEqual(['healthy', 'unknown'])

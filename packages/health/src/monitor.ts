@@ -2,6 +2,7 @@ import type { Target, Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import type { Declaration } from './declaration.js'
 import { type Declarations, declarationsOf } from './declarations.js'
+import { FirstRound } from './first-round.js'
 import { type HealthOptions, type MonitorSettings, resolveHealth } from './health-options.js'
 import { HealthState } from './health-state.js'
 import type { Probe } from './probe.js'
@@ -56,10 +57,12 @@ export function monitor(
     }
     const joined = targets.filter((target) => !watched.has(target))
     const gap = Math.min(spacing, settings.interval / joined.length)
-    for (const [i, target] of joined.entries()) {
-      const watch = new Watch(target, shared)
-      watched.set(target, watch)
-      watch.start(i * gap)
+    const watches = joined.map((target) => new Watch(target, shared))
+    // Without a timeout one probe could keep all of them from being known.
+    const together = watched.size === 0 && settings.timeout > 0 ? new FirstRound(watches) : undefined
+    for (const [i, watch] of watches.entries()) {
+      watched.set(watch.target, watch)
+      watch.start(i * gap, together)
     }
   }
   follow(upstream.all)
@@ -94,17 +97,22 @@ class Watch {
   private controller: AbortController | undefined = undefined
   private stopped = false
   private overslept = false
+  private together: FirstRound<Watch> | undefined = undefined
 
   constructor(
-    private readonly target: Target,
+    readonly target: Target,
     private readonly shared: Shared,
   ) {
     const { rise, fall } = shared.settings
     this.state = new HealthState(rise, fall)
   }
 
-  /** @param delay before the first probe, in ms */
-  start(delay: number): void {
+  /**
+   * @param delay before the first probe, in ms
+   * @param together who begins at the same time, and nobody before them
+   */
+  start(delay: number, together: FirstRound<Watch> | undefined): void {
+    this.together = together
     const { random, settings } = this.shared
     this.after(delay + settings.jitter * random() * settings.unhealthyInterval)
   }
@@ -113,6 +121,7 @@ class Watch {
     this.stopped = true
     this.shared.timers.clear(this.timer)
     this.controller?.abort()
+    this.together?.leave(this)
   }
 
   /** Nobody probes it any more, so a bad verdict would be its last. */
@@ -189,7 +198,15 @@ class Watch {
     if (log.enabled) log('%s: %s', target.id, passed ? 'passed' : failure)
     if (state.take(passed)) {
       const reason = passed ? 'probe passed' : `probe failed: ${textOf(failure)}`
-      upstream.mark(target, passed ? 'healthy' : 'unhealthy', reason)
+      const verdict = passed ? 'healthy' : 'unhealthy'
+      const mark = (): void => {
+        // Told later, it may be true no more.
+        if (!this.stopped && state.verdict === verdict) upstream.mark(target, verdict, reason)
+      }
+      const { together } = this
+      this.together = undefined
+      if (together === undefined) mark()
+      else together.tell(this, passed, mark)
     }
     // Whoever hears of that may have ended all this.
     if (this.stopped) return
