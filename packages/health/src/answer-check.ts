@@ -1,3 +1,4 @@
+import { longestMatched } from '@sluice/options'
 import { type Declaration, readDeclaration } from './declaration.js'
 import type { ProbeSettings, StatusRange } from './health-options.js'
 
@@ -45,7 +46,7 @@ export class AnswerCheck {
     // A copy: with the flags g and y it would begin where it has ended the last time.
     const fits =
       body instanceof RegExp
-        ? new RegExp(body.source, body.flags.replace(/[gy]/g, '')).test(seen)
+        ? new RegExp(body.source, body.flags.replace(/[gy]/g, '')).test(seen.slice(0, longestMatched))
         : seen.includes(body ?? '')
     if (!fits) throw new Error(`${method} ${path} answered without ${shown(body)}`)
   }

@@ -20,7 +20,7 @@ export interface HttpProbeOptions {
   headers?: Record<string, string>
   /** Statuses that count as healthy. Default ['200-399']. */
   status?: readonly StatusRange[]
-  /** What the body's first 16 kb must hold, or match. Default: the body isn't read. */
+  /** A text that the body's first 16 kb must hold, or an expression that its first 4096 characters must match. Default: the body isn't read. */
   body?: string | RegExp
   /** The field in which targets say `ok`, `degraded` or `draining`. Default 'X-Health'; `false`: none is read. */
   header?: string | false

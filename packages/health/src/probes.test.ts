@@ -123,6 +123,13 @@ describe.each(kinds)('%s', (_name, probe, origin) => {
     await expect(ask(probe({ body: /^fine/ }), url)).rejects.toThrow('answered without /^fine/')
   })
 
+  it('gives an expression no more of a body than was asked of the expression', async () => {
+    const { url } = await origin({ body: `${'x'.repeat(4_091)}early late` })
+    await ask(probe({ body: /early$/ }), url)
+    await ask(probe({ body: 'late' }), url)
+    await expect(ask(probe({ body: /late/ }), url)).rejects.toThrow('without /late/')
+  })
+
   it('reads no more of a body than it looks at, though it has no end', async () => {
     const { url, connections } = await origin({ body: `${'x'.repeat(16 * 1024)}late`, endless: true })
     await ask(probe({ body: 'xx' }), url)

@@ -1,4 +1,5 @@
 export * as v from 'valibot'
+export { longestMatched } from './backtracking.js'
 export { type CidrSet, cidrSet, ipv6Groups } from './cidr-set.js'
 export { type Duration, parseDuration } from './duration.js'
 export { fault, quote } from './fault.js'

@@ -194,31 +194,25 @@ describe('cidrSet', () => {
 describe('regexp()', () => {
   const takes = (value: unknown): boolean => fault(() => parse(regexp(), value, 'x')) === 'nothing thrown'
 
-  it.each([/^\/u\/(\d+)$/, /^(?<id>[a-z]{1,8})(?=-)/iu, /a|b|c/g, /(?:a|b)+/y, new RegExp('a*'.repeat(25))])(
+  it.each([/^\/u\/(\d+)$/, /^(?<id>[a-z]{1,8})(?=-)/iu, /a|b|c/g, /(?:a|b)+/y, /(?:[a-z]+\.)+/, /(?<=a)b/])(
     'takes %s',
     (value) => {
       expect(takes(value)).toBe(true)
     },
   )
 
-  it.each([
-    /(a+)+$/,
-    /(?:(?:a*)){2,}/,
-    /(a|b+)*c/,
-    /(?=(a+)+)b/,
-    /([a-z]+\.)+/,
-    /(?<=a)b/,
-    new RegExp('a*'.repeat(26)),
-  ])('refuses %s', (value) => {
-    expect(fault(() => parse(regexp(), value, 'x'))).toMatch(/^x: got .* takes one that can not backtrack/)
+  it('refuses one that backtracks without end, and says which part, and what to write', () => {
+    const schema = v.strictObject({ replace: v.strictTuple([regexp(), v.string()]) })
+    expect(fault(() => parse(schema, { replace: [/^x(a|aa)+$/, ''] }, 'routes[0].rewrite'))).toBe(
+      "routes[0].rewrite.replace[0]: got /^x(a|aa)+$/, takes one that doesn't backtrack without end: (a|aa)+ takes one text in several ways, twice as many with each turn. Begin or end each turn with a character that nothing else in it takes, as in (?:[a-z]+\\.)+",
+    )
+    expect(fault(() => parse(regexp(), /\d+\d+$/, 'x'))).toBe(
+      "x: got /\\d+\\d+$/, takes one that doesn't backtrack without end: \\d+, then \\d+, tried at every place, can share out one text in so many ways that the work grows with power 3 of its length. Begin with ^, and repeat only what the next part doesn't begin with, as in ^/([^/]+)/(.*)$",
+    )
   })
 
   it('refuses what is none', () => {
     for (const value of ['^a$', undefined, null, {}, { source: 'a', exec() {} }])
       expect(fault(() => parse(regexp(), value, 'x'))).toMatch(/takes a regular expression$/)
-  })
-
-  it('knows nothing of alternatives that overlap and of repetitions in a row', () => {
-    for (const value of [/(a|aa)+$/, /\d+\d+$/]) expect(takes(value)).toBe(true)
   })
 })

@@ -1,4 +1,5 @@
 import { editQuery, joinPath } from '@sluice/headers'
+import { longestMatched } from '@sluice/options'
 import { plain } from './path-pattern.js'
 import type { RewritePathOptions } from './rewrite-options.js'
 
@@ -8,8 +9,6 @@ export interface Rewritten {
   /** What was taken off, as the options write it; empty if nothing. */
   readonly stripped: string
 }
-
-const longestPath = 4_096
 
 /** Makes the function that rewrites origin-form request-targets: `undefined` for a path too long to be matched. It never throws. */
 export function pathRewriter(options: RewritePathOptions): (target: string) => Rewritten | undefined {
@@ -32,7 +31,7 @@ export function pathRewriter(options: RewritePathOptions): (target: string) => R
       stripped = strip
     }
     if (pattern !== undefined) {
-      if (path.length > longestPath) return undefined
+      if (path.length > longestMatched) return undefined
       // With a sticky expression the next call would begin where this one has ended.
       pattern.lastIndex = 0
       const replaced = path.replace(pattern, replacement)

@@ -11,7 +11,8 @@ export interface RewritePathOptions {
   prefix?: string
   /**
    * A regular expression and what takes the place of its match in the path, without the query; `$1` and so on as in
-   * `String.replace`. A `?` in it begins parameters that go before the query's. Paths over 4096 characters are refused with 400.
+   * `String.replace`. A `?` in it begins parameters that go before the query's. Paths over 4096 characters are refused with 400,
+   * and an expression that would backtrack for long on so many when it is given (see `regexp` of `@sluice/options`).
    */
   replace?: readonly [RegExp, string]
   /** Edits the query, whatever the path; see `editQuery` of `@sluice/headers`. Without it the query's bytes stay. */

@@ -12,8 +12,8 @@ export interface RouteMatch {
   /** One or several. */
   method?: string | readonly string[]
   /**
-   * Fields by name: equal to a text, or matched by a regular expression, which must not backtrack without end. A value of
-   * more than 4096 characters matches no expression.
+   * Fields by name: equal to a text, or matched by a regular expression, which must not backtrack without end (see `regexp` of
+   * `@sluice/options`). A value of more than 4096 characters matches no expression.
    */
   headers?: Record<string, string | RegExp>
 }

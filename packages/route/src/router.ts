@@ -1,4 +1,5 @@
 import { getAll, parseAuthority } from '@sluice/headers'
+import { longestMatched } from '@sluice/options'
 import { readPath, segmentsOf } from './path-pattern.js'
 import type { RouteMatch } from './route-match.js'
 
@@ -197,12 +198,9 @@ function holds<T>({ methods, headers }: Rule<T>, request: RoutedRequest): boolea
   return true
 }
 
-/** What an expression looks at: the work of one that backtracks grows with a power of the text's length. */
-const longestText = 4_096
-
 /** With a global or sticky expression the second test would begin where the first has ended. */
 function test(condition: RegExp, value: string): boolean {
-  if (value.length > longestText) return false
+  if (value.length > longestMatched) return false
   condition.lastIndex = 0
   return condition.test(value)
 }
