@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import type { AST } from '@eslint-community/regexpp'
 import { type Automaton, automaton, Unjudged } from './regexp-automaton.js'
 
 /** How much text an expression may be given: what it costs was judged for that. A longer one is for the caller to refuse. */
@@ -28,9 +29,7 @@ export function backtracking(expression: RegExp): string | undefined {
   try {
     if (flags.includes('v'))
       throw new Unjudged("with the flag v it can't be judged. Write it with the flag u")
-    return new Judge(
-      automaton(parser().parsePattern(source, 0, source.length, flags.includes('u')), flags),
-    ).fault()
+    return new Judge(automaton(parsed(source, flags), flags)).fault()
   } catch (error) {
     if (error instanceof Unjudged) return error.message
     throw error
@@ -39,6 +38,15 @@ export function backtracking(expression: RegExp): string | undefined {
 
 type Parser = InstanceType<typeof import('@eslint-community/regexpp').RegExpParser>
 let loaded: Parser | undefined
+
+function parsed(source: string, flags: string): AST.Pattern {
+  try {
+    return parser().parsePattern(source, 0, source.length, flags.includes('u'))
+  } catch {
+    // An engine may know what came later.
+    throw new Unjudged(`the syntax of ${source} is too new to be judged. Write it in an older one`)
+  }
+}
 
 /** Few configurations have an expression; the others don't pay for a parser. */
 function parser(): Parser {
@@ -246,7 +254,8 @@ function longer<T>(a: T[], b: T[]): T[] {
 
 /**
  * Behind a state that is sure, whatever fails does so once for every place in the text that the one way through sure states
- * comes by: as it is with the search for a beginning, whose state stands for all of them.
+ * comes by: as it is with the search for a beginning, whose state stands for all of them. Several ways to a sure state may all fail
+ * before they get there.
  */
 function withoutSure({ next, sure, loops }: Automaton): ReadonlyMap<number, number>[] {
   const start = new Map(next[0])
@@ -261,5 +270,5 @@ function withoutSure({ next, sure, loops }: Automaton): ReadonlyMap<number, numb
   const rest = next.map((edges, state) =>
     state === 0 ? start : sure.has(state) ? new Map<number, number>() : edges,
   )
-  return rest.map((edges) => new Map([...edges].filter(([to]) => !sure.has(to))))
+  return rest.map((edges) => new Map([...edges].filter(([to, ways]) => ways > 1 || !sure.has(to))))
 }

@@ -2,13 +2,13 @@ import type { AST } from '@eslint-community/regexpp'
 
 /**
  * A regular expression as states, one for each place in it that takes a character (Glushkov's automaton, repetitions that are
- * counted written out). State 0 is the beginning. Two ways from a state to another are kept as two: each is gone by itself
- * when the rest fails.
+ * counted written out). State 0 is the beginning. Where there are several ways from a state to another, each is gone by itself
+ * when the rest fails: they are counted.
  */
 export interface Automaton {
   /** What each state takes: a bit for every kind of character that the expression tells apart. */
   readonly takes: readonly bigint[]
-  /** By state the ways to each next one, 2 standing for several. */
+  /** By state the number of ways to each next one. */
   readonly next: readonly ReadonlyMap<number, number>[]
   /** By state the repetitions without end that it stands in, outermost first, as they are written. */
   readonly loops: readonly (readonly string[])[]
@@ -23,11 +23,13 @@ export interface Automaton {
 /** An expression that can't be judged: what it has that prevents it, and what to write instead. */
 export class Unjudged extends Error {}
 
-/** A part of an expression. A place stands in `first` and `last` as often as there are ways to it, twice at most. */
+/** States, and in how many ways each is come by. */
+type Ways = ReadonlyMap<number, number>
+
 interface Part {
-  readonly first: readonly number[]
-  readonly last: readonly number[]
-  /** In how many ways the part takes nothing, twice at most. */
+  readonly first: Ways
+  readonly last: Ways
+  /** In how many ways the part takes nothing. */
   readonly empty: number
   /** Those of `last` behind which no `$`, `\b` or lookahead of the part may fail; and whether it takes nothing without one. */
   readonly sure: readonly number[]
@@ -39,7 +41,8 @@ const mostStates = 400
 /** A count between two numbers is written out up to this; a wider one is taken for one without end. */
 const widest = 4
 
-const nothing: Part = { first: [], last: [], empty: 1, sure: [], surelyEmpty: true }
+const none: Ways = new Map()
+const nothing: Part = { first: none, last: none, empty: 1, sure: [], surelyEmpty: true }
 const mayFail: Part = { ...nothing, surelyEmpty: false }
 
 /**
@@ -61,31 +64,36 @@ export function automaton(pattern: AST.Pattern, flags: string): Automaton {
       )
     next.push(new Map())
     loops.push([...around])
-    return { first: [at], last: [at], empty: 0, sure: [at], surelyEmpty: false }
+    const itself = new Map([[at, 1]])
+    return { first: itself, last: itself, empty: 0, sure: [at], surelyEmpty: false }
   }
-  const link = (from: readonly number[], to: readonly number[]): void => {
-    for (const a of from) for (const b of to) next[a]?.set(b, Math.min((next[a]?.get(b) ?? 0) + 1, 2))
+  const link = (from: Ways, to: Ways): void => {
+    for (const [a, ways] of from)
+      for (const [b, more] of to) add(next[a] as Map<number, number>, b, ways * more)
   }
   const both = (a: Part, b: Part): Part => {
     link(a.last, b.first)
     return {
-      first: twice([...a.first, ...times(b.first, a.empty)]),
-      last: twice([...b.last, ...times(a.last, b.empty)]),
-      empty: Math.min(a.empty * b.empty, 2),
+      first: sum([a.first, b.first], a.empty),
+      last: sum([b.last, a.last], b.empty),
+      empty: a.empty * b.empty,
       sure: [...b.sure, ...(b.surelyEmpty ? a.sure : [])],
       surelyEmpty: a.surelyEmpty && b.surelyEmpty,
     }
   }
   const either = (parts: readonly Part[]): Part => ({
-    first: twice(parts.flatMap(({ first }) => first)),
-    last: twice(parts.flatMap(({ last }) => last)),
-    empty: Math.min(
-      parts.reduce((sum, { empty }) => sum + empty, 0),
-      2,
-    ),
+    first: sum(parts.map(({ first }) => first)),
+    last: sum(parts.map(({ last }) => last)),
+    empty: parts.reduce((total, { empty }) => total + empty, 0),
     sure: parts.flatMap(({ sure }) => sure),
     surelyEmpty: parts.some(({ surelyEmpty }) => surelyEmpty),
   })
+  /** With its end as a state where there are several ways to it: to fail there, at a `$` perhaps, so often is work, too. */
+  const ended = ({ first, last, empty }: Part, sure?: ReadonlySet<number>): Ways => {
+    const end = state(undefined).first
+    link(new Map([...last].filter(([each, ways]) => ways > 1 && sure?.has(each) !== true)), end)
+    return empty > 1 ? sum([first, end], empty) : first
+  }
   // A turn that need not be taken and takes nothing is no turn: it fails (ECMA-262, RepeatMatcher).
   const maybe = (part: Part): Part => ({ ...part, empty: 1, surelyEmpty: true })
 
@@ -99,7 +107,7 @@ export function automaton(pattern: AST.Pattern, flags: string): Automaton {
       return maybe(part)
     }
     let part = nothing
-    for (let i = 0; i < min; i++) part = both(part, make())
+    for (let i = 0; i < Math.min(min, mostStates + 1); i++) part = both(part, make())
     if (max - min > widest) return both(part, endless())
     let rest = nothing
     for (let i = min; i < max; i++) rest = maybe(both(make(), rest))
@@ -124,7 +132,7 @@ export function automaton(pattern: AST.Pattern, flags: string): Automaton {
           )
         // What it looks at is gone through anew each time, and leads nowhere.
         return element.kind === 'lookahead'
-          ? { ...mayFail, first: any(element.alternatives, wrap).first }
+          ? { ...mayFail, first: ended(any(element.alternatives, wrap)) }
           : mayFail
       }
       case 'Backreference': {
@@ -152,28 +160,30 @@ export function automaton(pattern: AST.Pattern, flags: string): Automaton {
     )
 
   const whole = any(pattern.alternatives, (raw) => raw)
-  link([0], whole.first)
+  const beginning = new Map([[0, 1]])
   const sure = new Set(whole.sure)
+  const first = ended(whole, sure)
+  link(beginning, whole.surelyEmpty ? whole.first : first)
   // An engine tries each place in turn until one matches, and by the flag g the next ones: a repetition ahead of it all.
   const once = whole.surelyEmpty && !flags.includes('g')
-  if (!once && (flags.includes('m') || !anchored(pattern.alternatives))) link([0], [0])
+  if (!once && (flags.includes('m') || !anchored(pattern.alternatives))) link(beginning, beginning)
   return { ...kindsOf(elements, pattern.raw, flags), source: pattern.raw, next, loops, sure }
 }
 
 /** An element as it is written, within the flags that groups around it set. */
 type Wrap = (raw: string) => string
 
-function times<T>(list: readonly T[], count: number): readonly T[] {
-  return count === 0 ? [] : count === 1 ? list : [...list, ...list]
+function add(to: Map<number, number>, state: number, ways: number): void {
+  if (ways > 0) to.set(state, (to.get(state) ?? 0) + ways)
 }
 
-function twice(list: readonly number[]): number[] {
-  const seen = new Map<number, number>()
-  return list.filter((each) => {
-    const count = (seen.get(each) ?? 0) + 1
-    seen.set(each, count)
-    return count <= 2
+/** All of them together, those from the second on as many times. */
+function sum(all: readonly Ways[], times = 1): Ways {
+  const total = new Map<number, number>()
+  all.forEach((each, i) => {
+    for (const [state, ways] of each) add(total, state, i === 0 ? ways : ways * times)
   })
+  return total
 }
 
 /** Whether all of them begin with `^`. */
