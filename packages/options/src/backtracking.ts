@@ -11,8 +11,8 @@ const mostWays = 8
 const mostSteps = 1_000_000
 
 /**
- * What is wrong with an expression that costs more than some tens of milliseconds on any text of {@link longestMatched}: which
- * part, and what to write instead. Nothing if it costs less.
+ * What is wrong with an expression that can cost much more than some tens of milliseconds on a text of {@link longestMatched}: which
+ * part, and what to write instead. Nothing if it can't.
  *
  * An engine that backtracks goes every way through the expression that a text allows, each until it fails. So what it costs is
  * the number of ways, which an automaton tells (Weber and Seidl, On the degree of ambiguity of finite automata, 1991; for
