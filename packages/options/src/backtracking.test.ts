@@ -70,6 +70,7 @@ describe('backtracking()', () => {
   it.each([
     /^(a?){30}a{30}$/,
     /^(a|b|ab){20}$/,
+    /(?:(?:a|a|a|a){2}){0,3}$/,
     // Ways to take nothing: to a character, to the end, and to that of a lookahead.
     /^(?:|){30}x/,
     /^(?:|){30}$/,

@@ -100,7 +100,7 @@ class Judge {
       return `${names.join(', then ')}${search} can share out one text in so many ways that the work grows with power ${chain.length} of its length. Begin with ^, and repeat only what the next part doesn't begin with, as in ^/([^/]+)/(.*)$`
     }
     const ways = this.ways(0)
-    if (ways > (chain.length === 2 ? mostWays : mostWays * longestMatched))
+    if (ways > (chain.length === 2 ? mostWays : mostWays * 64))
       return `${this.of.source} takes one text in up to ${ways} ways, since parts that may be left out, or alternatives, begin alike. Let them begin with different characters`
     return undefined
   }
