@@ -58,7 +58,7 @@ it('lists, then watches from the version of the list', async () => {
   expect(list.path).toBe('/apis/discovery.k8s.io/v1/namespaces/default/endpointslices')
   expect(Object.fromEntries(list.params)).toEqual({
     labelSelector: 'kubernetes.io/service-name=web',
-    limit: '500',
+    limit: '100',
   })
   expect(Object.fromEntries((await server.watch(0)).params)).toEqual({
     labelSelector: 'kubernetes.io/service-name=web',
@@ -115,6 +115,17 @@ it('reads a list in pages', async () => {
     watched(kubernetesTargets({ service: 'web', namespace: 'default', api: { url: server.url } })),
   )
   expect(await watch.set(1)).toHaveLength(3)
+})
+
+it('reads the list of a service of tens of thousands, whose slices are as long as they get', async () => {
+  const zone = 'z'.repeat(80_000)
+  const slices = Array.from({ length: 250 }, (_, n) => ({
+    name: `web-${n}`,
+    endpoints: [{ address: `10.0.0.${n}`, ready: true, zone }],
+  }))
+  const { watch } = await asked(slices)
+  expect(await watch.set(1)).toHaveLength(250)
+  expect(warnings).toEqual([])
 })
 
 describe('endpoints', () => {
