@@ -96,7 +96,8 @@ describe('backtracking()', () => {
         for (const text of [attack, ...attacks])
           expect(new Run(text).search(expression)).toBe(written.test(text))
       }),
-      { numRuns: 150 },
+      // Always the same ones: the judge estimates, and a gap in it is to be hunted for (another seed, more runs) rather than met by chance.
+      { numRuns: 150, seed: 20_260_726 },
     )
   }, 30_000)
 
