@@ -7,8 +7,8 @@ import { weightOf } from './weight-of.js'
 /**
  * The target with the fewest requests in flight for its weight, exactly: least inFlight / weight, as `least_conn` of nginx. Ties
  * are shared by weighted chance, so that idle targets are used by weight too. For requests that differ in length; a target that
- * warms up (`slowStart`) is given one at a time at first. Of several proxies each sees its own requests alone, and all may run to the
- * same target: there `powerOfTwo` is better. A target that fails fast has little in flight: let it be ejected. Cost: linear.
+ * warms up (`slowStart`) is given one at a time at first. Of several proxies each sees its own requests alone, which is enough: they
+ * don't run to the same target (docs/balancing.md). A target that fails fast has little in flight: let it be ejected. Cost: linear.
  */
 export function leastRequests(options: RandomOptions = {}): Balancer {
   const chance = chanceOf(options, 'leastRequests')

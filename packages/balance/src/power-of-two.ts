@@ -7,9 +7,9 @@ import { weightOf } from './weight-of.js'
 
 /**
  * The one of two targets drawn by chance that has less in flight for its weight (Mitzenmacher, "The Power of Two Choices in
- * Randomized Load Balancing", 2001): nearly as even as looking at all, at constant cost, and without the herd that several proxies make
- * when each runs to the one that is least loaded. Equal loads are shared by weighted chance. For three targets and more. Cost:
- * constant; linear when most targets are left out.
+ * Randomized Load Balancing", 2001): nearly as even as looking at all, at constant cost, and no worse for several proxies that each
+ * know of their own requests alone. Equal loads are shared by weighted chance. For three targets and more. Cost: constant; linear when
+ * most targets are left out.
  */
 export function powerOfTwo(options: RandomOptions = {}): Balancer {
   const chance = chanceOf(options, 'powerOfTwo')

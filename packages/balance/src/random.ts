@@ -3,8 +3,8 @@ import { draw } from './draw.js'
 import { chanceOf } from './policy-options.js'
 
 /**
- * Any target, each as likely; weights don't count. For many proxies in front of the same targets, where each one's turn
- * would fall together. Cost: constant; linear when most targets are left out.
+ * Any target, each as likely; weights don't count. It keeps nothing, and is the least even of all: chance gives a target several in a row.
+ * For requests that cost next to nothing. Cost: constant; linear when most targets are left out.
  */
 export function random(options: RandomOptions = {}): Balancer {
   const chance = chanceOf(options, 'random')

@@ -4,8 +4,7 @@ import { chanceOf } from './policy-options.js'
 import { weighedLists } from './weighed-list.js'
 
 /**
- * Any target, as likely as its weight says. For many proxies in front of the same targets of different sizes, and for traffic split
- * by shares. It keeps nothing, so any number of upstreams may share one. Cost: linear.
+ * Any target, as likely as its weight says. For traffic that is split by shares, a tenth to a new version for instance. It keeps nothing, so any number of upstreams may share one. Cost: linear.
  */
 export function weightedRandom(options: RandomOptions = {}): Balancer {
   const chance = chanceOf(options, 'weightedRandom')

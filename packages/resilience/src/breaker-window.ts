@@ -63,7 +63,9 @@ export class BreakerWindow {
       this.begun = now
       return
     }
-    if (now - this.begun >= this.width + this.span) return this.clear(now)
+    const gone = now - this.begun
+    // Buckets stay where they were in time, however long nobody called.
+    if (gone >= this.width + this.span) return this.clear(now - (gone % this.span))
     while (now - this.begun >= this.span) {
       this.begun += this.span
       this.at = (this.at + 1) % this.ring.length

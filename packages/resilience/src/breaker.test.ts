@@ -291,6 +291,22 @@ it('does as a plain model does', () => {
         expect(one.state).toBe(model.state)
       }
     }),
+    {
+      examples: [
+        // Buckets keep to their times over a pause that is longer than the window.
+        [
+          [
+            { kind: 'wait', ms: 64 },
+            { kind: 'call', failed: true },
+            { kind: 'call', failed: false },
+            { kind: 'wait', ms: 46 },
+            { kind: 'call', failed: false },
+            { kind: 'call', failed: true },
+            { kind: 'call', failed: true },
+          ],
+        ],
+      ],
+    },
   )
 })
 

@@ -32,6 +32,11 @@ export class SimContext {
     return new SimContext(this.request, this.#first)
   }
 
+  /** Gives this attempt up. */
+  cancel(error) {
+    if (this.#first !== this) this.close({ kind: 'error', error, bytes: 0 })
+  }
+
   /** This attempt is over. The first call counts. */
   close(end) {
     if (this.#over !== undefined) return
