@@ -5,6 +5,7 @@ import debug from 'debug'
 import type { Handler } from './chain.js'
 import { watchClosed } from './closed-streams.js'
 import type { Context, Outcome } from './context.js'
+import { takeEnd } from './end-of-request.js'
 import { endsBefore } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
 import { Exchange } from './exchange.js'
@@ -79,7 +80,7 @@ export function serve(
     return
   }
   const exchange = open(req, res, arrival)
-  const responder = new Responder(exchange, res)
+  const responder = new Responder(exchange, res, endsUnheard(exchange, req, next, arrival))
   ;(res as Marked)[mounted] = responder
   res.on('close', onClose)
   if (started.hasSubscribers) started.publish({ ctx: exchange })
@@ -155,6 +156,17 @@ function answer(
     reply.socket.destroy()
   }
   responder.send(reply)
+}
+
+/** Whether a request ends without anybody's hearing it: one with no body, where nobody follows who may listen. */
+function endsUnheard(
+  { failure, out }: Exchange,
+  req: InboundRequest,
+  next: Next | undefined,
+  arrival: Arrival | undefined,
+): boolean {
+  if ('stream' in req || out.body !== null || failure !== undefined) return false
+  return next === undefined && arrival === undefined && takeEnd(req)
 }
 
 /** Whether an answer of this status makes a tunnel of what the client has asked with. */

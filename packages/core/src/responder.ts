@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import {
@@ -18,6 +18,7 @@ import { BytesBody } from './bytes-body.js'
 import { replyFault } from './check-reply.js'
 import { http2Fields } from './connection-fields.js'
 import { endInOneWrite, endsInOneWrite } from './end-in-one-write.js'
+import { tellEnd } from './end-of-request.js'
 import { endOfTurn } from './end-of-turn.js'
 import { noteEnd } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
@@ -70,6 +71,8 @@ export class Responder implements Sink {
   constructor(
     private readonly exchange: Exchange,
     readonly res: ServerResponse | Http2ServerResponse,
+    /** Nobody has heard the end of the request. */
+    private readonly endTaken = false,
   ) {
     this.h1 = !('stream' in res)
     const { body } = exchange.out
@@ -264,6 +267,7 @@ export class Responder implements Sink {
   /** The response has closed: the rest of the body isn't wanted, and the exchange is over. */
   closed(): void {
     const { exchange, res } = this
+    if (this.endTaken) tellEnd(exchange.req as IncomingMessage)
     const done = this.ended && (this.h1 ? (res as ServerResponse).writableFinished : !failedStream(res))
     const failed = exchange.failure ?? this.aborted
     if (failed !== undefined) exchange.end({ kind: 'error', error: asProxyError(failed), bytes: this.bytes })
