@@ -13,7 +13,7 @@ async function listening(...listeners: RequestListener[]): Promise<number> {
   const server: Server = createServer()
   for (const listener of listeners) server.on('request', listener)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  own({ close: () => void server.close().closeAllConnections() })
+  own({ close: () => server.close().closeAllConnections() })
   return (server.address() as AddressInfo).port
 }
 
