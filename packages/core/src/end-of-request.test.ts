@@ -65,6 +65,17 @@ it.each(['end', 'close'])('who listens for nothing but %s hears it', async (even
   await until(() => heard === 2, 'both to be heard')
 })
 
+it('who listens for the end of pipelined requests hears each', async () => {
+  let heard = 0
+  const port = await listening(toListener(noting([], (req) => void req.on('end', () => heard++))))
+  const client = own(await rawClient(port))
+  client.write(get)
+  await client.responses(1)
+  client.write(get + get)
+  await client.responses(3)
+  await until(() => heard === 3, 'all to be heard')
+})
+
 it('who listens inside the chain hears the end', async () => {
   const requests: IncomingMessage[] = []
   const events: string[][] = []

@@ -17,9 +17,7 @@ export function takeEnd(req: IncomingMessage): boolean {
 export function tellEnd(req: IncomingMessage): void {
   // Its client has left: Node has told all.
   if (req.destroyed) return
-  ofNode ??= req.listeners('end').filter(({ name }) => name === 'clearIncoming').length
-  if (req.listenerCount('end') > ofNode || req.listenerCount('close') > 0) req.resume()
+  // Node listens too, unless the next request has come already, in one packet with this one.
+  const listens = req.listeners('end').some(({ name }) => name !== 'clearIncoming')
+  if (listens || req.listenerCount('close') > 0) req.resume()
 }
-
-/** How many Node itself has that listen for the end of a request which has been answered; told by the first one. */
-let ofNode: number | undefined
