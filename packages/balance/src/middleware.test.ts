@@ -1,6 +1,6 @@
 import { type Context, chain, discard, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { createUpstream, type Selected, type Target, type TargetInit, type Tried } from '@sluice/upstream'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { balance, first, targetFrom } from './index.js'
 
 class Source extends PushBody {
@@ -20,7 +20,7 @@ function context(keys: object = {}): Context & Selected & { close(): void } {
   return {
     ...keys,
     onClose: (fn: (end: unknown, arg: unknown) => void, arg: unknown) =>
-      closers.push(() => fn(undefined, arg)),
+      closers.push(() => fn({ kind: 'done', bytes: 0 }, arg)),
     close() {
       for (const close of closers) close()
     },
@@ -84,39 +84,41 @@ it.each([
   expect(heard).toEqual([result])
 })
 
-it('ends the lease of an attempt that never settles when its client has left, and not before', async () => {
-  const upstream = upstreamOf('http://a')
-  const closers: ((kind: Outcome['kind']) => void)[] = []
-  const ctx = {
-    onClose: (fn: (end: Outcome, arg: unknown) => void, arg: unknown) =>
-      closers.push((kind) => fn({ kind, bytes: 0 }, arg)),
-  }
-  const told: unknown[] = []
-  upstream.on('result', (_target, result) => told.push(result))
-  let fail: (error: Error) => void = () => {}
-  let answer: (reply: Reply) => void = () => {}
-  const handler = balance(upstream)(
-    () =>
-      new Promise<Reply>((resolve, reject) => {
-        answer = resolve
-        fail = reject
-      }),
-  )
-  // A layer further out has given it up: how it fails is still the target's affair.
-  const late = Promise.resolve(handler(ctx as never)).catch(() => {})
-  for (const close of closers.splice(0)) close('error')
-  expect(upstream.all[0]?.inFlight).toBe(1)
-  const error = new ProxyError('http_response_timeout')
-  fail(error)
-  await late
-  const later = handler(ctx as never)
-  for (const close of closers.splice(0)) close('error')
-  answer({ status: 200, headers: [], body: new Source() })
-  await later
-  expect(upstream.all[0]?.inFlight).toBe(0)
-  void handler(ctx as never)
-  for (const close of closers) close('client-left')
-  expect([upstream.all[0]?.inFlight, told]).toEqual([0, [{ ok: false, error }, undefined, undefined]])
+describe('an attempt that never settles', () => {
+  const timeout = new ProxyError('http_response_timeout')
+  it.each<[string, Outcome, unknown]>([
+    ['its client has left', { kind: 'client-left', bytes: 0 }, undefined],
+    ['its time is over', { kind: 'error', error: timeout, bytes: 0 }, { ok: false, error: timeout }],
+    [
+      'the exchange has failed on another target',
+      { kind: 'error', error: new ProxyError('connection_refused', { target: 'http://b' }), bytes: 0 },
+      undefined,
+    ],
+    [
+      'the app has failed',
+      { kind: 'error', error: new ProxyError('proxy_internal_error'), bytes: 0 },
+      undefined,
+    ],
+    ['another one has answered', { kind: 'done', bytes: 0 }, undefined],
+  ])('has its lease ended when %s', async (_name, end, result) => {
+    const upstream = upstreamOf('http://a')
+    const heard: unknown[] = []
+    upstream.on('result', (_target, result) => heard.push(result))
+    const closers: (() => void)[] = []
+    const ctx = {
+      onClose: (fn: (end: Outcome, arg: unknown) => void, arg: unknown) => closers.push(() => fn(end, arg)),
+    }
+    let answer: (reply: Reply) => void = () => {}
+    const late = balance(upstream)(() => new Promise<Reply>((resolve) => (answer = resolve)))(ctx as never)
+    for (const close of closers) close()
+    expect([upstream.all[0]?.inFlight, heard]).toEqual([0, [result]])
+    // What comes later changes nothing.
+    const body = new Source()
+    answer({ status: 200, headers: [], body })
+    await late
+    body.done()
+    expect([upstream.all[0]?.inFlight, heard]).toEqual([0, [result]])
+  })
 })
 
 it('ends the lease at once when the attempt throws', async () => {

@@ -235,8 +235,6 @@ class Held {
   private ttfb = 0
   private status = 0
   private answered = false
-  /** The exchange has ended before there was an answer. */
-  private over = false
   private ended = false
 
   constructor(
@@ -252,7 +250,6 @@ class Held {
     this.status = reply.status
     this.answered = true
     onBodyEnd(reply, release, this)
-    if (this.over) this.release()
     return reply
   }
 
@@ -272,10 +269,15 @@ class Held {
     else this.release()
   }
 
-  /** The exchange is over. Without an answer only a client that left ends it: what others have given up still tells how the target failed. */
-  close(end: Outcome | undefined): void {
-    if (this.answered || end?.kind === 'client-left') this.release()
-    else this.over = true
+  /**
+   * The exchange is over, or this attempt was given up. A handler that doesn't hear of it may never settle, so it ends here, and without an
+   * answer it counts as what it was given up for: a time limit is the target's fault, the failure of another target is not.
+   */
+  close(end: Outcome): void {
+    const { error } = end
+    const its = error?.target === undefined || error.target === this.lease.target.id
+    if (error !== undefined && its && !this.answered) this.end(error)
+    else this.release()
   }
 
   private release(result?: LeaseResult): void {
@@ -290,6 +292,6 @@ function release(error: Error | undefined, held: Held): void {
   held.end(error)
 }
 
-function abandon(end: Outcome | undefined, held: Held): void {
+function abandon(end: Outcome, held: Held): void {
   held.close(end)
 }

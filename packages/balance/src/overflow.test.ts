@@ -157,7 +157,7 @@ describe('balance', () => {
     })
     for (let i = 0; i < 20; i++) {
       const onClose = (fn: (end: unknown, arg: unknown) => void, arg: unknown) =>
-        closers.push(() => fn(undefined, arg))
+        closers.push(() => fn({ kind: 'done', bytes: 0 }, arg))
       await handler({ onClose, out: { headers: [] }, scheme: 'http' } as never)
       for (const close of closers.splice(0)) close()
     }
@@ -172,7 +172,7 @@ describe('balance', () => {
     })
     const closers: (() => void)[] = []
     const onClose = (fn: (end: unknown, arg: unknown) => void, arg: unknown) =>
-      closers.push(() => fn(undefined, arg))
+      closers.push(() => fn({ kind: 'done', bytes: 0 }, arg))
     const answers = [
       ok,
       () => {

@@ -85,6 +85,45 @@ function made(options: ConcurrencyOptions, targets = urls.slice(0, 1)) {
   }
 }
 
+it('keeps those that wait while another gate opens at any moment, as that of a breaker in its ramp', async () => {
+  const { upstream, results, arrive, end, wait, timers, one } = made({ limit: 1, queueTimeout: 0 })
+  let open = true
+  let opens: number | undefined = 0
+  upstream.gate(
+    () => open,
+    () => opens,
+  )
+  for (let i = 0; i < 3; i++) arrive()
+  open = false
+  await end(0)
+  await wait(1)
+  expect([results, one.waiting]).toEqual([{ 0: 200 }, 2])
+  open = true
+  await wait(1)
+  expect([results, one.waiting]).toEqual([{ 0: 200, 1: 200 }, 1])
+  // One that is known to stay shut for longer is `balance`'s to tell of, and to say for how long.
+  open = false
+  opens = 3_000
+  await end(1)
+  expect([results, one.waiting, timers.size]).toEqual([{ 0: 200, 1: 200, 2: 'nobody' }, 0, 0])
+})
+
+it('looks no more at what opens at any moment, once it is disposed of', async () => {
+  const { upstream, results, arrive, end, timers, one } = made({ limit: 1, queueTimeout: 0 })
+  let open = true
+  upstream.gate(
+    () => open,
+    () => 0,
+  )
+  for (let i = 0; i < 2; i++) arrive()
+  open = false
+  await end(0)
+  expect(timers.size).toBe(1)
+  one[Symbol.dispose]()
+  await end(0)
+  expect([timers.size, results[1]]).toEqual([0, new ProxyError('proxy_closing').message])
+})
+
 it('sends on what has room, lets the rest wait in turn, and refuses one too many', async () => {
   const { one, upstream, leases, results, arrive, end } = made({ limit: 2, queue: 2 })
   for (let i = 0; i < 5; i++) arrive()

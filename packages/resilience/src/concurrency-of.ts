@@ -9,7 +9,7 @@ import {
   resolveConcurrency,
 } from './concurrency-options.js'
 import { QueueLine, type QueueRefusal, Waiter } from './queue-line.js'
-import type { After } from './queue-timer.js'
+import { type After, later } from './queue-timer.js'
 
 const log = debug('sluice:resilience')
 const limited = diagnostics.channel('sluice:limit')
@@ -63,6 +63,9 @@ class TargetConcurrency implements UpstreamConcurrency {
   private readonly adaptive: Map<Target, AdaptiveLimit> | undefined
   private readonly undo: (() => void)[]
   private moving = false
+  private readonly after: After
+  /** Takes back the look at what opens soon. */
+  private again: (() => void) | undefined = undefined
   /** What the other gates say: one's own is lifted. */
   private asking = false
   private closed = false
@@ -75,7 +78,8 @@ class TargetConcurrency implements UpstreamConcurrency {
     const { limit, line } = settings
     this.fixed = limit === 'adaptive' ? 0 : limit
     this.adaptive = limit === 'adaptive' ? new Map() : undefined
-    this.line = new QueueLine(line, seams.after)
+    this.after = seams.after ?? later
+    this.line = new QueueLine(line, this.after)
     this.follow(upstream.all)
     this.undo = [
       upstream.gate((target) => this.asking || this.fits(target)),
@@ -109,6 +113,7 @@ class TargetConcurrency implements UpstreamConcurrency {
   [Symbol.dispose](): void {
     this.closed = true
     for (const undo of this.undo.splice(0)) undo()
+    this.again?.()
     this.line.clear('queue_closed')
     this.adaptive?.clear()
   }
@@ -129,9 +134,10 @@ class TargetConcurrency implements UpstreamConcurrency {
 
   /**
    * `room`: somebody takes one more. `full`: somebody would, as soon as what is in flight there ends. `shut`: only others'
-   * gates are in the way (an open breaker), where something is in flight. `none`: nothing that ends would change it.
+   * gates are in the way (an open breaker), where something is in flight. `soon`: only others' gates, and they open at any moment (a
+   * breaker's ramp). `none`: nothing that ends would change it.
    */
-  private look(): 'room' | 'full' | 'shut' | 'none' {
+  private look(): 'room' | 'full' | 'shut' | 'soon' | 'none' {
     const { upstream } = this
     let found: 'full' | 'shut' | 'none' = 'none'
     this.asking = true
@@ -143,11 +149,11 @@ class TargetConcurrency implements UpstreamConcurrency {
         if (others) found = 'full'
         else if (target.inFlight > 0 && found === 'none') found = 'shut'
       }
+      return found === 'none' && upstream.opensIn() === 0 ? 'soon' : found
     } finally {
       // Also where another's gate throws: this one must hold again.
       this.asking = false
     }
-    return found
   }
 
   private fits(target: Target): boolean {
@@ -175,9 +181,15 @@ class TargetConcurrency implements UpstreamConcurrency {
     })
   }
 
+  private lookAgain(): void {
+    this.again = undefined
+    this.move()
+  }
+
   private mayServe(): boolean {
     try {
       const found = this.look()
+      if (found === 'soon') this.again ??= this.after(1, () => this.lookAgain())
       return found === 'room' || found === 'none'
     } catch {
       // A gate that throws does so for `balance` as well: who waits hears of it there, where somebody catches it.
