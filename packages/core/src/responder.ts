@@ -2,16 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
-import {
-  get,
-  groupByName,
-  type HeaderList,
-  has,
-  isFieldName,
-  isFieldValue,
-  remove,
-  set,
-} from '@sluice/headers'
+import { get, groupByName, type HeaderList, has, remove, set } from '@sluice/headers'
 import { toBody } from './bodies.js'
 import type { Body, Sink } from './body.js'
 import { BytesBody } from './bytes-body.js'
@@ -31,6 +22,7 @@ import { report } from './report.js'
 import { RequestBody } from './request-body.js'
 import { resetSocket } from './reset-socket.js'
 import { storeHead } from './store-head.js'
+import { isValid, trailerFields } from './trailer-fields.js'
 
 /**
  * Bytes that may wait for the client to read. By itself Node asks to wait after each part beyond its 16 KB, also when the
@@ -366,25 +358,12 @@ export class Responder implements Sink {
   private addTrailers(fields: HeaderList): void {
     const { res } = this
     if (this.h1 && !(res as ServerResponse).chunkedEncoding) return
-    const trailers: Record<string, string | string[]> = {}
-    for (const [name, value] of this.h1 ? groupByName(fields) : http2Fields(fields)) {
-      if (
-        isFieldName(name) &&
-        isValid(value) &&
-        !/^(content-length|transfer-encoding|host|trailer)$/i.test(name)
-      )
-        trailers[name] = value
-    }
-    res.addTrailers(trailers as Record<string, string>)
+    res.addTrailers(trailerFields(fields, this.h1))
   }
 }
 
 function endSmall(responder: Responder): void {
   responder.endSmall()
-}
-
-function isValid(value: string | string[]): boolean {
-  return typeof value === 'string' ? isFieldValue(value) : value.every(isFieldValue)
 }
 
 /** @throws ProxyError proxy_internal_error if a handler gave something that is no reply */

@@ -49,6 +49,11 @@ export function transportError(cause: unknown, progress: Progress, target: strin
   return new ProxyError(code, { message: `${message} [${target}]`, cause, target, reused })
 }
 
+/** The connection was lost, which nobody has decided. */
+export function isLoss(cause: Error): boolean {
+  return !(cause instanceof ProxyError) || cause.code === 'connection_terminated'
+}
+
 function codeFor(code: string, progress: Progress): ProxyErrorCode {
   const known = always[code]
   if (known !== undefined) return known

@@ -7,6 +7,7 @@ import { addInformational } from './informational.js'
 import { trailersOf } from './reply-trailers.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
+import { tunnelReply } from './tunnel-reply.js'
 import { wasKept } from './undici-kept.js'
 import { checkProtocol } from './upgrade-protocol.js'
 import { cleanTrailers } from './wire-upload.js'
@@ -120,18 +121,8 @@ export class UndiciExchange extends PushBody {
       this.onError(error as ProxyError)
       return
     }
-    const headers = withoutHopByHop(all, { response: true })
-    headers.push('Connection', 'Upgrade', 'Upgrade', protocol)
-    const { tunnel } = this.attempt.timeouts
-    if (tunnel > 0 && 'setTimeout' in socket) {
-      ;(socket as Duplex & { setTimeout(ms: number, fn: () => void): void }).setTimeout(tunnel, () => {
-        socket.destroy(
-          new ProxyError('connection_read_timeout', { message: `the tunnel was idle for ${tunnel} ms` }),
-        )
-      })
-    }
     this.progress = 'answered'
-    this.settle({ status, headers, body: null, socket })
+    this.settle(tunnelReply(status, all, socket, this.attempt.timeouts.tunnel))
   }
 
   /** The attempt is over. Nearly always the answer is too, and no error is made for it. */

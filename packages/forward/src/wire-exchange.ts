@@ -20,7 +20,8 @@ import { trailersOf } from './reply-trailers.js'
 import { isSafe } from './safe-method.js'
 import { continueWithin } from './timeouts.js'
 import type { Attempt, EditingAttempt } from './transport.js'
-import { type Progress, transportError } from './transport-error.js'
+import { isLoss, type Progress, transportError } from './transport-error.js'
+import { tunnelReply } from './tunnel-reply.js'
 import { isUnawaited } from './unawaited-content.js'
 import { checkProtocol } from './upgrade-protocol.js'
 import type { WireConnection } from './wire-connection.js'
@@ -29,9 +30,6 @@ import { requestHead } from './wire-request-head.js'
 import type { Asked, ResponseHead } from './wire-response-parser.js'
 import { cleanTrailers, type UploadOwner, WireUpload } from './wire-upload.js'
 import { writeWith } from './write-with.js'
-
-type Settle = (reply: Reply) => void
-type Refuse = (error: unknown) => void
 
 /**
  * One request over the wire, and the body of its reply: bytes go from the parser into the sink with no stream between.
@@ -70,8 +68,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   constructor(
     private readonly attempt: Attempt,
     private readonly pool: WirePool,
-    private readonly settle: Settle,
-    private readonly refuse: Refuse,
+    private readonly settle: (reply: Reply) => void,
+    private readonly refuse: (error: unknown) => void,
     private readonly editing: EditingAttempt | undefined,
   ) {
     super()
@@ -203,14 +201,9 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     const headers = withoutHopByHop(raw, { response: true })
     this.progress = 'answered'
     if (framing === 'tunnel') return
-    if (framing === 'none') {
-      this.give(
-        reason === undefined ? { status, headers, body: null } : { status, reason, headers, body: null },
-      )
-      return
-    }
-    const reply: Reply = { status, headers, body: this }
+    const reply: Reply = { status, headers, body: framing === 'none' ? null : this }
     if (reason !== undefined) reply.reason = reason
+    if (framing === 'none') return this.give(reply)
     if (framing === 'length') (this as { length?: number }).length = length as number
     else reply.trailers = trailersOf(this)
     const { timeouts } = this.attempt
@@ -268,17 +261,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   /** The protocol has changed: the socket is the tunnel's. */
   upgraded(socket: Socket, { status, headers: raw }: ResponseHead): void {
     this.end()
-    const headers = withoutHopByHop(raw, { response: true })
-    if (status === 101) headers.push('Connection', 'Upgrade', 'Upgrade', get(raw, 'upgrade') as string)
-    const { tunnel } = this.attempt.timeouts
-    if (tunnel > 0) {
-      socket.setTimeout(tunnel, () => {
-        socket.destroy(
-          new ProxyError('connection_read_timeout', { message: `the tunnel was idle for ${tunnel} ms` }),
-        )
-      })
-    }
-    this.give({ status, headers, body: null, socket })
+    this.give(tunnelReply(status, raw, socket, this.attempt.timeouts.tunnel))
   }
 
   uploaded(): void {
@@ -413,9 +396,4 @@ function sendWhole(exchange: WireExchange): void {
 function uncork(exchange: WireExchange, socket: Socket): void {
   socket.uncork()
   exchange.uploadLeft(socket)
-}
-
-/** The connection was lost, which nobody has decided. */
-function isLoss(cause: Error): boolean {
-  return !(cause instanceof ProxyError) || cause.code === 'connection_terminated'
 }
