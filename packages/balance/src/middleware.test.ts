@@ -1,7 +1,7 @@
 import { type Context, chain, discard, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { createUpstream, type Selected, type Target, type TargetInit, type Tried } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import { balance, first, targetFrom } from './index.js'
+import { balance, first, sticky, targetFrom } from './index.js'
 
 class Source extends PushBody {
   done(): void {
@@ -82,6 +82,15 @@ it.each([
   await handler(context())
   body.cancel(why)
   expect(heard).toEqual([result])
+})
+
+it('adds its cookie to a copy: a handler may give one reply many times', async () => {
+  const shared: Reply = { status: 200, headers: ['x-app', '1'], body: 'ok' }
+  const handler = balance(upstreamOf('http://a'), sticky(first(), { secret: 'a'.repeat(32) }))(() => shared)
+  const asked = () => handler({ ...context(), out: { headers: [] }, scheme: 'http' } as never)
+  for (const { headers } of [await asked(), await asked()])
+    expect(headers.filter((name) => name === 'set-cookie')).toHaveLength(1)
+  expect(shared.headers).toEqual(['x-app', '1'])
 })
 
 describe('an attempt that never settles', () => {

@@ -144,9 +144,9 @@ async function bind(
   ctx: Context,
 ): Promise<Reply> {
   const reply = await answer
-  if (reply.status < 500 && reply !== unhandled)
-    reply.headers.push('set-cookie', affinity.cookie(target, ctx))
-  return reply
+  if (reply.status >= 500 || reply === unhandled) return reply
+  // A copy: a handler may give one reply many times, and the next client must not get this one's cookie.
+  return { ...reply, headers: [...reply.headers, 'set-cookie', affinity.cookie(target, ctx)] }
 }
 
 function none({ name }: Upstream, why: string, retryAfter?: number): ProxyError {
