@@ -165,6 +165,7 @@ export interface ProbeSettings {
   readonly path: string
   readonly method: string
   readonly host?: string | undefined
+  /** Names in lower case, so that a field given replaces our own. */
   readonly headers: Readonly<Record<string, string>>
   readonly status: readonly StatusRange[]
   readonly body?: string | RegExp | undefined
@@ -199,7 +200,9 @@ export function resolveHealth(options: HealthOptions = {}, at = 'health'): Healt
  * @throws TypeError that names the option below `at`
  */
 export function resolveHttpProbe(options: HealthOptions, at: string): ProbeSettings {
-  return parse(byType.http, options, at) as ProbeSettings
+  const settings = parse(byType.http, options, at) as ProbeSettings
+  const given = Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), value])
+  return { ...settings, headers: { 'user-agent': 'sluice-health', ...Object.fromEntries(given) } }
 }
 
 /**

@@ -15,8 +15,7 @@ import { targetAddress } from './target-address.js'
 export function httpProbe(options: HealthOptions = {}): Probe {
   const settings = resolveHttpProbe(options, 'health')
   const { path, method, host } = settings
-  const headers: Record<string, string> = { 'user-agent': 'sluice-health', ...lowerCased(settings.headers) }
-  if (host !== undefined) headers['host'] = host
+  const headers = host === undefined ? settings.headers : { ...settings.headers, host }
   return (target, signal, declare) =>
     new Promise((resolve, reject) => {
       const send = target.url.startsWith('https:') ? httpsRequest : httpRequest
@@ -63,11 +62,6 @@ export function httpProbe(options: HealthOptions = {}): Probe {
 
 function declaredIn({ headers }: IncomingMessage, field: string | false): string | string[] | undefined {
   return field === false ? undefined : headers[field.toLowerCase()]
-}
-
-/** One spelling for each name, so that a field given replaces our own. */
-function lowerCased(fields: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 function connectionTo(target: Target): RequestOptions {

@@ -14,8 +14,7 @@ export function http2Probe(options: HealthOptions = {}): Probe {
   const { path, method, host, headers } = settings
   return (target, signal, declare) => {
     const fields = {
-      'user-agent': 'sluice-health',
-      ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
+      ...headers,
       ':method': method,
       ':scheme': target.url.startsWith('https:') ? 'https' : 'http',
       ':path': path,

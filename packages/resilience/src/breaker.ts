@@ -1,6 +1,7 @@
 import { ProxyError } from '@sluice/core'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
 import { type BreakerOptions, type BreakerSettings, resolveBreaker } from './breaker-options.js'
+import { tellAll } from './tell-all.js'
 
 /** What a breaker takes from outside, to be replaced in tests. */
 export interface BreakerSeams {
@@ -145,16 +146,7 @@ class CallBreaker implements Breaker {
 
   private changed(change: BreakerChange): void {
     this.out = 0
-    for (const fn of this.listeners) {
-      try {
-        fn(change)
-      } catch (error) {
-        process.emitWarning(
-          `breaker: ${error instanceof Error ? error.message : String(error)}`,
-          'SluiceWarning',
-        )
-      }
-    }
+    tellAll(this.listeners, change, 'breaker')
   }
 }
 

@@ -4,6 +4,7 @@ import { failing } from './breaker.js'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
 import { type BreakerOptions, type BreakerSettings, resolveBreaker } from './breaker-options.js'
 import { type After, later } from './queue-timer.js'
+import { tellAll } from './tell-all.js'
 
 const log = debug('sluice:resilience')
 
@@ -90,21 +91,8 @@ class TargetBreakers implements Breakers {
     }
     for (const target of targets) {
       if (this.byTarget.has(target)) continue
-      const tell = (change: BreakerChange): void => this.tell({ target, ...change })
+      const tell = (change: BreakerChange): void => tellAll(this.listeners, { target, ...change }, 'breakers')
       this.byTarget.set(target, new TargetBreaker(this.upstream, target, this.settings, this.seams, tell))
-    }
-  }
-
-  private tell(change: TargetBreakerChange): void {
-    for (const fn of this.listeners) {
-      try {
-        fn(change)
-      } catch (error) {
-        process.emitWarning(
-          `breakers: ${error instanceof Error ? error.message : String(error)}`,
-          'SluiceWarning',
-        )
-      }
     }
   }
 }
