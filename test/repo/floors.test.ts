@@ -33,10 +33,12 @@ const engineMayUse = [
   'discard',
   'isBody',
   'endOfTurn',
+  'freeMemory',
   'turnTime',
   'onBodyEnd',
   'toBody',
   'toReadable',
+  'writeSpent',
 ]
 
 /** Of a package of ours: `http-proxy` without the scope is somebody else's. */

@@ -28,6 +28,11 @@ export interface Body {
    * if that was before. Optional: whoever needs it on any body uses `onBodyEnd`.
    */
   onEnd?<T>(fn: (error: Error | undefined, arg: T) => void, arg: T): void
+  /**
+   * A part that `pipe` gave has been used up by the sink, which has kept nothing of it: where nobody else can have seen it, its
+   * memory is freed now and `chunk` is empty. Optional: a sink that doesn't say so leaves it to the collector.
+   */
+  readonly spent?: ((chunk: Uint8Array) => void) | undefined
 }
 
 /** What a reply or an outbound request may carry as its body. */

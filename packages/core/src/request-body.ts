@@ -2,10 +2,12 @@ import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { HeaderList } from '@sluice/headers'
 import type { BodyInit } from './body.js'
+import { freeMemory } from './free-memory.js'
 import type { InformedResponse } from './inform.js'
 import { ProxyError } from './proxy-error.js'
 import { PushBody } from './push-body.js'
 import { RestOfRequest } from './rest-of-request.js'
+import { isUnobserved } from './unobserved.js'
 
 /** The client's body, also behind those that only pass it on; `undefined` where a layer has put another in its place. */
 export function clientBody(body: BodyInit): RequestBody | undefined {
@@ -21,6 +23,8 @@ export function clientBody(body: BodyInit): RequestBody | undefined {
  */
 export class RequestBody extends PushBody {
   declare readonly length?: number
+  /** Set while nobody but the sink can have seen what is read. */
+  spent: ((chunk: Uint8Array) => void) | undefined = undefined
   private started = false
   /** Where the client waits for 100 Continue. */
   private expecting: InformedResponse | undefined = undefined
@@ -84,10 +88,13 @@ export class RequestBody extends PushBody {
     }
     this.started = true
     this.proceed()
+    if (freeMemory !== undefined && isUnobserved(req)) this.spent = freeWhole
     req.on('data', this.onData)
     req.on('end', this.onEnded)
     req.on('error', this.onLost)
     req.on('close', this.onLost)
+    // A middleware of others that had to wait has stopped it, and a listener doesn't set that going again.
+    if (req.isPaused()) req.resume()
     if (req.destroyed && !req.readableEnded) this.onLost()
   }
 
@@ -113,7 +120,10 @@ export class RequestBody extends PushBody {
   }
 
   private readonly onData = (chunk: Uint8Array): void => {
-    if (!this.push(chunk)) this.req.pause()
+    const { req } = this
+    // Who else listens may keep it.
+    if (this.spent !== undefined && req.listenerCount('data') > 1) this.spent = undefined
+    if (!this.push(chunk)) req.pause()
   }
 
   private readonly onEnded = (): void => {
@@ -125,4 +135,9 @@ export class RequestBody extends PushBody {
     if (this.ended) return
     this.fail(new ProxyError('client_left', { message: 'the client left before its body was whole', cause }))
   }
+}
+
+/** A part that is all of its buffer: others are views of one that holds more. */
+function freeWhole({ buffer, byteLength }: Uint8Array): void {
+  if (buffer.byteLength === byteLength) freeMemory?.(buffer)
 }

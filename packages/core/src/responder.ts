@@ -23,6 +23,8 @@ import { RequestBody } from './request-body.js'
 import { resetSocket } from './reset-socket.js'
 import { storeHead } from './store-head.js'
 import { isValid, trailerFields } from './trailer-fields.js'
+import { writesUnobserved } from './unobserved.js'
+import { writeSpent } from './write-spent.js'
 
 /**
  * Bytes that may wait for the client to read. By itself Node asks to wait after each part beyond its 16 KB, also when the
@@ -292,10 +294,10 @@ export class Responder implements Sink {
       this.abort(error)
       return false
     }
-    const { res } = this
+    const { body, res } = this
     // Whoever has replaced `write` has a queue of its own, which only its answer tells of.
     const room =
-      (res as ServerResponse).write(chunk) ||
+      writeSpent(res as ServerResponse, chunk, writesUnobserved(res) ? body : null) ||
       (res.writableLength < queueAtMost && !Object.hasOwn(res, 'write'))
     if (length === undefined && (res as Holding).flush !== undefined) {
       this.held ??= new HeldFlush(res as Holding, (error) => this.abort(asProxyError(error)))

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { ProxyError } from '@sluice/core'
+import { freeMemory, ProxyError } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { readBeforeDestroy } from './read-before-destroy.js'
@@ -14,6 +14,14 @@ const largeBuffer = 64 * 1024
  * a new buffer.
  */
 const copyBelow = 32 * 1024
+
+/** Gives back the memory of a read that was handed on with its buffer, where Node can; no other part has one of that size. */
+export const freeRead =
+  freeMemory === undefined
+    ? undefined
+    : ({ buffer, byteLength }: Uint8Array): void => {
+        if (byteLength >= copyBelow && buffer.byteLength === largeBuffer) freeMemory?.(buffer)
+      }
 
 /** Who keeps a connection between its exchanges. */
 export interface ConnectionOwner {

@@ -24,7 +24,7 @@ import { isLoss, type Progress, transportError } from './transport-error.js'
 import { tunnelReply } from './tunnel-reply.js'
 import { isUnawaited } from './unawaited-content.js'
 import { checkProtocol } from './upgrade-protocol.js'
-import type { WireConnection } from './wire-connection.js'
+import { freeRead, type WireConnection } from './wire-connection.js'
 import type { WirePool } from './wire-pool.js'
 import { requestHead } from './wire-request-head.js'
 import type { Asked, ResponseHead } from './wire-response-parser.js'
@@ -121,11 +121,10 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     const { attempt, pool } = this
     const { out, timeouts } = attempt
     const { socket } = connection
-    const { body } = out
     let source: Body | null
     let head: string
     try {
-      source = flowingBody(body)
+      source = flowingBody(out.body)
       // The rest of it would go into the tunnel.
       if (source !== null && this.tunnels)
         throw new ProxyError('http_request_error', { message: `a ${this.method} with a body that flows` })
@@ -213,16 +212,19 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
 
   /** Whoever waits for it has the answer now; a rule of the app's own that throws is its fault, and not the target's. */
   private give(reply: Reply): void {
-    const { editing } = this
-    if (editing === undefined) return this.settle(reply)
     try {
-      editing.edit(reply)
+      this.editing?.edit(reply)
     } catch (error) {
       this.refuse(error)
       discard(reply)
       return
     }
     this.settle(reply)
+  }
+
+  /** Frees a read of its connection that has gone on as one part. */
+  get spent(): typeof freeRead {
+    return freeRead
   }
 
   /** Takes bytes of the reply's body; `false` asks to wait. */
@@ -298,7 +300,6 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   failed(cause: Error): void {
     if (this.done) return
     const { attempt, connection, source } = this
-    const { body } = attempt.out
     const dead = connection?.kept === true && connection.untouched && isLoss(cause)
     this.upload?.stop()
     const unwritten = this.head !== undefined
@@ -309,7 +310,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
       dead &&
       this.progress === 'sent' &&
       !this.again &&
-      (unwritten || (this.safe && source === undefined && !isBody(body as never)))
+      (unwritten || (this.safe && source === undefined && !isBody(attempt.out.body as never)))
     ) {
       // The target had closed the connection while it was idle: nobody has seen the request (RFC 9112 section 9.3.1).
       this.again = true
@@ -360,7 +361,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     const { attempt, connection, pool } = this
     if (connection === undefined) return
     this.source = source
-    const upload = new WireUpload(connection.socket, source.length, this, attempt.out.trailers)
+    const upload = new WireUpload(connection.socket, source, this, attempt.out.trailers)
     this.upload = upload
     pool.deadlines.set(connection.deadline, attempt.timeouts.requestBody)
     try {

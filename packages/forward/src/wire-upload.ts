@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { endOfTurn, ProxyError, type Sink } from '@sluice/core'
+import { type Body, endOfTurn, ProxyError, type Sink, writeSpent } from '@sluice/core'
 import { fieldLine, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { bodyFailure } from './body-failure.js'
 
@@ -34,14 +34,17 @@ export class WireUpload implements Sink {
   private drained: (() => void) | undefined = undefined
   private over = false
   private corked = false
+  private readonly length: number | undefined
 
   constructor(
     private readonly socket: Socket,
-    private readonly length: number | undefined,
+    private readonly source: Body,
     private readonly owner: UploadOwner,
     /** Trailers that the body itself doesn't bring. */
     private readonly later?: (() => HeaderList | undefined) | undefined,
-  ) {}
+  ) {
+    this.length = source.length
+  }
 
   write(chunk: Uint8Array): boolean {
     if (this.over) return false
@@ -54,12 +57,12 @@ export class WireUpload implements Sink {
         return false
       }
       this.gather()
-      room = socket.write(chunk)
+      room = writeSpent(socket, chunk, this.source)
     } else {
       if (chunk.length === 0) return true
       this.gather()
       socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1')
-      socket.write(chunk)
+      writeSpent(socket, chunk, this.source)
       room = socket.write('\r\n', 'latin1')
     }
     // A socket that has room by its own measure doesn't tell when it is drained.

@@ -34,6 +34,11 @@ export class ReplayBody implements Sink {
     return !this.begun || (this.kept !== undefined && this.error === undefined)
   }
 
+  /** What a part's user tells the source: nothing while it is kept for a further try. */
+  get spent(): Body['spent'] {
+    return this.kept === undefined ? this.source.spent : undefined
+  }
+
   /** The body for one try, from the first byte on. */
   attempt(): Body {
     const before = this.current
@@ -155,6 +160,10 @@ class AttemptBody extends PushBody {
 
   get isOver(): boolean {
     return this.ended
+  }
+
+  get spent(): Body['spent'] {
+    return this.replay.spent
   }
 
   give(chunk: Uint8Array): boolean {
