@@ -162,6 +162,41 @@ describe('a key function or a policy that fails', () => {
   })
 })
 
+describe('a function of retry or hedge that throws', () => {
+  const bug = (): never => {
+    throw new Error('a bug')
+  }
+  const budget = { request() {}, take: bug }
+
+  it.each<[string, Partial<UpstreamOptions>]>([
+    ['retry.when', { retry: { when: bug } }],
+    ['retry.backoff.random', { retry: { statuses: [503], backoff: { random: bug } } }],
+    ['retry.budget.take', { retry: { statuses: [503], budget } }],
+    ['retry.budget.request', { retry: { budget: { request: bug, take: () => true } } }],
+    ['hedge.budget.take', { retry: false, hedge: { after: 0, budget } }],
+    ['hedge.budget.request', { hedge: { budget: { request: bug, take: () => true } } }],
+  ])('%s: 500, told by its name; the answer and its lease are let go of', async (option, options) => {
+    const held: Promise<void>[] = []
+    const answer: Parameters<typeof originServer>[0] = (_req, res) => {
+      held.push(new Promise((resolve) => res.once('close', () => resolve())))
+      // Never ends by itself; `hedge` waits for its head in vain.
+      if (options.retry !== false) res.writeHead(503).write('busy')
+    }
+    const all = [own(await originServer(answer)), own(await originServer(answer))]
+    const { client, codes, upstream } = await proxied(urls(all), options)
+    const { status, text } = await client.ask()
+    expect([status, codes]).toEqual([500, ['proxy_internal_error']])
+    expect(text).not.toMatch(/bug/)
+    await until(
+      () => warnings.some((each) => each.startsWith(`upstreams.default.${option} threw`)),
+      'its name',
+    )
+    await until(() => upstream.all.every(({ inFlight }) => inFlight === 0), 'the lease')
+    await Promise.all(held)
+    expect(held).toHaveLength(option.endsWith('request') ? 0 : 1)
+  })
+})
+
 describe('targets that change', () => {
   it('during a pick: it goes where it was picked, and the next pick sees the new list', async () => {
     const [old, young] = urls(await origins(2)) as [string, string]

@@ -33,8 +33,10 @@ import {
   within,
 } from '../kit/index.js'
 import { seeded } from '../kit/seeded.js'
+import { warningsOf } from '../kit/warnings.js'
 
 trapUnhandled()
+const warnings = warningsOf('SluiceWarning')
 const own = owner()
 
 /** What came to a {@link Site}. */
@@ -463,19 +465,21 @@ describe.each(protocols)('hedge over $name', (protocol) => {
     await settled()
   })
 
-  it('without another target there is no second try', async () => {
+  it('without another target there is no second try, and none is taken out of the budget', async () => {
     const go = deferred()
     const one = await site(protocol, async (res) => {
       await go.promise
       res.end('one')
     })
-    const { client, timers, settled, results } = await made(protocol, [one])
+    let taken = 0
+    const budget = { request() {}, take: () => ++taken > 0 }
+    const { client, timers, settled, results } = await made(protocol, [one], { hedge: { budget } })
     const call = client.call()
     await one.request()
     await timers.fire()
     go.resolve()
     expect(await call.answer()).toMatchObject({ status: 200, text: 'one' })
-    expect(one.seen).toHaveLength(1)
+    expect([one.seen.length, taken]).toEqual([1, 0])
     await settled()
     expect(results).toHaveLength(1)
   })
@@ -584,6 +588,24 @@ describe.each(protocols)('hedge over $name', (protocol) => {
 
 const wire = protocols[0] as Protocol
 
+it('a budget that throws is 500, told by its name: the first try is cancelled, and nothing is held against its target', async () => {
+  const [stuck, two] = [await site(wire, silent), await site(wire, says('two'))]
+  const take = (): never => {
+    throw new Error('a bug')
+  }
+  const options = { hedge: { budget: { request() {}, take } } }
+  const { client, timers, seen, results, settled } = await made(wire, [stuck, two], options)
+  const call = client.call()
+  const { gone } = await stuck.request()
+  await timers.fire()
+  expect(await call.answer()).toMatchObject({ status: 500 })
+  expect(await within(gone, 'the first try to be cancelled')).toBe(true)
+  await settled()
+  expect(seen.codes).toEqual(['proxy_internal_error'])
+  await until(() => warnings.includes('hedge.budget.take threw'), 'the warning')
+  expect([results, two.seen.length]).toEqual([[[0, undefined]], 0])
+})
+
 it('a client that is bound to a target has no second try elsewhere, one that has none yet is bound to the winner', async () => {
   const go = deferred()
   const one = await site(wire, async (res, req) => {
@@ -635,8 +657,10 @@ it('who waits for room is not hedged, and no second try takes a place in the lin
   const upstream = createUpstream({ name: 'api', targets: sites.map(({ url }) => url) })
   const limit = concurrencyOf(upstream, { limit: 1, queue: 1 })
   const transport = wireTransport()
+  // A second try that finds no room takes nothing out of it.
+  const budget = { request() {}, take: (): boolean => expect.unreachable() }
   const handler = chain()
-    .use(hedge({}, { after: timers.after }))
+    .use(hedge({ budget }, { after: timers.after }))
     .use(limit.middleware)
     .use(balance(upstream, first()))
     .handle(forward({ transport: [transport] }))

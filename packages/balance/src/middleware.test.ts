@@ -173,6 +173,21 @@ it('asks targets known to be fit first, then by priority, and the tried ones las
   expect(seen).toEqual(['http://a'])
 })
 
+it('asks whether a spare try is affordable when there is a target for it, before its lease', async () => {
+  const upstream = upstreamOf('http://a', 'http://b')
+  const [a, b] = upstream.all as [Target, Target]
+  let asked = 0
+  const tried = (list: Target[], yes: boolean) =>
+    context({ tried: list, spare: true, afford: () => ++asked > 0 && yes } satisfies Tried)
+  const handler = balance(upstream)(() => ({ status: 200, headers: [], body: null }))
+  await expect(handler(tried([a, b], true))).rejects.toMatchObject({ code: 'destination_unavailable' })
+  expect(asked).toBe(0)
+  await expect(handler(tried([a], false))).rejects.toMatchObject({ code: 'destination_unavailable' })
+  expect([asked, b.leased]).toEqual([1, 0])
+  expect(await handler(tried([a], true))).toMatchObject({ status: 200 })
+  expect([asked, b.leased]).toEqual([2, 1])
+})
+
 it('gives a spare try another target that has room, or none', async () => {
   const upstream = upstreamOf('http://a', 'http://b')
   const [a, b] = upstream.all as [Target, Target]

@@ -88,7 +88,11 @@ export function balance<C = unknown>(
         ? choose(ctx, not)
         : (choose(ctx, (each) => tried.includes(each) || not?.(each) === true) ??
           (spare === true ? undefined : choose(ctx, not)))
-    if (target !== undefined) return target
+    if (target !== undefined) {
+      if (spare === true && (ctx as Tried).afford?.() === false)
+        throw none(upstream, 'has a target for a try that is one too many')
+      return target
+    }
     throw spare === true
       ? none(upstream, 'has no other target with room')
       : none(upstream, whyNone(upstream), upstream.opensIn())

@@ -13,7 +13,7 @@ export interface HedgeOptions extends HedgeDelayOptions {
    */
   methods?: readonly string[]
   /**
-   * Bounds second tries by the traffic; asked before a target is looked for. One that `retry` has too counts each request
+   * Bounds second tries by the traffic; asked when another target with room is found. One that `retry` has too counts each request
    * twice. Default none: one request in twenty by `quantile`.
    */
   budget?: RetryBudget

@@ -178,6 +178,46 @@ it('counts each request once for its budget, however often it is tried', async (
   expect(requests).toBe(1)
 })
 
+it('asks its budget when a second try has its target, and never for a first one', async () => {
+  let taken = 0
+  const budget = { request() {}, take: () => ++taken > 1 }
+  const asked: (boolean | undefined)[] = []
+  const { timers, handler } = made({ budget }, (attempt, n) => {
+    if (n % 2 === 1) {
+      asked.push(attempt.afford?.())
+      return new Promise((resolve) => setImmediate(() => setImmediate(resolve, reply())))
+    }
+    asked.push(attempt.afford?.())
+    return asked.at(-1) === true ? reply(201) : Promise.reject(new ProxyError('destination_unavailable'))
+  })
+  const statuses: number[] = []
+  for (let i = 0; i < 2; i++) {
+    const { ctx } = context()
+    const answer = handler(ctx)
+    await timers.fire()
+    statuses.push((await answer).status)
+    expect([ctx.afford, ctx.spare]).toEqual([undefined, i === 1 ? false : ctx.spare])
+  }
+  expect([asked, statuses]).toEqual([
+    [undefined, false, undefined, true],
+    [200, 201],
+  ])
+})
+
+it('a budget that throws when a request begins is 500 by its name, and nobody is asked', async () => {
+  const take = () => true
+  const request = (): never => {
+    throw new Error('a bug')
+  }
+  const seams = { path: 'upstreams.api.hedge' }
+  const handler = hedge({ budget: { request, take } }, seams)(() => expect.unreachable()) as Handler
+  await expect(handler(context().ctx)).rejects.toMatchObject({
+    code: 'proxy_internal_error',
+    message: 'upstreams.api.hedge.budget.request threw',
+    cause: new Error('a bug'),
+  })
+})
+
 it('tells the log why there is no second try, and why one has failed', async () => {
   const lines: string[] = []
   const { log } = debug

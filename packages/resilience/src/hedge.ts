@@ -13,6 +13,7 @@ import { type HedgeDelay, hedgeDelay } from './hedge-delay.js'
 import { type HedgeOptions, type HedgeSettings, resolveHedge } from './hedge-options.js'
 import { type After, later } from './queue-timer.js'
 import { Race } from './race.js'
+import type { RetryBudget } from './retry-budget.js'
 import { showAttempt } from './show-attempt.js'
 import { triedSoFar } from './tried-so-far.js'
 
@@ -24,6 +25,8 @@ export interface HedgeSeams {
   after?: After
   /** Monotonic milliseconds. Default `performance.now`. */
   clock?: () => number
+  /** What messages call the options. Default `hedge`. */
+  path?: string
 }
 
 /**
@@ -35,13 +38,13 @@ export interface HedgeSeams {
  * Not hedged are: methods that aren't listed, bodies that flow, upgrades, CONNECT, what still waits for a target of its own, clients
  * that are bound to a target, and whatever has no other target with room. A first try that fails before its time is
  * `retry`'s to try again; that one leaves out both targets when both have failed. 1xx go out of one try alone, the first
- * to send any, which may be the loser.
+ * to send any, which may be the loser. A budget that throws is 500, as a bug of the app, and ends the first try too.
  * @throws TypeError for a wrong option
  */
 export function hedge(options: HedgeOptions = {}, seams: HedgeSeams = {}): Middleware {
-  const settings = resolveHedge(options)
-  const { after = later, clock = () => performance.now() } = seams
-  const hedged: Hedge = { settings, delay: hedgeDelay(settings), clock }
+  const { after = later, clock = () => performance.now(), path = 'hedge' } = seams
+  const settings = resolveHedge(options, path)
+  const hedged: Hedge = { settings, delay: hedgeDelay(settings), clock, path }
   return (next) => (ctx) => {
     const no = whyAlone(ctx, settings)
     if (no !== undefined) {
@@ -49,7 +52,13 @@ export function hedge(options: HedgeOptions = {}, seams: HedgeSeams = {}): Middl
       return next(ctx)
     }
     // What is tried again was counted before.
-    if ((ctx as Tried).tried === undefined) settings.budget?.request()
+    if ((ctx as Tried).tried === undefined) {
+      try {
+        settings.budget?.request()
+      } catch (error) {
+        return Promise.reject(threw(`${path}.budget.request`, error))
+      }
+    }
     const race = new ForkRace(hedged, next as Handler, ctx)
     const reply = race.run(hedged.delay.wait(), after)
     ctx.onClose(closed, race)
@@ -77,6 +86,13 @@ interface Hedge {
   readonly settings: HedgeSettings
   readonly delay: HedgeDelay
   readonly clock: () => number
+  readonly path: string
+}
+
+/** What a function of the app's threw, as its fault. A `ProxyError` is what it says. */
+function threw(option: string, cause: unknown): ProxyError {
+  if (cause instanceof ProxyError) return cause
+  return new ProxyError('proxy_internal_error', { message: `${option} threw`, cause })
 }
 
 type Attempt = Context & Tried & Partial<Selected>
@@ -100,13 +116,15 @@ class ForkRace extends Race<Reply> {
     if (attempt > 1) {
       fork.tried = triedSoFar(this.#forks[0] as Attempt)
       fork.spare = true
+      const { budget } = this.hedge.settings
+      if (budget !== undefined) fork.afford = () => this.#takes(budget)
     }
     this.#forks.push(fork)
-    return log.enabled ? this.#told(attempt, fork) : this.next(fork)
+    return log.enabled ? this.#heard(attempt, fork) : this.next(fork)
   }
 
   /** Else nobody hears why a try has failed if the other one wins: there was no other target, say. */
-  async #told(attempt: number, fork: Attempt): Promise<Reply> {
+  async #heard(attempt: number, fork: Attempt): Promise<Reply> {
     try {
       return await this.next(fork)
     } catch (error) {
@@ -117,17 +135,26 @@ class ForkRace extends Race<Reply> {
   }
 
   protected may(): boolean {
-    const no = this.#whyNoSecond()
-    const { method, path } = this.ctx.out
-    if (log.enabled) log('%s %s is slow: %s', method, path, no ?? 'a second try')
+    // Who waits for room would wait twice; without `balance` nobody would keep the two apart.
+    const no = this.#forks[0]?.lease === this.ctx.lease ? 'has-no-target-yet' : undefined
+    if (log.enabled) this.#told(no)
     return no === undefined
   }
 
-  #whyNoSecond(): NoHedge | undefined {
-    // Who waits for room would wait twice; without `balance` nobody would keep the two apart.
-    if (this.#forks[0]?.lease === this.ctx.lease) return 'has-no-target-yet'
-    if (this.hedge.settings.budget?.take() === false) return 'budget-used'
-    return undefined
+  /** Whether the budget has something for a second try, which has a target by now. */
+  #takes(budget: RetryBudget): boolean {
+    try {
+      if (budget.take()) return true
+      if (log.enabled) this.#told('budget-used')
+    } catch (error) {
+      this.leave(threw(`${this.hedge.path}.budget.take`, error))
+    }
+    return false
+  }
+
+  #told(no: NoHedge | undefined): void {
+    const { method, path } = this.ctx.out
+    log('%s %s is slow: %s', method, path, no ?? 'a second try')
   }
 
   protected isGood(reply: Reply): boolean {
@@ -147,11 +174,12 @@ class ForkRace extends Race<Reply> {
     const { hedge, ctx } = this
     if (won) hedge.delay.took(hedge.clock() - this.#begun)
     const [, second] = this.#forks
-    const { spare = false } = ctx
+    const { spare = false, afford } = ctx
     showAttempt(ctx, this.#forks[attempt - 1])
     if (second === undefined) return
     ctx.tried = triedSoFar(second)
     ctx.spare = spare
+    ctx.afford = afford
   }
 
   /** The exchange, or the attempt that is hedged, has ended before its answer did. */

@@ -178,3 +178,37 @@ it('fails with the error, and refuses wrong options', async () => {
   ).rejects.toThrow('no')
   expect(() => hedging(async () => 1, { quantile: 2 })).toThrow('hedging.quantile')
 })
+
+it('what throws in its budget rejects the call, ends its try and lets go of its late result', async () => {
+  const bug = (): never => {
+    throw new Error('a bug')
+  }
+  const [signals, dropped]: [AbortSignal[], number[]] = [[], []]
+  let late: (value: number) => void = () => {}
+  const fn = (_attempt: number, signal: AbortSignal): Promise<number> => {
+    signals.push(signal)
+    return new Promise((resolve) => {
+      late = resolve
+    })
+  }
+  const discard = (each: number): void => void dropped.push(each)
+  const slow = hedging(fn, { after: 0, discard, budget: { request() {}, take: bug } })
+  await expect(slow()).rejects.toThrow('a bug')
+  late(1)
+  await new Promise(setImmediate)
+  expect([signals.map(({ aborted }) => aborted), dropped]).toEqual([[true], [1]])
+  await expect(hedging(fn, { budget: { request: bug, take: () => true } })()).rejects.toThrow('a bug')
+  expect(signals).toHaveLength(1)
+})
+
+it('a clock that throws rejects the call, and the result is let go of', async () => {
+  const dropped: number[] = []
+  let asked = 0
+  const clock = (): number => {
+    if (asked++ === 0) return 0
+    throw new Error('a bug')
+  }
+  const call = hedging(async () => 1, { after: '1h', discard: (each) => dropped.push(each), clock })
+  await expect(call()).rejects.toThrow('a bug')
+  expect(dropped).toEqual([1])
+})

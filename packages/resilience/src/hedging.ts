@@ -34,7 +34,7 @@ const schema = v.strictObject({
 /**
  * A second try beside a slow first one, around any async function that may be done twice: the first good result wins, the loser's
  * signal aborts and its late result goes to `discard` (Dean and Barroso, "The Tail at Scale", CACM 2013). A first try that fails
- * before its time is not hedged: that is `retrying`.
+ * before its time is not hedged: that is `retrying`. What a function of the options throws ends both tries.
  * @returns a function that takes the caller's signal; it rejects with that one's reason, or with the first try's error
  * @throws TypeError for a wrong option
  */
@@ -46,8 +46,13 @@ export function hedging<T>(
   const clock = options.clock ?? (() => performance.now())
   return (signal) => {
     if (signal?.aborted) return Promise.reject(signal.reason)
-    options.budget?.request()
-    const begun = clock()
+    let begun: number
+    try {
+      options.budget?.request()
+      begun = clock()
+    } catch (error) {
+      return Promise.reject(error)
+    }
     const race = new CallRace(fn, options, signal, () => delay.took(clock() - begun))
     return race.run(delay.wait(), byTimer).then((result) => race.tied(result))
   }

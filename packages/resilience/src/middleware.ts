@@ -1,12 +1,20 @@
-import { type Context, discard, type Middleware, type Outcome, ProxyError, type Reply } from '@sluice/core'
+import {
+  asProxyError,
+  type Context,
+  discard,
+  type Middleware,
+  type Outcome,
+  ProxyError,
+  type Reply,
+} from '@sluice/core'
 import { get } from '@sluice/headers'
 import type { Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { backoffDelay } from './backoff.js'
-import { isUntouched, type KeptBody, keptBody } from './kept-body.js'
+import { isUntouched, keptBody } from './kept-body.js'
 import { retryAfter } from './retry-after.js'
-import { type RetryOptions, type RetrySettings, type RetryWhen, resolveRetry } from './retry-options.js'
-import { type FailedTry, whyNot } from './should-retry.js'
+import { type RetryOptions, type RetrySettings, resolveRetry } from './retry-options.js'
+import { type FailedTry, type NoRetry, whyNot } from './should-retry.js'
 import { showAttempt } from './show-attempt.js'
 import { triedSoFar } from './tried-so-far.js'
 
@@ -15,21 +23,27 @@ const log = debug('sluice:resilience')
 /**
  * Tries again on another target what failed on one: a request that the target hasn't processed whatever its method, any
  * other only by a safe method. Only until the head of an answer is there; a body cut in the middle can't be mended. It
- * stands outside `balance`, which leaves out the targets tried before.
+ * stands outside `balance`, which leaves out the targets tried before. A function among the options that throws is 500, as a bug of
+ * the app.
+ * @param path what messages call the options
  * @throws TypeError for a wrong option
  */
-export function retry(options: RetryOptions = {}): Middleware {
-  const settings = resolveRetry(options)
+export function retry(options: RetryOptions = {}, path = 'retry'): Middleware {
+  const settings = resolveRetry(options, path)
   return (next) => (ctx) => {
-    return attempts(next as Next, ctx, settings)
+    return attempts(next as Next, ctx, settings, path)
   }
 }
 
 type Next = (ctx: Context) => Reply | Promise<Reply>
 
-async function attempts(next: Next, first: Context, settings: RetrySettings): Promise<Reply> {
+async function attempts(next: Next, first: Context, settings: RetrySettings, path: string): Promise<Reply> {
   const { perTry, total, backoff, when, budget } = settings
-  budget?.request()
+  try {
+    budget?.request()
+  } catch (error) {
+    throw asProxyError(error, `${path}.budget.request threw`)
+  }
   const until = total === 0 ? 0 : performance.now() + total
   const limited = perTry !== 0 || total !== 0
   const kept = settings.attempts === 1 ? undefined : keptBody(first.out.body, settings.replay)
@@ -59,13 +73,24 @@ async function attempts(next: Next, first: Context, settings: RetrySettings): Pr
     const can = kept === undefined ? isUntouched(first.out.body) : kept.isWhole(first.out)
     const failed: Writable<FailedTry> = { failure, method, attempt, replayable: can }
     let wait = 0
-    if (backoff !== undefined) {
-      failed.retryAfter = askedToWait(reply)
-      wait = Math.max(backoffDelay(attempt, backoff), failed.retryAfter ?? 0)
+    let no: NoRetry | undefined
+    let asked = 'backoff.random'
+    try {
+      if (backoff !== undefined) {
+        failed.retryAfter = askedToWait(reply)
+        wait = Math.max(backoffDelay(attempt, backoff), failed.retryAfter ?? 0)
+      }
+      if (until !== 0) failed.left = until - performance.now() - wait
+      asked = 'when'
+      failed.wanted = when?.(failed, first)
+      asked = 'budget.take'
+      no = whyNot(failed, settings)
+    } catch (error) {
+      // A bug of the app's. Nobody else would end the reply, whose lease would stay.
+      if (reply !== undefined) discard(reply)
+      kept?.giveUp(first.out)
+      throw asProxyError(error, `${path}.${asked} threw`)
     }
-    if (until !== 0) failed.left = until - performance.now() - wait
-    if (when !== undefined) failed.wanted = asked(when, failed, first, reply, kept)
-    const no = whyNot(failed, settings)
     if (log.enabled) log('%s %s failed (%s): %s', method, first.out.path, code(failure), no ?? 'trying again')
     if (no !== undefined) {
       if (reply !== undefined) {
@@ -90,23 +115,6 @@ async function attempts(next: Next, first: Context, settings: RetrySettings): Pr
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
-
-/** The user's say. If it throws nobody else would end the reply. */
-function asked(
-  when: RetryWhen,
-  failed: FailedTry,
-  ctx: Context,
-  reply: Reply | undefined,
-  kept: KeptBody | undefined,
-): boolean | undefined {
-  try {
-    return when(failed, ctx)
-  } catch (error) {
-    if (reply !== undefined) discard(reply)
-    kept?.giveUp(ctx.out)
-    throw error
-  }
-}
 
 /** One try until its head is there. Past its time the try's fork closes, by which its transport hears of it. */
 async function inTime(next: Next, ctx: Context, perTry: number, until: number): Promise<Reply> {

@@ -20,7 +20,7 @@ export abstract class Race<T> {
 
   /** Begins a try, number 1 or 2. */
   protected abstract start(attempt: number): T | Promise<T>
-  /** Whether the second try may begin: asked once, when the first is slow. */
+  /** Whether the second try may begin: asked once, when the first is slow. What it throws ends the race. */
   protected abstract may(): boolean
   protected abstract isGood(result: T): boolean
   /** Nobody waits for this try any more. Without a reason the other one was faster. */
@@ -36,7 +36,7 @@ export abstract class Race<T> {
       this.#resolve = resolve
       this.#reject = reject
       this.#undo = after(wait, () => {
-        if (this.may()) this.#begin(2)
+        this.#slow()
       })
       this.#begin(1)
     })
@@ -47,6 +47,15 @@ export abstract class Race<T> {
     if (this.#over) return
     this.#end(1, false, reason)
     this.#reject(reason)
+  }
+
+  /** Of what throws here nobody else would hear: it is called by a timer. */
+  #slow(): void {
+    try {
+      if (this.may()) this.#begin(2)
+    } catch (error) {
+      this.leave(error)
+    }
   }
 
   #begin(attempt: number): void {
@@ -86,7 +95,12 @@ export abstract class Race<T> {
   #win(result: T, attempt: number): void {
     this.#running.delete(attempt)
     if (this.#kept?.attempt === attempt) this.#kept = undefined
-    this.#end(attempt, true)
+    try {
+      this.#end(attempt, true)
+    } catch (error) {
+      this.drop(result)
+      return this.#reject(error)
+    }
     this.#resolve(result)
   }
 

@@ -248,6 +248,50 @@ describe('retry', () => {
   })
 })
 
+describe("a function of the app's that throws", () => {
+  const bug = (): never => {
+    throw new Error('a bug')
+  }
+  const failing = { request() {}, take: bug }
+
+  it.each<[string, RetryOptions]>([
+    ['retry.budget.take', { statuses: [503], budget: failing }],
+    ['retry.backoff.random', { statuses: [503], backoff: { random: bug } }],
+    ['retry.when', { when: bug }],
+  ])('%s: 500 that names it, and reply and body are let go of', async (name, options) => {
+    const error = { code: 'proxy_internal_error', status: 500, message: `${name} threw: a bug` }
+    const [sent, came] = [new Source(), new Source()]
+    const { ctx } = context('OPTIONS', sent)
+    const answered = retry(options)(() => reply(503, came)) as (ctx: Attempt) => Promise<Reply>
+    await expect(answered(ctx)).rejects.toMatchObject(error)
+    expect([came.stopped, ctx.out.body === sent]).toEqual([true, true])
+    const failed = retry(options)(() => {
+      throw new ProxyError('connection_terminated')
+    }) as (ctx: Attempt) => Promise<Reply>
+    const lost = context('OPTIONS', sent)
+    await expect(failed(lost.ctx)).rejects.toMatchObject(error)
+    expect(lost.ctx.out.body).toBe(sent)
+  })
+
+  it('retry.budget.request: 500 that names it, by the path that the options have, and nobody is asked', async () => {
+    const budget = { request: bug, take: () => true }
+    const handler = retry({ budget }, 'upstreams.api.retry')(() => expect.unreachable()) as (
+      ctx: Attempt,
+    ) => Promise<Reply>
+    await expect(handler(context().ctx)).rejects.toMatchObject({
+      status: 500,
+      message: 'upstreams.api.retry.budget.request threw: a bug',
+    })
+  })
+
+  it('a ProxyError is what it says', async () => {
+    const when = (): never => {
+      throw new ProxyError('http_request_error')
+    }
+    expect(await run([503, 200], { when })).toEqual({ result: 'http_request_error', calls: 1, tried: [] })
+  })
+})
+
 it('names each reason against a further try', () => {
   const settings = resolveRetry({ statuses: [503] })
   const failed = {

@@ -1,9 +1,12 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import { heapInUse, until } from '../../../test/kit/index.js'
-import { retryBudget, retrying } from './index.js'
+import { type RetryingOptions, retryBudget, retrying } from './index.js'
 
 const never = () => new Promise<never>(() => {})
+const bug = (): never => {
+  throw new Error('a bug')
+}
 
 describe('retrying', () => {
   it('calls again after an error, and gives the last end', async () => {
@@ -22,6 +25,22 @@ describe('retrying', () => {
     })
     await expect(retrying(fn)).rejects.toThrow('at once')
     expect(fn).toHaveBeenCalledTimes(2)
+  })
+
+  it.each<[string, RetryingOptions<Response>]>([
+    ['budget', { budget: { request() {}, take: bug } }],
+    ['backoff', { backoff: { random: bug } }],
+    ['when', { when: bug }],
+  ])('lets go of a Response where its %s throws', async (_name, options) => {
+    let cancelled = false
+    const body = new ReadableStream({
+      cancel() {
+        cancelled = true
+      },
+    })
+    const when = (): boolean => true
+    await expect(retrying(async () => new Response(body), { when, ...options })).rejects.toThrow('a bug')
+    expect(cancelled).toBe(true)
   })
 
   it('aborts a try that takes too long', async () => {

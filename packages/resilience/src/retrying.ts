@@ -71,30 +71,27 @@ async function run<T>(
     const left = until - performance.now()
     const ended = await once(fn, attempt, Math.min(perTry || Number.POSITIVE_INFINITY, left), signal)
     const { value } = ended
-    let again = attempt < attempts && signal?.aborted !== true && wanted(when, ended)
+    let again = attempt < attempts && signal?.aborted !== true
     let wait = 0
-    if (again && backoff !== undefined) {
-      const asked = isResponse(value) ? retryAfter(value.headers.get('retry-after') ?? '', Date.now()) : 0
-      wait = Math.max(backoffDelay(attempt, backoff), asked ?? 0)
-      again = (asked ?? 0) <= backoff.max
+    try {
+      again &&= when(ended)
+      if (again && backoff !== undefined) {
+        const asked = isResponse(value) ? retryAfter(value.headers.get('retry-after') ?? '', Date.now()) : 0
+        wait = Math.max(backoffDelay(attempt, backoff), asked ?? 0)
+        again = (asked ?? 0) <= backoff.max
+      }
+      if (again) again = wait < until - performance.now() && budget?.take() !== false
+    } catch (error) {
+      // What the caller's own functions throw ends it, and nobody else would end the `Response`.
+      letGo(value)
+      throw error
     }
-    if (again) again = wait < until - performance.now() && budget?.take() !== false
     if (!again) {
       if ('error' in ended) throw ended.error
       return value as T
     }
     letGo(value)
     if (wait > 0) await pause(wait, signal)
-  }
-}
-
-/** The caller's say. If it throws nobody else would end the `Response`. */
-function wanted<T>(when: Settings<T>['when'], ended: EndedTry<T>): boolean {
-  try {
-    return when(ended)
-  } catch (error) {
-    letGo(ended.value)
-    throw error
   }
 }
 

@@ -31,6 +31,8 @@ type Site = Context & Client
 /** A group of targets with all that is needed to reach them. */
 interface Group {
   readonly upstream: Upstream
+  /** Where it stands in what the user wrote. */
+  readonly path: string
   readonly options: UpstreamOptions
   readonly transports: Transports
   /** One for all routes: it counts for all of them. */
@@ -56,6 +58,7 @@ export function assemble(
   try {
     for (const [name, upstreamOptions] of Object.entries(upstreams)) {
       const { concurrency, panic, targets, tls } = upstreamOptions
+      const path = pathOf(name)
       const policy = policyOf(upstreamOptions, name, rampOf(upstreamOptions))
       const upstream = createUpstream(
         {
@@ -64,14 +67,15 @@ export function assemble(
           ...(tls === undefined ? {} : { tls }),
           ...(panic === undefined ? {} : { panic }),
         },
-        pathOf(name),
+        path,
       )
       groups.set(name, {
         upstream,
+        path,
         options: upstreamOptions,
         transports: transportsOf(upstreamOptions),
         policy,
-        retry: upstreamOptions.retry === false ? undefined : retry(upstreamOptions.retry),
+        retry: upstreamOptions.retry === false ? undefined : retry(upstreamOptions.retry, `${path}.retry`),
         ...(concurrency === undefined ? {} : { limit: concurrencyOf(upstream, concurrency) }),
       })
     }
@@ -137,7 +141,7 @@ function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>): Handle
     .handle(() => unhandled)
 }
 
-/** Where an upstream's targets stand in what the user wrote. */
+/** Where an upstream stands in what the user wrote. */
 export type PathOf = (name: string) => string
 
 interface SiteChain {
@@ -171,7 +175,12 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
     : picked.handle(end)
   const balanced = group.limit === undefined ? sent : group.limit.middleware(sent)
   // Linked as a chain, in which the end of each try is that of its body.
-  const hedged = own.hedge === undefined ? balanced : chain<Site>().use(hedge(own.hedge)).handle(balanced)
+  const hedged =
+    own.hedge === undefined
+      ? balanced
+      : chain<Site>()
+          .use(hedge(own.hedge, { path: `${group.path}.hedge` }))
+          .handle(balanced)
   return group.retry === undefined ? hedged : group.retry(hedged)
 }
 

@@ -33,4 +33,9 @@ export interface Tried {
    * nothing, and takes no client away from the target that it is bound to.
    */
   spare?: boolean
+  /**
+   * Who has found a target for a `spare` try asks before its lease is taken; `false`: it is not to be made. A budget is taken from here,
+   * so that it isn't used up by tries that go nowhere.
+   */
+  afford?: (() => boolean) | undefined
 }
