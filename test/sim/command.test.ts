@@ -91,6 +91,16 @@ it.each([
     ['--setting', 'ejection', '--options', '{"ejection":{"consecutiv":3}}'],
     '--options: ejection.consecutiv: unknown option, did you mean consecutive?',
   ],
+  [
+    ['--setting', 'hedge', '--options', '{"hedge":{"quantile":1}}'],
+    '--options: hedge.quantile: got 1, takes a number from 0.01 to 0.999',
+  ],
+  [
+    ['--setting', 'hedge', '--options', '{"hedge":{"budget":{"share":2}}}'],
+    '--options: hedge.budget.share: got 2, takes a number from 0 to 1',
+  ],
+  [['--options', '{"retry":{"budget":{"shar":1}}}'], '--options: retry.budget.shar: unknown option'],
+  [['--options', '{"servers":{"hears":1}}'], '--options: servers.hears: got 1, takes true or false'],
   [['--seed', 'x'], "--seed: got 'x', takes a whole number of at most nine digits"],
   [['--trace', 'nope.jsonl'], '--trace: ENOENT'],
   [['--trace', trace, '--log', trace], '--trace and --log: takes one of them'],

@@ -29,6 +29,22 @@ it('tables have the columns in which something stands', () => {
   ])
 })
 
+it('tables have the tail, and what it costs, where somebody hedges', () => {
+  const tail = { p999: 400, further: 0.0456, work: 41.26 }
+  expect(table([{ ...row, ...tail }])).not.toContain('p99.9')
+  expect(
+    table([
+      { ...row, ...tail },
+      { ...row, ...tail, setting: 'hedge', tail: true },
+    ]).split('\n'),
+  ).toEqual([
+    '| policy | setting | p50 ms | p99 ms | p99.9 ms | failed | further tries | server ms a request | unevenness |',
+    '| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+    '| `x` | none | 1.0 | 200 | 400 | 0 | 4.56 % | 41.3 | 50.0 % |',
+    '| `x` | hedge | 1.0 | 200 | 400 | 0 | 4.56 % | 41.3 | 50.0 % |',
+  ])
+})
+
 it('figures are what their names say', () => {
   const [a, b] = ['http://a', 'http://b']
   const asked = (at: number, url: string, key: string, ms: number, status = 200) => ({
@@ -46,9 +62,10 @@ it('figures are what their names say', () => {
     const out = at >= 2_000 && at < 4_000
     return asked(at, i % 2 === 1 || out ? b : a, `key-${i % 2}`, i + 1, i === 599 ? 499 : 200)
   })
+  for (const { tries } of requests.slice(0, 150)) tries.push({ at: 0, url: b })
   const servers = [
-    { url: a, asked: 200, weight: 1 },
-    { url: b, asked: 600, weight: 1 },
+    { url: a, asked: 200, weight: 1, width: 4, busy: 6_000 },
+    { url: b, asked: 600, weight: 1, width: 4, busy: 18_000 },
   ]
   const scenario = { ...scenarios.dies, mark: a, at: 1_000, until: 3_000, length: 6_000 }
   const found = figures({ requests, servers } as never, scenario as never)
@@ -57,10 +74,13 @@ it('figures are what their names say', () => {
     fairness: 0.5,
     p50: 301,
     p99: 595,
+    p999: 600,
+    work: 40,
     moved: undefined,
     least: undefined,
   })
   expect(found.errors).toBeCloseTo(1 / 600)
+  expect(found.further).toBe(0.25)
   // The second after 1.9 s holds five of its requests: a twentieth of all, which is a tenth of its half.
   expect(found.detected).toBeGreaterThanOrEqual(900)
   expect(found.detected).toBeLessThanOrEqual(1_000)

@@ -1,7 +1,8 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { exp, ln } from './lib/chance.mjs'
 import { policies } from './lib/policies.mjs'
 import { scenarios } from './lib/scenarios.mjs'
+import { Server } from './lib/server.mjs'
 import { readSetting } from './lib/settings.mjs'
 import { simulate } from './lib/simulate.mjs'
 import { compare } from './lib/tables.mjs'
@@ -227,4 +228,98 @@ it('keys that bounded load sends elsewhere at any time are told apart, and what 
   expect(bounded?.wandering).toBeGreaterThan(0)
   const [turns] = await rows(scenarios.leaves, 'round-robin', ['none'])
   expect(turns?.moved).toBeUndefined()
+})
+
+describe('hedging', () => {
+  it('takes the tail off where a server stumbles now and then, for a few requests more', async () => {
+    for (const scenario of [scenarios.stumbles, scenarios.tail]) {
+      const [none, hedged, unheard] = await rows(scenario, 'power-of-two', [
+        'none',
+        'hedge',
+        ['hedge', { servers: { hears: false } }],
+      ])
+      expect((none?.p999 as number) / (hedged?.p999 as number)).toBeGreaterThan(2)
+      expect(none?.further).toBe(0)
+      // One in twenty is slow by the quantile, and no second try has a third.
+      expect(hedged?.further).toBeGreaterThan(0.01)
+      expect(hedged?.further).toBeLessThan(0.06)
+      expect(hedged?.errors).toBe(0)
+      // A loser whose server hears of it frees its place.
+      expect(unheard?.work).toBeGreaterThan(hedged?.work as number)
+    }
+  })
+
+  it('goes by the engine’s own delay: the quantile of what was seen, within its bounds', async () => {
+    const further = async (hedge: object) =>
+      (await rows(scenarios.steady, 'random', [['hedge', { hedge }]]))[0]?.further
+    expect(await further({ quantile: 0.99 })).toBeLessThan(0.02)
+    expect(await further({ quantile: 0.8 })).toBeGreaterThan(0.1)
+    expect(await further({ after: '3s' })).toBe(0)
+  })
+
+  it('is bounded by its budget, a second of the simulated clock at a time', async () => {
+    const length = 10_000
+    const settings = [0, 1].map((min) => ['hedge', { hedge: { after: 1, budget: { share: 0, min } } }])
+    const [none, one] = await rows({ ...scenarios.steady, length }, 'random', settings as [string, object][])
+    expect(none?.further).toBe(0)
+    const tries = (one?.further as number) * (one?.requests as number)
+    expect(Math.round(tries)).toBeGreaterThanOrEqual(length / 1_000)
+    expect(Math.round(tries)).toBeLessThanOrEqual(length / 1_000 + 1)
+  })
+
+  it('gives up the loser at once, though its server never answers', async () => {
+    const stuck = {
+      ...scenarios.hangs,
+      changes: scenarios.hangs.changes.slice(0, 1),
+    } as Scenario
+    const setting = readSetting('hedge')
+    const { requests, upstream } = await simulate(stuck, policies['round-robin'] as Policy, { setting })
+    expect(requests.filter(({ status }) => status !== 200)).toEqual([])
+    expect(upstream.all.map(({ inFlight }) => inFlight)).toEqual(Array(10).fill(0))
+  })
+
+  it('stands outside of a limit and inside of retry, in whatever order a setting names them', async () => {
+    const all = await rows(scenarios.weak, 'round-robin', ['hedge+limit', 'limit+hedge'])
+    const [one, other] = all.map(({ setting: _setting, ...figures }) => figures)
+    expect(one).toEqual(other)
+    expect(one?.errors).toBe(0)
+  })
+})
+
+it.each([true, false])(
+  'a request given up frees its place at once where the server hears of it: %s',
+  async (hears) => {
+    const time = new VirtualTime()
+    const server = new Server(time, () => 0.3, { url: 'http://a', width: 1, hears })
+    const ends: [string, number][] = []
+    const ask = (name: string) => {
+      const { answer, drop } = server.ask()
+      void answer.then(() => ends.push([name, time.now]))
+      return drop
+    }
+    const drops = ['first', 'second', 'third'].map(ask)
+    time.after(1, () => {
+      drops[0]?.()
+      drops[1]?.()
+      drops[1]?.()
+    })
+    await time.run(1_000)
+    const [[, alone] = ['', 0]] = ends
+    if (hears) expect(ends).toEqual([['third', expect.closeTo(alone)]])
+    else expect(ends.map(([name]) => name)).toEqual(['first', 'second', 'third'])
+    expect(server.busy).toBeCloseTo(hears ? alone - 0.5 : (alone - 0.5) * 3)
+    expect([server.asked, server.served]).toEqual([3, hears ? 1 : 3])
+  },
+)
+
+it('the budget of retry goes by the simulated clock', async () => {
+  const options = { retry: { statuses: [503], budget: { share: 0, min: 1 } } }
+  const [row, none] = await rows(scenarios.errors, 'round-robin', [
+    ['none', options],
+    ['none', { retry: { ...options.retry, budget: false } }],
+  ])
+  // One a second of the five in which a server answers 503, or of the six that they touch.
+  const tries = Math.round((row?.further as number) * (row?.requests as number))
+  expect([tries >= 5, tries <= 6]).toEqual([true, true])
+  expect(none?.errors).toBe(0)
 })

@@ -21,6 +21,9 @@ const guide = ({
   errors,
   half,
   hangs,
+  stumbles,
+  tail,
+  rush,
   misjudged,
   tiers,
   overload,
@@ -84,6 +87,21 @@ const guide = ({
     'Servers hang',
     '`retry.perTry` below the patience of clients, with ejection',
     `a client that leaves counts against nobody, so that ejection alone never hears of it (${percent(hangs('round-robin', 'ejection').errors)} fail in turns); at 500 ms a try ${percent(hangs('round-robin', 'ejection, 500 ms a try').errors)}, left in ${s(hangs('round-robin', 'ejection, 500 ms a try').detected)}`,
+  ],
+  [
+    'One server is slow now and then',
+    '`peak-ewma`, which costs no request more; `hedge` helps too, whatever the policy',
+    `p99.9 ${ms(stumbles('peak-ewma').p999)} instead of ${ms(stumbles('power-of-two').p999)} by \`power-of-two\`; with \`hedge\` ${ms(stumbles('power-of-two', 'hedge').p999)}, in turns too (${ms(stumbles('round-robin', 'hedge').p999)}), for ${percent(stumbles('power-of-two', 'hedge').further)} more requests`,
+  ],
+  [
+    'Any server is slow now and then, and the slowest answers count',
+    '`hedge`, for what may be done twice; else `retry.perTry`',
+    `no policy sees it coming: p99.9 ${ms(tail('power-of-two').p999)}, ${ms(tail('peak-ewma').p999)} by \`peak-ewma\`; with \`hedge\` ${ms(tail('power-of-two', 'hedge').p999)} for ${percent(tail('power-of-two', 'hedge').further)} more requests; at 250 ms a try ${ms(tail('power-of-two', '250 ms a try').p999)} for ${percent(tail('power-of-two', '250 ms a try').further)}`,
+  ],
+  [
+    'You hedge, and the servers may be asked for more than they can do',
+    '`concurrency` beside it: a second try never takes a place that somebody waits for; a budget alone is too little',
+    `without either a rush becomes a breakdown: ${percent(rush('power-of-two', 'hedge').errors)} fail instead of ${percent(rush('power-of-two').errors)}; with a budget of a tenth ${percent(rush('power-of-two', 'hedge, budget of a tenth').errors)}, with an adaptive limit ${percent(rush('power-of-two', 'hedge and adaptive').errors)}`,
   ],
   [
     'Probes may be wrong about many servers at once',

@@ -59,7 +59,7 @@ async function runsOf({ scenario: name, rows }) {
   const runs = []
   for (const [policy, setting] of rows) {
     const run = await simulate(scenario, policies[policy], { setting })
-    runs.push({ ...run, scenario, row: rowOf(policy, setting.title ?? setting.name, figures(run, scenario)) })
+    runs.push({ ...run, scenario, row: rowOf(policy, setting, figures(run, scenario)) })
   }
   return runs
 }

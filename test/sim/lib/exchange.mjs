@@ -1,4 +1,5 @@
-// As much of a context as retry(), concurrency and balance() use.
+// As much of a context as retry(), hedge(), concurrency and balance() use.
+import { ProxyError } from '@sluice/core'
 
 /** One attempt of a simulated request. Its forks end with the request, whatever became of the attempt. */
 export class SimContext {
@@ -28,13 +29,17 @@ export class SimContext {
     this.#closers.push({ fn, arg })
   }
 
+  /** With the keys that layers have added so far. */
   fork() {
-    return new SimContext(this.request, this.#first)
+    const fork = new SimContext(this.request, this.#first)
+    const { out } = fork
+    return Object.assign(fork, this, { out })
   }
 
-  /** Gives this attempt up. */
-  cancel(error) {
-    if (this.#first !== this) this.close({ kind: 'error', error, bytes: 0 })
+  /** Gives this attempt up: for an error that is its target's, or since nobody waits for it any more. */
+  cancel(error = new ProxyError('client_left')) {
+    if (this.#first === this) return
+    this.close({ kind: error.code === 'client_left' ? 'client-left' : 'error', error, bytes: 0 })
   }
 
   /** This attempt is over. The first call counts. */

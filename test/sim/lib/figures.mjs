@@ -7,15 +7,18 @@ export function quantile(sorted, part) {
 
 /**
  * @returns `fairness`: standard deviation of requests for the weight, as a part of their mean (coefficient of variation), over all
- * servers; `p50` and `p99` in ms of whole answers, retries included, where a client that has left counts with the time that it
- * waited; `errors` as a part of all; `detected`: ms from the fault until the server gets less than a tenth of its share;
+ * servers; `p50`, `p99` and `p999` in ms of whole answers, retries included, where a client that has left counts with the time that it
+ * waited; `errors` as a part of all; `further`: tries beyond the first of each, for a request; `work`: ms for which servers had
+ * a place taken, for a request; `detected`: ms from the fault until the server gets less than a tenth of its share;
  * `recovered`: ms from its end until it gets four fifths again; `moved`, `wandering` and `least`: see {@link movedKeys}. `undefined` for what
  * has not happened, or can't.
  */
 export function figures({ requests, servers }, { mark, at, until, length, joins, leaves }) {
   const times = []
   let failed = 0
-  for (const { at: began, end, status } of requests) {
+  let further = 0
+  for (const { at: began, end, status, tries } of requests) {
+    further += Math.max(0, tries.length - 1)
     if (status !== 200) failed++
     if (status === 200 || status === 499) times.push(end - began)
   }
@@ -32,7 +35,10 @@ export function figures({ requests, servers }, { mark, at, until, length, joins,
     fairness: variation(servers.map(({ asked, weight }) => asked / weight)),
     p50: quantile(times, 0.5),
     p99: quantile(times, 0.99),
+    p999: quantile(times, 0.999),
     errors: failed / requests.length,
+    further: further / requests.length,
+    work: servers.reduce((sum, { busy }) => sum + busy, 0) / requests.length,
     detected,
     recovered,
     ...movedKeys(requests, servers, mark, joins, leaves),

@@ -132,6 +132,18 @@ export const scenarios = {
       { at: 7_000, change: all(3, 'up') },
     ],
   },
+  stumbles: {
+    about: 'ten servers, one of which takes twenty times longer for one request in ten',
+    length: 20_000,
+    servers: () => alike(10, { hears: true }).map((each, i) => (i === 3 ? { ...each, stumbles: 0.1 } : each)),
+    trace: poisson(20_000, 0.5),
+  },
+  tail: {
+    about: 'ten servers, each of which takes twenty times longer for one request in a hundred',
+    length: 20_000,
+    servers: () => alike(10, { hears: true, stumbles: 0.01 }),
+    trace: poisson(20_000, 0.5),
+  },
   overload: {
     about: 'ten servers, and from 2 s to 8 s half as many requests again as they can serve',
     length: 12_000,

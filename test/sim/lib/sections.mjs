@@ -10,6 +10,8 @@ const usual = { ...readSetting('ejection+slow-start'), title: 'as createProxy' }
 const slowStart = readSetting('slow-start')
 const adaptive = readSetting('adaptive')
 const titled = (title, name, options) => ({ ...readSetting(name, options), title })
+const hedge = readSetting('hedge')
+const perTry = titled('250 ms a try', 'none', { retry: { perTry: '250ms' } })
 
 /** Every policy under every setting. */
 const rows = (policies, settings = [none]) =>
@@ -150,6 +152,54 @@ export const sections = {
         ],
       ),
     ],
+  },
+  stumbles: {
+    scenario: 'stumbles',
+    rows: [
+      ...rows(['round-robin'], [none, hedge]),
+      ...rows(['power-of-two'], [none, perTry, hedge]),
+      ...rows(['peak-ewma'], [none, hedge]),
+    ],
+  },
+  tail: {
+    scenario: 'tail',
+    rows: [
+      ...rows(['peak-ewma']),
+      ...rows(
+        ['power-of-two'],
+        [
+          none,
+          perTry,
+          hedge,
+          titled('hedge after p99', 'hedge', { hedge: { quantile: 0.99 } }),
+          titled('hedge, servers hear of nothing', 'hedge', { servers: { hears: false } }),
+        ],
+      ),
+    ],
+    plot: () => ({
+      name: 'balancing-tail.svg',
+      title: 'Any of ten servers takes twenty times longer for one request in a hundred',
+      x: 'seconds',
+      y: 'p99 of each second, ms (logarithmic)',
+      log: true,
+      of: lines(p99, ({ policy, setting }) => {
+        if (policy === 'peak-ewma') return policy
+        if (setting === 'none') return policy
+        return ['250 ms a try', 'hedge'].includes(setting) ? `${policy}, ${setting}` : undefined
+      }),
+    }),
+  },
+  rush: {
+    scenario: 'overload',
+    rows: rows(
+      ['power-of-two'],
+      [
+        none,
+        hedge,
+        titled('hedge, budget of a tenth', 'hedge', { hedge: { budget: { share: 0.1, min: 0 } } }),
+        titled('hedge and adaptive', 'hedge+adaptive'),
+      ],
+    ),
   },
   misjudged: {
     scenario: 'misjudged',

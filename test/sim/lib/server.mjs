@@ -5,14 +5,18 @@ import { logNormal } from './chance.mjs'
 const roundTrip = 0.5
 /** How many times longer the first request of a cold server takes. */
 const coldest = 5
+/** How many times longer a request takes that a server stumbles over. */
+const stumble = 20
 
 /**
  * idle ──begin──▶ busy (up to `width` at once) ──done──▶ next in line
  * mode: 'up' serves; 'refuses' connections; answers '503'; 'half': answers half of them with 503; 'hangs': takes and never answers;
  * 'misjudged': serves, and fails its probes
- * time = log-normal of `mean` × work × slow × (1 + (coldest - 1) × what is left of the first `cold` requests)
+ * time = log-normal of `mean` × work × slow × (1 + (coldest - 1) × what is left of the first `cold` requests), and for a part of the
+ * requests, `stumbles`, twenty times that
  *
- * It doesn't notice when nobody waits for an answer any more: it makes it all the same, as most do.
+ * It doesn't notice when nobody waits for an answer any more: it makes it all the same, as most do. One that `hears` gives it up, and its
+ * place is free at once.
  */
 export class Server {
   mode = 'up'
@@ -20,29 +24,32 @@ export class Server {
   slow = 1
   served = 0
   asked = 0
-  #busy = 0
+  /** Milliseconds that requests have had a place, all places together. */
+  busy = 0
+  #serving = 0
   #line = []
   #first = 0
 
-  constructor(time, random, { url, mean = 40, width = 4, weight = 1, cold = 0 }) {
-    Object.assign(this, { time, random, url, mean, width, weight, cold })
+  constructor(
+    time,
+    random,
+    { url, mean = 40, width = 4, weight = 1, cold = 0, stumbles = 0, hears = false },
+  ) {
+    Object.assign(this, { time, random, url, mean, width, weight, cold, stumbles, hears })
   }
 
-  /** Requests in it, in line or served. */
-  get load() {
-    return this.#busy + this.#line.length - this.#first
-  }
-
-  /** @returns the status; rejects with `refused` where nobody listens */
+  /** @returns `answer`: the status; rejects with `refused` where nobody listens. `drop()` tells that nobody waits for it any more */
   ask(work = 1) {
     this.asked++
-    return (
-      this.#atOnce() ??
-      new Promise((resolve) => {
-        this.#line.push({ work, resolve })
-        this.#next()
-      })
-    )
+    const atOnce = this.#atOnce()
+    if (atOnce !== undefined) return { answer: atOnce, drop() {} }
+    const one = { work, resolve: undefined, begun: undefined, done: undefined, gone: false }
+    const answer = new Promise((resolve) => {
+      one.resolve = resolve
+    })
+    this.#line.push(one)
+    this.#next()
+    return { answer, drop: () => this.#drop(one) }
   }
 
   /** What a probe gets: its answer costs nothing and waits for nobody. */
@@ -66,21 +73,43 @@ export class Server {
 
   #next() {
     if (this.mode === 'hangs') return
-    while (this.#busy < this.width && this.#first < this.#line.length) {
-      const { work, resolve } = this.#line[this.#first++]
+    while (this.#serving < this.width && this.#first < this.#line.length) {
+      const one = this.#line[this.#first++]
       if (this.#first > 1_000) {
         this.#line.splice(0, this.#first)
         this.#first = 0
       }
-      this.#busy++
+      if (one.gone) continue
+      this.#serving++
+      one.begun = this.time.now
       const warming = this.cold === 0 ? 1 : 1 + (coldest - 1) * Math.max(0, 1 - this.served / this.cold)
-      this.time.after(logNormal(this.random, this.mean * work) * this.slow * warming, () => {
-        this.#busy--
+      const stumbling = this.stumbles > 0 && this.random() < this.stumbles ? stumble : 1
+      const ms = logNormal(this.random, this.mean * one.work) * this.slow * warming * stumbling
+      one.done = this.time.after(ms, () => {
+        this.#leaves(one)
         this.served++
-        this.time.after(roundTrip, () => resolve(200))
+        this.time.after(roundTrip, () => one.resolve(200))
         this.#next()
       })
     }
+  }
+
+  /** Its place is free. */
+  #leaves(one) {
+    one.gone = true
+    this.#serving--
+    this.busy += this.time.now - one.begun
+  }
+
+  #drop(one) {
+    if (!this.hears || one.gone) return
+    if (one.begun === undefined) {
+      one.gone = true
+      return
+    }
+    this.time.cancel(one.done)
+    this.#leaves(one)
+    this.#next()
   }
 
   /** What hung goes on. */

@@ -1,13 +1,14 @@
 // What stands around a policy: the packages' own probes, ejection, breakers, limits and slow start, with options of their own.
 import { balance, slowStart } from '@sluice/balance'
 import { ejection, monitor } from '@sluice/health'
-import { breakers, concurrencyOf, retry, retryBudget } from '@sluice/resilience'
+import { parse, v } from '@sluice/options'
+import { breakers, concurrencyOf, hedge, resolveRetry, retry, retryBudget } from '@sluice/resilience'
 import { createUpstream } from '@sluice/upstream'
 import { UsageError } from './usage-error.mjs'
 
 /**
- * By name: `(proxy, options) => Disposable | undefined`. `proxy` is `{ upstream, servers, clock, random, policy, layers }`, of which
- * a part may replace the policy, and add a layer outside of `balance`.
+ * By name: `(proxy, options) => Disposable | undefined`. `proxy` is `{ upstream, servers, clock, random, policy, layers, hedge }`, of which
+ * a part may replace the policy, add a layer outside of `balance`, and set the one outside of these.
  */
 const parts = {
   probes: ({ upstream, servers, random }, options) =>
@@ -28,6 +29,10 @@ const parts = {
   },
   limit: limiter(16),
   adaptive: limiter('adaptive'),
+  hedge: (proxy, options) => {
+    const { clock } = proxy
+    proxy.hedge = hedge(budgeted(options, 'hedge', clock), { clock })
+  },
 }
 
 function limiter(limit) {
@@ -38,11 +43,19 @@ function limiter(limit) {
   }
 }
 
+/** A budget by the run's clock: the packages' own one is the event loop's, which stands still here. */
+function budgeted({ budget, ...options }, path, clock) {
+  if (budget === undefined || budget === false) return budget === undefined ? options : { ...options, budget }
+  // As an option of retry it is checked by its path.
+  resolveRetry({ budget }, path)
+  return { ...options, budget: retryBudget({ ...budget, clock }) }
+}
+
 /** Names of parts, of which a setting is made, joined by `+`. */
 export const partNames = Object.keys(parts)
 
-/** What is always there, and has options too: `panic` of the upstream, `overflow` of balance. */
-export const always = ['retry', 'balance', 'upstream']
+/** What is always there, and has options too: `panic` of the upstream, `overflow` of balance, `hears` of the servers. */
+export const always = ['retry', 'balance', 'upstream', 'servers']
 
 /**
  * A setting: `none`, or parts such as `ejection+breaker`.
@@ -66,6 +79,9 @@ export function readSetting(name, options = {}) {
   return setting
 }
 
+/** Whether servers hear that nobody waits for an answer any more, whatever the scenario says of it. */
+const serverOptions = v.strictObject({ hears: v.optional(v.boolean()) })
+
 /** Options that a part doesn't take are told of before anything runs: it is put once around nobody. */
 function check(setting) {
   try {
@@ -74,6 +90,7 @@ function check(setting) {
       'upstream',
     )
     balance(upstream, undefined, setting.balance)
+    parse(serverOptions, setting.servers, 'servers')
     const proxy = { upstream, servers: new Map(), policy: ([first]) => first, layers: [] }
     for (const part of around(proxy, setting)) part[Symbol.dispose]()
   } catch (error) {
@@ -85,8 +102,9 @@ function check(setting) {
  * Puts the parts of a setting around a proxy, and retry() outside of all.
  * @returns what is to be disposed of when the run is over
  */
-export function around(proxy, { parts: chosen, retry: { budget, ...options } }) {
+export function around(proxy, { parts: chosen, retry: { budget = {}, ...options } }) {
   const made = chosen.map(([name, own]) => parts[name](proxy, own))
-  proxy.layers.push(retry({ ...options, ...(budget === undefined ? {} : { budget: retryBudget(budget) }) }))
+  if (proxy.hedge !== undefined) proxy.layers.push(proxy.hedge)
+  proxy.layers.push(retry(budgeted({ ...options, budget }, 'retry', proxy.clock)))
   return made.filter((each) => each !== undefined)
 }

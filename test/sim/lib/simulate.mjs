@@ -30,7 +30,8 @@ export async function simulate(scenario, policy, { seed = 1, setting = readSetti
   try {
     const servers = new Map()
     const add = (init) => {
-      const server = new Server(time, chance(seed + 7919 * (servers.size + 1)), init)
+      const own = { ...init, ...setting.servers }
+      const server = new Server(time, chance(seed + 7919 * (servers.size + 1)), own)
       servers.set(server.url, server)
     }
     const inits = scenario.servers()
@@ -119,12 +120,15 @@ async function send(request, handler, time, before) {
 /** What forward() makes of a server: its answer, or an error, and at once an end when nobody waits any more. */
 function answer(server, ctx) {
   return new Promise((resolve, reject) => {
-    server.ask(ctx.request.work).then(
+    const asked = server.ask(ctx.request.work)
+    asked.answer.then(
       (status) => resolve({ status, headers: [], body: null }),
       (cause) => reject(new ProxyError('connection_refused', { cause })),
     )
     ctx.onClose(({ kind, error }) => {
-      if (kind !== 'done') reject(error ?? new ProxyError('client_left'))
+      if (kind === 'done') return
+      asked.drop()
+      reject(error ?? new ProxyError('client_left'))
     })
   })
 }

@@ -13,15 +13,15 @@ export async function compare(scenario, policies, settings, seed = 1) {
   for (const [name, policy] of Object.entries(policies)) {
     for (const setting of settings) {
       const run = await simulate(scenario, policy, { seed, setting })
-      rows.push(rowOf(name, setting.title ?? setting.name, figures(run, scenario)))
+      rows.push(rowOf(name, setting, figures(run, scenario)))
     }
   }
   return rows
 }
 
 /** A row of a table. Without a key nobody stays anywhere: what moves is no figure of such a policy. */
-export function rowOf(policy, setting, figure) {
-  const row = { policy, setting, ...figure }
+export function rowOf(policy, { name, title = name, parts }, figure) {
+  const row = { policy, setting: title, tail: parts.some(([part]) => part === 'hedge'), ...figure }
   return byKey.has(policy) ? row : { ...row, moved: undefined, wandering: undefined, least: undefined }
 }
 
@@ -36,7 +36,10 @@ const columns = [
   ['setting', ({ setting }) => setting],
   ['p50 ms', ({ p50 }) => ms(p50)],
   ['p99 ms', ({ p99 }) => ms(p99)],
+  ['p99.9 ms', ({ p999 }) => ms(p999), 'tail'],
   ['failed', ({ errors }) => part(errors)],
+  ['further tries', ({ further }) => part(further), 'tail'],
+  ['server ms a request', ({ work }) => ms(work), 'tail'],
   ['unevenness', ({ fairness }) => part(fairness)],
   ['left in', ({ detected }) => seconds(detected)],
   ['back in', ({ recovered }) => seconds(recovered)],
@@ -45,11 +48,18 @@ const columns = [
   ['least possible', ({ least }) => part(least)],
 ]
 
-/** Markdown, without the columns in which nothing stands, and without settings where there is but one. */
+/**
+ * Markdown, without the columns in which nothing stands, without settings where there is but one, and with what `hedge` is there for, and what
+ * it costs, where one has it.
+ */
 export function table(rows) {
+  const tail = rows.some((row) => row.tail)
   const oneSetting = rows.every(({ setting }) => setting === rows[0].setting)
   const shown = columns.filter(
-    ([head, cell]) => !(head === 'setting' && oneSetting) && rows.some((row) => cell(row) !== none),
+    ([head, cell, only]) =>
+      !(head === 'setting' && oneSetting) &&
+      (only !== 'tail' || tail) &&
+      rows.some((row) => cell(row) !== none),
   )
   const line = (cells) => `| ${cells.join(' | ')} |`
   return [
