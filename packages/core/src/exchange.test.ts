@@ -9,6 +9,7 @@ import {
   type Outcome,
   ProxyError,
   PushBody,
+  proxyErrors,
   type Reply,
 } from './index.js'
 
@@ -53,6 +54,24 @@ it('an exchange that ends takes its attempts with it, but no detached one', () =
   expect(ends.map((end) => end?.kind)).toEqual(['client-left', 'client-left', 'client-left'])
   expect(root.fork().signal.aborted).toBe(true)
   expect(root.fork({ detach: true }).signal.aborted).toBe(false)
+})
+
+it('makes no error for attempts that have ended by themselves', () => {
+  const root = exchange()
+  root.fork().close({ kind: 'done', bytes: 0 })
+  const { client_left } = proxyErrors
+  let made = 0
+  const get = () => {
+    made++
+    return client_left
+  }
+  Object.defineProperty(proxyErrors, 'client_left', { get })
+  try {
+    root.end({ kind: 'done', bytes: 0 })
+  } finally {
+    Object.defineProperty(proxyErrors, 'client_left', { value: client_left })
+  }
+  expect(made).toBe(0)
 })
 
 it('tells its end once, and at once to whoever comes later', () => {

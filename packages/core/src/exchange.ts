@@ -164,9 +164,14 @@ export class Exchange implements Context {
     const forks = this.#forks
     if (forks === undefined) return
     this.#forks = undefined
-    // An attempt that goes on when all is done has lost a race: its target must hear that nobody waits.
-    const left = outcome.kind === 'done' ? abandoned() : outcome
-    for (const fork of forks) fork.close(left)
+    // An attempt that goes on when all is done has lost a race: its target must hear that nobody waits. Most have ended, and an error costs
+    // more than all else here.
+    let left: Outcome | undefined
+    for (const fork of forks) {
+      if (fork.#outcome !== undefined) continue
+      left ??= outcome.kind === 'done' ? abandoned() : outcome
+      fork.close(left)
+    }
   }
 
   /** This attempt is over; others of the exchange may follow. The first call counts. */

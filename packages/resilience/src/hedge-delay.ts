@@ -44,13 +44,22 @@ export interface HedgeDelay {
  *
  * One that lost would have taken longer than it ran. Counted so, it stays above the wait, and in the long run no more are hedged than
  * the share that `quantile` leaves, as far as `max` lets the wait grow. Counted by the second try's time, or not at all, the
- * wait would sink with each one that lost, and more and more would be sent twice.
+ * wait would sink with each one that lost, and more and more would be sent twice. A quantile costs a walk over the histogram: it is
+ * taken anew when a sixty-fourth more has been seen, or 16 more.
  */
 export function hedgeDelay({ after, quantile, min, max }: HedgeDelaySettings): HedgeDelay {
   if (after !== undefined) return { wait: () => after, took() {} }
   const latencies = latencyQuantile(quantile)
+  let wait = max
+  let seen = 0
+  let next = 1
   return {
-    wait: () => Math.min(max, Math.max(min, latencies.value() ?? max)),
-    took: (ms) => latencies.add(ms),
+    wait: () => wait,
+    took(ms) {
+      latencies.add(ms)
+      if (++seen < next) return
+      next = seen + Math.min(16, 1 + Math.floor(seen / 64))
+      wait = Math.min(max, Math.max(min, latencies.value() ?? max))
+    },
   }
 }

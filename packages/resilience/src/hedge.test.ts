@@ -2,7 +2,7 @@ import { format, stripVTControlCharacters } from 'node:util'
 import { type Context, type Handler, ProxyError, PushBody, type Reply } from '@sluice/core'
 import type { Lease, Selected, Target, Tried } from '@sluice/upstream'
 import debug from 'debug'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { handTimers } from '../../../test/kit/hand-timers.js'
 import { type HedgeOptions, hedge, retryBudget } from './index.js'
 
@@ -106,6 +106,37 @@ it.each<[string, object, object]>([
   const answer = handler(ctx)
   expect(answer).not.toBeInstanceOf(Promise)
   expect([timers.waits, forks, ctx.target?.id]).toEqual([[], [], 't1'])
+})
+
+it('has one timer for all of its requests, and each has its second try in its time', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    let now = 0
+    const pass = (ms: number): void => {
+      now += ms
+      vi.advanceTimersByTime(ms)
+    }
+    let calls = 0
+    const handler = hedge(
+      { after: 50 },
+      { clock: () => now },
+    )((attempt: Attempt) => {
+      attempt.lease = {} as Lease
+      return ++calls % 10 === 0 ? Promise.resolve(reply()) : never()
+    }) as Handler
+    for (let i = 0; i < 100; i++) {
+      void handler(context().ctx)
+      pass(i === 49 ? 10 : 0)
+    }
+    await turn()
+    expect([calls, vi.getTimerCount()]).toEqual([100, 1])
+    pass(40)
+    expect([calls, vi.getTimerCount()]).toEqual([145, 1])
+    pass(10)
+    expect([calls, vi.getTimerCount()]).toEqual([190, 0])
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 it('takes a body in memory', async () => {

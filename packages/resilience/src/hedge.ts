@@ -6,24 +6,26 @@ import {
   type Outcome,
   ProxyError,
   type Reply,
+  turnTime,
 } from '@sluice/core'
 import type { Selected, Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { type HedgeDelay, hedgeDelay } from './hedge-delay.js'
 import { type HedgeOptions, type HedgeSettings, resolveHedge } from './hedge-options.js'
-import { type After, later } from './queue-timer.js'
+import type { After } from './queue-timer.js'
 import { Race } from './race.js'
 import type { RetryBudget } from './retry-budget.js'
 import { showAttempt } from './show-attempt.js'
+import { SlowLine } from './slow-line.js'
 import { triedSoFar } from './tried-so-far.js'
 
 const log = debug('sluice:resilience')
 
 /** What {@link hedge} takes from outside, to be replaced in tests. */
 export interface HedgeSeams {
-  /** Calls `fn` once after `ms`; returns the undo. Default a timer that holds no process open. */
+  /** Calls `fn` once after `ms`; returns the undo. Default a timer for all of the layer, which holds no process open. */
   after?: After
-  /** Monotonic milliseconds. Default `performance.now`. */
+  /** Monotonic milliseconds. Default `turnTime`: as of the event loop's turn. */
   clock?: () => number
   /** What messages call the options. Default `hedge`. */
   path?: string
@@ -42,9 +44,16 @@ export interface HedgeSeams {
  * @throws TypeError for a wrong option
  */
 export function hedge(options: HedgeOptions = {}, seams: HedgeSeams = {}): Middleware {
-  const { after = later, clock = () => performance.now(), path = 'hedge' } = seams
+  const { after, clock = turnTime, path = 'hedge' } = seams
   const settings = resolveHedge(options, path)
-  const hedged: Hedge = { settings, delay: hedgeDelay(settings), clock, path }
+  const hedged: Hedge = {
+    settings,
+    delay: hedgeDelay(settings),
+    clock,
+    after,
+    line: new SlowLine(clock),
+    path,
+  }
   return (next) => (ctx) => {
     const no = whyAlone(ctx, settings)
     if (no !== undefined) {
@@ -60,7 +69,7 @@ export function hedge(options: HedgeOptions = {}, seams: HedgeSeams = {}): Middl
       }
     }
     const race = new ForkRace(hedged, next as Handler, ctx)
-    const reply = race.run(hedged.delay.wait(), after)
+    const reply = race.run(hedged.delay.wait())
     ctx.onClose(closed, race)
     return reply
   }
@@ -86,6 +95,9 @@ interface Hedge {
   readonly settings: HedgeSettings
   readonly delay: HedgeDelay
   readonly clock: () => number
+  /** A timer for each request, where a test asks for that. */
+  readonly after: After | undefined
+  readonly line: SlowLine
   readonly path: string
 }
 
@@ -99,7 +111,9 @@ type Attempt = Context & Tried & Partial<Selected>
 
 /** A race of forks. The exchange itself is in no try, since what loses has to end before it. */
 class ForkRace extends Race<Reply> {
-  readonly #forks: Attempt[] = []
+  #first: Attempt | undefined = undefined
+  #second: Attempt | undefined = undefined
+  #undo: (() => void) | undefined = undefined
   readonly #begun: number
 
   constructor(
@@ -113,14 +127,27 @@ class ForkRace extends Race<Reply> {
 
   protected start(attempt: number): Reply | Promise<Reply> {
     const fork = this.ctx.fork()
-    if (attempt > 1) {
-      fork.tried = triedSoFar(this.#forks[0] as Attempt)
+    if (attempt === 1) {
+      this.#first = fork
+    } else {
+      this.#second = fork
+      fork.tried = triedSoFar(this.#first as Attempt)
       fork.spare = true
       const { budget } = this.hedge.settings
       if (budget !== undefined) fork.afford = () => this.#takes(budget)
     }
-    this.#forks.push(fork)
     return log.enabled ? this.#heard(attempt, fork) : this.next(fork)
+  }
+
+  protected wait(ms: number): void {
+    const { line, after } = this.hedge
+    if (after === undefined) line.join(this, this.#begun + ms)
+    else this.#undo = after(ms, () => this.slow())
+  }
+
+  protected stopWaiting(): void {
+    this.hedge.line.leave(this)
+    this.#undo?.()
   }
 
   /** Else nobody hears why a try has failed if the other one wins: there was no other target, say. */
@@ -136,7 +163,7 @@ class ForkRace extends Race<Reply> {
 
   protected may(): boolean {
     // Who waits for room would wait twice; without `balance` nobody would keep the two apart.
-    const no = this.#forks[0]?.lease === this.ctx.lease ? 'has-no-target-yet' : undefined
+    const no = this.#first?.lease === this.ctx.lease ? 'has-no-target-yet' : undefined
     if (log.enabled) this.#told(no)
     return no === undefined
   }
@@ -163,7 +190,8 @@ class ForkRace extends Race<Reply> {
 
   /** A time limit of the layers outside counts against the first try's target alone: the second has had less than that. */
   protected stop(attempt: number, reason?: unknown): void {
-    this.#forks[attempt - 1]?.cancel(attempt === 1 && reason instanceof ProxyError ? reason : undefined)
+    if (attempt === 1) this.#first?.cancel(reason instanceof ProxyError ? reason : undefined)
+    else this.#second?.cancel()
   }
 
   protected drop(reply: Reply): void {
@@ -173,9 +201,9 @@ class ForkRace extends Race<Reply> {
   protected ended(attempt: number, won: boolean): void {
     const { hedge, ctx } = this
     if (won) hedge.delay.took(hedge.clock() - this.#begun)
-    const [, second] = this.#forks
+    const second = this.#second
     const { spare = false, afford } = ctx
-    showAttempt(ctx, this.#forks[attempt - 1])
+    showAttempt(ctx, attempt === 1 ? this.#first : second)
     if (second === undefined) return
     ctx.tried = triedSoFar(second)
     ctx.spare = spare
@@ -185,7 +213,8 @@ class ForkRace extends Race<Reply> {
   /** The exchange, or the attempt that is hedged, has ended before its answer did. */
   close(error: ProxyError): void {
     // With the head there the winner is on its way, and goes with it.
-    for (let attempt = 1; attempt <= this.#forks.length; attempt++) this.stop(attempt, error)
+    this.stop(1, error)
+    this.stop(2, error)
     this.leave(error)
   }
 }

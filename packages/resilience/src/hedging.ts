@@ -54,20 +54,15 @@ export function hedging<T>(
       return Promise.reject(error)
     }
     const race = new CallRace(fn, options, signal, () => delay.took(clock() - begun))
-    return race.run(delay.wait(), byTimer).then((result) => race.tied(result))
+    return race.run(delay.wait()).then((result) => race.tied(result))
   }
-}
-
-/** A timer that holds the process: somebody waits for the result. */
-function byTimer(ms: number, fn: () => void): () => void {
-  const timer = setTimeout(fn, ms)
-  return () => clearTimeout(timer)
 }
 
 /** A race of calls, each with a signal of its own. */
 class CallRace<T> extends Race<T> {
   readonly #tries: AbortController[] = []
   #winner = 0
+  #timer: NodeJS.Timeout | undefined = undefined
 
   constructor(
     readonly fn: Try<T>,
@@ -83,6 +78,15 @@ class CallRace<T> extends Race<T> {
     const own = new AbortController()
     this.#tries.push(own)
     return this.fn(attempt, own.signal)
+  }
+
+  /** By a timer that holds the process: somebody waits for the result. */
+  protected wait(ms: number): void {
+    this.#timer = setTimeout(() => this.slow(), ms)
+  }
+
+  protected stopWaiting(): void {
+    clearTimeout(this.#timer)
   }
 
   protected may(): boolean {

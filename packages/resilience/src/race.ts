@@ -1,4 +1,4 @@
-import type { After } from './queue-timer.js'
+import { SlowOne } from './slow-line.js'
 
 /**
  * Two tries at one thing, the second beside a slow first one:
@@ -9,17 +9,23 @@ import type { After } from './queue-timer.js'
  * The first good result wins, the other try is stopped and its late result dropped. A result that isn't good is kept as long as the
  * other may do better. Where both fail it is the first try's error that is told.
  */
-export abstract class Race<T> {
-  readonly #running = new Set<number>()
+export abstract class Race<T> extends SlowOne {
+  /** The numbers of the tries under way, added up. */
+  #running = 0
   #over = false
-  #kept: { readonly result: T; readonly attempt: number } | undefined
-  #error: unknown
-  #undo: () => void = () => {}
-  #resolve: (result: T) => void = () => {}
-  #reject: (error: unknown) => void = () => {}
+  #kept: T | undefined = undefined
+  /** The number of the try whose result is kept. */
+  #keptOf = 0
+  #error: unknown = undefined
+  #resolve: ((result: T) => void) | undefined = undefined
+  #reject: ((error: unknown) => void) | undefined = undefined
 
   /** Begins a try, number 1 or 2. */
   protected abstract start(attempt: number): T | Promise<T>
+  /** Calls {@link slow} in `ms`. */
+  protected abstract wait(ms: number): void
+  /** Takes {@link wait} back, if it still waits. */
+  protected abstract stopWaiting(): void
   /** Whether the second try may begin: asked once, when the first is slow. What it throws ends the race. */
   protected abstract may(): boolean
   protected abstract isGood(result: T): boolean
@@ -30,27 +36,26 @@ export abstract class Race<T> {
   /** It is over: this try won, or it is the one whose failure is told. */
   protected abstract ended(attempt: number, won: boolean): void
 
-  /** @param wait after which the first try is slow, in ms */
-  run(wait: number, after: After): Promise<T> {
-    return new Promise((resolve, reject) => {
+  /** @param ms after which the first try is slow */
+  run(ms: number): Promise<T> {
+    const result = new Promise<T>((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
-      this.#undo = after(wait, () => {
-        this.#slow()
-      })
-      this.#begin(1)
     })
+    this.wait(ms)
+    this.#begin(1)
+    return result
   }
 
   /** Nobody waits any more, for this reason. */
   leave(reason: unknown): void {
     if (this.#over) return
     this.#end(1, false, reason)
-    this.#reject(reason)
+    this.#reject?.(reason)
   }
 
   /** Of what throws here nobody else would hear: it is called by a timer. */
-  #slow(): void {
+  slow(): void {
     try {
       if (this.may()) this.#begin(2)
     } catch (error) {
@@ -59,10 +64,15 @@ export abstract class Race<T> {
   }
 
   #begin(attempt: number): void {
-    this.#running.add(attempt)
-    // In a promise, so that what throws at once ends like what rejects.
-    new Promise<T>((settle) => settle(this.start(attempt))).then(
-      (result) => this.#came(result, attempt),
+    this.#running += attempt
+    let result: T | Promise<T>
+    try {
+      result = this.start(attempt)
+    } catch (error) {
+      result = Promise.reject(error)
+    }
+    Promise.resolve(result).then(
+      (each) => this.#came(each, attempt),
       (error: unknown) => this.#failed(error, attempt),
     )
   }
@@ -70,9 +80,10 @@ export abstract class Race<T> {
   #came(result: T, attempt: number): void {
     if (this.#over) return this.drop(result)
     try {
-      if (this.#running.size > 1 && !this.isGood(result)) {
-        this.#running.delete(attempt)
-        this.#kept = { result, attempt }
+      if (this.#running !== attempt && !this.isGood(result)) {
+        this.#running -= attempt
+        this.#kept = result
+        this.#keptOf = attempt
         return
       }
     } catch (error) {
@@ -84,31 +95,36 @@ export abstract class Race<T> {
 
   #failed(error: unknown, attempt: number): void {
     if (this.#over) return
-    this.#running.delete(attempt)
+    this.#running -= attempt
     if (attempt === 1) this.#error = error
-    if (this.#running.size > 0) return
-    if (this.#kept !== undefined) return this.#win(this.#kept.result, this.#kept.attempt)
-    this.#end(1, false)
-    this.#reject(this.#error)
+    if (this.#running > 0) return
+    const kept = this.#keptOf
+    if (kept === 0) {
+      this.#end(1, false)
+      this.#reject?.(this.#error)
+      return
+    }
+    this.#keptOf = 0
+    this.#win(this.#kept as T, kept)
   }
 
   #win(result: T, attempt: number): void {
-    this.#running.delete(attempt)
-    if (this.#kept?.attempt === attempt) this.#kept = undefined
+    if ((this.#running & attempt) !== 0) this.#running -= attempt
     try {
       this.#end(attempt, true)
     } catch (error) {
       this.drop(result)
-      return this.#reject(error)
+      return this.#reject?.(error)
     }
-    this.#resolve(result)
+    this.#resolve?.(result)
   }
 
   #end(attempt: number, won: boolean, reason?: unknown): void {
     this.#over = true
-    this.#undo()
-    for (const each of this.#running) this.stop(each, reason)
-    if (this.#kept !== undefined) this.drop(this.#kept.result)
+    this.stopWaiting()
+    if ((this.#running & 1) !== 0) this.stop(1, reason)
+    if ((this.#running & 2) !== 0) this.stop(2, reason)
+    if (this.#keptOf !== 0) this.drop(this.#kept as T)
     this.ended(attempt, won)
   }
 }

@@ -22,6 +22,7 @@ export const contenders = {
   'sluice-proxy': contender(new URL('../contenders/sluice-proxy.mjs', import.meta.url)),
   'sluice-proxy-rules': contender(new URL('../contenders/sluice-proxy-rules.mjs', import.meta.url)),
   'sluice-proxy-resilient': contender(new URL('../contenders/sluice-proxy-resilient.mjs', import.meta.url)),
+  'sluice-proxy-hedge': contender(new URL('../contenders/sluice-proxy-hedge.mjs', import.meta.url)),
   'sluice-http-proxy': contender(new URL('../contenders/sluice-http-proxy.mjs', import.meta.url)),
   'http-proxy-keepalive': contender(new URL('../contenders/http-proxy-keepalive.mjs', import.meta.url), {
     h2: onlyHttp1,

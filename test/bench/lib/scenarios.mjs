@@ -36,6 +36,7 @@ export const scenarios = {
       { contender: 'sluice-proxy', against: 'http-proxy-keepalive', atMost: 0.7 },
       { contender: 'sluice-proxy-rules', against: 'sluice-proxy', atMost: 1.03 },
       { contender: 'sluice-proxy-resilient', against: 'undici-bare', atMost: 1.25 },
+      { contender: 'sluice-proxy-hedge', against: 'sluice-proxy-resilient', atMost: 1.1 },
       { contender: 'sluice-http-proxy', against: 'http-proxy-keepalive', atMost: 0.75 },
     ],
   },
