@@ -278,6 +278,19 @@ describe('hedging', () => {
     expect(upstream.all.map(({ inFlight }) => inFlight)).toEqual(Array(10).fill(0))
   })
 
+  it('makes a rush worse for servers that hear of no loser, and not for those that do', async () => {
+    const of = async (hears: boolean) => {
+      const options = { servers: { hears } }
+      const [none, hedged] = await rows(scenarios.overload, 'power-of-two', [
+        ['none', options],
+        ['hedge', options],
+      ])
+      return (hedged?.errors as number) / (none?.errors as number)
+    }
+    expect(await of(false)).toBeGreaterThan(1.5)
+    expect(await of(true)).toBeLessThan(1.1)
+  })
+
   it('stands outside of a limit and inside of retry, in whatever order a setting names them', async () => {
     const all = await rows(scenarios.weak, 'round-robin', ['hedge+limit', 'limit+hedge'])
     const [one, other] = all.map(({ setting: _setting, ...figures }) => figures)

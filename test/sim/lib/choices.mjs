@@ -99,9 +99,9 @@ const guide = ({
     `no policy sees it coming: p99.9 ${ms(tail('power-of-two').p999)}, ${ms(tail('peak-ewma').p999)} by \`peak-ewma\`; with \`hedge\` ${ms(tail('power-of-two', 'hedge').p999)} for ${percent(tail('power-of-two', 'hedge').further)} more requests; at 250 ms a try ${ms(tail('power-of-two', '250 ms a try').p999)} for ${percent(tail('power-of-two', '250 ms a try').further)}`,
   ],
   [
-    'You hedge, and the servers may be asked for more than they can do',
+    'You hedge, the servers may be asked for more than they can do, and don’t hear that a request is given up',
     '`concurrency` beside it: a second try never takes a place that somebody waits for; a budget alone is too little',
-    `without either a rush becomes a breakdown: ${percent(rush('power-of-two', 'hedge').errors)} fail instead of ${percent(rush('power-of-two').errors)}; with a budget of a tenth ${percent(rush('power-of-two', 'hedge, budget of a tenth').errors)}, with an adaptive limit ${percent(rush('power-of-two', 'hedge and adaptive').errors)}`,
+    `without them a rush becomes a breakdown: ${percent(rush('power-of-two', 'hedge').errors)} fail instead of ${percent(rush('power-of-two').errors)}; with a budget of a tenth ${percent(rush('power-of-two', 'hedge, budget of a tenth').errors)}, with an adaptive limit ${percent(rush('power-of-two', 'hedge and adaptive').errors)}. Where servers hear, it does no harm (${percent(rush('power-of-two', 'hedge, servers hear').errors)} fail hedged, ${percent(rush('power-of-two', 'none, servers hear').errors)} without)`,
   ],
   [
     'Probes may be wrong about many servers at once',
