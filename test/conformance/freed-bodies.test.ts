@@ -1,8 +1,20 @@
 import { randomBytes } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { type Body, type Context, freeMemory, type RequestBody, type Sink, toListener } from '@sluice/core'
-import { wireTransport } from '@sluice/forward'
+import { createServer, IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import { PassThrough } from 'node:stream'
+import { balance } from '@sluice/balance'
+import {
+  type Body,
+  type Context,
+  chain,
+  type EndSink,
+  freeMemory,
+  type Spent,
+  toListener,
+} from '@sluice/core'
+import { forward, wireTransport } from '@sluice/forward'
 import { retry } from '@sluice/resilience'
+import { createUpstream } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
 import { send, targetOf } from '../kit/attempt.js'
 import {
@@ -27,27 +39,39 @@ const size = 3 * 1024 * 1024
 /** What a part that was used up is left with. */
 const left = (length: number): number => (freeMemory === undefined ? length : 0)
 
-/** Takes a body; what it was given is kept, and said to be used up part by part. */
-class Using implements Sink {
+/** Takes a body, and uses each part up in a later turn. */
+class Using implements EndSink {
+  readonly parts: Uint8Array[] = []
   readonly sizes: number[] = []
-  readonly left: number[] = []
   readonly bytes: Buffer[] = []
+  /** Whether it may free each part. */
+  readonly may: boolean[] = []
   readonly over = deferred<void>()
 
-  constructor(private readonly body: Body) {
+  constructor(body: Body) {
     body.pipe(this)
   }
 
-  write(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array, spent?: Spent): boolean {
+    this.parts.push(chunk)
     this.sizes.push(chunk.length)
     this.bytes.push(Buffer.from(chunk))
-    this.body.spent?.(chunk)
-    this.left.push(chunk.length)
+    this.may.push(spent !== undefined)
+    setImmediate(() => {
+      spent?.(chunk)
+      // A second time it does nothing.
+      spent?.(chunk)
+    })
     return true
   }
 
   end(): void {
-    this.over.resolve()
+    setImmediate(() => this.over.resolve())
+  }
+
+  /** What is left of the parts. */
+  get left(): number[] {
+    return this.parts.map(({ length }) => length)
   }
 
   abort(error: Error): void {
@@ -87,7 +111,7 @@ describe('the memory of a request’s parts', () => {
   it('is given back as they are used up, where Node can', async () => {
     const used = deferred<Using>()
     const listener = toListener(async ({ out }) => {
-      const using = new Using(out.body as RequestBody)
+      const using = new Using(out.body as Body)
       used.resolve(using)
       await using.over.promise
       return { status: 204, headers: [], body: null }
@@ -98,7 +122,7 @@ describe('the memory of a request’s parts', () => {
     const { bytes, left: after, sizes } = await used.promise
     expect(Buffer.concat(bytes).equals(body)).toBe(true)
     // The parser gives each part in a buffer of its own.
-    expect(after).toEqual(sizes.map(left))
+    expect(after).toEqual(sizes.map((length) => (length < 16 * 1024 ? length : left(length))))
   })
 
   it.each([
@@ -107,6 +131,26 @@ describe('the memory of a request’s parts', () => {
       (ctx: Context, keep: (part: Buffer) => void) => {
         ctx.req.on('data', keep)
         ctx.req.pause()
+      },
+    ],
+    [
+      'reads by `readable`',
+      ({ req }: Context, keep: (part: Buffer) => void) => {
+        req.prependOnceListener('resume', () =>
+          req.on('readable', () => {
+            for (let part = req.read() as Buffer | null; part !== null; part = req.read() as Buffer | null)
+              keep(part)
+          }),
+        )
+      },
+    ],
+    [
+      'listens once, ahead of the proxy',
+      ({ req }: Context, keep: (part: Buffer) => void) => {
+        req.once('resume', () => {
+          req.prependOnceListener('data', keep)
+          req.prependOnceListener('data', keep)
+        })
       },
     ],
     [
@@ -236,10 +280,88 @@ describe('the memory of what a retry keeps', () => {
     const server = own(await listen(createServer(listener)))
     const body = randomBytes(size)
     await server.client.call({ method: 'PUT', body, chunked: true }).answer()
-    const { bytes, left: after, sizes } = await used.promise
+    const { bytes, may, sizes } = await used.promise
     expect(Buffer.concat(bytes).equals(body)).toBe(true)
-    expect(after[0]).toBe(sizes[0])
-    expect(after.slice(8)).toEqual(sizes.slice(8).map(left))
+    expect(may[0]).toBe(false)
+    const large = may.filter((_, i) => i > 8 && (sizes[i] as number) >= 16 * 1024)
+    expect(large.length).toBeGreaterThan(8)
+    expect(new Set(large)).toEqual(new Set([freeMemory !== undefined]))
+  })
+})
+
+describe('what Node’s parser hasn’t read', () => {
+  it('is left alone', async () => {
+    const origin = own(await originServer())
+    const transport = wireTransport()
+    own({ close: () => transport.close(true) })
+    const upstream = createUpstream({ name: 'adapted', targets: [origin.url] })
+    own(upstream)
+    const listener = toListener(
+      chain()
+        .use(balance(upstream))
+        .handle(forward({ transport: [transport] })),
+    )
+    const req = new IncomingMessage(new Socket())
+    req.rawHeaders = ['Host', 'a', 'Content-Length', '200000']
+    req.headers = { host: 'a', 'content-length': '200000' }
+    Object.assign(req, {
+      method: 'PUT',
+      url: '/',
+      httpVersion: '1.1',
+      httpVersionMajor: 1,
+      httpVersionMinor: 1,
+    })
+    const bytes = Buffer.from(new ArrayBuffer(200_000)).fill('x')
+    req.push(bytes)
+    req.push(null)
+    const res = new ServerResponse(req)
+    res.assignSocket(new PassThrough() as unknown as Socket)
+    listener(req, res)
+    const body = await (await origin.request(0)).body()
+    expect(body.equals(Buffer.alloc(200_000, 'x'))).toBe(true)
+    expect(bytes.length).toBe(200_000)
+    res.destroy()
+  })
+
+  it('goes on as bytes where a host app has set an encoding', async () => {
+    const server = await proxied((req) => void req.setEncoding('utf8'))
+    const text = 'ä€😀'.repeat(size / 8)
+    const answer = await server.client.call({ method: 'PUT', body: text }).answer()
+    expect(answer.body.equals(Buffer.from(text))).toBe(true)
+  })
+})
+
+describe('a body of others around ours', () => {
+  it.each([
+    ['by its prototype', (body: Body) => Object.create(body) as Body],
+    [
+      'as a copy',
+      (body: Body) => ({ ...body, readable: () => body.readable(), cancel: () => body.cancel() }) as Body,
+    ],
+  ])('keeps what it keeps, %s', async (_name, around) => {
+    const kept: Uint8Array[] = []
+    const server = await proxied(
+      () => {},
+      ({ out }) => {
+        const body = out.body as Body
+        const outer = around(body)
+        outer.pipe = (to) =>
+          body.pipe({
+            write(chunk) {
+              kept.push(chunk)
+              return to.write(chunk)
+            },
+            end: (trailers) => to.end(trailers),
+            abort: (error) => to.abort(error),
+            onDrain: (fn) => to.onDrain(fn),
+          })
+        out.body = outer
+      },
+    )
+    const bytes = randomBytes(size)
+    const answer = await server.client.call({ method: 'PUT', body: bytes }).answer()
+    expect(answer.body.equals(bytes)).toBe(true)
+    expect(Buffer.concat(kept).equals(bytes)).toBe(true)
   })
 })
 
@@ -258,15 +380,26 @@ describe('the memory of a reply’s parts', () => {
     expect(using.left[large]).toBe(left(using.sizes[large] as number))
   })
 
-  it('is left alone where other code has replaced `write`', async () => {
+  type Recorded = Record<'_send' | '_writeRaw' | 'write', (part: unknown, ...rest: unknown[]) => unknown>
+
+  /** Keeps the parts that a method is given. */
+  function record(of: object, name: keyof Recorded, kept: Buffer[]): void {
+    const object = of as Recorded
+    const method = object[name]
+    object[name] = function (this: unknown, part, ...rest) {
+      if (part instanceof Buffer) kept.push(part)
+      return method.call(this, part, ...rest)
+    }
+  }
+
+  it.each<[string, (res: ServerResponse, kept: Buffer[]) => void]>([
+    ['`write`', (res, kept) => record(res, 'write', kept)],
+    ['`_send`', (res, kept) => record(res, '_send', kept)],
+    ['`_writeRaw`', (res, kept) => record(res, '_writeRaw', kept)],
+    ['`write` of the socket', (res, kept) => record(res.socket as Socket, 'write', kept)],
+  ])('is left alone where other code has replaced %s', async (_name, watch) => {
     const kept: Buffer[] = []
-    const server = await proxied((_req, res) => {
-      const { write } = res
-      res.write = ((part: Buffer, ...rest: [BufferEncoding]) => {
-        kept.push(part)
-        return write.call(res, part, ...rest)
-      }) as typeof write
-    })
+    const server = await proxied((_req, res) => watch(res, kept))
     const body = randomBytes(size)
     const answer = await server.client.call({ method: 'PUT', body }).answer()
     expect(answer.body.equals(body)).toBe(true)

@@ -13,6 +13,18 @@ export interface Sink {
   onDrain(fn: () => void): void
 }
 
+/** Frees the memory of a part, which is empty then. */
+export type Spent = (chunk: Uint8Array) => void
+
+/** A sink that may free what it was given. Any other one leaves `spent` out, and the memory to the collector. */
+export interface EndSink extends Sink {
+  /**
+   * @param spent given where nobody but the source and this sink has the part. The sink may call it once the bytes are used up, but never
+   * from within `write`, and not if it has passed the part on to code that may keep it
+   */
+  write(chunk: Uint8Array, spent?: Spent): boolean
+}
+
 /** Bytes that flow once. Exactly one of `pipe`, `readable` and `cancel` takes them. */
 export interface Body {
   /** Bytes in all, where known before they flow. */
@@ -28,11 +40,6 @@ export interface Body {
    * if that was before. Optional: whoever needs it on any body uses `onBodyEnd`.
    */
   onEnd?<T>(fn: (error: Error | undefined, arg: T) => void, arg: T): void
-  /**
-   * A part that `pipe` gave has been used up by the sink, which has kept nothing of it: where nobody else can have seen it, its
-   * memory is freed now and `chunk` is empty. Optional: a sink that doesn't say so leaves it to the collector.
-   */
-  readonly spent?: ((chunk: Uint8Array) => void) | undefined
 }
 
 /** What a reply or an outbound request may carry as its body. */

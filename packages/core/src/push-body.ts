@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { HeaderList } from '@sluice/headers'
-import type { Body, Sink } from './body.js'
+import type { Body, EndSink, Sink, Spent } from './body.js'
 
 /** Bytes held for a body that nobody took yet, before its source is asked to wait. */
 const holdAtMost = 64 * 1024
@@ -27,7 +27,7 @@ export abstract class PushBody implements Body {
   trailers: HeaderList | undefined = undefined
   /** The source waits for `resume`. */
   protected waiting = false
-  private sink: Sink | undefined = undefined
+  private sink: EndSink | undefined = undefined
   private held: Uint8Array[] | undefined = undefined
   private heldBytes = 0
   private over = false
@@ -43,12 +43,15 @@ export abstract class PushBody implements Body {
   /** The body has a sink now and isn't over: where a source starts to watch the pace. */
   protected flowing(): void {}
 
-  /** Delivers bytes. `false`: wait for `resume`. */
-  protected push(chunk: Uint8Array): boolean {
+  /**
+   * Delivers bytes. `false`: wait for `resume`.
+   * @param spent where nobody else has had the part: see {@link EndSink}
+   */
+  protected push(chunk: Uint8Array, spent?: Spent): boolean {
     if (this.over) return false
     let room: boolean
     if (this.sink !== undefined) {
-      room = this.sink.write(chunk)
+      room = this.sink.write(chunk, spent)
     } else {
       if (this.held === undefined) this.held = [chunk]
       else this.held.push(chunk)

@@ -7,7 +7,10 @@ import type { InformedResponse } from './inform.js'
 import { ProxyError } from './proxy-error.js'
 import { PushBody } from './push-body.js'
 import { RestOfRequest } from './rest-of-request.js'
-import { isUnobserved } from './unobserved.js'
+import { isUnread, readsUnseen } from './unseen.js'
+
+/** Parts from this size on are worth a callback. */
+const worthFreeing = 16 * 1024
 
 /** The client's body, also behind those that only pass it on; `undefined` where a layer has put another in its place. */
 export function clientBody(body: BodyInit): RequestBody | undefined {
@@ -23,9 +26,9 @@ export function clientBody(body: BodyInit): RequestBody | undefined {
  */
 export class RequestBody extends PushBody {
   declare readonly length?: number
-  /** Set while nobody but the sink can have seen what is read. */
-  spent: ((chunk: Uint8Array) => void) | undefined = undefined
   private started = false
+  /** Nobody else listens, or has ever. */
+  private alone = false
   /** Where the client waits for 100 Continue. */
   private expecting: InformedResponse | undefined = undefined
   private answeredOn: InformedResponse | undefined = undefined
@@ -88,8 +91,9 @@ export class RequestBody extends PushBody {
     }
     this.started = true
     this.proceed()
-    if (freeMemory !== undefined && isUnobserved(req)) this.spent = freeWhole
+    this.alone = freeMemory !== undefined && isUnread(req)
     req.on('data', this.onData)
+    if (this.alone) req.on('newListener', this.onListener)
     req.on('end', this.onEnded)
     req.on('error', this.onLost)
     req.on('close', this.onLost)
@@ -103,6 +107,7 @@ export class RequestBody extends PushBody {
     if (this.started) {
       req.off('data', this.onData)
       req.off('end', this.onEnded)
+      req.off('newListener', this.onListener)
     }
     if (req.destroyed) return
     if (req.complete) {
@@ -119,11 +124,25 @@ export class RequestBody extends PushBody {
     return !this.taken && this.req.readableFlowing === null && !this.req.readableDidRead
   }
 
-  private readonly onData = (chunk: Uint8Array): void => {
+  private readonly onData = (part: Uint8Array | string): void => {
     const { req } = this
-    // Who else listens may keep it.
-    if (this.spent !== undefined && req.listenerCount('data') > 1) this.spent = undefined
-    if (!this.push(chunk)) req.pause()
+    // The host app has set an encoding.
+    const chunk =
+      typeof part === 'string'
+        ? Buffer.from(part, (req as IncomingMessage).readableEncoding as BufferEncoding)
+        : part
+    const spent =
+      this.alone && chunk.length >= worthFreeing && readsUnseen(req as IncomingMessage)
+        ? freeWhole
+        : undefined
+    if (!this.push(chunk, spent)) req.pause()
+  }
+
+  /** Who reads beside us may keep what it gets. */
+  private readonly onListener = (event: string | symbol): void => {
+    if (event !== 'data' && event !== 'readable') return
+    this.alone = false
+    this.req.off('newListener', this.onListener)
   }
 
   private readonly onEnded = (): void => {

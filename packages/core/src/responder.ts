@@ -4,7 +4,7 @@ import { constants, type Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import { get, groupByName, type HeaderList, has, remove, set } from '@sluice/headers'
 import { toBody } from './bodies.js'
-import type { Body, Sink } from './body.js'
+import type { Body, EndSink, Spent } from './body.js'
 import { BytesBody } from './bytes-body.js'
 import { replyFault } from './check-reply.js'
 import { http2Fields } from './connection-fields.js'
@@ -23,7 +23,6 @@ import { RequestBody } from './request-body.js'
 import { resetSocket } from './reset-socket.js'
 import { storeHead } from './store-head.js'
 import { isValid, trailerFields } from './trailer-fields.js'
-import { writesUnobserved } from './unobserved.js'
 import { writeSpent } from './write-spent.js'
 
 /**
@@ -44,10 +43,11 @@ function bodiless(status: number): boolean {
  * new ──start()──▶ corked ──flush()──▶ flowing ──end()──▶ ended
  *                    └──────────── abort() ─────────────▶ aborted
  */
-export class Responder implements Sink {
+export class Responder implements EndSink {
   private body: Body | null = null
   private corked = true
   private first: Uint8Array | undefined = undefined
+  private firstSpent: Spent | undefined = undefined
   private ended = false
   private aborted: Error | undefined = undefined
   private bytes = 0
@@ -152,16 +152,17 @@ export class Responder implements Sink {
     }
   }
 
-  write(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array, spent?: Spent): boolean {
     // Code of the host app may have ended the response meanwhile: its close is about to tell.
     if (this.aborted !== undefined || this.res.writableEnded) return false
     this.bytes += chunk.length
     if (this.corked && this.first === undefined) {
       this.first = chunk
+      this.firstSpent = spent
       return true
     }
     if (this.corked) this.flush()
-    return this.put(chunk)
+    return this.put(chunk, spent)
   }
 
   end(trailers?: HeaderList): void {
@@ -279,12 +280,12 @@ export class Responder implements Sink {
     this.corked = false
     this.first = undefined
     this.writeHead(this.reply as Reply, false)
-    if (first !== undefined) this.put(first)
+    if (first !== undefined) this.put(first, this.firstSpent)
     else if (this.h1) (res as ServerResponse).flushHeaders()
     // On HTTP/2 the head goes out as it is written.
   }
 
-  private put(chunk: Uint8Array): boolean {
+  private put(chunk: Uint8Array, spent: Spent | undefined): boolean {
     const { length } = this
     if (length !== undefined && this.bytes > length) {
       const error = new ProxyError('http_response_incomplete', {
@@ -294,10 +295,10 @@ export class Responder implements Sink {
       this.abort(error)
       return false
     }
-    const { body, res } = this
+    const { res } = this
     // Whoever has replaced `write` has a queue of its own, which only its answer tells of.
     const room =
-      writeSpent(res as ServerResponse, chunk, writesUnobserved(res) ? body : null) ||
+      writeSpent(res as ServerResponse, chunk, spent) ||
       (res.writableLength < queueAtMost && !Object.hasOwn(res, 'write'))
     if (length === undefined && (res as Holding).flush !== undefined) {
       this.held ??= new HeldFlush(res as Holding, (error) => this.abort(asProxyError(error)))

@@ -1,17 +1,15 @@
 import type { Writable } from 'node:stream'
-import type { Body } from './body.js'
-
-/** Smaller parts of a body than this aren't worth a callback. */
-const worthIt = 16 * 1024
+import type { Spent } from './body.js'
+import { writesUnseen } from './unseen.js'
 
 /**
- * Writes a part of the body `from` into `to`, which keeps nothing of it; the body hears when it has been used up.
- * @param from null: nobody is to hear
+ * Writes a part of a body, and has its memory freed when the system has taken it, if nobody else gets to see it.
+ * @param to where the body ends: nothing further out may pass the part on
  * @returns what `to.write` says
  */
-export function writeSpent(to: Writable, chunk: Uint8Array, from: Body | null): boolean {
-  if (from?.spent === undefined || chunk.length < worthIt) return to.write(chunk)
+export function writeSpent(to: Writable, chunk: Uint8Array, spent: Spent | undefined): boolean {
+  if (spent === undefined || !writesUnseen(to)) return to.write(chunk)
   return to.write(chunk, (error) => {
-    if (!error) from.spent?.(chunk)
+    if (!error) spent(chunk)
   })
 }

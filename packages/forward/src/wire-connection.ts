@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { freeMemory, ProxyError } from '@sluice/core'
+import { freeMemory, ProxyError, type Spent } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { readBeforeDestroy } from './read-before-destroy.js'
@@ -15,13 +15,9 @@ const largeBuffer = 64 * 1024
  */
 const copyBelow = 32 * 1024
 
-/** Gives back the memory of a read that was handed on with its buffer, where Node can; no other part has one of that size. */
-export const freeRead =
-  freeMemory === undefined
-    ? undefined
-    : ({ buffer, byteLength }: Uint8Array): void => {
-        if (byteLength >= copyBelow && buffer.byteLength === largeBuffer) freeMemory?.(buffer)
-      }
+/** Gives back the memory of a read that went on with its buffer, where Node can. */
+const freeRead: Spent | undefined =
+  freeMemory === undefined ? undefined : ({ buffer }) => freeMemory?.(buffer)
 
 /** Who keeps a connection between its exchanges. */
 export interface ConnectionOwner {
@@ -179,7 +175,7 @@ export class WireConnection implements ResponseEvents {
     if (to - from >= copyBelow) {
       this.pass()
       this.given = true
-      this.hand(buffer.subarray(from, to))
+      this.hand(buffer.subarray(from, to), this.plain ? undefined : freeRead)
       return
     }
     if (this.gathered === undefined) {
@@ -203,8 +199,8 @@ export class WireConnection implements ResponseEvents {
       this.hand(gatheredSize === gathered.length ? gathered : gathered.subarray(0, gatheredSize))
   }
 
-  private hand(chunk: Buffer): void {
-    if (this.exchange?.received(chunk) === false) this.paused = true
+  private hand(chunk: Buffer, spent?: Spent): void {
+    if (this.exchange?.received(chunk, spent) === false) this.paused = true
   }
 
   /** The target has ended its half: only a body without length may end so. */

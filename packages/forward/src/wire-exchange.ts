@@ -8,6 +8,7 @@ import {
   ProxyError,
   PushBody,
   type Reply,
+  type Spent,
 } from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import type { ClientEnds } from './client-ends.js'
@@ -24,7 +25,7 @@ import { isLoss, type Progress, transportError } from './transport-error.js'
 import { tunnelReply } from './tunnel-reply.js'
 import { isUnawaited } from './unawaited-content.js'
 import { checkProtocol } from './upgrade-protocol.js'
-import { freeRead, type WireConnection } from './wire-connection.js'
+import type { WireConnection } from './wire-connection.js'
 import type { WirePool } from './wire-pool.js'
 import { requestHead } from './wire-request-head.js'
 import type { Asked, ResponseHead } from './wire-response-parser.js'
@@ -222,14 +223,9 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     this.settle(reply)
   }
 
-  /** Frees a read of its connection that has gone on as one part. */
-  get spent(): typeof freeRead {
-    return freeRead
-  }
-
   /** Takes bytes of the reply's body; `false` asks to wait. */
-  received(chunk: Buffer): boolean {
-    return this.push(chunk)
+  received(chunk: Buffer, spent?: Spent): boolean {
+    return this.push(chunk, spent)
   }
 
   /** Something has come, and more is to come. */
@@ -361,7 +357,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     const { attempt, connection, pool } = this
     if (connection === undefined) return
     this.source = source
-    const upload = new WireUpload(connection.socket, source, this, attempt.out.trailers)
+    const upload = new WireUpload(connection.socket, source.length, this, attempt.out.trailers)
     this.upload = upload
     pool.deadlines.set(connection.deadline, attempt.timeouts.requestBody)
     try {

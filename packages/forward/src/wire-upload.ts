@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { type Body, endOfTurn, ProxyError, type Sink, writeSpent } from '@sluice/core'
+import { type EndSink, endOfTurn, ProxyError, type Spent, writeSpent } from '@sluice/core'
 import { fieldLine, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import { bodyFailure } from './body-failure.js'
 
@@ -27,26 +27,23 @@ export interface UploadOwner {
  * A request's body on its way to a socket. With a length it has to be as long as that, else the target would take the next
  * request's bytes for it; without one it is written in chunks (RFC 9112 section 7.1).
  */
-export class WireUpload implements Sink {
+export class WireUpload implements EndSink {
   /** The target, and not the client, is who is waited for. */
   waitsForTarget = false
   private written = 0
   private drained: (() => void) | undefined = undefined
   private over = false
   private corked = false
-  private readonly length: number | undefined
 
   constructor(
     private readonly socket: Socket,
-    private readonly source: Body,
+    private readonly length: number | undefined,
     private readonly owner: UploadOwner,
     /** Trailers that the body itself doesn't bring. */
     private readonly later?: (() => HeaderList | undefined) | undefined,
-  ) {
-    this.length = source.length
-  }
+  ) {}
 
-  write(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array, spent?: Spent): boolean {
     if (this.over) return false
     const { socket } = this
     let room: boolean
@@ -57,12 +54,12 @@ export class WireUpload implements Sink {
         return false
       }
       this.gather()
-      room = writeSpent(socket, chunk, this.source)
+      room = writeSpent(socket, chunk, spent)
     } else {
       if (chunk.length === 0) return true
       this.gather()
       socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1')
-      writeSpent(socket, chunk, this.source)
+      writeSpent(socket, chunk, spent)
       room = socket.write('\r\n', 'latin1')
     }
     // A socket that has room by its own measure doesn't tell when it is drained.

@@ -1,4 +1,4 @@
-import { type Body, PushBody, type Sink } from '@sluice/core'
+import { type Body, type EndSink, PushBody, type Sink, type Spent } from '@sluice/core'
 
 /** A body may come byte by byte, and a part costs some 200 bytes beside its own: so many are kept as they are, then they are joined. */
 const partsAtMost = 64
@@ -13,7 +13,7 @@ type Trailers = Parameters<Sink['end']>[0]
  * A try that stops taking doesn't stop the source: another may follow. `done()` and `giveUp()` tell that none will.
  * The source waits while the try's sink is full, and while there is no try. Parts are kept as they came, where they aren't many.
  */
-export class ReplayBody implements Sink {
+export class ReplayBody implements EndSink {
   private trailers: Trailers
   private kept: Uint8Array[] | undefined = []
   private keptBytes = 0
@@ -32,11 +32,6 @@ export class ReplayBody implements Sink {
   /** A further try can have every byte: all that has flowed is kept, and the source hasn't failed. */
   get replayable(): boolean {
     return !this.begun || (this.kept !== undefined && this.error === undefined)
-  }
-
-  /** What a part's user tells the source: nothing while it is kept for a further try. */
-  get spent(): Body['spent'] {
-    return this.kept === undefined ? this.source.spent : undefined
   }
 
   /** The body for one try, from the first byte on. */
@@ -95,7 +90,7 @@ export class ReplayBody implements Sink {
     if (this.last || (this.begun && this.kept === undefined)) this.stop(why)
   }
 
-  write(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array, spent?: Spent): boolean {
     const { current } = this
     const taker = current?.fed === true && !current.isOver ? current : undefined
     if (this.kept !== undefined) {
@@ -104,7 +99,8 @@ export class ReplayBody implements Sink {
       if (taker !== undefined && (this.last || this.keptBytes > this.cap)) this.kept = undefined
       else this.keep(chunk, this.kept)
     }
-    if (taker !== undefined) return taker.give(chunk)
+    // What is kept for a further try must outlive this one.
+    if (taker !== undefined) return taker.give(chunk, this.kept === undefined ? spent : undefined)
     if (this.kept === undefined) this.stop()
     return false
   }
@@ -162,12 +158,8 @@ class AttemptBody extends PushBody {
     return this.ended
   }
 
-  get spent(): Body['spent'] {
-    return this.replay.spent
-  }
-
-  give(chunk: Uint8Array): boolean {
-    const room = this.push(chunk)
+  give(chunk: Uint8Array, spent?: Spent): boolean {
+    const room = this.push(chunk, spent)
     this.isFull = !room
     return room
   }
