@@ -203,6 +203,29 @@ describe.each(threeFronts.filter(({ http2 }) => !http2))('tunnels behind $name',
     next.reset()
     await until(() => front.inFlight === 0, 'the lease to end')
   })
+
+  it('hold no place of a limit that finds itself: what it counts is what waits for its head', async () => {
+    const target = own(
+      await rawOrigin(async (connection) => {
+        await connection.until('\r\n\r\n')
+        await connection.write(
+          'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n',
+        )
+      }),
+    )
+    const concurrency = { limit: 'adaptive', queueTimeout: 0, adaptive: { initial: 1, max: 1 } } as const
+    const front = own(await kind.start({ targets: target.url, concurrency }))
+    const clients: RawClient[] = []
+    for (let i = 0; i < 3; i++) {
+      const client = own(await rawClient(front.port))
+      client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n')
+      await client.until('101 Switching')
+      clients.push(client)
+    }
+    expect(front.inFlight).toBe(3)
+    for (const client of clients) client.reset()
+    await until(() => front.inFlight === 0, 'the leases to end')
+  })
 })
 
 describe('a proxy that closes', () => {

@@ -8,6 +8,7 @@ export function fakeTargets(...told: Partial<Target>[]): { -readonly [K in keyof
     weight: 1,
     priority: 0,
     inFlight: 0,
+    answering: 0,
     leased: 0,
     ewma: 0,
     degraded: false,

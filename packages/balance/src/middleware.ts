@@ -253,6 +253,7 @@ class Held {
     this.ttfb = this.clock() - this.begun
     this.status = reply.status
     this.answered = true
+    this.lease.answered(reply.status, this.ttfb, reply.socket !== undefined)
     onBodyEnd(reply, release, this)
     return reply
   }

@@ -22,6 +22,9 @@ export class RampingTarget implements Target {
   get inFlight(): number {
     return this.target.inFlight
   }
+  get answering(): number {
+    return this.target.answering
+  }
   get leased(): number {
     return this.target.leased
   }

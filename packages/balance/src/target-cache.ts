@@ -3,6 +3,7 @@ import { ProxyError } from '@sluice/core'
 import {
   createTarget,
   type Lease,
+  type LeasePhase,
   type LeaseResult,
   leaseOn,
   retire,
@@ -90,6 +91,14 @@ class KeptLease implements Lease {
     this.target = kept.target
     this.lease = leaseOn(kept.target, clock)
     this.nth = this.lease.nth
+  }
+
+  get phase(): LeasePhase {
+    return this.lease.phase
+  }
+
+  answered(status: number, ttfb: number, tunnel?: boolean): void {
+    this.lease.answered(status, ttfb, tunnel)
   }
 
   release(result?: LeaseResult): void {

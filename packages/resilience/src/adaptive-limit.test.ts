@@ -95,6 +95,34 @@ it('does not grow while it is not used', () => {
   expect(new Set(drive(limit, { servers: 100, ms: 10 }, 5000, 9))).toEqual(new Set([20]))
 })
 
+it('gives a dip up that calls without an end would hold: no answer in a long time is no queue', () => {
+  const timers: { ms: number; fn: () => void }[] = []
+  const opened: number[] = []
+  const after = (ms: number, fn: () => void) => {
+    const timer = { ms, fn }
+    timers.push(timer)
+    return () => void timers.splice(timers.indexOf(timer), 1)
+  }
+  const limit = new AdaptiveLimit(settings, after, () => opened.push(limit.value))
+  const fill = (): void => {
+    for (let i = 0; i < 100_000 && timers.length === 0; i++) limit.sample(200, limit.value)
+  }
+  fill()
+  const dipped = limit.value
+  expect(timers.map(({ ms }) => ms)).toEqual([2_000])
+  timers.pop()?.fn()
+  // It is as it was before, and measures again later.
+  expect(opened).toEqual([limit.value])
+  expect(limit.value).toBeGreaterThan(dipped * 1.9)
+  fill()
+  // One that comes to its end takes its timer back.
+  for (let i = 0; i < 5_000 && timers.length > 0; i++) limit.sample(200, limit.value)
+  expect([timers, opened.length]).toEqual([[], 1])
+  fill()
+  limit.stop()
+  expect(timers).toEqual([])
+})
+
 it('sinks when calls are dropped', () => {
   const limit = new AdaptiveLimit(settings)
   for (let i = 0; i < 10; i++) limit.sample(10, 20, i === 3)

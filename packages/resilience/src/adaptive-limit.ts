@@ -1,4 +1,5 @@
 import { integer, v } from '@sluice/options'
+import { type After, later } from './queue-timer.js'
 
 /** Bounds of a limit that finds itself. */
 export interface AdaptiveOptions {
@@ -28,11 +29,11 @@ export const adaptiveOptions = v.pipe(
 )
 
 /**
- * Whether an answer's latency says something. A fault comes faster than any work: taken for the latency without a queue, some of them
+ * Whether an answer's latency says something. A handshake (101) is no work like the others'. A fault comes faster than any work: taken for the latency without a queue, some of them
  * would make all that works look slow, long after they are over. 503 counts as dropped.
  */
 export function timed(status: number | undefined): boolean {
-  return status === undefined || status < 500 || status === 503
+  return status === undefined || (status !== 101 && status < 500) || status === 503
 }
 
 /** How much longer than the long-term latency the short-term one may be before the limit sinks. */
@@ -41,6 +42,10 @@ const tolerance = 1.2
 const smoothing = 0.2
 /** Windows between two dips. */
 const dipEvery = 50
+/** A dip is given up after so many long-term latencies, in bounds. */
+const patience = 10
+const leastPatience = 1_000
+const mostPatience = 10_000
 /** Windows that one counts for, by how far its gradient is below the one of rest. */
 const haste = 40
 
@@ -57,10 +62,11 @@ const haste = 40
  *   unused    a window that never had half the limit in flight does not let it grow
  *   dip       after 50 used windows the limit is half for as many calls as were in flight, whose latency is that of the queue
  *             before, and for one window more, which shows the latency without a queue. Windows with a gradient below that of
- *             rest, 1 - 1 / √limit, count for more: 40 times the difference
+ *             rest, 1 - 1 / √limit, count for more: 40 times the difference. Given up after 10 * long, of 1 s to 10 s: what takes so
+ *             long (a long poll) isn't a queue, and must not keep all else waiting
  *
  * At rest short = 1.2 * long / (1 - 1 / √limit): the limit is a little above what the service can do at once, so it's never idle.
- * Cost: constant, some additions a call.
+ * Cost: constant, some additions a call, and a timer a dip.
  */
 export class AdaptiveLimit {
   private limit: number
@@ -72,8 +78,14 @@ export class AdaptiveLimit {
   private used = 0
   private dipping = false
   private skip = 0
+  private cancel: (() => void) | undefined = undefined
 
-  constructor(private readonly settings: AdaptiveSettings) {
+  /** @param opened hears that a dip was given up, so that there is more room */
+  constructor(
+    private readonly settings: AdaptiveSettings,
+    private readonly after: After = later,
+    private readonly opened?: () => void,
+  ) {
     this.limit = this.bounded(settings.initial)
   }
 
@@ -102,15 +114,17 @@ export class AdaptiveLimit {
     if (this.count >= Math.max(10, this.value / 2)) this.close()
   }
 
+  /** Nothing more comes of it. */
+  stop(): void {
+    this.cancel?.()
+    this.cancel = undefined
+  }
+
   private close(): void {
     const { count, dipping, long, lost, most } = this
     const good = count - lost
     const short = this.sum / good
-    this.count = 0
-    this.sum = 0
-    this.most = 0
-    this.lost = 0
-    this.dipping = false
+    this.begin()
     const limit = this.bounded(this.limit * Math.max(0.5, 1 - lost / count))
     this.limit = limit
     if (good === 0) return
@@ -126,6 +140,22 @@ export class AdaptiveLimit {
     this.used = 0
     this.dipping = true
     this.skip = most
+    const ms = Math.min(Math.max(this.long * patience, leastPatience), mostPatience)
+    this.cancel = this.after(ms, () => {
+      this.begin()
+      this.opened?.()
+    })
+  }
+
+  /** A window begins, and any dip is over. */
+  private begin(): void {
+    this.count = 0
+    this.sum = 0
+    this.most = 0
+    this.lost = 0
+    this.skip = 0
+    this.dipping = false
+    this.stop()
   }
 
   private bounded(limit: number): number {

@@ -1,5 +1,12 @@
 import { type Context, type Handler, ProxyError, type Reply } from '@sluice/core'
-import { createUpstream, type Lease, type LeaseResult, type Tried, type Upstream } from '@sluice/upstream'
+import {
+  createUpstream,
+  type Lease,
+  type LeaseResult,
+  type Target,
+  type Tried,
+  type Upstream,
+} from '@sluice/upstream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type ConcurrencyOptions, concurrencyOf } from './index.js'
@@ -375,5 +382,93 @@ describe('model', () => {
       }),
       { numRuns: 300 },
     )
+  })
+})
+
+describe('with what flows for long', () => {
+  const adaptive = { limit: 'adaptive', queueTimeout: 0, adaptive: { max: 20 } } as const
+
+  /** Many short calls, ten at once; says how many of them have been let through, and how often the limit has halved. */
+  async function traffic({ one, upstream, leases, arrive, end }: ReturnType<typeof made>, calls: number) {
+    const target = upstream.all[0] as Target
+    const ids = Array.from({ length: 10 }, () => arrive())
+    let [done, dips, limit] = [0, 0, 0]
+    for (let i = 0; i < calls && ids.some((id) => leases.has(id)); i++) {
+      const id = ids.find((each) => leases.has(each)) as number
+      ids.splice(ids.indexOf(id), 1, arrive())
+      leases.get(id)?.answered(200, 10)
+      await end(id, { ok: true, status: 200, ttfb: 10 })
+      done++
+      if (one.limitOf(target) < limit * 0.6) dips++
+      limit = one.limitOf(target)
+    }
+    return { done, dips }
+  }
+
+  it.each([
+    ['tunnels', 101, true],
+    ['bodies', 200, false],
+  ])(
+    'an adaptive limit counts until the head of an answer: %s hold no place, and no dip',
+    async (_what, status, tunnel) => {
+      const all = made(adaptive)
+      for (let i = 0; i < 40; i++) {
+        const id = all.arrive()
+        all.leases.get(id)?.answered(status, 10, tunnel)
+      }
+      expect([all.leases.size, all.one.waiting]).toEqual([40, 0])
+      const { done, dips } = await traffic(all, 3_000)
+      expect(done).toBe(3_000)
+      expect(dips).toBeGreaterThan(0)
+    },
+  )
+
+  it('a number counts them as long as they last', async () => {
+    const { one, leases, arrive, end } = made({ limit: 2 })
+    for (let i = 0; i < 3; i++) leases.get(arrive())?.answered(101, 1, true)
+    expect([leases.size, one.waiting]).toEqual([2, 1])
+    await end(0)
+    expect([leases.size, one.waiting]).toEqual([2, 0])
+  })
+
+  it('takes no latency of tunnels, nor their end for a sign of too much', async () => {
+    const { one, upstream, leases, arrive, end } = made(adaptive)
+    const target = upstream.all[0] as Target
+    for (let i = 0; i < 200; i++) {
+      const ids = Array.from({ length: 15 }, () => arrive())
+      for (const id of ids) leases.get(id)?.answered(101, 1, true)
+      for (const id of ids) await end(id, { ok: false, error: new Error('cut') })
+    }
+    expect(one.limitOf(target)).toBe(20)
+  })
+
+  it('takes each answer once: its latency with the head, and a body that breaks as lost', async () => {
+    const twice = made(adaptive)
+    const target = twice.upstream.all[0] as Target
+    for (let i = 0; i < 9; i++) {
+      const ids = Array.from({ length: 15 }, () => twice.arrive())
+      twice.leases.get(ids[0] as number)?.answered(200, 10)
+      await twice.end(ids[0] as number, { ok: true, status: 200, ttfb: 10 })
+      for (const id of ids.slice(1)) await twice.end(id)
+    }
+    expect(twice.one.limitOf(target)).toBe(20)
+    const id = twice.arrive()
+    twice.leases.get(id)?.answered(200, 10)
+    const grown = twice.one.limitOf(target)
+    for (let i = 0; i < 10; i++) {
+      const broken = twice.arrive()
+      twice.leases.get(broken)?.answered(200, 10)
+      await twice.end(broken, { ok: false, error: new Error('cut') })
+    }
+    expect(twice.one.limitOf(target)).toBeLessThan(grown)
+  })
+
+  it('serves who waits as soon as there is a head', async () => {
+    const { one, leases, arrive } = made({ limit: 'adaptive', adaptive: { initial: 2, max: 2 } })
+    for (let i = 0; i < 4; i++) arrive()
+    expect([leases.size, one.waiting]).toEqual([2, 2])
+    leases.get(0)?.answered(200, 5)
+    await turns()
+    expect([leases.size, one.waiting]).toEqual([3, 1])
   })
 })

@@ -1,6 +1,6 @@
 import diagnostics from 'node:diagnostics_channel'
 import { type Context, type Handler, type Middleware, ProxyError, type Reply } from '@sluice/core'
-import type { LeaseResult, Target, Tried, Upstream } from '@sluice/upstream'
+import type { Lease, LeaseResult, Target, Tried, Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import { AdaptiveLimit, timed } from './adaptive-limit.js'
 import {
@@ -37,8 +37,10 @@ export interface UpstreamConcurrency extends Disposable {
  * left who could make room (all drained or removed), those that wait are passed on, and `balance` refuses them. The second try of
  * a `hedge` never waits.
  *
- * The limit counts one proxy's own requests; all users of the upstream share it, whether they wait or not. A tunnel (WebSocket)
- * is in flight as long as it lasts. Disposed of, it refuses those that wait and limits nothing any more.
+ * The limit counts one proxy's own requests; all users of the upstream share it, whether they wait or not. A number counts each as long as
+ * it is in flight, a tunnel (WebSocket) included. `'adaptive'` counts what it measures: requests that wait for the head of their answer.
+ * Bodies and tunnels that flow hold no place of it, so event streams, slow clients and WebSockets shut nobody out; where bodies are the
+ * work, state a number. Disposed of, it refuses those that wait and limits nothing any more.
  * @throws TypeError for a wrong option
  */
 export function concurrencyOf(
@@ -83,7 +85,8 @@ class TargetConcurrency implements UpstreamConcurrency {
     this.follow(upstream.all)
     this.undo = [
       upstream.gate((target) => this.asking || this.fits(target)),
-      upstream.on('result', (target, result) => this.ended(target, result)),
+      upstream.on('answer', (target, status, ttfb, lease) => this.answered(target, status, ttfb, lease)),
+      upstream.on('result', (target, result, lease) => this.ended(target, result, lease)),
       upstream.on('state', () => this.move()),
       upstream.on('targets', (targets) => this.follow(targets)),
     ]
@@ -115,6 +118,7 @@ class TargetConcurrency implements UpstreamConcurrency {
     for (const undo of this.undo.splice(0)) undo()
     this.again?.()
     this.line.clear('queue_closed')
+    for (const limit of this.adaptive?.values() ?? []) limit.stop()
     this.adaptive?.clear()
   }
 
@@ -158,16 +162,25 @@ class TargetConcurrency implements UpstreamConcurrency {
 
   private fits(target: Target): boolean {
     // A target that has just joined, or has left, has no limit of its own here; neither holds anybody up.
-    const limit = this.adaptive === undefined ? this.fixed : this.adaptive.get(target)?.value
-    return limit === undefined || target.inFlight < limit
+    if (this.adaptive === undefined) return target.inFlight < this.fixed
+    const limit = this.adaptive.get(target)?.value
+    return limit === undefined || awaited(target) < limit
   }
 
-  private ended(target: Target, result: LeaseResult | undefined): void {
+  private answered(target: Target, status: number, ttfb: number, { phase }: Lease): void {
     const limit = this.adaptive?.get(target)
-    if (limit !== undefined && result !== undefined) {
+    if (limit === undefined) return
+    // It is awaited no more; it was one of those.
+    if (phase === 'body' && timed(status)) limit.sample(ttfb, awaited(target) + 1, status === 503)
+    this.move()
+  }
+
+  private ended(target: Target, result: LeaseResult | undefined, { phase }: Lease): void {
+    const limit = this.adaptive?.get(target)
+    if (limit !== undefined && result !== undefined && phase !== 'tunnel') {
       const { ok, status, ttfb = target.ewma } = result
-      // It has left already; it was one of those in flight.
-      if (!ok || timed(status)) limit.sample(ttfb, target.inFlight + 1, !ok || status === 503)
+      if (!ok) limit.sample(0, awaited(target) + 1, true)
+      else if (phase === 'request' && timed(status)) limit.sample(ttfb, awaited(target) + 1, status === 503)
     }
     this.move()
   }
@@ -197,16 +210,28 @@ class TargetConcurrency implements UpstreamConcurrency {
     }
   }
 
+  private limitFor(): AdaptiveLimit {
+    return new AdaptiveLimit(this.settings.adaptive, this.after, () => this.move())
+  }
+
   private follow(targets: readonly Target[]): void {
     const { adaptive } = this
     if (adaptive !== undefined) {
       const stay = new Set(targets)
-      for (const target of adaptive.keys()) if (!stay.has(target)) adaptive.delete(target)
-      for (const target of targets)
-        if (!adaptive.has(target)) adaptive.set(target, new AdaptiveLimit(this.settings.adaptive))
+      for (const [target, limit] of adaptive) {
+        if (stay.has(target)) continue
+        limit.stop()
+        adaptive.delete(target)
+      }
+      for (const target of targets) if (!adaptive.has(target)) adaptive.set(target, this.limitFor())
     }
     this.move()
   }
+}
+
+/** Requests that wait for the head of their answer. */
+function awaited({ inFlight, answering }: Target): number {
+  return inFlight - answering
 }
 
 function noRoom({ name }: Upstream): ProxyError {

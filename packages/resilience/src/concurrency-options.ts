@@ -4,7 +4,7 @@ import type { QueueLimits, QueueOrder } from './queue-line.js'
 
 /** How many at once, and how many may wait. */
 export interface ConcurrencyOptions {
-  /** In flight at most, over an upstream for each target; or found by latencies. */
+  /** In flight at most, over an upstream for each target; or found by latencies, and there of what waits for the head of its answer. */
   limit: number | 'adaptive'
   /** Places for those that wait. Default 100; 0: nobody waits. */
   queue?: number

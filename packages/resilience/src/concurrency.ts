@@ -65,7 +65,8 @@ class CallConcurrency implements Concurrency {
   constructor(settings: ConcurrencySettings, seams: ConcurrencySeams) {
     const { limit } = settings
     this.fixed = limit === 'adaptive' ? 0 : limit
-    this.adaptive = limit === 'adaptive' ? new AdaptiveLimit(settings.adaptive) : undefined
+    this.adaptive =
+      limit === 'adaptive' ? new AdaptiveLimit(settings.adaptive, seams.after, () => this.move()) : undefined
     this.line = new QueueLine(settings.line, seams.after)
     this.clock = seams.clock ?? (() => performance.now())
   }
@@ -90,6 +91,7 @@ class CallConcurrency implements Concurrency {
 
   close(): void {
     this.closed = true
+    this.adaptive?.stop()
     this.line.clear('queue_closed')
   }
 

@@ -1,9 +1,10 @@
 export { createTarget, leaseOn, onRetire, retire } from './create-target.js'
-export type { Lease, LeaseResult, Selected, Tried } from './lease.js'
+export type { Lease, LeasePhase, LeaseResult, Selected, Tried } from './lease.js'
 export type { Target, TargetInit, TargetState } from './target.js'
 export type { TargetTls } from './target-tls.js'
 export { pinFault, tlsOptions } from './tls-options.js'
 export {
+  type AnswerListener,
   createUpstream,
   type Discovery,
   type ResultListener,

@@ -10,11 +10,22 @@ export interface LeaseResult {
   readonly ttfb?: number
 }
 
+/** Where an attempt is: before the head of its answer, in the body behind that, or a tunnel (an upgrade, CONNECT). */
+export type LeasePhase = 'request' | 'body' | 'tunnel'
+
 /** One attempt in flight on a target. */
 export interface Lease {
   readonly target: Target
   /** Its number among the leases of its target, from 1: not above what `target.leased` was at a moment, it began before that. */
   readonly nth: number
+  /** It stays as it was when the lease ends. */
+  readonly phase: LeasePhase
+  /**
+   * The head of its answer is there. What follows may last for hours, so whoever counts work under way has to know. The first call counts,
+   * and none after the end; who never calls it has the head with the end.
+   * @param ttfb ms that it took
+   */
+  answered(status: number, ttfb: number, tunnel?: boolean): void
   /** Ends it. The first call counts. */
   release(result?: LeaseResult): void
 }

@@ -1,4 +1,4 @@
-import type { Lease, LeaseResult } from './lease.js'
+import type { Lease, LeasePhase, LeaseResult } from './lease.js'
 import type { Target, TargetSettings, TargetState } from './target.js'
 import type { TargetTls } from './target-tls.js'
 
@@ -20,6 +20,7 @@ export class LiveTarget implements Target {
   declare zone?: string
   declare readonly tls?: TargetTls
   inFlight = 0
+  answering = 0
   leased = 0
   ewma = 0
   verdict: 'unknown' | 'healthy' | 'unhealthy' = 'unknown'
@@ -75,14 +76,16 @@ export class LiveTarget implements Target {
   }
 }
 
-/** Who hears of the ends of leases. */
+/** Who hears what becomes of leases. */
 export interface LeaseEnds {
+  leaseAnswered(target: LiveTarget, status: number, ttfb: number, lease: Lease): void
   leaseEnded(target: LiveTarget, result: LeaseResult | undefined, lease: Lease): void
 }
 
 /** A lease on a live target. */
 export class TargetLease implements Lease {
   readonly nth: number
+  phase: LeasePhase = 'request'
   private held = true
 
   /** @param ended hears of the end; nothing counts where there is no result */
@@ -95,11 +98,20 @@ export class TargetLease implements Lease {
     this.nth = ++target.leased
   }
 
+  answered(status: number, ttfb: number, tunnel = false): void {
+    if (!this.held || this.phase !== 'request') return
+    this.phase = tunnel ? 'tunnel' : 'body'
+    const { target } = this
+    target.answering++
+    this.ended?.leaseAnswered(target, status, ttfb, this)
+  }
+
   release(result?: LeaseResult): void {
     if (!this.held) return
     this.held = false
     const { target } = this
     target.inFlight--
+    if (this.phase !== 'request') target.answering--
     if (result?.ok === true && isTime(result.ttfb)) target.answered(result.ttfb, this.clock())
     this.ended?.leaseEnded(target, result, this)
   }

@@ -5,7 +5,7 @@ import type { Lease, LeaseResult } from './lease.js'
 import { type LeaseEnds, LiveTarget, TargetLease } from './live-target.js'
 import { readTargets, type Target, type TargetInit } from './target.js'
 import { sameTls, type TargetTls } from './target-tls.js'
-import type { Discovery, ResultListener, StateChange, Upstream } from './upstream.js'
+import type { AnswerListener, Discovery, ResultListener, StateChange, Upstream } from './upstream.js'
 
 const log = debug('sluice:upstream')
 const changed = diagnostics.channel('sluice:target:state')
@@ -14,6 +14,7 @@ const hand = 'hand'
 interface Listeners {
   readonly state: Set<(change: StateChange) => void>
   readonly targets: Set<(targets: readonly Target[]) => void>
+  readonly answer: Set<AnswerListener>
   readonly result: Set<ResultListener>
   readonly panic: Set<(on: boolean) => void>
 }
@@ -32,6 +33,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
   private readonly listeners: Listeners = {
     state: new Set(),
     targets: new Set(),
+    answer: new Set(),
     result: new Set(),
     panic: new Set(),
   }
@@ -58,6 +60,16 @@ export class TargetGroup implements Upstream, LeaseEnds {
 
   lease(target: Target): Lease {
     return new TargetLease(target as LiveTarget, this.clock, this)
+  }
+
+  leaseAnswered(target: LiveTarget, status: number, ttfb: number, lease: Lease): void {
+    for (const fn of this.listeners.answer) {
+      try {
+        this.await(fn(target, status, ttfb, lease))
+      } catch (error) {
+        this.blame(error)
+      }
+    }
   }
 
   leaseEnded(target: LiveTarget, result: LeaseResult | undefined, lease: Lease): void {
@@ -170,12 +182,15 @@ export class TargetGroup implements Upstream, LeaseEnds {
 
   on(event: 'state', fn: (change: StateChange) => void): () => void
   on(event: 'targets', fn: (targets: readonly Target[]) => void): () => void
+  on(event: 'answer', fn: AnswerListener): () => void
   on(event: 'result', fn: ResultListener): () => void
   on(event: 'panic', fn: (on: boolean) => void): () => void
   on(event: keyof Listeners, fn: (...given: never[]) => void): () => void {
     const set = this.listeners[event] as Set<unknown> | undefined
     if (set === undefined)
-      throw new TypeError(`on: got ${JSON.stringify(event)}, takes 'state', 'targets', 'result' or 'panic'`)
+      throw new TypeError(
+        `on: got ${JSON.stringify(event)}, takes 'state', 'targets', 'answer', 'result' or 'panic'`,
+      )
     set.add(fn)
     return () => void set.delete(fn)
   }

@@ -18,6 +18,8 @@ export interface Target {
   readonly tls?: TargetTls
   /** Leases held now. */
   readonly inFlight: number
+  /** How many of those have the head of their answer: its body flows, or a tunnel is open. The others wait for it. */
+  readonly answering: number
   /** Leases taken so far. Who notes it knows by `lease.nth` which began later; no clock tells, since many begin in a millisecond. */
   readonly leased: number
   /** Time to the head of an answer, in ms: an average that forgets over about ten seconds. 0 before the first. */

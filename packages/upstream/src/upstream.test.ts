@@ -87,6 +87,37 @@ it('counts what is in flight; a lease ends once', () => {
   expect(target?.inFlight).toBe(0)
 })
 
+it('counts the answers that flow apart from those that are waited for', () => {
+  const upstream = createUpstream({ name: 'x', targets: [a] })
+  const target = upstream.all[0] as Target
+  const heard: unknown[] = []
+  upstream.on('answer', (_target, status, ttfb, { nth, phase }) => heard.push([nth, phase, status, ttfb]))
+  const counts = (): number[] => [target.inFlight, target.answering]
+  const [body, tunnel, neither] = [upstream.lease(target), upstream.lease(target), upstream.lease(target)]
+  expect([body.phase, counts()]).toEqual(['request', [3, 0]])
+  body.answered(200, 12)
+  body.answered(500, 99, true)
+  tunnel.answered(101, 7, true)
+  expect([body.phase, tunnel.phase, counts()]).toEqual(['body', 'tunnel', [3, 2]])
+  for (const lease of [body, tunnel, neither]) lease.release()
+  neither.answered(200, 1)
+  expect([neither.phase, counts()]).toEqual(['request', [0, 0]])
+  expect(heard).toEqual([
+    [1, 'body', 200, 12],
+    [2, 'tunnel', 101, 7],
+  ])
+})
+
+it('survives a listener of answers that throws', async () => {
+  const upstream = createUpstream({ name: 'x', targets: [a] })
+  const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
+  upstream.on('answer', () => {
+    throw new Error('no')
+  })
+  upstream.lease(upstream.all[0] as Target).answered(200, 1)
+  expect((await warned).message).toBe('upstream x: no')
+})
+
 it.each([Number.NaN, Number.POSITIVE_INFINITY, -5])('learns nothing from a time of %s', (ttfb) => {
   let now = 1_000
   const upstream = createUpstream({ name: 'x', targets: [a] }, 'x', () => now)

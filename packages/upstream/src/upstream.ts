@@ -17,6 +17,9 @@ export interface StateChange {
  */
 export type ResultListener = (target: Target, result: LeaseResult | undefined, lease: Lease) => void
 
+/** Hears that the head of an answer is there, `ttfb` ms after its request began: `lease.phase` tells whether a body follows or a tunnel. */
+export type AnswerListener = (target: Target, status: number, ttfb: number, lease: Lease) => void
+
 /** A source that delivers lists of targets. */
 export interface Discovery {
   /** Calls `fn` with each new list until disposed. */
@@ -86,6 +89,8 @@ export interface Upstream extends AsyncDisposable {
    * warning of the process.
    */
   on(event: 'state', fn: (change: StateChange) => void): () => void
+  /** Hears the head of each answer that is told of (`lease.answered`), before the end of its lease; returns the undo. */
+  on(event: 'answer', fn: AnswerListener): () => void
   /** Hears the end of each lease; returns the undo. */
   on(event: 'result', fn: ResultListener): () => void
   /** Hears panic begin and end; returns the undo. */
