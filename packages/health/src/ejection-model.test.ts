@@ -12,6 +12,7 @@ const options = {
   localBase: 100,
   max: 1_800,
   successRate: false,
+  localPercent: false,
 } as const
 const bases = { local: options.localBase, other: options.base }
 

@@ -22,6 +22,16 @@ export interface FailurePercentOptions {
   minVolume?: number
 }
 
+/** A target is out when it loses too many connects, though never `local` of them in a row. */
+export interface LocalPercentOptions {
+  /** Percent of the requests whose connect was lost. Default 30. */
+  threshold?: number
+  /** Targets with enough requests, at least. Default 1. */
+  minHosts?: number
+  /** Requests of a target within an interval, at least; those on kept connections count as connected. Default 10. */
+  minVolume?: number
+}
+
 /** A target is out when it is far slower than the others. */
 export interface LatencyOptions {
   /** Times the median of the targets' averages (`target.ewma`). Default 3. */
@@ -58,10 +68,12 @@ export interface EjectionOptions {
   ramp?: Duration
   /** Between looks at the statistics, more than 0. Default 10s. */
   interval?: Duration
-  /** Default on; `false` turns it off. */
+  /** Default on; `false` turns it off. With `local` above 1 the share of requests that got a connection is judged by it apart. */
   successRate?: boolean | SuccessRateOptions
   /** Default off; `true` turns it on. */
   failurePercent?: boolean | FailurePercentOptions
+  /** Where `local` is above 1; there default on, `false` turns it off. Else the first lost connect takes a target out anyway. */
+  localPercent?: boolean | LocalPercentOptions
   /** Default off; `true` turns it on. */
   latency?: boolean | LatencyOptions
 }
@@ -89,6 +101,7 @@ export interface EjectionSettings {
   readonly interval: number
   readonly successRate: SuccessRateSettings | undefined
   readonly failurePercent: FailurePercentSettings | undefined
+  readonly localPercent: FailurePercentSettings | undefined
   readonly latency: LatencySettings | undefined
 }
 
@@ -113,6 +126,12 @@ const failurePercent = v.strictObject({
   threshold: v.optional(ranged(1, 100), 85),
   minHosts: v.optional(integer(1), 5),
   minVolume: v.optional(integer(1), 50),
+})
+
+const localPercent = v.strictObject({
+  threshold: v.optional(ranged(1, 100), 30),
+  minHosts: v.optional(integer(1), 1),
+  minVolume: v.optional(integer(1), 10),
 })
 
 const latency = v.strictObject({
@@ -151,6 +170,7 @@ export const ejectionOptions = v.strictObject({
   interval: time(10_000),
   successRate: switched(successRate as v.GenericSchema<unknown, SuccessRateSettings>, true),
   failurePercent: switched(failurePercent as v.GenericSchema<unknown, FailurePercentSettings>, false),
+  localPercent: switched(localPercent as v.GenericSchema<unknown, FailurePercentSettings>, true),
   latency: switched(latency as v.GenericSchema<unknown, LatencySettings>, false),
 })
 

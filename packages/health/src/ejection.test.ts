@@ -337,6 +337,7 @@ describe('statistics of an interval', () => {
       failurePercent: { minHosts: 1 },
       consecutive: 0,
       local: 1_000,
+      localPercent: false,
     })
     end(0, refused, 100)
     for (let i = 0; i < 25; i++) {
@@ -349,6 +350,7 @@ describe('statistics of an interval', () => {
 
   it('can be turned off, and then no timer runs', () => {
     expect(ejecting({ successRate: false }).time.waiting).toBe(0)
+    expect(ejecting({ successRate: false, local: 2 }).time.waiting).toBe(1)
     expect(ejecting({ successRate: false, latency: true }).time.waiting).toBe(1)
     expect(ejecting().time.waiting).toBe(1)
   })
@@ -452,4 +454,57 @@ it.each<[unknown, string]>([
 ])('refuses %j', (given, says) => {
   const upstream: Upstream = createUpstream({ name: 'x', targets: ['http://a'] })
   expect(() => ejection(upstream, given as never)).toThrow(new TypeError(says).message)
+})
+
+describe('a target that loses connects, never many in a row', () => {
+  const halfLost = ({ end }: ReturnType<typeof ejecting>, i: number, times: number): void => {
+    for (let n = 0; n < times; n++) end(i, n % 2 === 0 ? refused : answered(200))
+  }
+
+  it('is out by the part of its requests that lost theirs, for as short a time as lost connects are', () => {
+    const one = ejecting({ local: 2 })
+    halfLost(one, 0, 20)
+    one.end(1, answered(200), 20)
+    one.end(1, answered(503), 4)
+    one.time.passAtOnce(9_999)
+    expect(one.changes).toEqual([])
+    one.time.passAtOnce(1)
+    expect(one.changes).toEqual(['0 unknown ejected: 50% of its requests lost their connect: out for 1 s'])
+    one.time.passAtOnce(1_000)
+    expect(one.states()[0]).toBe('unknown')
+    // What it did before counts no more.
+    one.time.passAtOnce(20_000)
+    expect(one.changes).toHaveLength(2)
+  })
+
+  it('is out when it stands out among many: connects have a success rate of their own', () => {
+    const one = ejecting({ local: 3, localPercent: false }, 6)
+    for (let i = 0; i < 6; i++) one.end(i, answered(200), 90)
+    halfLost(one, 5, 20)
+    for (let i = 0; i < 5; i++) one.end(i, answered(200), 20)
+    one.time.passAtOnce(10_000)
+    expect(one.changes).toEqual([
+      "5 unknown ejected: 90.9% of its requests got a connection, of all targets' 98.5%: out for 1 s",
+    ])
+  })
+
+  it.each<[string, EjectionOptions, number]>([
+    ['where few were made', { local: 2 }, 8],
+    ['where it is turned off', { local: 2, localPercent: false }, 40],
+    ['where the part is smaller', { local: 2, localPercent: { threshold: 60 } }, 40],
+    ['where too few targets can be judged', { local: 2, localPercent: { minHosts: 2 } }, 40],
+    ['where lost connects are gateway failures', { local: 0 }, 40],
+  ])('stays %s', (_where, options, times) => {
+    const one = ejecting(options)
+    halfLost(one, 0, times)
+    one.time.passAtOnce(30_000)
+    expect(one.changes).toEqual([])
+  })
+
+  it('is judged by the first of them alone where that is enough', () => {
+    const one = ejecting({ base: '1s', maxPercent: 0 })
+    halfLost(one, 0, 40)
+    one.time.passAtOnce(30_000)
+    expect(one.changes).toEqual([])
+  })
 })

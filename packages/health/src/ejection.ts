@@ -43,6 +43,8 @@ class Ejection implements Disposable {
   private records: ReadonlyMap<Target, TargetRecord> = new Map()
   private out = 0
   private sweeping: unknown = undefined
+  /** Lost connects have statistics: a single one doesn't take its target out. */
+  private readonly connects: boolean
   private readonly undo: readonly (() => void)[]
 
   constructor(
@@ -55,8 +57,10 @@ class Ejection implements Disposable {
       upstream.on('targets', (targets) => this.follow(targets)),
       upstream.on('result', (target, result, lease) => this.take(target, result, lease)),
     ]
-    const { successRate, failurePercent, latency } = settings
-    if ((successRate ?? failurePercent ?? latency) !== undefined) this.sweepLater()
+    const { successRate, failurePercent, latency, local, localPercent } = settings
+    this.connects = local > 1
+    const byConnects = this.connects ? localPercent : undefined
+    if ((successRate ?? failurePercent ?? byConnects ?? latency) !== undefined) this.sweepLater()
   }
 
   [Symbol.dispose](): void {
@@ -130,17 +134,34 @@ class Ejection implements Disposable {
   }
 
   private sweep(): void {
-    const { successRate, failurePercent, latency } = this.settings
     const judged = [...this.records.values()].filter(({ out }) => out === undefined)
+    const { successRate, failurePercent, latency } = this.settings
     const outliers: Outlier[] = []
     if (successRate !== undefined) outliers.push(...successRateOutliers(judged, successRate))
     if (failurePercent !== undefined) outliers.push(...failurePercentOutliers(judged, failurePercent))
     if (latency !== undefined) outliers.push(...latencyOutliers(judged, latency))
+    // First: nothing says as much of a target as that it isn't reached.
+    if (this.connects) this.ejectAll(this.connectOutliers(judged), 'local')
+    this.ejectAll(outliers, 'other')
+    for (const record of this.records.values()) record.forget()
+  }
+
+  private connectOutliers(judged: readonly TargetRecord[]): readonly Outlier[] {
+    const { successRate, localPercent } = this.settings
+    const samples = judged.map(({ connects }) => connects)
+    const outliers: Outlier[] = []
+    if (localPercent !== undefined)
+      outliers.push(...failurePercentOutliers(samples, localPercent, 'of its requests lost their connect'))
+    if (successRate !== undefined)
+      outliers.push(...successRateOutliers(samples, successRate, 'of its requests got a connection'))
+    return outliers
+  }
+
+  private ejectAll(outliers: readonly Outlier[], cause: Cause): void {
     for (const { target, reason } of outliers) {
       const record = this.records.get(target)
-      if (record !== undefined && record.out === undefined) this.eject(record, 'other', reason)
+      if (record !== undefined && record.out === undefined) this.eject(record, cause, reason)
     }
-    for (const record of this.records.values()) record.forget()
   }
 }
 

@@ -7,6 +7,7 @@ export {
   ejectionOptions,
   type FailurePercentOptions,
   type LatencyOptions,
+  type LocalPercentOptions,
   resolveEjection,
   type SuccessRateOptions,
 } from './ejection-options.js'

@@ -3,9 +3,9 @@ import type { Target } from '@sluice/upstream'
 /** What a target has done within an interval. */
 export interface Sample {
   readonly target: Target
-  /** Answers below 500. */
+  /** Answers below 500; of connects, those that were made. */
   readonly good: number
-  /** Other answers, and exchanges that it broke. */
+  /** Other answers, and exchanges that it broke; of connects, those that were lost. */
   readonly bad: number
 }
 

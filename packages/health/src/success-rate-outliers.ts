@@ -9,10 +9,12 @@ const rounding = 1e-9
  * whose rule would put out one failure in a thousand where all others have none; so rates from `below` on are left alone.
  *
  * outlier: rate < mean - factor * σ, and rate < below; σ is that of all targets judged
+ * @param fit what is said of the rate
  */
 export function successRateOutliers(
   samples: readonly Sample[],
   settings: SuccessRateSettings,
+  fit = 'of its answers were fit',
 ): readonly Outlier[] {
   const rates = comparable(samples, settings).map(({ target, good, bad }) => ({
     target,
@@ -27,6 +29,6 @@ export function successRateOutliers(
     .sort((a, b) => a.rate - b.rate)
     .map(({ target, rate }) => ({
       target,
-      reason: `${shown(rate * 100)}% of its answers were fit, of all targets' ${shown(mean * 100)}%`,
+      reason: `${shown(rate * 100)}% ${fit}, of all targets' ${shown(mean * 100)}%`,
     }))
 }

@@ -2,6 +2,7 @@ import type { Lease, Target } from '@sluice/upstream'
 import type { EjectionSettings } from './ejection-options.js'
 import { EjectionTime } from './ejection-time.js'
 import type { Outcome } from './outcome.js'
+import type { Sample } from './outlier.js'
 
 /** For what a target is out: its time grows apart for lost connects, which are short, and for all else. */
 export type Cause = 'local' | 'other'
@@ -13,11 +14,14 @@ export type Cause = 'local' | 'other'
  *            local    +1 with each lost connect,    0 where the target was reached
  *            kept     +1 with each lost kept connection, 0 where the target was reached; as many as gateway failures are one lost connect
  *            What is lost leaves the others as they are; where lost connects have no limit of their own, all are gateway failures.
- * statistics of this interval: good, bad; lost connects are in neither
+ * statistics of this interval: good, bad; lost connects are in neither, but in a statistic of their own: lost, and reached for
+ *            whatever had a connection. A lost kept connection is in `bad` alone
  */
 export class TargetRecord {
   good = 0
   bad = 0
+  reached = 0
+  lost = 0
   private gateway = 0
   private local = 0
   private kept = 0
@@ -48,6 +52,7 @@ export class TargetRecord {
   take(outcome: Outcome): { readonly cause: Cause; readonly reason: string } | undefined {
     const { consecutive, local } = this.settings
     if (outcome === 'local' && local > 0) {
+      this.lost++
       this.local++
       return this.local < local ? undefined : { cause: 'local', reason: many(this.local, 'lost connect') }
     }
@@ -58,6 +63,7 @@ export class TargetRecord {
         ? undefined
         : { cause: 'local', reason: many(this.kept, 'lost kept connection') }
     }
+    this.reached++
     this.local = 0
     this.kept = 0
     if (outcome === 'success') this.good++
@@ -90,8 +96,16 @@ export class TargetRecord {
     this.forget()
   }
 
+  /** Its connects, as a sample of good and bad. */
+  get connects(): Sample {
+    const { target, reached, lost } = this
+    return { target, good: reached, bad: lost }
+  }
+
   /** The next interval of the statistics begins. */
   forget(): void {
+    this.reached = 0
+    this.lost = 0
     this.good = 0
     this.bad = 0
   }
