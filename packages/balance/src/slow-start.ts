@@ -4,6 +4,7 @@ import { type Balancer, partsOf, type RandomOptions, withParts } from './balance
 import { perList } from './per-list.js'
 import { clockEntry, randomEntry } from './policy-options.js'
 import { behind, RampingTarget } from './ramping-target.js'
+import { Ramps } from './ramps.js'
 
 /** Options of {@link slowStart}. */
 export interface SlowStartOptions extends RandomOptions {
@@ -41,7 +42,8 @@ export const slowStartOptions = v.strictObject({ window: duration(), ...entries 
  *
  * A policy that goes by weights sees the lower weight. Of one that doesn't (`roundRobin`, `random`, `first`, one's own) the picks of a
  * warming target are taken with that chance, else it picks again. Targets of the first list are warm; where all are warming alike,
- * all get their share. Cost: that of the policy; linear, and new tables, at each step while somebody is warming.
+ * all get their share. A clock that jumps back behind the beginning of a ramp begins it anew, once; ahead counts as time that has passed, and who
+ * is warm stays so. Cost: that of the policy; linear, and new tables, at each step while somebody is warming.
  * @param window how long it takes; 0: no warming
  * @throws TypeError for a wrong option
  */
@@ -52,15 +54,14 @@ export function slowStart<C>(
 ): Balancer<C> {
   const length = parseDuration(window, 'slowStart.window')
   const { from, aggression, steps, clock, random } = parse(schema, options, 'slowStart')
+  const ramps = new Ramps(length)
   const part = (target: Target, now: number): number => {
-    const age = now - target.since
+    const age = ramps.age(target, now)
     // NaN, of a list of one's own, is as good as warm.
     if (!(age < length)) return 1
     const step = Math.max(0, Math.floor((age / length) * steps) / steps)
     return Math.max(from, step ** (1 / aggression))
   }
-  const newest = perList(newestOf)
-  const warming = (list: readonly Target[], now: number): boolean => now - newest(list) < length
   const pick = partsOf(policy).weighted === true ? byWeight() : byChance()
   return withParts(pick, { warms: true }, policy)
 
@@ -69,12 +70,14 @@ export function slowStart<C>(
     const shown = perList(() => ({ step: Number.NaN, list: [] as readonly Target[] }))
     return (available, ctx, not) => {
       const now = clock()
-      if (!warming(available, now)) return policy(available, ctx, not)
+      if (!ramps.among(available, now)) return policy(available, ctx, not)
       const step = Math.floor((now * steps) / length)
       const view = shown(available)
       if (view.step !== step) {
         view.step = step
-        view.list = Object.freeze(available.map((target) => lower(ramping, target, part(target, now))))
+        const list = available.map((target) => lower(ramping, target, part(target, now)))
+        // Where all are warm after all, their own list: tables of policies stay.
+        view.list = list.every((target, i) => target === available[i]) ? available : Object.freeze(list)
       }
       const picked = policy(view.list, ctx, not === undefined ? undefined : (target) => not(behind(target)))
       return picked === undefined ? undefined : behind(picked)
@@ -85,7 +88,7 @@ export function slowStart<C>(
     return (available, ctx, not) => {
       const first = policy(available, ctx, not)
       const now = clock()
-      if (first === undefined || !warming(available, now)) return first
+      if (first === undefined || !ramps.among(available, now)) return first
       const refused: Target[] = []
       let picked: Target | undefined = first
       while (picked !== undefined && !refused.includes(picked)) {
@@ -109,11 +112,4 @@ function lower(known: WeakMap<Target, RampingTarget>, target: Target, part: numb
   }
   shown.weight = target.weight * part
   return shown
-}
-
-/** When the last of them has joined or come back. */
-function newestOf(list: readonly Target[]): number {
-  let last = Number.NEGATIVE_INFINITY
-  for (const { since } of list) if (since > last) last = since
-  return last
 }

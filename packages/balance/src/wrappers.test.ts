@@ -18,6 +18,7 @@ import {
   subset,
   weightedRandom,
   weightedRoundRobin,
+  withParts,
 } from './index.js'
 
 const key = (ctx: string): string => ctx
@@ -229,8 +230,48 @@ describe('slowStart', () => {
       now = at
       expect(all).toContain(pick(all, ''))
     }
-    // Before it has joined it gets what it gets at first.
-    expect(countPicks(1_000, () => pick(all, ''))['3']).toBeLessThan(80)
+  })
+
+  it.each(sharing)('over %s begins a ramp anew, once, when the clock jumps back behind it', (_name, make) => {
+    const all = Object.freeze(fakeTargets({}, {}, {}, { since: 1e9 }))
+    const pick = slowStart(make(), '10s', options())
+    const share = (at: number, list: readonly Target[] = all): number => {
+      now = at
+      return (countPicks(4_000, (i) => pick(list, `key ${i}`))['3'] ?? 0) / 4_000
+    }
+    expect(share(1e9 + 8_000)).toBeGreaterThan(0.15)
+    expect(share(500)).toBeLessThan(0.06)
+    expect(share(8_500)).toBeGreaterThan(0.15)
+    expect(share(10_500)).toBeGreaterThan(0.18)
+    // It is warm now, in whichever list, and no clock makes it cold.
+    for (const list of [all, Object.freeze([...all])]) {
+      expect(share(3, list)).toBeGreaterThan(0.18)
+      expect(share(-1e9, list)).toBeGreaterThan(0.18)
+    }
+    // Out once more, and back: that is another ramp.
+    const back = Object.freeze(
+      all.map((each) => (each.id === '3' ? Object.assign(each, { since: 20 }) : each)),
+    )
+    expect(share(20, back)).toBeLessThan(0.06)
+    expect(share(10_020, back)).toBeGreaterThan(0.18)
+  })
+
+  it('does not make tables anew while a clock is behind those that are warm', () => {
+    const all = Object.freeze(fakeTargets({}, { since: 1e9 }))
+    const lists = new Set<unknown>()
+    const policy = withParts<string>(
+      (list) => {
+        lists.add(list)
+        return list[0]
+      },
+      { weighted: true },
+    )
+    const pick = slowStart(policy, '10s', options())
+    now = 2e9
+    pick(all, '')
+    const next = Object.freeze([...all])
+    for (now = 0; now < 20_000; now += 500) pick(next, '')
+    expect([lists.size, lists.has(all), lists.has(next)]).toEqual([2, true, true])
   })
 
   it('grows faster at first with aggression, and not at all with a window of 0', () => {
