@@ -53,7 +53,7 @@ export function peakEwma(options: PeakEwmaOptions = {}): ObservingBalancer {
   const peaks = new WeakMap<Target, Peak>()
   const cost = (target: Target): number => {
     const peak = peaks.get(behind(target))
-    const latency = peak === undefined ? target.ewma : peak.cost * fading(clock() - peak.at, decay)
+    const latency = peak === undefined ? target.ewma : peak.cost * fading(age(peak, clock()), decay)
     const { inFlight } = target
     const weight = weightOf(target)
     if (weight === 0) return Number.POSITIVE_INFINITY
@@ -71,14 +71,14 @@ export function peakEwma(options: PeakEwmaOptions = {}): ObservingBalancer {
     const known = peak?.cost ?? (failed ? slowest.cost : 0)
     // Nobody has answered yet.
     if (failed && known === 0) return
-    const kept = failed || peak === undefined ? 1 : fading(now - peak.at, decay)
+    const kept = failed || peak === undefined ? 1 : fading(age(peak, now), decay)
     const cost = took === undefined ? known : took > known ? took : known * kept + took * (1 - kept)
     if (peak === undefined) peaks.set(target, { cost, at: now })
     else {
       peak.cost = cost
       peak.at = now
     }
-    if (failed || (cost < slowest.cost && now - slowest.at <= decay)) return
+    if (failed || (cost < slowest.cost && age(slowest, now) <= decay)) return
     slowest.cost = cost
     slowest.at = now
   }
@@ -96,7 +96,13 @@ function isTime(ms: number | undefined): ms is number {
   return ms !== undefined && ms >= 0 && ms < Number.POSITIVE_INFINITY
 }
 
-/** What is left of a measurement after a time. A clock that went back has measured nothing. */
-function fading(age: number, decay: number): number {
-  return age > 0 ? Math.exp(-age / decay) : 1
+/** Since when it fades. A clock that has jumped back behind it begins that anew: else a slow target would be left until it has caught up. */
+function age(peak: Peak, now: number): number {
+  if (now < peak.at) peak.at = now
+  return now - peak.at
+}
+
+/** What is left of a measurement after a time. */
+function fading(ms: number, decay: number): number {
+  return ms > 0 ? Math.exp(-ms / decay) : 1
 }

@@ -173,6 +173,20 @@ describe('peakEwma', () => {
     expect(countPicks(300, () => policy(all, undefined))['1']).toBeGreaterThan(150)
   })
 
+  it('comes back to a target that was slow, though the clock has jumped far back since', () => {
+    const all = fakeTargets(...names(['a', 'b', 'c']))
+    const policy = make()
+    for (const target of all) policy.observe(target, { ok: true, ttfb: 10 })
+    policy.observe(all[0] as never, { ok: true, ttfb: 1_000 })
+    now -= 1e9
+    for (let i = 0; i < 50; i++) {
+      now += 100
+      for (const target of all.slice(1)) policy.observe(target, { ok: true, ttfb: 10 })
+      policy(all, undefined)
+    }
+    expect(countPicks(300, () => policy(all, undefined))['a']).toBeGreaterThan(50)
+  })
+
   it('learns nothing from failures and from clients that left, and survives a clock that jumps back', () => {
     const all = fakeTargets(...names(['a', 'b']))
     const [a, b] = all as [never, never]

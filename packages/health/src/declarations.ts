@@ -9,6 +9,8 @@ export type DeclarationSource = 'answer' | 'probe'
 interface Word {
   said: 'degraded' | 'draining'
   by: DeclarationSource
+  /** How long it holds. */
+  ms: number
   /** When it is over, by the upstream's clock. */
   until: number
   timer: unknown
@@ -69,11 +71,12 @@ export class Declarations {
     if (!this.upstream.all.includes(target)) return
     let word = this.words.get(target)
     if (word === undefined) {
-      word = { said, by, until: 0, timer: undefined, drained: false, degraded: false }
+      word = { said, by, ms, until: 0, timer: undefined, drained: false, degraded: false }
       this.words.set(target, word)
     }
     word.said = said
     word.by = by
+    word.ms = ms
     word.until = this.upstream.now() + ms
     this.apply(target, word)
     // Renewed by each answer: the timer that runs looks when it is over, and waits for the rest.
@@ -114,7 +117,10 @@ export class Declarations {
   }
 
   private wait(target: Target, word: Word): void {
-    const left = word.until - this.upstream.now()
+    const now = this.upstream.now()
+    // A clock that has jumped back begins the time anew: it never holds longer than that.
+    word.until = Math.min(word.until, now + word.ms)
+    const left = word.until - now
     word.timer = this.timers.set(
       () => {
         word.timer = undefined

@@ -11,8 +11,12 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-function believing(options: DeclaredOptions = {}, urls = ['http://a', 'http://b']) {
-  const upstream = createUpstream({ name: 'x', targets: urls })
+function believing(
+  options: DeclaredOptions = {},
+  urls = ['http://a', 'http://b'],
+  clock = () => performance.now(),
+) {
+  const upstream = createUpstream({ name: 'x', targets: urls }, 'upstream', clock)
   const changes: string[] = []
   upstream.on('state', ({ target, from, to, reason }) =>
     changes.push(`${target.id.slice(7)} ${from} ${to}: ${reason}`),
@@ -42,6 +46,21 @@ it('believes a target for a while, longer with each answer that says it again', 
   expect(changes[1]).toBe('a draining unknown: has said nothing more of draining')
   expect(vi.getTimerCount()).toBe(0)
 })
+
+it.each([-3_600_000, -10_000, 3_600_000])(
+  'holds a word twice as long at most when the clock jumps by %d ms',
+  async (jump) => {
+    let off = 0
+    const { upstream, answer } = believing({}, undefined, () => performance.now() + off)
+    await answer(upstream.all[0], ['X-Health', 'draining'])
+    vi.advanceTimersByTime(5_000)
+    off = jump
+    vi.advanceTimersByTime(24_999)
+    expect(upstream.all[0]?.state).toBe('draining')
+    vi.advanceTimersByTime(30_001)
+    expect([upstream.all[0]?.state, vi.getTimerCount()]).toEqual(['unknown', 0])
+  },
+)
 
 it('ends with an answer that says ok, and not with one that says nothing', async () => {
   const { upstream, changes, answer } = believing({ for: '1m' })

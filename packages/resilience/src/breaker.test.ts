@@ -341,3 +341,15 @@ it('has these defaults', () => {
     ramp: 10_000,
   })
 })
+
+it('gives trials up that nobody tells of, also when its clock has jumped back meanwhile', () => {
+  const { one, hands, open } = made()
+  hands.now = 1e9
+  open()
+  hands.now += 100
+  expect([one.allow() > 0, one.allow() > 0, one.allow()]).toEqual([true, true, 0])
+  hands.now = 50
+  expect(one.allow()).toBe(0)
+  hands.now = 150
+  expect(one.allow()).toBeGreaterThan(0)
+})

@@ -130,6 +130,8 @@ class CallBreaker implements Breaker {
   private trial(): boolean {
     const { circuit } = this
     const now = this.clock()
+    // One that has jumped back begins the wait anew.
+    if (now < this.trialAt) this.trialAt = now
     if (this.out > 0 && now - this.trialAt >= circuit.lastOpen) this.out = 0
     if (this.out + circuit.passed >= this.settings.trials) return false
     this.out++

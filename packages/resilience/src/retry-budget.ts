@@ -72,9 +72,11 @@ export function retryBudget(options: RetryBudgetOptions = {}): RetryBudget {
   /** Empties the slots of the seconds that have passed, and gives the one of now. */
   const slide = (): number => {
     const now = Math.floor(clock() / 1_000)
-    // A clock that jumps back, or has no number to tell, leaves the window where it is.
-    if (now > current) {
-      const passed = Math.min(slots, now - current)
+    // A clock that jumps back by less than the window, or has no number to tell, leaves it where it is. By more it begins anew: nothing
+    // would fall out of it until the clock has caught up.
+    const behind = current - now >= slots
+    if (now > current || behind) {
+      const passed = behind ? slots : Math.min(slots, now - current)
       for (let second = now - passed + 1; second <= now; second++) {
         const slot = ((second % slots) + slots) % slots
         asked -= requests[slot] as number
