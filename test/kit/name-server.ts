@@ -16,6 +16,10 @@ export interface NameServer {
   readonly asked: string[]
   /** Types that are answered SERVFAIL. */
   readonly failing: Set<string>
+  /** Types that are not answered, as long as they are in here. */
+  readonly silent: Set<string>
+  /** Answers what was asked for a type while it was silent, which it is no more. */
+  speak(type: string): void
   close(): Promise<void>
 }
 
@@ -29,12 +33,27 @@ export async function nameServer(records: Record<string, NameRecord[]> = {}): Pr
   const zone = new Map(Object.entries(records))
   const asked: string[] = []
   const failing = new Set<string>()
+  const silent = new Set<string>()
+  const unanswered: { readonly type: string; readonly answer: () => void }[] = []
   const socket = createSocket('udp4')
   socket.on('message', (message, { port, address }) => {
     const { name, end } = readName(message)
     const number = message.readUInt16BE(end)
     const type = types[number] ?? String(number)
     asked.push(`${type} ${name}`)
+    const answer = (): void => reply(message, name, end, number, type, port, address)
+    if (silent.has(type)) unanswered.push({ type, answer })
+    else answer()
+  })
+  const reply = (
+    message: Buffer,
+    name: string,
+    end: number,
+    number: number,
+    type: string,
+    port: number,
+    address: string,
+  ): void => {
     const found = zone.get(name.toLowerCase())
     const fails = failing.has(type)
     const answers = fails ? [] : (found ?? []).filter((record) => record.type === type)
@@ -50,13 +69,20 @@ export async function nameServer(records: Record<string, NameRecord[]> = {}): Pr
       port,
       address,
     )
-  })
+  }
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
   return {
     address: `127.0.0.1:${socket.address().port}`,
     records: zone,
     asked,
     failing,
+    silent,
+    speak(type) {
+      silent.delete(type)
+      for (const each of unanswered.splice(0))
+        if (each.type === type) each.answer()
+        else unanswered.push(each)
+    },
     close: () => new Promise((resolve) => socket.close(() => resolve())),
   }
 }

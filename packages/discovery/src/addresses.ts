@@ -5,48 +5,66 @@ import { isIP } from 'node:net'
 /** Which addresses are asked for. */
 export type Family = 4 | 6 | 'both'
 
-/** The addresses of a name, as they are known. */
+/** What a lookup has brought. */
 export interface Found {
-  readonly addresses: readonly string[]
   /** The smallest time to live of those that have just been answered, in seconds; infinite without any. */
   readonly ttl: number
   /** Why a family of addresses is not known, or no better than before. */
   readonly failure?: Error
 }
 
+/** Who doesn't wait for both kinds of addresses. */
+export interface Early {
+  /** Calls `fn` after as long as the second kind is waited for; returns the undo. */
+  readonly after: (fn: () => void) => () => void
+  /** Hears that this time is over, and some addresses are known. */
+  readonly tell: () => void
+}
+
 /**
  * The addresses of one name. A family whose query fails keeps the addresses of its last answer, so that a name server
- * that answers A and chokes on AAAA costs nothing.
+ * that answers A and chokes on AAAA costs nothing; nor does one that drops AAAA queries, since nobody waits for it for long (RFC 8305
+ * section 3: the resolution delay).
  */
 export class Addresses {
-  private readonly known = new Map<4 | 6, readonly RecordWithTtl[]>()
+  private readonly records = new Map<4 | 6, readonly RecordWithTtl[]>()
 
   constructor(
     private readonly name: string,
     private readonly family: Family,
   ) {}
 
-  async find(resolver: Resolver): Promise<Found> {
+  /** As they are known. */
+  get known(): readonly string[] {
+    return ([4, 6] as const).flatMap((family) =>
+      (this.records.get(family) ?? []).map(({ address }) => address),
+    )
+  }
+
+  /** Asks for them. By then, or where one kind is long in coming as soon as `early` tells, they are in `known`. */
+  async find(resolver: Resolver, early?: Early): Promise<Found> {
     const families = this.family === 'both' ? ([4, 6] as const) : [this.family]
     let failure: Error | undefined
     let ttl = Number.POSITIVE_INFINITY
+    let asked = families.length
+    let cancel: (() => void) | undefined
     await Promise.all(
       families.map(async (family) => {
+        let answered = false
         try {
           const records = await this.ask(resolver, family)
-          this.known.set(family, records)
+          this.records.set(family, records)
           ttl = Math.min(ttl, ...records.map((record) => record.ttl))
+          answered = true
         } catch (error) {
           failure = error as Error
         }
+        if (--asked === 0) cancel?.()
+        // Nothing of one kind, and nothing yet of the other, is no empty set.
+        else if (answered && this.known.length > 0) cancel = early?.after(early.tell)
       }),
     )
-    const records = families.flatMap((family) => this.known.get(family) ?? [])
-    return {
-      addresses: records.map(({ address }) => address),
-      ttl,
-      ...(failure === undefined ? {} : { failure }),
-    }
+    return { ttl, ...(failure === undefined ? {} : { failure }) }
   }
 
   private async ask(resolver: Resolver, family: 4 | 6): Promise<readonly RecordWithTtl[]> {

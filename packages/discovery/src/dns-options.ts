@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { type Duration, duration, fault, integer, that, v } from '@sluice/options'
 import type { TargetTls } from '@sluice/upstream'
-import type { Family } from './addresses.js'
+import type { Early, Family } from './addresses.js'
 import {
   type CommonOptions,
   checkTargetTls,
@@ -11,6 +11,7 @@ import {
   type RetryOptions,
   retryEntries,
   type SchemeOptions,
+  type Seams,
   schemeEntries,
   tlsEntry,
 } from './discovery-options.js'
@@ -23,6 +24,11 @@ export interface LookupOptions extends CommonOptions, RetryOptions, SchemeOption
   servers?: readonly string[]
   /** A name server that takes longer is asked again, or the next is. Default 2s. */
   timeout?: Duration
+  /**
+   * How long the addresses of one kind that have been answered wait for those of the other (RFC 8305 section 3): then they are targets, and the
+   * others join them when they come. Default 50ms; 0: they wait until the other kind is answered, or has failed.
+   */
+  resolutionDelay?: Duration
   /** How often each name server is asked before a lookup has failed. Default 2. */
   tries?: number
   /** A set holds at least that long, whatever its TTL says. Default 1s. */
@@ -57,6 +63,7 @@ export const lookupEntries = {
     ),
     2_000,
   ),
+  resolutionDelay: v.optional(duration(), 50),
   tries: v.optional(integer(1, 10), 2),
   minTtl: v.optional(pause(), 1_000),
   jitter: jitterEntry,
@@ -75,6 +82,15 @@ export function checkLookup(
   if (minTtl > maxTtl)
     throw new TypeError(fault(`${where}.minTtl`, String(minTtl), `at most maxTtl, which is ${maxTtl}`))
   checkTargetTls(settings, where)
+}
+
+/** The resolution delay of a lookup; nothing where both kinds are waited for. */
+export function earlyOf(
+  { resolutionDelay }: { readonly resolutionDelay: number },
+  { after }: Seams,
+  tell: () => void,
+): Early | undefined {
+  return resolutionDelay === 0 ? undefined : { after: (fn) => after(resolutionDelay, fn), tell }
 }
 
 /** What is longer fires at once, and would be question upon question. */

@@ -23,7 +23,9 @@ const AAAA = (address: string, ttl = 60) => ({ type: 'AAAA' as const, address, t
 async function looked(records: Parameters<typeof nameServer>[0], given: DnsOptions = {}, name = 'api.test') {
   const server = own(await nameServer(records))
   const timers = handTimers()
-  const options: DnsOptions = { servers: [server.address], jitter: 0, timeout: 1_000, tries: 1, ...given }
+  // Without a resolution delay, but where it is what is tested: its timers would be among those that tests wait for.
+  const common = { jitter: 0, timeout: 1_000, tries: 1, resolutionDelay: 0 }
+  const options: DnsOptions = { servers: [server.address], ...common, ...given }
   const source = dnsTargets(name, options, { after: timers.after, random: () => 0.5 })
   return { server, timers, source, watch: own(watched(source)) }
 }
@@ -137,6 +139,92 @@ it('makes its resolver anew after a failure: the system’s name servers may be 
   expect(made.mock.calls.length).toBe(before + 1)
 })
 
+describe('where one kind of addresses is answered and the other is not yet', () => {
+  /** A resolver that keeps quiet about some types. */
+  async function quiet(types: string[], records: Parameters<typeof nameServer>[0], given: DnsOptions = {}) {
+    const server = own(await nameServer(records))
+    for (const type of types) server.silent.add(type)
+    const timers = handTimers()
+    const options: DnsOptions = { servers: [server.address], jitter: 0, timeout: '1m', tries: 1, ...given }
+    const source = dnsTargets('api.test', options, { after: timers.after, random: () => 0.5 })
+    return { server, timers, source }
+  }
+  const both = { 'api.test': [A('10.0.0.1'), AAAA('::2')] }
+
+  it('waits 50 ms for it (RFC 8305 section 3), and takes it when it comes; targets that stay are left as they are', async () => {
+    const { server, timers, source } = await quiet(['AAAA'], both)
+    const upstream = createUpstream({ name: 'x', targets: source })
+    own(upstream)
+    await timers.next(50)
+    expect([timers.waits, upstream.all]).toEqual([[50], []])
+    await timers.fire(50)
+    const [kept] = await until(() => upstream.all.length === 1 && upstream.all, 'the first target')
+    upstream.mark(kept as never, 'healthy', 'test')
+    server.speak('AAAA')
+    await until(() => upstream.all.length === 2, 'the second target')
+    expect(upstream.all.map(({ url }) => url)).toEqual(['http://10.0.0.1', 'http://[::2]'])
+    expect(upstream.all[0]).toBe(kept)
+    expect(kept?.state).toBe('healthy')
+    // The next round when the TTL is over, and no other timer.
+    expect([await timers.next(), timers.waits.length]).toEqual([60_000, 1])
+  })
+
+  it.each([
+    ['AAAA', ['http://10.0.0.1', 'http://[::2]']],
+    ['A', ['http://10.0.0.1', 'http://[::2]']],
+  ])('delivers one set where the other (%s) comes in that time', async (type, urls) => {
+    const { server, timers, source } = await quiet([type], both)
+    const watch = own(watched(source))
+    await timers.next(50)
+    server.speak(type)
+    expect(await watch.urls(1)).toEqual(urls)
+    expect([await timers.next(), timers.waits.length, watch.sets.length]).toEqual([60_000, 1, 1])
+  })
+
+  it('waits on where that one has nothing: that is no empty set', async () => {
+    const { server, timers, source } = await quiet(['A'], { 'api.test': [A('10.0.0.1')] }, { empty: 'apply' })
+    const watch = own(watched(source))
+    await until(() => server.asked.length === 2, 'both questions')
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve))
+    expect([timers.waits, watch.sets]).toEqual([[], []])
+    server.speak('A')
+    expect(await watch.urls(1)).toEqual(['http://10.0.0.1'])
+  })
+
+  it('keeps what is known of the other in later rounds, and brings changes in time', async () => {
+    const { server, timers, source } = await quiet([], both)
+    const watch = own(watched(source))
+    await watch.set(1)
+    await timers.next(60_000)
+    server.silent.add('AAAA')
+    server.records.set('api.test', [A('10.0.0.3'), AAAA('::4')])
+    await timers.fire(60_000)
+    await timers.fire(50)
+    expect(await watch.urls(2)).toEqual(['http://10.0.0.3', 'http://[::2]'])
+    server.speak('AAAA')
+    expect(await watch.urls(3)).toEqual(['http://10.0.0.3', 'http://[::4]'])
+  })
+
+  it('stops at once when disposed', async () => {
+    const { timers, source } = await quiet(['AAAA'], both)
+    const watch = watched(source)
+    await timers.next(50)
+    watch.close()
+    await until(() => timers.waits.length === 0, 'the delay to be taken back')
+    expect([watch.sets, warnings]).toEqual([[], []])
+  })
+
+  it('waits for both with a delay of 0, and for nothing where one kind is asked for', async () => {
+    const all = await quiet(['AAAA'], both, { resolutionDelay: 0 })
+    const watch = own(watched(all.source))
+    await until(() => all.server.asked.length === 2, 'both questions')
+    all.server.speak('AAAA')
+    expect(await watch.urls(1)).toEqual(['http://10.0.0.1', 'http://[::2]'])
+    const one = await quiet(['AAAA'], both, { family: 4 })
+    expect(await own(watched(one.source)).urls(1)).toEqual(['http://10.0.0.1'])
+  })
+})
+
 describe('an empty set', () => {
   it.each([
     ['a name that is gone', undefined],
@@ -228,6 +316,7 @@ it.each<[unknown, unknown, string]>([
   ['a', { port: 0 }, 'dnsTargets.port'],
   ['a', { servers: ['no address'] }, 'dnsTargets.servers'],
   ['a', { servers: [] }, 'dnsTargets.servers'],
+  ['a', { resolutionDelay: -1 }, 'dnsTargets.resolutionDelay'],
   ['a', { family: 5 }, 'dnsTargets.family'],
   [
     'a',

@@ -4,7 +4,7 @@ import { fault, integer, parse, quote, v } from '@sluice/options'
 import type { Discovery } from '@sluice/upstream'
 import { Addresses } from './addresses.js'
 import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
-import { checkLookup, type LookupOptions, lifeOf, lookupEntries, tlsFor } from './dns-options.js'
+import { checkLookup, earlyOf, type LookupOptions, lifeOf, lookupEntries, tlsFor } from './dns-options.js'
 import { Feed } from './feed.js'
 import { lookups, resolverOf } from './lookups.js'
 import { PartFailure } from './rounds.js'
@@ -24,7 +24,8 @@ const dnsOptions = v.strictObject({
 /**
  * A target for each address that a name has in the DNS: its A and AAAA records (RFC 1035, RFC 3596). They are asked for again when
  * the smallest time to live is over. When a lookup fails the last addresses stay, and it is tried again; a name that is not there,
- * or has no addresses, is an empty set.
+ * or has no addresses, is an empty set. Where one kind of addresses is long in coming, those of the other are targets after
+ * `resolutionDelay`, and the rest join them.
  *
  * It asks name servers and nothing else: no hosts file, no search domains, so the name is written in full. Until the first answer
  * there are no targets, and requests get 503.
@@ -48,18 +49,20 @@ export function dnsTargets(name: string, options: DnsOptions = {}, seams: Discov
     watch(fn) {
       const feed = new Feed(`dns ${name}`, settings.empty, fn)
       const book = new Addresses(name, settings.family)
-      const round = async (resolver: Resolver): Promise<number | undefined> => {
-        const { addresses, ttl, failure } = await book.find(resolver)
-        if (addresses.length === 0 && failure !== undefined) throw failure
+      const deliver = (): void =>
         feed.deliverFit(
-          addresses.flatMap((address) => {
+          book.known.flatMap((address) => {
             const url = urlOf(scheme, address, port, path)
             return url === undefined ? [] : { url, weight: 1, priority: 0, ...tls }
           }),
         )
+      const round = async (resolver: Resolver): Promise<number | undefined> => {
+        const { ttl, failure } = await book.find(resolver, earlyOf(settings, all, deliver))
+        if (book.known.length === 0 && failure !== undefined) throw failure
+        deliver()
         const life = lifeOf(ttl, settings, all.random)
         if (failure !== undefined) throw new PartFailure(failure, life)
-        return addresses.length === 0 ? undefined : life
+        return book.known.length === 0 ? undefined : life
       }
       return lookups(round, settings, where, feed, all)
     },

@@ -2,9 +2,11 @@ import { expect, it } from 'vitest'
 import {
   handTimers,
   type NameRecord,
+  type NameServer,
   nameServer,
   owner,
   trapUnhandled,
+  until,
   warningsOf,
   watched,
 } from '../../../test/kit/index.js'
@@ -24,10 +26,15 @@ const SRV = (target: string, port: number, weight = 0, priority = 0): NameRecord
   priority,
 })
 
-async function looked(records: Record<string, NameRecord[]>, given: SrvOptions = {}) {
+async function looked(
+  records: Record<string, NameRecord[]>,
+  given: SrvOptions = {},
+  before?: (server: NameServer) => void,
+) {
   const server = own(await nameServer(records))
+  before?.(server)
   const timers = handTimers()
-  const options: SrvOptions = { servers: [server.address], jitter: 0, tries: 1, ...given }
+  const options: SrvOptions = { servers: [server.address], jitter: 0, tries: 1, resolutionDelay: 0, ...given }
   const source = srvTargets(service, options, { after: timers.after, random: () => 0.5 })
   return { server, timers, watch: own(watched(source)) }
 }
@@ -47,6 +54,27 @@ it('takes over ports, weights and priorities, a weight shared by the addresses o
     { url: 'http://[::1]:8001', weight: 2, priority: 1 },
   ])
   expect(await timers.next()).toBe(15_000)
+})
+
+it('does not wait for AAAA records that nobody sends: each host is there with what is known of it', async () => {
+  const { server, timers, watch } = await looked(
+    {
+      [service]: [SRV('a.test', 80), SRV('b.test', 80)],
+      'a.test': [A('10.0.0.1'), { type: 'AAAA', address: '::1' }],
+      'b.test': [A('10.0.0.2')],
+    },
+    { resolutionDelay: 50, timeout: '1m' },
+    (started) => started.silent.add('AAAA'),
+  )
+  await until(() => timers.waits.length === 2, 'the delay of both hosts')
+  await timers.fire(50)
+  expect(watch.sets).toEqual([])
+  await timers.fire(50)
+  expect(await watch.urls(1)).toEqual(['http://10.0.0.1', 'http://10.0.0.2'])
+  server.speak('AAAA')
+  expect(await watch.urls(2)).toEqual(['http://10.0.0.1', 'http://10.0.0.2', 'http://[::1]'])
+  expect((await watch.set(2)).map((each) => (each as { weight: number }).weight)).toEqual([0.5, 1, 0.5])
+  expect([await timers.next(), timers.waits.length]).toEqual([30_000, 1])
 })
 
 it('gives weight 0 a very small share beside others, and an even one among its like', async () => {

@@ -4,7 +4,7 @@ import { parse, v } from '@sluice/options'
 import type { Discovery } from '@sluice/upstream'
 import { Addresses, noneIfMissing } from './addresses.js'
 import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
-import { checkLookup, type LookupOptions, lifeOf, lookupEntries, tlsFor } from './dns-options.js'
+import { checkLookup, earlyOf, type LookupOptions, lifeOf, lookupEntries, tlsFor } from './dns-options.js'
 import { Feed, type FoundTarget } from './feed.js'
 import { lookups, resolverOf } from './lookups.js'
 import { PartFailure } from './rounds.js'
@@ -61,21 +61,37 @@ export function srvTargets(name: string, options: SrvOptions = {}, seams: Discov
           feed.deliverFit(records.flatMap((record) => targetOf(record, record.name, 1)))
           return lifeOf(Number.POSITIVE_INFINITY, settings, all.random)
         }
-        const found = new Map(
-          await Promise.all(
-            [...books].map(async ([host, book]) => [host, await book.find(resolver)] as const),
-          ),
+        const targets = (): FoundTarget[] =>
+          records.flatMap((record) => {
+            const { known = [] } = books.get(record.name) ?? {}
+            return known.flatMap((address) => targetOf(record, address, known.length))
+          })
+        // Each host has what it waits for no more: one kind of addresses at least, or all that came of it.
+        const late = new Set(hosts)
+        const settled = (host: string): void => {
+          if (late.delete(host) && late.size === 0) deliver()
+        }
+        const deliver = (): void => {
+          const known = targets()
+          // Nothing known of any host is no empty set, as long as one may be there.
+          if (known.length > 0) feed.deliverFit(known)
+        }
+        const found = await Promise.all(
+          [...books].map(async ([host, book]) => {
+            const one = await book.find(
+              resolver,
+              earlyOf(settings, all, () => settled(host)),
+            )
+            settled(host)
+            return one
+          }),
         )
-        const failure = [...found.values()].find((each) => each.failure !== undefined)?.failure
-        const targets = records.flatMap((record) => {
-          const { addresses = [] } = found.get(record.name) ?? {}
-          return addresses.flatMap((address) => targetOf(record, address, addresses.length))
-        })
-        // Nothing known of any host is no empty set.
-        if (targets.length > 0 || failure === undefined) feed.deliverFit(targets)
-        const life = lifeOf(Math.min(...[...found.values()].map(({ ttl }) => ttl)), settings, all.random)
+        const failure = found.find((each) => each.failure !== undefined)?.failure
+        const last = targets()
+        if (last.length > 0 || failure === undefined) feed.deliverFit(last)
+        const life = lifeOf(Math.min(...found.map(({ ttl }) => ttl)), settings, all.random)
         if (failure !== undefined) throw new PartFailure(failure, life)
-        return targets.length === 0 ? undefined : life
+        return last.length === 0 ? undefined : life
       }
       const targetOf = (record: SrvRecord, host: string, share: number): FoundTarget[] => {
         const url = urlOf(settings.scheme, host.replace(/\.$/, ''), record.port, settings.path)
