@@ -98,6 +98,23 @@ describe('failures in a row', () => {
     expect(states()[3]).toBe('unknown')
   })
 
+  it('does not hold bugs of who calls against a target, nor files that are not there', () => {
+    const { end, states } = ejecting({ consecutive: 2 }, 4)
+    const bug = Object.assign(new TypeError('x'), { code: 'ERR_INVALID_ARG_TYPE' })
+    const file = Object.assign(new Error('x'), { code: 'ENOENT', syscall: 'open' })
+    for (const error of [bug, new TypeError('fetch failed', { cause: bug }), file])
+      end(0, { ok: false, error }, 5)
+    expect(states()[0]).toBe('unknown')
+    end(1, { ok: false, error: Object.assign(new Error('x'), { code: 'ENOENT', syscall: 'connect' }) })
+    expect(states()[1]).toBe('ejected')
+    // What Node says of the other side counts, and so does a word of the user's own.
+    end(2, { ok: false, error: Object.assign(new Error('x'), { code: 'ERR_HTTP2_STREAM_ERROR' }) }, 2)
+    expect(states()[2]).toBe('ejected')
+    const other = ejecting({ consecutive: 2 })
+    other.end(0, { ok: false, error: Object.assign(new Error('x'), { code: 'NO_GOOD' }) }, 2)
+    expect(other.states()[0]).toBe('ejected')
+  })
+
   it('counts lost connects apart: they neither end the others nor begin them', () => {
     const { changes, end } = ejecting({ local: 2 })
     end(0, answered(503), 4)

@@ -1,4 +1,4 @@
-import type { LeaseResult } from '@sluice/upstream'
+import { isOwnFault, type LeaseResult } from '@sluice/upstream'
 
 /**
  * What an attempt says of its target, after Envoy's outlier detection:
@@ -10,9 +10,6 @@ import type { LeaseResult } from '@sluice/upstream'
  *   9.3.1), so by itself it says little
  */
 export type Outcome = 'success' | 'failure' | 'gateway' | 'local' | 'kept'
-
-/** What the system says of ourselves, not of the target: all targets would be out because we have no file left to open. */
-const ours = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
 
 /** Of Node, for those that hold leases without the chain. */
 const lost = new Set([
@@ -33,7 +30,6 @@ const lost = new Set([
 
 /** As much of an error as is looked at: a `ProxyError`, one of Node's, or one that wraps it, as `fetch` does. */
 interface Failure {
-  readonly name?: unknown
   readonly code?: unknown
   readonly phase?: unknown
   readonly source?: unknown
@@ -45,19 +41,15 @@ interface Failure {
 export function outcomeOf(result: LeaseResult | undefined): Outcome | undefined {
   if (result === undefined) return undefined
   const { ok, error, status = 0 } = result
-  if (error !== undefined) return ofFailure(error)
+  if (error !== undefined) return isOwnFault(error) ? undefined : ofFailure(error)
   if (status === 502 || status === 503 || status === 504) return 'gateway'
   if (status >= 500) return 'failure'
   return ok ? 'success' : 'gateway'
 }
 
-function ofFailure(failure: Failure): Outcome | undefined {
+function ofFailure(failure: Failure): Outcome {
   const { code, phase, reused, source } = failure
   const below = (failure.cause as Failure | null | undefined)?.code
-  if (source === 'client' || source === 'proxy') return undefined
-  // Whoever asked has given up, a client that left for instance; `AbortSignal.timeout` has a name of its own.
-  if (failure.name === 'AbortError') return undefined
-  if (ours.has(String(code)) || ours.has(String(below))) return undefined
   // A ProxyError says by itself how far things had come.
   if (source === 'upstream') {
     if (code === 'connection_terminated') return reused === true ? 'kept' : 'local'

@@ -4,7 +4,7 @@ import { type Duration, duration, integer, parse, ranged, that, v } from '@sluic
 export interface BreakerOptions {
   /** Opens when this part of the calls has failed, from 0 to 1. Default 0.5; `false` turns it off. */
   failures?: number | false
-  /** Opens when this part of the calls met an error of the network (no answer at all). Default `false`: off. */
+  /** Opens when this part of the calls met an error of the network (`isNetworkError` of `@sluice/upstream`). Default `false`: off. */
   network?: number | false
   /**
    * Opens when this quantile of the latencies is above `over`. Default `false`: off. Over an upstream the latency is the time

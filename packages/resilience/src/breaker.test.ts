@@ -170,12 +170,14 @@ describe('run', () => {
     ['an error of the system', () => Object.assign(new Error('x'), { code: 'ECONNREFUSED' }), true],
     [
       'one beneath',
-      () => new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code: 'X' }) }),
+      () => new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code: 'ECONNRESET' }) }),
       true,
     ],
     ['a timeout', () => new DOMException('late', 'TimeoutError'), true],
     ['a target gone', () => new ProxyError('connection_terminated'), true],
     ['a bug', () => new TypeError('x is not a function'), false],
+    ['one that Node finds', () => Object.assign(new TypeError('x'), { code: 'ERR_INVALID_ARG_TYPE' }), false],
+    ['a fault of the proxy beneath', () => new Error('x', { cause: new ProxyError('body_consumed') }), false],
     ['nothing', () => undefined, false],
   ])('%s is a failure', async (_name, error, network) => {
     for (const options of [{}, { failures: false, network: 0.5 }] satisfies BreakerOptions[]) {

@@ -1,4 +1,5 @@
 import { ProxyError } from '@sluice/core'
+import { isNetworkError } from '@sluice/upstream'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
 import { type BreakerOptions, type BreakerSettings, resolveBreaker } from './breaker-options.js'
 import { tellAll } from './tell-all.js'
@@ -115,7 +116,7 @@ class CallBreaker implements Breaker {
       return result
     } catch (error) {
       if (signal?.aborted === true || blameless(error)) this.forget(permit)
-      else this.failed(permit, this.clock() - begun, isNetwork(error))
+      else this.failed(permit, this.clock() - begun, isNetworkError(error))
       throw error
     }
   }
@@ -168,20 +169,4 @@ export function statusOf(result: unknown): number | undefined {
 function blameless(error: unknown): boolean {
   if (error instanceof ProxyError) return error.source !== 'upstream'
   return error instanceof Error && error.name === 'AbortError'
-}
-
-/** Errors on the way down to the first: more than any has, but for those that go round. */
-const deepest = 8
-
-/** No answer has come: an error of the system, also beneath `fetch failed`, or a timeout. */
-function isNetwork(error: unknown): boolean {
-  let each: unknown = error
-  for (let depth = 0; depth < deepest; depth++) {
-    if (each instanceof ProxyError) return true
-    if (!(each instanceof Error)) return false
-    const { code, cause, name } = each as NodeJS.ErrnoException & { cause?: unknown }
-    if (name === 'TimeoutError' || typeof code === 'string') return true
-    each = cause
-  }
-  return false
 }

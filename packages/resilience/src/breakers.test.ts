@@ -203,3 +203,14 @@ it('a slow target is out by the time to its head, and errors count apart', () =>
   for (let i = 0; i < 10; i++) two.upstream.lease(two.a).release({ ok: false, error: new Error('x') })
   expect(two.a.state).toBe('ejected')
 })
+
+it('holds no fault of who calls against a target', () => {
+  const { upstream, a, b } = made()
+  const bug = Object.assign(new TypeError('x'), { code: 'ERR_INVALID_ARG_TYPE' })
+  for (let i = 0; i < 4; i++) {
+    upstream.lease(a).release({ ok: false, error: bug })
+    upstream.lease(a).release({ ok: false, error: new DOMException('off', 'AbortError') })
+    upstream.lease(b).release({ ok: false, error: new Error('a word of its own') })
+  }
+  expect([a.state, b.state]).toEqual(['unknown', 'ejected'])
+})

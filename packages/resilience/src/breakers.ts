@@ -1,4 +1,4 @@
-import type { Lease, LeaseResult, Target, Upstream } from '@sluice/upstream'
+import { isOwnFault, type Lease, type LeaseResult, type Target, type Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import { failing } from './breaker.js'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
@@ -152,7 +152,8 @@ class TargetBreaker {
     if (nth <= this.before && this.stale > 0) this.stale--
     // Read first: it may have been open for long enough, and be half-open from here on.
     if (this.circuit.state === 'open' || nth <= this.before || result === undefined) return
-    const { ok, status, ttfb } = result
+    const { ok, error, status, ttfb } = result
+    if (isOwnFault(error)) return
     this.circuit.note(!ok || failing(status, this.settings), !ok, ttfb)
   }
 
