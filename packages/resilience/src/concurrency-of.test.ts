@@ -472,3 +472,55 @@ describe('with what flows for long', () => {
     expect([leases.size, one.waiting]).toEqual([3, 1])
   })
 })
+
+it('an adaptive limit lets no place stay free while somebody waits, and all come to an end, whatever it finds', async () => {
+  const kinds = [
+    'arrive',
+    'arrive',
+    'answer',
+    'tunnel',
+    'end',
+    'end',
+    'busy',
+    'break',
+    'left',
+    'wait',
+  ] as const
+  const actions = fc.array(fc.tuple(fc.constantFrom(...kinds), fc.nat(30)), { maxLength: 120, size: 'max' })
+  await fc.assert(
+    fc.asyncProperty(actions, async (list) => {
+      const all = made(
+        { limit: 'adaptive', queue: 50, queueTimeout: 0, adaptive: { initial: 3, max: 5 } },
+        urls.slice(0, 2),
+      )
+      const { one, upstream, leases, results, timers } = all
+      const open = (): boolean =>
+        upstream.all.some((target) => target.inFlight - target.answering < one.limitOf(target))
+      let arrived = 0
+      for (const [kind, n] of list) {
+        const held = [...leases.keys()]
+        const id = held[n % Math.max(1, held.length)] ?? -1
+        if (kind === 'arrive') for (let i = 0; i < 10; i++) arrived = all.arrive() + 1
+        else if (kind === 'answer') leases.get(id)?.answered(200, n)
+        else if (kind === 'tunnel') leases.get(id)?.answered(101, n, true)
+        else if (kind === 'end')
+          for (const each of held.slice(n % 5)) await all.end(each, { ok: true, status: 200, ttfb: n * n })
+        else if (kind === 'busy') await all.end(id, { ok: true, status: 503, ttfb: 1 })
+        else if (kind === 'break') await all.end(id, { ok: false, error: new Error('cut') })
+        else if (kind === 'left') await all.end(id)
+        else await all.wait(n * 100)
+        await turns()
+        expect(one.waiting === 0 || !open()).toBe(true)
+      }
+      // A dip has a timer alone: no call has to end for it to be over.
+      await all.wait(20_000)
+      expect(timers.size).toBe(0)
+      expect(one.waiting === 0 || !open()).toBe(true)
+      while (leases.size > 0) for (const id of [...leases.keys()]) await all.end(id)
+      expect([Object.keys(results).length, one.waiting]).toEqual([arrived, 0])
+      one[Symbol.dispose]()
+      expect(timers.size).toBe(0)
+    }),
+    { numRuns: 200 },
+  )
+})
