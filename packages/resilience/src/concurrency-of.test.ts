@@ -115,6 +115,27 @@ it('keeps those that wait while another gate opens at any moment, as that of a b
   expect([results, one.waiting, timers.size]).toEqual([{ 0: 200, 1: 200, 2: 'nobody' }, 0, 0])
 })
 
+it('looks again when another gate opens by time, of which nothing else tells, though what is in flight lasts', async () => {
+  const { upstream, leases, results, arrive, end, wait, timers, one } = made({ limit: 2, queueTimeout: 0 })
+  let opens = 0
+  upstream.gate(
+    () => opens <= 0,
+    () => opens,
+  )
+  for (let i = 0; i < 4; i++) arrive()
+  opens = 400
+  // One of those under way ends; the other is a tunnel, and lasts.
+  await end(0)
+  expect([results, one.waiting, timers.size]).toEqual([{ 0: 200, 1: 200 }, 2, 1])
+  // A timer that is a little early looks once more.
+  opens = 0.5
+  await wait(400)
+  expect([one.waiting, timers.size]).toEqual([2, 1])
+  opens = 0
+  await wait(1)
+  expect([results, one.waiting, leases.size, timers.size]).toEqual([{ 0: 200, 1: 200, 2: 200 }, 1, 2, 0])
+})
+
 it('looks no more at what opens at any moment, once it is disposed of', async () => {
   const { upstream, results, arrive, end, timers, one } = made({ limit: 1, queueTimeout: 0 })
   let open = true

@@ -68,6 +68,8 @@ class TargetConcurrency implements UpstreamConcurrency {
   private readonly after: After
   /** Takes back the look at what opens soon. */
   private again: (() => void) | undefined = undefined
+  /** Milliseconds after which others may let somebody through to a target that they shut now, as of the last look. */
+  private opens: number | undefined = undefined
   /** What the other gates say: one's own is lifted. */
   private asking = false
   private closed = false
@@ -144,6 +146,7 @@ class TargetConcurrency implements UpstreamConcurrency {
   private look(): 'room' | 'full' | 'shut' | 'soon' | 'none' {
     const { upstream } = this
     let found: 'full' | 'shut' | 'none' = 'none'
+    this.opens = undefined
     this.asking = true
     try {
       for (const target of upstream.available) {
@@ -152,6 +155,9 @@ class TargetConcurrency implements UpstreamConcurrency {
         if (others && fits) return 'room'
         if (others) found = 'full'
         else if (target.inFlight > 0 && found === 'none') found = 'shut'
+        const ms = others || this.line.size === 0 ? undefined : upstream.opensIn(target)
+        // At any moment (a ramp): asked at each move, and else not, or who waits would toss its coin again and again.
+        if (ms !== undefined && ms > 0) this.opens = Math.min(this.opens ?? ms, ms)
       }
       return found === 'none' && upstream.opensIn() === 0 ? 'soon' : found
     } finally {
@@ -202,12 +208,21 @@ class TargetConcurrency implements UpstreamConcurrency {
   private mayServe(): boolean {
     try {
       const found = this.look()
-      if (found === 'soon') this.again ??= this.after(1, () => this.lookAgain())
+      this.lookLater(found)
       return found === 'room' || found === 'none'
     } catch {
       // A gate that throws does so for `balance` as well: who waits hears of it there, where somebody catches it.
       return true
     }
+  }
+
+  /** A gate that opens by time alone may tell nobody of it: a target that another keeps out as well has no change of state. */
+  private lookLater(found: ReturnType<TargetConcurrency['look']>): void {
+    this.again?.()
+    this.again = undefined
+    if (this.line.size === 0) return
+    const ms = found === 'soon' ? 1 : found === 'room' || found === 'none' ? undefined : this.opens
+    if (ms !== undefined) this.again = this.after(Math.max(1, Math.ceil(ms)), () => this.lookAgain())
   }
 
   private limitFor(): AdaptiveLimit {

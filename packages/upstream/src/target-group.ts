@@ -94,9 +94,9 @@ export class TargetGroup implements Upstream, LeaseEnds {
     }
   }
 
-  opensIn(): number | undefined {
+  opensIn(one?: Target): number | undefined {
     let first: number | undefined
-    for (const target of this.available) {
+    for (const target of one === undefined ? this.available : [one]) {
       let all = 0
       for (const gate of this.gates) {
         if (gate(target)) continue

@@ -467,7 +467,7 @@ it('numbers the leases of each target, so that who listens knows which began bef
 
 it('knows when gates open for the first target, where all of them tell', () => {
   const upstream = createUpstream({ name: 'x', targets: [a, b] })
-  const [ta] = upstream.all as [Target, Target]
+  const [ta, tb] = upstream.all as [Target, Target]
   const undo = [
     upstream.gate(
       () => false,
@@ -475,6 +475,7 @@ it('knows when gates open for the first target, where all of them tell', () => {
     ),
   ]
   expect(upstream.opensIn()).toBe(100)
+  expect([upstream.opensIn(ta), upstream.opensIn(tb)]).toEqual([300, 100])
   // Two that refuse the same one: the later counts.
   undo.push(
     upstream.gate(

@@ -82,8 +82,9 @@ export interface Upstream extends AsyncDisposable {
   /**
    * Milliseconds until gates that now refuse all available targets will let the first of them have a request; `undefined` where one of
    * them may do so at any time.
+   * @param target that one alone, available or not
    */
-  opensIn(): number | undefined
+  opensIn(target?: Target): number | undefined
   /**
    * Hears each change of a target's state, in their order; returns the undo. What a listener of any event throws, or rejects with, is a
    * warning of the process.
