@@ -28,6 +28,11 @@ const results: Record<string, LeaseResult | undefined> = {
   left: undefined,
 }
 
+/** Who has drained a target is not for everybody to see. */
+interface Drained {
+  readonly drainers: ReadonlySet<string>
+}
+
 const usable = ({ state }: Target): boolean => state === 'unknown' || state === 'healthy'
 
 function world(settings: Settings) {
@@ -269,6 +274,11 @@ it('judges of one upstream together leave it whole, whatever happens in whicheve
           expect(target.answering).toBeLessThanOrEqual(target.inFlight)
         }
         expect(upstream.available.some(({ state }) => state === 'draining')).toBe(false)
+        // Who drains by its own word does so for others that are fit alone.
+        const byWord = upstream.all.filter((target) =>
+          (target as unknown as Drained).drainers.has('declared'),
+        )
+        if (byWord.length > 0) expect(upstream.all.some(usable)).toBe(true)
         const members = upstream.all.filter(({ state }) => state !== 'draining')
         if (members.length > 0) expect(upstream.available.length).toBeGreaterThan(0)
       }

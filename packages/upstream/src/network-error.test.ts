@@ -69,10 +69,20 @@ it('knows codes of the system by the names that it has', () => {
     expect(known).toContain(code)
 })
 
+it.each(['ERR_STREAM_DESTROYED', 'ERR_HTTP2_INVALID_SESSION', 'ERR_SOMETHING_NEW'])(
+  '%s is neither',
+  (code) => {
+    expect([isNetworkError(coded(code)), isOwnFault(coded(code))]).toEqual([false, false])
+  },
+)
+
 it.each([
   'ERR_INVALID_ARG_TYPE',
   'ERR_INVALID_URL',
   'UND_ERR_INVALID_ARG',
+  'ERR_OUT_OF_RANGE',
+  'ERR_HTTP2_INVALID_HEADER_VALUE',
+  'ERR_HTTP_HEADERS_SENT',
   'UND_ERR_CLOSED',
   'ENOENT',
   'EMFILE',

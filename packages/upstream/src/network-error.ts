@@ -48,8 +48,18 @@ const families =
 /** What the system says of this process: all targets would suffer for it that no file or port is left to open. */
 const limits = new Set<unknown>(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
 
-/** What Node, undici and the system say of a call that was wrong, where it isn't of the network. */
-const bugs = /^(ERR_|UND_ERR_)|^(ENOENT|EACCES|EISDIR|ENOTDIR)$/
+/**
+ * What Node, undici and the system say of a call that was wrong. Others of `ERR_`, `ERR_STREAM_DESTROYED` for instance, may come of
+ * what either side has done.
+ */
+const bugs = new RegExp(
+  [
+    '^ERR_(INVALID|MISSING|ILLEGAL|UNKNOWN|UNSUPPORTED|OUT_OF|HTTP|TLS_INVALID|OSSL|SOCKET_BAD)_',
+    '^ERR_(HTTP2_INVALID_(?!SESSION|STREAM)|METHOD_NOT_IMPLEMENTED$|UNESCAPED_CHARACTERS$|STREAM_NULL_VALUES$)',
+    '^UND_ERR_(INVALID_|NOT_SUPPORTED$|REQ_|ABORTED$|CLOSED$|DESTROYED$)',
+    '^(ENOENT|EACCES|EISDIR|ENOTDIR)$',
+  ].join('|'),
+)
 
 /** Errors on the way down to the first: more than any has, but for those that go round. */
 const deepest = 8
