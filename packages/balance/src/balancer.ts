@@ -25,7 +25,10 @@ export interface PolicyParts {
   readonly weighted?: boolean
   /** It gives targets that have joined or come back a growing part of their share, as `slowStart` does: another one around it would do so twice. */
   readonly warms?: boolean
-  /** Hears the end of each attempt that `balance` has made by this policy; no result where nothing counts. */
+  /**
+   * Hears of each attempt that `balance` has made by this policy: the head of its answer, when that is there, or how it has ended without one
+   * or in spite of it; no result where nothing counts.
+   */
   readonly observe?: (target: Target, result: LeaseResult | undefined) => void
   /** Binds clients to targets by something that the reply brings them. */
   readonly affinity?: Affinity

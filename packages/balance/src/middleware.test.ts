@@ -1,7 +1,8 @@
+import { PassThrough } from 'node:stream'
 import { type Context, chain, discard, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { createUpstream, type Selected, type Target, type TargetInit, type Tried } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import { balance, first, sticky, targetFrom } from './index.js'
+import { balance, first, sticky, targetFrom, withParts } from './index.js'
 
 class Source extends PushBody {
   done(): void {
@@ -63,6 +64,37 @@ it.each([
   expect(upstream.all[0]?.inFlight).toBe(1)
   end(body, reply, ctx)
   expect([upstream.all[0]?.inFlight, upstream.all[0]?.ewma]).toEqual([0, 0])
+})
+
+it('tells the policy of an answer with its head, of what breaks after it too, and of a tunnel nothing', async () => {
+  const heard: unknown[] = []
+  const policy = withParts<unknown>((list) => list[0], {
+    observe: (_target, result) => heard.push([result?.ok, result?.status, result?.error?.message]),
+  })
+  const upstream = upstreamOf('http://a')
+  const replies: Reply[] = [
+    { status: 200, headers: [], body: new Source() },
+    { status: 200, headers: [], body: new Source() },
+    { status: 101, headers: [], body: null, socket: new PassThrough() },
+  ]
+  let i = 0
+  const handler = balance(upstream, policy)(() => replies[i++] as Reply)
+  const [whole, broken, tunnel] = [
+    await handler(context()),
+    await handler(context()),
+    await handler(context()),
+  ]
+  expect(heard).toEqual([
+    [true, 200, undefined],
+    [true, 200, undefined],
+  ])
+  ;(whole.body as Source).pipe(sink)
+  ;(whole.body as Source).done()
+  ;(broken.body as Source).lose(new ProxyError('http_response_incomplete', { message: 'cut' }))
+  tunnel.socket?.destroy()
+  await new Promise((resolve) => tunnel.socket?.once('close', resolve))
+  expect(heard.slice(2)).toEqual([[false, undefined, 'cut']])
+  expect(upstream.all[0]?.inFlight).toBe(0)
 })
 
 it.each([

@@ -253,7 +253,11 @@ class Held {
     this.ttfb = this.clock() - this.begun
     this.status = reply.status
     this.answered = true
-    this.lease.answered(reply.status, this.ttfb, reply.socket !== undefined)
+    const tunnel = reply.socket !== undefined
+    this.lease.answered(reply.status, this.ttfb, tunnel)
+    // With the head: at the end of a long body its time would tell of long ago. A tunnel's is none like the others'.
+    if (!this.ended && !tunnel)
+      this.observe?.(this.lease.target, { ok: true, ttfb: this.ttfb, status: reply.status })
     onBodyEnd(reply, release, this)
     return reply
   }
@@ -289,7 +293,7 @@ class Held {
     if (this.ended) return
     this.ended = true
     this.lease.release(result)
-    this.observe?.(this.lease.target, result)
+    if (!this.answered || result?.ok !== true) this.observe?.(this.lease.target, result)
   }
 }
 

@@ -10,7 +10,8 @@ const memory = 10_000
  *
  * state: draining while told so, else ejected while anybody ejects it, else the last verdict:
  *        unknown ──mark──▶ healthy ◀──mark──▶ unhealthy
- * ewma:  e + (ttfb - e) * (1 - exp(-dt / 10 s)), dt since the last answer; the first answer sets it
+ * ewma:  e + (ttfb - e) * (1 - exp(-dt / 10 s)), dt since the last answer; the first answer sets it. Of an answer whose head is told of
+ *        (`lease.answered`) then, and not of tunnels; else with its end
  */
 export class LiveTarget implements Target {
   readonly id: string
@@ -103,6 +104,8 @@ export class TargetLease implements Lease {
     this.phase = tunnel ? 'tunnel' : 'body'
     const { target } = this
     target.answering++
+    // A handshake is no work like the others'.
+    if (!tunnel && isTime(ttfb)) target.answered(ttfb, this.clock())
     this.ended?.leaseAnswered(target, status, ttfb, this)
   }
 
@@ -112,7 +115,8 @@ export class TargetLease implements Lease {
     const { target } = this
     target.inFlight--
     if (this.phase !== 'request') target.answering--
-    if (result?.ok === true && isTime(result.ttfb)) target.answered(result.ttfb, this.clock())
+    // At the end of a long body its time would tell of long ago.
+    else if (result?.ok === true && isTime(result.ttfb)) target.answered(result.ttfb, this.clock())
     this.ended?.leaseEnded(target, result, this)
   }
 }

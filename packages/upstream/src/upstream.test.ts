@@ -108,6 +108,22 @@ it('counts the answers that flow apart from those that are waited for', () => {
   ])
 })
 
+it('takes the time to a head when that is there: at the end of a long body it would tell of long ago', () => {
+  let now = 1_000
+  const upstream = createUpstream({ name: 'x', targets: [a] }, 'x', () => now)
+  const target = upstream.all[0] as Target
+  const [long, tunnel] = [upstream.lease(target), upstream.lease(target)]
+  long.answered(200, 900)
+  tunnel.answered(101, 5_000, true)
+  expect(target.ewma).toBe(900)
+  now += 3_600_000
+  upstream.lease(target).release({ ok: true, ttfb: 10 })
+  expect(target.ewma).toBeCloseTo(10)
+  now += 60_000
+  for (const lease of [long, tunnel]) lease.release({ ok: true, status: 200, ttfb: 900 })
+  expect(target.ewma).toBeCloseTo(10)
+})
+
 it('survives a listener of answers that throws', async () => {
   const upstream = createUpstream({ name: 'x', targets: [a] })
   const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
