@@ -7,7 +7,7 @@ export type Family = 4 | 6 | 'both'
 
 /** What a lookup has brought. */
 export interface Found {
-  /** The smallest time to live of those that have just been answered, in seconds; infinite without any. */
+  /** What is left of the times to live of those that have been answered, of the one that is over first, in seconds; infinite without any. */
   readonly ttl: number
   /** Why a family of addresses is not known, or no better than before. */
   readonly failure?: Error
@@ -42,10 +42,10 @@ export class Addresses {
   }
 
   /** Asks for them. By then, or where one kind is long in coming as soon as `early` tells, they are in `known`. */
-  async find(resolver: Resolver, early?: Early): Promise<Found> {
+  async find(resolver: Resolver, now: () => number, early?: Early): Promise<Found> {
     const families = this.family === 'both' ? ([4, 6] as const) : [this.family]
     let failure: Error | undefined
-    let ttl = Number.POSITIVE_INFINITY
+    let over = Number.POSITIVE_INFINITY
     let asked = families.length
     let cancel: (() => void) | undefined
     await Promise.all(
@@ -54,7 +54,7 @@ export class Addresses {
         try {
           const records = await this.ask(resolver, family)
           this.records.set(family, records)
-          ttl = Math.min(ttl, ...records.map((record) => record.ttl))
+          over = Math.min(over, ...records.map(({ ttl }) => now() + ttl * 1_000))
           answered = true
         } catch (error) {
           failure = error as Error
@@ -64,7 +64,8 @@ export class Addresses {
         else if (answered && this.known.length > 0) cancel = early?.after(early.tell)
       }),
     )
-    return { ttl, ...(failure === undefined ? {} : { failure }) }
+    // One may have waited for the other for long.
+    return { ttl: (over - now()) / 1_000, ...(failure === undefined ? {} : { failure }) }
   }
 
   private async ask(resolver: Resolver, family: 4 | 6): Promise<readonly RecordWithTtl[]> {

@@ -26,7 +26,7 @@ async function looked(records: Parameters<typeof nameServer>[0], given: DnsOptio
   // Without a resolution delay, but where it is what is tested: its timers would be among those that tests wait for.
   const common = { jitter: 0, timeout: 1_000, tries: 1, resolutionDelay: 0 }
   const options: DnsOptions = { servers: [server.address], ...common, ...given }
-  const source = dnsTargets(name, options, { after: timers.after, random: () => 0.5 })
+  const source = dnsTargets(name, options, { after: timers.after, random: () => 0.5, now: () => 0 })
   return { server, timers, source, watch: own(watched(source)) }
 }
 
@@ -146,7 +146,7 @@ describe('where one kind of addresses is answered and the other is not yet', () 
     for (const type of types) server.silent.add(type)
     const timers = handTimers()
     const options: DnsOptions = { servers: [server.address], jitter: 0, timeout: '1m', tries: 1, ...given }
-    const source = dnsTargets('api.test', options, { after: timers.after, random: () => 0.5 })
+    const source = dnsTargets('api.test', options, { after: timers.after, random: () => 0.5, now: () => 0 })
     return { server, timers, source }
   }
   const both = { 'api.test': [A('10.0.0.1'), AAAA('::2')] }
@@ -203,6 +203,28 @@ describe('where one kind of addresses is answered and the other is not yet', () 
     expect(await watch.urls(2)).toEqual(['http://10.0.0.3', 'http://[::2]'])
     server.speak('AAAA')
     expect(await watch.urls(3)).toEqual(['http://10.0.0.3', 'http://[::4]'])
+  })
+
+  it('counts a time to live from its answer, not from the end of what others kept it waiting for', async () => {
+    const server = own(await nameServer({ 'api.test': [A('10.0.0.1', 20), AAAA('::2')] }))
+    server.silent.add('AAAA')
+    const timers = handTimers()
+    let now = 1_000
+    const options: DnsOptions = { servers: [server.address], jitter: 0, timeout: '1m', tries: 1 }
+    const seams = { after: timers.after, random: () => 0.5, now: () => now }
+    const watch = own(watched(dnsTargets('api.test', options, seams)))
+    await timers.next(50)
+    now += 7_000
+    server.speak('AAAA')
+    await watch.set(1)
+    expect(await timers.next()).toBe(13_000)
+    // One that was over meanwhile is asked for again at once, as soon as that may be.
+    server.silent.add('AAAA')
+    await timers.fire(13_000)
+    await timers.next(50)
+    now += 90_000
+    server.speak('AAAA')
+    expect(await timers.next(1_000)).toBe(1_000)
   })
 
   it('stops at once when disposed', async () => {

@@ -57,7 +57,7 @@ export function dnsTargets(name: string, options: DnsOptions = {}, seams: Discov
           }),
         )
       const round = async (resolver: Resolver): Promise<number | undefined> => {
-        const { ttl, failure } = await book.find(resolver, earlyOf(settings, all, deliver))
+        const { ttl, failure } = await book.find(resolver, all.now, earlyOf(settings, all, deliver))
         if (book.known.length === 0 && failure !== undefined) throw failure
         deliver()
         const life = lifeOf(ttl, settings, all.random)

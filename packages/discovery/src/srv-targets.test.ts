@@ -35,7 +35,7 @@ async function looked(
   before?.(server)
   const timers = handTimers()
   const options: SrvOptions = { servers: [server.address], jitter: 0, tries: 1, resolutionDelay: 0, ...given }
-  const source = srvTargets(service, options, { after: timers.after, random: () => 0.5 })
+  const source = srvTargets(service, options, { after: timers.after, random: () => 0.5, now: () => 0 })
   return { server, timers, watch: own(watched(source)) }
 }
 

@@ -80,6 +80,7 @@ export function srvTargets(name: string, options: SrvOptions = {}, seams: Discov
           [...books].map(async ([host, book]) => {
             const one = await book.find(
               resolver,
+              all.now,
               earlyOf(settings, all, () => settled(host)),
             )
             settled(host)
