@@ -44,6 +44,7 @@ export class AgentTransport implements Transport {
       req.on('error', lost)
       if (timeouts.head > 0)
         req.setTimeout(timeouts.head, () => req.destroy(new ProxyError('http_response_timeout')))
+      if (timeouts.connect > 0) limitConnect(req, timeouts.connect)
       let informed = 0
       req.on('information', ({ statusCode, rawHeaders }) => {
         // Whoever waits for 100 Continue has heard it from the server in front.
@@ -107,6 +108,16 @@ export class AgentTransport implements Transport {
     }
     return options
   }
+}
+
+/** A connection that the agent has kept, or that somebody else's proxy has opened, is there already. */
+function limitConnect(req: ClientRequest, most: number): void {
+  req.once('socket', (socket) => {
+    if (!socket.connecting) return
+    const timer = setTimeout(() => req.destroy(new ProxyError('connection_timeout')), most).unref()
+    socket.once('connect', () => clearTimeout(timer))
+    req.once('close', () => clearTimeout(timer))
+  })
 }
 
 function closed(end: Outcome, req: ClientRequest): void {

@@ -42,7 +42,7 @@ async function front(
 ): Promise<{ port: number; proxy: Proxy }> {
   const proxy = createProxyServer(options)
   setup?.(proxy)
-  const { port } = own(await originServer((req, res) => proxy.web(req, res)))
+  const { port } = own(await originServer((req, res) => void proxy.web(req, res)))
   own({ close: () => proxy.close() })
   return { port, proxy }
 }

@@ -19,7 +19,7 @@ const redirectsAtMost = 21
 const bodyAtMost = 10 * 1024 * 1024
 
 /**
- * Follows redirects, up to 21. Bodies are kept up to 10 MB, since a 307 wants them again; beyond that the redirect goes to the
+ * Follows redirects, up to 21 or as many as the option says. Bodies are kept up to 10 MB, since a 307 wants them again; beyond that the redirect goes to the
  * client. Credentials stay with the host that they were meant for.
  */
 export class FollowingTransport implements Transport {
@@ -37,6 +37,8 @@ export class FollowingTransport implements Transport {
 
   async send(attempt: Attempt): Promise<Reply> {
     const kept = new KeptBody(attempt.out.body)
+    const { followRedirects } = this.options
+    const most = typeof followRedirects === 'number' ? followRedirects : undefined
     let { method, path, headers } = attempt.out
     let { target } = attempt
     let body: BodyInit = kept.first
@@ -44,9 +46,9 @@ export class FollowingTransport implements Transport {
       const out: Outbound = { method, path, headers: headers.slice(), body }
       const reply = await this.transport.send(new Hop(attempt, target, out))
       const next = redirected(reply, target, path)
-      if (next === undefined || !kept.whole) return reply
+      if (next === undefined || !kept.whole || count === most) return reply
       discard(reply)
-      if (count >= redirectsAtMost)
+      if (most === undefined && count >= redirectsAtMost)
         throw new ProxyError('http_protocol_error', { message: 'more than 21 redirects', cause: tooMany() })
       const drops =
         reply.status === 303 ? method !== 'HEAD' && method !== 'GET' : method === 'POST' && reply.status < 303

@@ -1,4 +1,4 @@
-import type { InboundRequest } from '@sluice/core'
+import type { InboundRequest, InboundResponse } from '@sluice/core'
 import { type BodyInit, discard, type Ingress, type Outbound, type Outcome, toBody } from '@sluice/core'
 import type { Attempt, Timeouts } from '@sluice/forward'
 import { withoutHopByHop } from '@sluice/headers'
@@ -17,14 +17,15 @@ export class ForwardCopy implements Attempt {
 
   constructor(
     private readonly server: ProxyServer,
-    req: InboundRequest,
+    private readonly req: InboundRequest,
+    private readonly res: InboundResponse,
     private readonly options: ServerOptions,
     where: ParsedTarget,
     { out, authority }: Ingress,
     body: BodyInit,
   ) {
     this.target = server.targets.target(where, options)
-    this.timeouts = timeoutsOfCopy(options.proxyTimeout)
+    this.timeouts = timeoutsOfCopy(options)
     const method = options.method?.toUpperCase() ?? out.method
     const headers = withoutHopByHop(requestFields(req, out.headers.slice(), authority, options, where, false))
     const sent = toBody(body)
@@ -38,6 +39,7 @@ export class ForwardCopy implements Attempt {
 
   /** @throws ProxyError */
   async send(): Promise<void> {
-    discard(await this.server.targets.transport(this.options).send(this))
+    const { server, options, req, res } = this
+    discard(await server.targets.transportOf(options, req, res).send(this))
   }
 }

@@ -1,12 +1,21 @@
 import { createProxyServer } from './create-proxy-server.js'
 import { ProxyServer } from './proxy-server.js'
 
+export type { Call } from './call.js'
 export type { NodeError } from './node-error.js'
+export { numOpenSockets } from './open-sockets.js'
 export type { OutgoingRequest } from './outgoing-request.js'
 export type { WebPass, WsPass } from './passes.js'
 export type { ProxyResponse } from './proxy-response.js'
 export type { ErrorCallback, ProxyServerEvents } from './proxy-server.js'
-export type { ParsedTarget, ProxyTarget, ServerOptions, TargetParts } from './server-options.js'
+export type {
+  FetchOptions,
+  ParsedTarget,
+  ProxyTarget,
+  ProxyTargetFunction,
+  ServerOptions,
+  TargetParts,
+} from './server-options.js'
 export { createProxyServer, createProxyServer as createProxy, createProxyServer as createServer, ProxyServer }
 
 /** What `import httpProxy from 'http-proxy'` gives: the class, with the functions on it. */

@@ -1,4 +1,5 @@
 import { ProxyError, type ProxyErrorCode } from '@sluice/core'
+import type { ServerOptions } from './server-options.js'
 
 /** An error with the `code` that apps of http-proxy look at; what the forwarder says of it is its `cause`. */
 export type NodeError = Error & { code?: string }
@@ -16,8 +17,11 @@ const codes: Partial<Record<ProxyErrorCode, string>> = {
 }
 
 /** What the listeners of `error` get. */
-export function nodeError(error: ProxyError): NodeError {
+export function nodeError(error: ProxyError, { connectTimeout }: ServerOptions = {}): NodeError {
   const { cause } = error
+  // Without the option a connection that takes too long is a hang-up, as any of http-proxy's timeouts is.
+  if (connectTimeout && error.code === 'connection_timeout')
+    return Object.assign(new Error('ECONNECT_TIMEOUT', { cause: error }), { code: 'ECONNECT_TIMEOUT' })
   if (cause instanceof Error && !(cause instanceof ProxyError)) return cause
   const code = codes[error.code] ?? 'ECONNRESET'
   // Timeouts too: apps know http-proxy's own as a hang-up. The cause tells them apart.

@@ -13,7 +13,9 @@ export function parseTarget(target: ProxyTarget): ParsedTarget | undefined {
   if (typeof target === 'string') {
     const known = texts.get(target)
     if (known !== undefined) return known
-    const parsed = fromUrl(target)
+    const parsed = target.startsWith('unix:')
+      ? fromParts({ socketPath: target.slice('unix:'.length) })
+      : fromUrl(target)
     if (parsed === undefined) return undefined
     if (texts.size >= textsAtMost) texts.delete(texts.keys().next().value as string)
     texts.set(target, parsed)
@@ -53,7 +55,7 @@ function fromParts(parts: TargetParts): ParsedTarget | undefined {
   // A port alone is one of this machine; nothing at all is a mistake.
   const some = parts.socketPath || name || parts.port
   if (!some) return undefined
-  const path = parts.path ?? ''
+  const path = parts.path ?? parts.pathname ?? ''
   const given = String(name || 'localhost')
   const bare = given.includes(':') && !given.startsWith('[') && /:.*:/.test(given) ? `[${given}]` : given
   const port = (parts.port ?? null) === null || parts.port === '' ? '' : `:${parts.port}`

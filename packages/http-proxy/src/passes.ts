@@ -56,11 +56,11 @@ function stream(
     const read = readRequest(req, options)
     if (copyTo !== undefined) {
       const body = to === undefined ? read.out.body : teeBody(read.out)
-      const copy = new ForwardCopy(server, req, options, copyTo, read, body)
+      const copy = new ForwardCopy(server, req, res, options, copyTo, read, body)
       copy.send().catch((error: unknown) => {
         const failure = asProxyError(error)
         if (to === undefined || server.listenerCount('error') > 0 || callback !== undefined)
-          server.fault(nodeError(failure), failure, req, res, copyTo, callback)
+          server.fault(nodeError(failure, options), failure, req, res, copyTo, callback)
       })
     }
     if (to === undefined) {
@@ -78,8 +78,9 @@ function stream(
   }
 }
 
-function parsed(target: ProxyTarget | undefined): ParsedTarget | undefined {
-  return target === undefined || target === null ? undefined : parseTarget(target)
+/** A function has been asked before the steps. */
+function parsed(target: ServerOptions['target']): ParsedTarget | undefined {
+  return target === undefined || target === null ? undefined : parseTarget(target as ProxyTarget)
 }
 
 function checkMethodAndHeader(req: IncomingMessage, socket: Duplex): boolean {
@@ -96,7 +97,7 @@ function streamWs(
   server: ProxyServer,
   callback: ErrorCallback | undefined,
 ): void {
-  const to = parseTarget(options.target ?? '') as ParsedTarget
+  const to = parsed(options.target) as ParsedTarget
   upgrade(server, req, socket, head ?? Buffer.alloc(0), options, to, callback)
 }
 Object.defineProperty(streamWs, 'name', { value: 'stream' })

@@ -1,17 +1,12 @@
 import { EventEmitter } from 'node:events'
-import {
-  type ClientRequest,
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import type { Socket } from 'node:net'
+import type { ClientRequest, IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type InboundRequest, type InboundResponse, ProxyError } from '@sluice/core'
 import debug from 'debug'
 import { answerError } from './answer-error.js'
+import { type Call, endCall, isTaken, startCall } from './call.js'
+import { ListeningServer } from './listening-server.js'
 import type { NodeError } from './node-error.js'
 import type { OutgoingRequest } from './outgoing-request.js'
 import { parseTarget } from './parse-target.js'
@@ -80,6 +75,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   readonly targets = new Targets()
   /** What `listen` has made. */
   _server: Server | null = null
+  private listening: ListeningServer | undefined = undefined
 
   constructor(options: ServerOptions = {}) {
     super({ captureRejections: true })
@@ -91,83 +87,88 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   }
 
   /** Sends a request on and answers it. `options` replace those of the server one by one. */
-  web(
-    req: InboundRequest,
-    res: InboundResponse,
-    options?: ServerOptions | ErrorCallback,
-    callback?: ErrorCallback,
-  ): void {
-    const own = typeof options === 'function' ? undefined : options
-    const told = typeof options === 'function' ? options : callback
-    const all = own === undefined || own === null ? this.options : { ...this.options, ...own }
-    parseTexts(all)
-    if (!this.hasTarget(all, true)) {
-      this.noTarget(req, res, told)
-      return
-    }
-    for (const pass of [...this.webPasses]) if (pass(req, res, all, undefined, this, told)) return
+  web(req: InboundRequest, res: InboundResponse, ...rest: readonly CallArgument[]): Call {
+    const call = startCall(res)
+    const { own, told } = sorted(rest)
+    const all = this.resolve(req, res, own, told, true)
+    if (all === undefined) return call
+    for (const pass of [...this.webPasses])
+      if (pass(req, res, all, undefined, this, told)) {
+        endCall(res)
+        break
+      }
+    return call
   }
 
-  /** Sends an upgrade on; call it from the server's `upgrade` event. */
-  ws(
-    req: IncomingMessage,
-    socket: Duplex,
-    given: Buffer | ServerOptions | ErrorCallback | undefined,
-    options?: ServerOptions | ErrorCallback,
-    callback?: ErrorCallback,
-  ): void {
-    // Some leave the head out, as http-proxy lets them.
-    if (given !== undefined && !(given instanceof Uint8Array)) {
-      this.ws(req, socket, Buffer.alloc(0), given, options as ErrorCallback)
-      return
-    }
-    const head = given as Buffer | undefined
+  /** Sends an upgrade on; call it from the server's `upgrade` event. Head, options and callback may be left out, and stand in any order. */
+  ws(req: IncomingMessage, socket: Duplex, ...rest: readonly CallArgument[]): Call {
     // From here on a reset must not end the process.
     socket.on('error', ignore)
-    const own = typeof options === 'function' ? undefined : options
-    const told = typeof options === 'function' ? options : callback
-    const all = own === undefined || own === null ? this.options : { ...this.options, ...own }
-    parseTexts(all)
-    if (!this.hasTarget(all, false)) {
-      this.noTarget(req, socket, told)
-      return
-    }
-    for (const pass of [...this.wsPasses]) if (pass(req, socket, all, head, this, told)) return
+    const call = startCall(socket)
+    const { own, told, head } = sorted(rest)
+    const all = this.resolve(req, socket, own, told, false)
+    if (all === undefined) return call
+    for (const pass of [...this.wsPasses])
+      if (pass(req, socket, all, head, this, told)) {
+        endCall(socket)
+        break
+      }
+    return call
   }
 
   /** http-proxy's older name of `web`. */
-  proxyRequest(...args: Parameters<ProxyServer['web']>): void {
-    this.web(...args)
+  proxyRequest(...args: Parameters<ProxyServer['web']>): Call {
+    return this.web(...args)
   }
 
   /** http-proxy's older name of `ws`. */
-  proxyWebsocketRequest(...args: Parameters<ProxyServer['ws']>): void {
-    this.ws(...args)
+  proxyWebsocketRequest(...args: Parameters<ProxyServer['ws']>): Call {
+    return this.ws(...args)
   }
 
-  /** Makes a server of its own for the proxy: with TLS if there is `options.ssl`, with upgrades if there is `options.ws`. */
-  listen(port?: number, hostname?: string): this {
-    const { ssl, ws } = this.options
-    const onRequest = (req: IncomingMessage, res: ServerResponse): void => this.web(req, res)
-    const server = ssl ? createTlsServer(ssl, onRequest) : createServer(onRequest)
-    if (ws) server.on('upgrade', (req, socket, head) => this.ws(req, socket, head))
-    this._server = server as Server
-    server.listen(port, hostname)
+  /**
+   * Makes a server of its own for the proxy: with TLS if there is `options.ssl`, with upgrades if there is `options.ws`.
+   * @param listener called when it listens
+   * @throws TypeError for `http2` without `ssl`
+   */
+  listen(port?: number, hostname?: string, listener?: () => void): this {
+    this.listening = new ListeningServer(this.options, {
+      request: (req, res) => void this.web(req, res),
+      upgrade: (req, socket, head) => void this.ws(req, socket, head),
+    })
+    this._server = this.listening.server
+    this._server.listen(port, hostname, listener)
     return this
+  }
+
+  /** Where the server that `listen` has made listens. */
+  address(): AddressInfo | string | null {
+    return this._server?.address() ?? null
   }
 
   /** Closes what `listen` has made, and idle connections to targets. What is under way goes on to its end. */
   close(callback?: (error?: Error) => void): void {
     this.targets.close()
-    const server = this._server
-    if (server === null) {
+    const { listening } = this
+    if (listening === undefined) {
       if (callback !== undefined) process.nextTick(callback)
       return
     }
-    server.close((error) => {
+    listening.close((error) => {
       this._server = null
+      this.listening = undefined
       callback?.(error)
     })
+  }
+
+  /** httpxy's name of the steps. */
+  get _webPasses(): WebPass[] {
+    return this.webPasses
+  }
+
+  /** httpxy's name of the steps. */
+  get _wsPasses(): WsPass[] {
+    return this.wsPasses
   }
 
   /** Puts a step before the one of this name. @throws Error if there is none */
@@ -192,7 +193,11 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     try {
       if (callback !== undefined) callback(error, req as IncomingMessage, res as ServerResponse, target)
       else if (this.listenerCount('error') > 0) this.raise('error', error, req, res, target)
-      else if (res !== undefined) this.answer(res, failure)
+      else if (res !== undefined) {
+        void this.unheard(res, error, failure)
+        return
+      }
+      if (res !== undefined) endCall(res)
     } catch (thrown) {
       if (log.enabled) log('a listener of error threw: %O', thrown)
       if (res !== undefined) this.answer(res, new ProxyError('proxy_internal_error', { cause: thrown }))
@@ -222,38 +227,90 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     else if (!res.headersSent) this.answer(res, new ProxyError('proxy_internal_error', { cause: error }))
   }
 
+  /** Neither a callback nor a listener is there. */
+  private async unheard(res: InboundResponse | Duplex, error: NodeError, failure: ProxyError): Promise<void> {
+    if (!(await isTaken(res, error))) this.answer(res, failure)
+  }
+
   private answer(res: InboundResponse | Duplex, failure: ProxyError): void {
     if ('setHeader' in res) {
       if (!res.writableEnded) answerError(res, failure)
     } else if (!res.writableEnded) end(res)
   }
 
+  /** The options of a call; `undefined` where it has failed. */
+  private resolve(
+    req: InboundRequest,
+    res: InboundResponse | Duplex,
+    own: ServerOptions | undefined,
+    told: ErrorCallback | undefined,
+    web: boolean,
+  ): ServerOptions | undefined {
+    let all = own === undefined ? this.options : { ...this.options, ...own }
+    if (typeof all.target === 'function') {
+      try {
+        all = { ...all, target: all.target(req as IncomingMessage) }
+      } catch (error) {
+        this.noTarget(error as NodeError, req, res, told)
+        return undefined
+      }
+    }
+    parseTexts(all)
+    if (this.hasTarget(all, web)) return all
+    this.noTarget(new Error('Must provide a proper URL as target'), req, res, told)
+    return undefined
+  }
+
   private hasTarget({ target, forward }: ServerOptions, web: boolean): boolean {
-    const none = (one: ProxyTarget | undefined): boolean => one === undefined || one === null
+    const none = (one: ServerOptions['target']): boolean => one === undefined || one === null
     if (none(target) && (!web || none(forward))) return false
     return [target, forward].every(
-      (one) => one === undefined || one === null || parseTarget(one) !== undefined,
+      (one) => one === undefined || one === null || parseTarget(one as ProxyTarget) !== undefined,
     )
   }
 
   private noTarget(
+    error: NodeError,
     req: InboundRequest,
     res: InboundResponse | Duplex,
     callback: ErrorCallback | undefined,
   ): void {
-    const error: NodeError = new Error('Must provide a proper URL as target')
     const failure = new ProxyError('proxy_internal_error', { cause: error })
     this.fault(error, failure, req, res, undefined, callback)
-    if (!('setHeader' in res)) end(res)
+    if (isSocket(res)) end(res)
   }
 
   private insert(type: 'web' | 'ws', passName: string, pass: WebPass | WsPass): void {
     if (type !== 'web' && type !== 'ws') throw new Error('type must be `web` or `ws`')
     const passes = (type === 'ws' ? this.wsPasses : this.webPasses) as (WebPass | WsPass)[]
-    const at = passes.findLastIndex(({ name }) => name === passName)
+    // httpxy's steps have no names, so its callers say '' for the last one.
+    const at = passName === '' ? passes.length - 1 : passes.findLastIndex(({ name }) => name === passName)
     if (at === -1) throw new Error('No such pass')
     passes.splice(at, 0, pass)
   }
+}
+
+/** What may follow the first two arguments of `web` and `ws`: http-proxy and httpxy have them in another order. */
+type CallArgument = Buffer | ServerOptions | ErrorCallback | null | undefined
+
+function sorted(rest: readonly CallArgument[]): {
+  own: ServerOptions | undefined
+  told: ErrorCallback | undefined
+  head: Buffer | undefined
+} {
+  let own: ServerOptions | undefined
+  let told: ErrorCallback | undefined
+  let head: Buffer | undefined
+  for (const each of rest) {
+    if (typeof each === 'function') told = each
+    else if (each instanceof Uint8Array) head = each
+    else if (each !== undefined && each !== null) own = each
+  }
+  return { own, told, head }
+}
+
+function isSocket(res: InboundResponse | Duplex): res is Duplex {
+  return !('setHeader' in res) && 'destroy' in res
 }
 
 /** As http-proxy does, also in the options of the server: listeners read `options.target.host`. */

@@ -18,7 +18,7 @@ export function requestFields(
   upgrade: boolean,
 ): HeaderList {
   let fields = edited(req, list)
-  if (options.xfwd) addForwarded(req, fields, authority, upgrade)
+  if (options.xfwd) addForwarded(req, fields, authority, upgrade && options.xfwdWsProtoAsHttp !== true)
   if (options.headers !== undefined) fields = withFields(fields, options.headers)
   if (options.auth !== undefined && options.auth !== '')
     set(fields, 'Authorization', `Basic ${Buffer.from(options.auth).toString('base64')}`)
@@ -45,19 +45,19 @@ function edited(req: InboundRequest, list: HeaderList): HeaderList {
   return reconcile(list, now, before)
 }
 
-function addForwarded(req: InboundRequest, fields: HeaderList, authority: string, upgrade: boolean): void {
+function addForwarded(req: InboundRequest, fields: HeaderList, authority: string, asWs: boolean): void {
   const { socket } = req
   const secure = (socket as { encrypted?: boolean }).encrypted === true
   const own = [
     ['x-forwarded-for', socket.remoteAddress ?? ''],
     ['x-forwarded-port', /:(\d+)$/.exec(authority)?.[1] ?? (secure ? '443' : '80')],
-    ['x-forwarded-proto', upgrade ? (secure ? 'wss' : 'ws') : secure ? 'https' : 'http'],
+    ['x-forwarded-proto', asWs ? (secure ? 'wss' : 'ws') : secure ? 'https' : 'http'],
   ] as const
   for (const [name, value] of own) {
     const said = req.headers[name] as string | undefined
     set(fields, name, said === undefined || said === '' ? value : `${said},${value}`)
   }
-  if (!upgrade && (get(fields, 'x-forwarded-host') ?? '') === '') set(fields, 'x-forwarded-host', authority)
+  if ((get(fields, 'x-forwarded-host') ?? '') === '') set(fields, 'x-forwarded-host', authority)
 }
 
 /** Sets fields of an object: each replaces those of its name. @throws TypeError for what HTTP forbids */

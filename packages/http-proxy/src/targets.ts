@@ -1,8 +1,10 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import type { InboundRequest, InboundResponse } from '@sluice/core'
 import { type Transport, wireTransport } from '@sluice/forward'
 import { createTarget, type Target, type TargetTls } from '@sluice/upstream'
 import { AgentTransport } from './agent-transport.js'
+import { FetchTransport } from './fetch-transport.js'
 import { isSecure } from './parse-target.js'
 import type { ParsedTarget, ServerOptions } from './server-options.js'
 
@@ -49,6 +51,12 @@ export class Targets {
     else now.push(entry)
     this.count++
     return target
+  }
+
+  /** What sends the request of a call. */
+  transportOf(options: ServerOptions, req: InboundRequest, res: InboundResponse): Transport {
+    if (options.fetch || options.fetchOptions) return new FetchTransport(options, req, res)
+    return this.transport(options)
   }
 
   /** What speaks to the target of a call. */

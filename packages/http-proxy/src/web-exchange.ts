@@ -76,11 +76,11 @@ export class WebExchange implements Sink, Attempt {
   ) {
     this.socket = req.socket
     this.target = server.targets.target(where, options)
-    const transport = server.targets.transport(options)
+    const transport = server.targets.transportOf(options, req, res)
     this.transport = options.followRedirects
       ? new FollowingTransport(transport, server.targets, options)
       : transport
-    this.timeouts = timeoutsOf(options.proxyTimeout)
+    this.timeouts = timeoutsOf(options)
     this.out = {
       method: options.method?.toUpperCase() ?? out.method,
       path: outgoingPath(req.url as string, where, options),
@@ -347,7 +347,7 @@ export class WebExchange implements Sink, Attempt {
       this.closed()
       return
     }
-    const told = nodeError(failure)
+    const told = nodeError(failure, this.options)
     this.finish()
     outgoing?.emit('error', told)
     if (log.enabled) log('%s %s: %s: %s', req.method, req.url, failure.code, failure.message)

@@ -14,14 +14,16 @@ import {
 import type { Attempt, Timeouts } from '@sluice/forward'
 import { withoutHopByHop } from '@sluice/headers'
 import type { Target } from '@sluice/upstream'
-import { nodeError } from './node-error.js'
+import { isTaken } from './call.js'
+import { type NodeError, nodeError } from './node-error.js'
+import { countSocket } from './open-sockets.js'
 import { outgoingPath } from './outgoing-path.js'
 import { OutgoingRequest } from './outgoing-request.js'
 import { ProxyResponse } from './proxy-response.js'
 import type { ErrorCallback, ProxyServer } from './proxy-server.js'
 import { frame, requestFields } from './request-fields.js'
 import type { ParsedTarget, ServerOptions } from './server-options.js'
-import { timeoutsOf } from './timeouts-of.js'
+import { limit, timeoutsOfUpgrade } from './timeouts-of.js'
 
 /**
  * One call of `ws`: the tunnel itself, refusals and their ends are the core's. As with http-proxy, what a handshake must have
@@ -36,12 +38,14 @@ export function upgrade(
   where: ParsedTarget,
   callback: ErrorCallback | undefined,
 ): void {
+  countSocket(socket)
   const handler: Handler = async (ctx) => {
     let outgoing: OutgoingRequest | undefined
+    let expires: NodeJS.Timeout | undefined
     try {
       const attempt = new WsAttempt(server, ctx, options, where)
       const { out } = attempt
-      outgoing = new OutgoingRequest(out, where, () => {})
+      outgoing = new OutgoingRequest(out, where, (why) => attempt.cancel(why))
       server.raise('proxyReqWs', outgoing, req, socket, options, head)
       outgoing.headersSent = true
       if (outgoing.destroyed) throw new ProxyError('connection_terminated', { cause: outgoing.reason })
@@ -49,6 +53,8 @@ export function upgrade(
       if (socket.destroyed || socket.writableEnded) return await never
       out.headers = withoutHopByHop(out.headers)
       frame(out.headers, 0, out.method)
+      const most = limit(options.upgradeTimeout)
+      if (most > 0) expires = setTimeout(() => attempt.cancel(tooLate()), most).unref()
       const reply = await server.targets.transport(options).send(attempt)
       if (reply.socket !== undefined) {
         process.nextTick(opened, server, reply, reply.socket, (cause: Error) => {
@@ -61,16 +67,23 @@ export function upgrade(
       return reply
     } catch (error) {
       const failure = asProxyError(error)
-      if (socket.destroyed || failure.code === 'client_left') {
+      const left = socket.destroyed || failure.code === 'client_left'
+      // http-proxy tells of a socket that has failed; one that was just closed is a client that has changed its mind.
+      const broken = left ? (socket.errored as NodeError | null | undefined) : undefined
+      if (left && !broken) {
         if (server.listenerCount('econnreset') > 0)
           server.tell('econnreset', nodeError(new ProxyError('client_left')), req, socket, where)
         throw failure
       }
-      if (callback === undefined && server.listenerCount('error') === 0) throw failure
-      server.fault(nodeError(failure), failure, req, socket, where, callback)
+      const told = broken ?? nodeError(failure, options)
+      if (callback !== undefined || server.listenerCount('error') > 0)
+        server.fault(told, failure, req, socket, where, callback)
+      else if (!(await isTaken(socket, told))) throw failure
+      if (left) throw failure
       end(socket)
       return await never
     } finally {
+      clearTimeout(expires)
       outgoing?.over()
     }
   }
@@ -91,6 +104,7 @@ export function end(socket: Duplex): void {
 /** The tunnel stands: the mount has opened it in the turn before. */
 function opened(server: ProxyServer, reply: Reply, socket: Duplex, lost: (cause: Error) => void): void {
   if (socket.destroyed) return
+  countSocket(socket)
   const proxyRes = new ProxyResponse({ ...reply, body: null })
   let closed = false
   const close = (): void => {
@@ -105,11 +119,19 @@ function opened(server: ProxyServer, reply: Reply, socket: Duplex, lost: (cause:
   server.tell('proxySocket', socket)
 }
 
+function tooLate(): Error {
+  return Object.assign(new Error('the target has not answered the upgrade in time'), {
+    code: 'ERR_UPSTREAM_UPGRADE_TIMEOUT',
+    statusCode: 504,
+  })
+}
+
 class WsAttempt implements Attempt {
   readonly target: Target
   readonly out: Outbound
   readonly timeouts: Timeouts
   readonly upgrade: string
+  private closer: ((end: Outcome) => void) | undefined = undefined
 
   constructor(
     server: ProxyServer,
@@ -120,7 +142,7 @@ class WsAttempt implements Attempt {
     const { out, req, authority, upgrade: protocol } = ctx
     this.upgrade = protocol ?? 'websocket'
     this.target = server.targets.target(where, options)
-    this.timeouts = timeoutsOf(0)
+    this.timeouts = timeoutsOfUpgrade(options)
     this.out = {
       method: out.method,
       path: outgoingPath(req.url as string, where, options),
@@ -132,6 +154,12 @@ class WsAttempt implements Attempt {
   inform(): void {}
 
   onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void {
+    this.closer = (end) => fn(end, arg)
     this.ctx.onClose(fn, arg)
+  }
+
+  /** Gives up what is under way. */
+  cancel(cause: Error): void {
+    this.closer?.({ kind: 'error', error: new ProxyError('http_response_timeout', { cause }), bytes: 0 })
   }
 }
