@@ -434,7 +434,7 @@ const cases: Case[] = [
   {
     name: 'the target of a call',
     options: () => ({}),
-    call: (proxy, req, res, _note, target) => proxy.web(req, res, { target }),
+    call: (proxy, req, res, _note, target) => void proxy.web(req, res, { target }),
   },
   {
     name: 'req.headers and req.url edited before the call',
@@ -628,7 +628,7 @@ const cases: Case[] = [
     name: 'an error, with a callback',
     options: () => ({ target: 'http://127.0.0.1:1' }),
     call: (proxy, req, res, note) =>
-      proxy.web(req, res, {}, (error, _req, theRes) => {
+      void proxy.web(req, res, {}, (error, _req, theRes) => {
         note(String(error.code))
         ;(theRes as ServerResponse).end('told')
       }),

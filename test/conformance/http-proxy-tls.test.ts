@@ -6,6 +6,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http'
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { createServer as createTlsServer, Agent as HttpsAgent } from 'node:https'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
@@ -187,6 +188,56 @@ describe.skipIf(skipUnless(authority, 'TLS: there is no openssl'))('TLS', () => 
       socket.send('there and back')
       const [data] = (await within(once(socket, 'message'), 'the message')) as [Buffer]
       expect([data.toString(), asked[0]?.url]).toEqual(['there and back', '/chat'])
+    })
+  })
+
+  describe('listen with ssl', () => {
+    const listen = async (options: ServerOptions): Promise<{ port: number; proxy: Proxy }> => {
+      const origin = own(
+        await originServer((req, res) => void res.end(`${req.headers['x-forwarded-host']} of ${req.url}`)),
+      )
+      return standing(ours, { target: origin.url, ssl: { ...pair }, xfwd: true, ...options })
+    }
+    const session = (port: number): ClientHttp2Session => {
+      const made = connectHttp2(`https://localhost:${port}`, { ca: authority?.cert })
+      made.on('error', () => {})
+      own({ close: () => made.destroy() })
+      return made
+    }
+
+    it('speaks HTTP/2 with those who ask for it, and HTTP/1.1 with the others', async () => {
+      const { port } = await listen({})
+      const stream = session(port).request({ ':path': '/b' }).setEncoding('utf8')
+      expect((await stream.toArray()).join('')).toBe(`localhost:${port} of /b`)
+      const http1 = own(httpClient({ port, ca: authority?.cert }))
+      expect((await http1.ask({ path: '/a' })).text).toMatch(/ of \/a$/)
+    })
+
+    it('ends sessions when it closes, where Node would wait for their clients', async () => {
+      const { port, proxy } = await listen({})
+      const open = session(port)
+      await within(once(open, 'connect'), 'the session')
+      await within(new Promise<void>((done) => proxy.close(() => done())), 'the close')
+    })
+
+    it('closes every connection for those who ask its server to', async () => {
+      const { port, proxy } = await listen({})
+      const open = session(port)
+      await within(once(open, 'connect'), 'the session')
+      ;(proxy._server as Server).closeAllConnections()
+      await within(once(open, 'close'), 'the end of the session')
+    })
+
+    it('speaks HTTP/1.1 alone with http2: false', async () => {
+      const { port } = await listen({ http2: false })
+      const refused = session(port)
+      await within(new Promise((done) => refused.on('close', done)), 'the refusal')
+      const http1 = own(httpClient({ port, ca: authority?.cert }))
+      expect((await http1.ask({ path: '/a' })).text).toMatch(/ of \/a$/)
+    })
+
+    it('refuses http2 without ssl', () => {
+      expect(() => ours.createProxyServer({ http2: true }).listen(0)).toThrow(/http2.*ssl/)
     })
   })
 })

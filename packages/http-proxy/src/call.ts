@@ -15,6 +15,8 @@ export interface Call extends PromiseLike<void> {
   finally(fn?: (() => void) | null): Promise<void>
 }
 
+/* oxlint-disable unicorn/no-thenable -- it is a promise; `await` comes through its `then` */
+
 /** A promise that knows whether somebody waits, and never becomes a rejection that nobody handles. */
 class AwaitedCall extends Promise<void> {
   wanted = false

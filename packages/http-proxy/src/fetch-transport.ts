@@ -113,8 +113,12 @@ function setOwn(headers: Headers): void {
   for (const [name, value] of Object.entries(headers)) headers.set(name, String(value))
 }
 
-/** Older fetches have no `getSetCookie`, and give the lines by `raw`. */
-type AnyHeaders = Headers & { raw?(): Record<string, string[]> }
+/** Older fetches have no `getSetCookie`, and give the lines by `raw`, with names as they came. */
+function cookiesOf(headers: Headers & { raw?(): Record<string, string[]> }): readonly string[] {
+  if (typeof headers.getSetCookie === 'function') return headers.getSetCookie()
+  const lines = Object.entries(headers.raw?.() ?? {})
+  return lines.find(([name]) => name.toLowerCase() === 'set-cookie')?.[1] ?? []
+}
 
 function replyOf(response: Response): Reply {
   const { status, statusText, headers, url, body } = response
@@ -125,9 +129,7 @@ function replyOf(response: Response): Reply {
   for (const [name, value] of headers)
     if (name !== 'set-cookie' && !(decoded && /^content-(encoding|length)$/.test(name)))
       list.push(name, value)
-  const any = headers as AnyHeaders
-  const cookies = typeof any.getSetCookie === 'function' ? any.getSetCookie() : any.raw?.()['set-cookie']
-  for (const cookie of cookies ?? []) list.push('set-cookie', cookie)
+  for (const cookie of cookiesOf(headers)) list.push('set-cookie', cookie)
   const reply: Reply = { status, headers: withoutHopByHop(list, { response: true }), body: bodyOfReply(body) }
   if (statusText !== '') reply.reason = statusText
   return reply

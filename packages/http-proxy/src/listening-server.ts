@@ -21,6 +21,10 @@ export class ListeningServer {
     if (ssl && http2 !== false) {
       const server = createSecureServer({ ...ssl, allowHTTP1: true })
       held(server, 'session', this.sessions)
+      // Connections that were accepted may still be shaking hands when it closes.
+      server.on('session', (session) => {
+        if (!server.listening) session.close()
+      })
       const sockets = new Set<Duplex>()
       held(server, 'connection', sockets)
       // What apps call on a server of HTTP/1.1 that they want to be rid of.
