@@ -2,7 +2,7 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type Theirs from 'http-proxy'
-import httpProxy, { createProxyServer, type OutgoingRequest } from './index.js'
+import httpProxy, { createProxyServer, type OutgoingRequest, type ProxyServerOptions } from './index.js'
 
 const options: Theirs.ServerOptions = { target: 'http://127.0.0.1:3000', changeOrigin: true }
 const proxy: httpProxy = httpProxy.createProxyServer(options)
@@ -43,6 +43,29 @@ export function listener(req: IncomingMessage, res: ServerResponse): void {
   proxy.web(req, res, { target: new URL('http://127.0.0.1') })
   proxy.web(req, res, {}, (error, _req, _res, _target) => error.message)
   proxy.web(req, res, (error) => error.message)
+}
+
+// The names of types on the default export, as http-proxy has them.
+const named: httpProxy.ServerOptions = { target: 'http://127.0.0.1:3000' }
+const callback: httpProxy.ErrorCallback = (error) => error.message
+export const detailed: httpProxy.ProxyTargetDetailed = { host: 'localhost', port: 3000 }
+export const where: httpProxy.ProxyTarget = new URL('http://127.0.0.1')
+
+// What the forks have.
+const forks: ProxyServerOptions = {
+  target: (req) => (req.url === '/' ? 'http://127.0.0.1:1' : { host: 'localhost', port: 1 }),
+  followRedirects: 5,
+  http2: false,
+  connectTimeout: 100,
+  upgradeTimeout: 100,
+  fetch,
+  fetchOptions: { onBeforeRequest: (init) => (init.headers as Headers).set('x', 'y') },
+}
+export async function awaits(req: IncomingMessage, res: ServerResponse, socket: Socket): Promise<void> {
+  await proxy.web(req, res, named)
+  proxy.web(req, res, callback).then(() => {})
+  proxy.ws(req, socket, forks, Buffer.alloc(0)).catch((error: unknown) => error)
+  proxy.listen(0, '127.0.0.1', () => {})
 }
 
 // @ts-expect-error: no such event
