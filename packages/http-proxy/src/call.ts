@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { InboundResponse } from '@sluice/core'
 
 const marker = Symbol('sluice.http-proxy.call')
-type Marked = { [marker]?: AwaitedCall }
+type Marked = { [marker]?: LazyCall }
 
 /**
  * What `web` and `ws` give back. It can be left alone, as http-proxy's callers do; awaited, it is over when the response or the socket has closed, and
@@ -15,56 +15,65 @@ export interface Call extends PromiseLike<void> {
   finally(fn?: (() => void) | null): Promise<void>
 }
 
-/* oxlint-disable unicorn/no-thenable -- it is a promise; `await` comes through its `then` */
+/* oxlint-disable unicorn/no-thenable -- a promise that is made when somebody waits; `await` comes through its `then` */
 
-/** A promise that knows whether somebody waits, and never becomes a rejection that nobody handles. */
-class AwaitedCall extends Promise<void> {
-  wanted = false
-  private settle: () => void = ignore
-  private refuse: (error: Error) => void = ignore
+/** Makes its promise when somebody asks for it: most callers don't, and so there is no rejection either that nobody handles. */
+class LazyCall implements Call {
+  private promise: Promise<void> | undefined = undefined
+  private settle: (() => void) | undefined = undefined
+  private refuse: ((error: Error) => void) | undefined = undefined
+  private ended = false
 
-  constructor(private readonly res: InboundResponse | Duplex) {
-    let settle = ignore
-    let refuse: (error: Error) => void = ignore
-    super((done, failed) => {
-      settle = done
-      refuse = failed
-    })
-    this.settle = settle
-    this.refuse = refuse
+  constructor(private readonly res: InboundResponse | Duplex) {}
+
+  /** Somebody waits. */
+  get wanted(): boolean {
+    return this.promise !== undefined
   }
 
-  /** What `then` gives is an ordinary promise. */
-  static override get [Symbol.species](): PromiseConstructor {
-    return Promise
-  }
-
-  // biome-ignore lint/suspicious/noThenProperty: it is a promise; `await` comes through here
-  override then<T = void, U = never>(
+  // biome-ignore lint/suspicious/noThenProperty: as above
+  then<T = void, U = never>(
     done?: ((value: void) => T | PromiseLike<T>) | null,
     failed?: ((error: unknown) => U | PromiseLike<U>) | null,
   ): Promise<T | U> {
-    if (!this.wanted) {
-      this.wanted = true
-      const { res } = this
-      if (hasClosed(res)) this.settle()
-      else res.on('close', this.settle)
-    }
-    return super.then(done, failed)
+    return this.made().then(done, failed)
+  }
+
+  catch<T = never>(failed?: ((error: unknown) => T | PromiseLike<T>) | null): Promise<T | void> {
+    return this.made().catch(failed)
+  }
+
+  finally(fn?: (() => void) | null): Promise<void> {
+    return this.made().finally(fn)
   }
 
   over(): void {
-    this.settle()
+    this.ended = true
+    this.settle?.()
   }
 
   fail(error: Error): void {
-    this.refuse(error)
+    this.refuse?.(error)
+  }
+
+  private made(): Promise<void> {
+    this.promise ??= new Promise((settle, refuse) => {
+      this.settle = settle
+      this.refuse = refuse
+      const { res } = this
+      if (this.ended || hasClosed(res)) settle()
+      else res.on('close', settle)
+    })
+    return this.promise
   }
 }
 
+// Express 5 warns of promises that aren't instances of this.
+Object.setPrototypeOf(LazyCall.prototype, Promise.prototype)
+
 /** A call that answers `res`. */
 export function startCall(res: InboundResponse | Duplex): Call {
-  const call = new AwaitedCall(res)
+  const call = new LazyCall(res)
   ;(res as Marked)[marker] = call
   return call
 }
@@ -89,5 +98,3 @@ function hasClosed(res: InboundResponse | Duplex): boolean {
   // A response of HTTP/2 says nothing of it; its stream does.
   return 'stream' in res ? (res.stream as Duplex | undefined)?.destroyed !== false : res.destroyed === true
 }
-
-function ignore(): void {}
