@@ -27,6 +27,7 @@ const differences = {
     'A chunked DELETE or OPTIONS keeps its body (CVE-2026-29057: http-proxy sends it as the next request)',
   'no listener':
     'An `error` that nobody listens for is answered 502; http-proxy throws it, which ends the process',
+  query: "The query of a target goes ahead of the request's; http-proxy puts the request's path behind it",
   expect: '`proxyReq` is emitted for requests with `Expect`, too',
   consumed: 'A body that was read before is an error at once; http-proxy waits for ever',
   redirects:
@@ -412,6 +413,12 @@ const cases: Case[] = [
       res.end(req.headers.host)
     },
     differs: { target: 'redirects', body: 'redirects' },
+  },
+  {
+    name: 'a target with a query',
+    options: (target) => ({ target: `${target}/base?x=1` }),
+    ask: { path: '/a?b=2' },
+    differs: { target: 'query' },
   },
   {
     name: 'forward alone',
