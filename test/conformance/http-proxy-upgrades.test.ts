@@ -229,6 +229,24 @@ describe('ours, upgrades that go wrong', () => {
     await until(async () => (await count()) === 0, 'no connection at the proxy')
   })
 
+  it('gives up what a proxyReqWs listener destroys while the target is silent', async () => {
+    const silent = own(await rawOrigin())
+    const { port, events } = await fronting(ours, { target: silent.url }, (proxy, all) => {
+      proxy.on('error', (error) => all.push(error.message))
+      proxy.on('proxyReqWs', (proxyReq) => {
+        void silent
+          .connection()
+          .then((connection) => connection.head())
+          .then(() => proxyReq.destroy(new Error('mine')))
+      })
+    })
+    const client = own(await rawClient(port))
+    client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    await within(client.closed, 'the end of the connection')
+    expect([client.text, events.includes('mine')]).toEqual(['', true])
+    await until(() => silent.sockets === 0, 'the end at the target')
+  })
+
   it('answers 502 where nobody listens for the error', async () => {
     const { port } = await fronting(ours, { target: 'ws://127.0.0.1:1' })
     const client = new WebSocket(`ws://127.0.0.1:${port}/x`)

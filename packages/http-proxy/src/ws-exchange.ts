@@ -45,7 +45,9 @@ export function upgrade(
     try {
       const attempt = new WsAttempt(server, ctx, options, where)
       const { out } = attempt
-      outgoing = new OutgoingRequest(out, where, (why) => attempt.cancel(why))
+      outgoing = new OutgoingRequest(out, where, (cause) =>
+        attempt.cancel(new ProxyError('connection_terminated', { cause })),
+      )
       server.raise('proxyReqWs', outgoing, req, socket, options, head)
       outgoing.headersSent = true
       if (outgoing.destroyed) throw new ProxyError('connection_terminated', { cause: outgoing.reason })
@@ -67,19 +69,8 @@ export function upgrade(
       return reply
     } catch (error) {
       const failure = asProxyError(error)
-      const left = socket.destroyed || failure.code === 'client_left'
-      // http-proxy tells of a socket that has failed; one that was just closed is a client that has changed its mind.
-      const broken = left ? (socket.errored as NodeError | null | undefined) : undefined
-      if (left && !broken) {
-        if (server.listenerCount('econnreset') > 0)
-          server.tell('econnreset', nodeError(new ProxyError('client_left')), req, socket, where)
-        throw failure
-      }
-      const told = broken ?? nodeError(failure, options)
-      if (callback !== undefined || server.listenerCount('error') > 0)
-        server.fault(told, failure, req, socket, where, callback)
-      else if (!(await isTaken(socket, told))) throw failure
-      if (left) throw failure
+      const answered = await tell({ server, req, socket, options, where, callback }, failure)
+      if (!answered || socket.destroyed) throw failure
       end(socket)
       return await never
     } finally {
@@ -88,6 +79,36 @@ export function upgrade(
     }
   }
   toUpgradeListener(handler, keyless)(req, socket, head)
+}
+
+/**
+ * There will be no tunnel: tells whoever hears of it. False if nobody does, and for a client that has just closed its socket, which has changed its mind;
+ * of a socket that has failed the forks of http-proxy tell as an error.
+ */
+async function tell(
+  { server, req, socket, options, where, callback }: UpgradeCall,
+  failure: ProxyError,
+): Promise<boolean> {
+  const left = socket.destroyed || failure.code === 'client_left'
+  const broken = left ? (socket.errored as NodeError | null | undefined) : undefined
+  if (left && !broken) {
+    if (server.listenerCount('econnreset') > 0)
+      server.tell('econnreset', nodeError(new ProxyError('client_left')), req, socket, where)
+    return false
+  }
+  const told = broken ?? nodeError(failure, options)
+  if (callback === undefined && server.listenerCount('error') === 0) return isTaken(socket, told)
+  server.fault(told, failure, req, socket, where, callback)
+  return true
+}
+
+interface UpgradeCall {
+  readonly server: ProxyServer
+  readonly req: IncomingMessage
+  readonly socket: Duplex
+  readonly options: ServerOptions
+  readonly where: ParsedTarget
+  readonly callback: ErrorCallback | undefined
 }
 
 const keyless = { keyless: true }
@@ -119,11 +140,13 @@ function opened(server: ProxyServer, reply: Reply, socket: Duplex, lost: (cause:
   server.tell('proxySocket', socket)
 }
 
-function tooLate(): Error {
-  return Object.assign(new Error('the target has not answered the upgrade in time'), {
+/** As httpxy says it. */
+function tooLate(): ProxyError {
+  const cause = Object.assign(new Error('the target has not answered the upgrade in time'), {
     code: 'ERR_UPSTREAM_UPGRADE_TIMEOUT',
     statusCode: 504,
   })
+  return new ProxyError('http_response_timeout', { cause })
 }
 
 class WsAttempt implements Attempt {
@@ -159,7 +182,7 @@ class WsAttempt implements Attempt {
   }
 
   /** Gives up what is under way. */
-  cancel(cause: Error): void {
-    this.closer?.({ kind: 'error', error: new ProxyError('http_response_timeout', { cause }), bytes: 0 })
+  cancel(error: ProxyError): void {
+    this.closer?.({ kind: 'error', error, bytes: 0 })
   }
 }
