@@ -19,6 +19,8 @@ export function callOptions({ url }: Target): Readonly<Record<string, unknown>> 
     secure: true,
     timeout: undefined,
     proxyTimeout: undefined,
+    connectTimeout: undefined,
+    upgradeTimeout: undefined,
     fetch: undefined,
     fetchOptions: undefined,
   }

@@ -430,13 +430,16 @@ describe('createProxyServer', () => {
     expect(late).not.toThrow()
   })
 
-  it('reaches a Unix socket', async () => {
+  it.each([
+    ['parts', (socketPath: string) => ({ socketPath })],
+    ['a text', (path: string) => `unix:${path}`],
+  ])('reaches a Unix socket, given as %s', async (_kind, target) => {
     const path = join(tmpdir(), `sluice-${process.pid}-${Math.trunc(performance.now())}.sock`)
     const server = createServer((req, res) => res.end(`unix ${req.url}`))
     server.listen(path)
     await once(server, 'listening')
     own({ close: () => server.close() })
-    const { port } = await front({ target: { socketPath: path } })
+    const { port } = await front({ target: target(path) })
     expect((await client(port).ask({ path: '/a' })).text).toBe('unix /a')
   })
 

@@ -86,7 +86,10 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     this.ws = (...args) => ws.apply(this, args)
   }
 
-  /** Sends a request on and answers it. `options` replace those of the server one by one. */
+  /**
+   * Sends a request on and answers it.
+   * @param rest options, which replace those of the server one by one, and a callback for the error of this call
+   */
   web(req: InboundRequest, res: InboundResponse, ...rest: readonly CallArgument[]): Call {
     const call = startCall(res)
     const { own, told } = sorted(rest)
@@ -100,7 +103,10 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     return call
   }
 
-  /** Sends an upgrade on; call it from the server's `upgrade` event. Head, options and callback may be left out, and stand in any order. */
+  /**
+   * Sends an upgrade on; call it from the server's `upgrade` event.
+   * @param rest the head, options and a callback: each may be left out, and they stand in any order
+   */
   ws(req: IncomingMessage, socket: Duplex, ...rest: readonly CallArgument[]): Call {
     // From here on a reset must not end the process.
     socket.on('error', ignore)
