@@ -15,6 +15,7 @@ export { type LookupAll, type SafeTargetsOptions, safeTargets } from './safe-tar
 export { resolveTimeouts, type TimeoutOptions, type Timeouts, timeoutOptions } from './timeouts.js'
 export type { Attempt, Transport } from './transport.js'
 export { type Progress, transportError } from './transport-error.js'
+export { isUnawaited } from './unawaited-content.js'
 export { type UndiciTransportOptions, undiciTransport } from './undici-transport.js'
 export { checkProtocol } from './upgrade-protocol.js'
 export type { HostPolicy } from './wire-fields.js'

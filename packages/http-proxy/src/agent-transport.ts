@@ -3,7 +3,7 @@ import { type RequestOptions, request as requestHttps } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Outcome, ProxyError, type Reply, toBody, toReadable } from '@sluice/core'
-import { type Attempt, addInformational, type Transport } from '@sluice/forward'
+import { type Attempt, addInformational, isUnawaited, type Transport } from '@sluice/forward'
 import { groupByName, withoutHopByHop } from '@sluice/headers'
 import { type Target, tlsOptions } from '@sluice/upstream'
 
@@ -33,6 +33,8 @@ export class AgentTransport implements Transport {
         req = (secure ? requestHttps : requestHttp)(this.options(attempt))
         for (const [name, value] of groupByName(out.headers)) if (!isHop(name)) req.setHeader(name, value)
         if (upgrade !== undefined) req.setHeader('Connection', 'Upgrade').setHeader('Upgrade', upgrade)
+        // Whether it is kept is the agent's to decide, not the target's.
+        else req.setHeader('Connection', 'keep-alive')
       } catch (cause) {
         refuse(new ProxyError('http_request_error', { cause, target: target.id }))
         return
@@ -77,8 +79,10 @@ export class AgentTransport implements Transport {
         req.end()
         return
       }
-      if (body.length === undefined) req.setHeader('Transfer-Encoding', 'chunked')
-      else req.setHeader('Content-Length', body.length)
+      if (body.length === undefined) {
+        req.setHeader('Transfer-Encoding', 'chunked')
+        if (isUnawaited(out.method)) req.setHeader('Connection', 'close')
+      } else req.setHeader('Content-Length', body.length)
       const readable = toReadable(body)
       readable.on('error', (error) => req.destroy(error))
       req.on('close', () => readable.destroy())

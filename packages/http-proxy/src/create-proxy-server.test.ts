@@ -449,6 +449,23 @@ describe('createProxyServer', () => {
     expect((await client(port).ask()).text).toBe('127.0.0.2')
   })
 
+  it.each([
+    ['POST', 'keep-alive'],
+    ['OPTIONS', 'close'],
+    ['DELETE', 'close'],
+  ])('says of a chunked %s over an agent of the app: %s', async (method, connection) => {
+    const origin = own(
+      await originServer(async (req, res, seen) => {
+        await seen.body()
+        res.end(req.headers.connection)
+      }),
+    )
+    const agent = new (class extends Agent {})({ keepAlive: true })
+    own({ close: () => agent.destroy() })
+    const { port } = await front({ target: origin.url, agent })
+    expect((await client(port).ask({ method, body: 'hello', chunked: true })).text).toBe(connection)
+  })
+
   it("lets an agent of the app's open connections", async () => {
     const origin = own(await originServer(async (_req, res, seen) => void res.end(await seen.body())))
     let opened = 0
