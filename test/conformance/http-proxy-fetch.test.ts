@@ -199,8 +199,10 @@ describe('fetch', () => {
     await until(() => copies.length === 1, 'the copy')
   })
 
-  it('goes nowhere else than to the target: what is no path is refused', async () => {
+  it('goes nowhere else than to the target: what is no path is refused, as is content that fetch has no place for', async () => {
     const { port, origin } = await standing({ fetch })
+    const get = { method: 'GET', body: 'content', chunked: true }
+    expect((await client(port).ask(get)).status).toBe(501)
     expect((await client(port).ask({ method: 'OPTIONS', path: '*' })).status).toBe(501)
     const { port: at } = await standing({ fetch, toProxy: true })
     expect((await client(at).ask({ path: `${origin}/x` })).status).toBe(501)

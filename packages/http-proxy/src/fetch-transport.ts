@@ -34,8 +34,9 @@ export class FetchTransport implements Transport {
 
   async send(attempt: Attempt): Promise<Reply> {
     const { out, target, timeouts } = attempt
-    // A host in it would be where the request goes.
-    if (!out.path.startsWith('/') || target.url.startsWith('unix:'))
+    // A host in the path would be where the request goes, and fetch knows no content of GET and HEAD.
+    const contentless = out.method === 'GET' || out.method === 'HEAD'
+    if (!out.path.startsWith('/') || target.url.startsWith('unix:') || (contentless && out.body !== null))
       throw new ProxyError('request_unsupported', { target: target.id })
     const aborter = new AbortController()
     attempt.onClose?.(closed, aborter)
