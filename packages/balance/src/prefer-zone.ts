@@ -1,4 +1,4 @@
-import { integer, parse, v } from '@sluice/options'
+import { integer, parse, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
 import { type Balancer, withParts } from './balancer.js'
 import { perList } from './per-list.js'
@@ -12,7 +12,10 @@ export interface PreferZoneOptions {
 const schema = v.strictObject({ min: v.optional(integer(1), 1) })
 
 /** Validates the zone of {@link preferZone}. */
-export const zoneName = v.pipe(v.string(), v.minLength(1, "a name such as 'eu-1'"))
+export const zoneName = that<string>(
+  (value) => typeof value === 'string' && value !== '',
+  "a name such as 'eu-1'",
+)
 
 /** Validates the zone of {@link preferZone} with its options. */
 export const preferZoneOptions = v.strictObject({ zone: zoneName, ...schema.entries })

@@ -1,4 +1,4 @@
-import { type Duration, duration, oneOf, parse, that, v } from '@sluice/options'
+import { type Duration, duration, oneOf, parse, secret, that, v } from '@sluice/options'
 
 /** Options of {@link sticky}. */
 export interface StickyOptions {
@@ -33,49 +33,70 @@ export interface StickyOptions {
 
 const flag = v.boolean()
 const matches = (pattern: RegExp) => (value: unknown) => typeof value === 'string' && pattern.test(value)
-const secret = that<string>(matches(/./s), 'a text, not empty')
+const one = secret<string>(matches(/./s), 'a text, not empty')
 const secrets = v.lazy((value) =>
-  Array.isArray(value) ? v.pipe(v.array(secret), v.minLength(1, 'at least one text')) : secret,
+  Array.isArray(value) ? v.pipe(v.array(one), v.minLength(1, 'at least one text')) : one,
 ) as unknown as v.GenericSchema<string | string[]>
 
-/** Validates {@link StickyOptions} and fills in the defaults. */
-export const stickyOptions = v.pipe(
-  v.strictObject({
-    secret: secrets,
-    encrypt: v.optional(flag, false),
-    name: v.optional(
-      that<string>(matches(/^[\w!#$%&'*+.^`|~-]+$/), 'a name without blanks'),
-      'sluice_affinity',
+const object = v.strictObject({
+  secret: secrets,
+  encrypt: v.optional(flag, false),
+  name: v.optional(
+    that<string>(matches(/^[\w!#$%&'*+.^`|~-]+$/), 'a name without blanks'),
+    'sluice_affinity',
+  ),
+  path: v.optional(that<string>(matches(/^\/[\x21-\x3a\x3c-\x7e]*$/), "a path such as '/'"), '/'),
+  domain: v.optional(that<string>(matches(/^[\w.-]+$/), "a domain such as 'example.com'")),
+  sameSite: v.optional(oneOf('strict', 'lax', 'none'), 'lax'),
+  secure: v.optional(
+    that<boolean | 'auto'>(
+      (value) => value === 'auto' || typeof value === 'boolean',
+      "true, false or 'auto'",
     ),
-    path: v.optional(that<string>(matches(/^\/[\x21-\x3a\x3c-\x7e]*$/), "a path such as '/'"), '/'),
-    domain: v.optional(that<string>(matches(/^[\w.-]+$/), "a domain such as 'example.com'")),
-    sameSite: v.optional(oneOf('strict', 'lax', 'none'), 'lax'),
-    secure: v.optional(
-      that<boolean | 'auto'>(
-        (value) => value === 'auto' || typeof value === 'boolean',
-        "true, false or 'auto'",
-      ),
-      'auto',
-    ),
-    httpOnly: v.optional(flag, true),
-    maxAge: v.optional(duration()),
-    gone: v.optional(oneOf('repick', 'refuse'), 'repick'),
-  }),
-  v.check(
+    'auto',
+  ),
+  httpOnly: v.optional(flag, true),
+  maxAge: v.optional(duration()),
+  gone: v.optional(oneOf('repick', 'refuse'), 'repick'),
+})
+
+/** What `secure` has to be beside other options. It is told at `secure`: of the whole an error would show the secret. */
+function promise(
+  kept: (settings: v.InferOutput<typeof object>) => boolean,
+  takes: string,
+): v.RawCheckAction<v.InferOutput<typeof object>> {
+  return v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed || kept(dataset.value)) return
+    const { value } = dataset
+    const at = { type: 'object', origin: 'value', input: value, key: 'secure', value: value.secure } as const
+    addIssue({ message: takes, input: value.secure, path: [at as never] })
+  })
+}
+
+const settings = v.pipe(
+  object,
+  promise(
     ({ sameSite, secure }) => sameSite !== 'none' || secure === true,
-    "secure: true with sameSite 'none': clients refuse the cookie otherwise",
+    "true with sameSite 'none': clients refuse the cookie otherwise",
   ),
   // What a name promises clients hold it to (RFC 6265bis section 4.1.3), in whichever case it is written.
-  v.check(
+  promise(
     ({ name, secure }) => !/^__secure-/i.test(name) || secure === true,
-    "secure: true with a name that begins with '__Secure-': clients refuse the cookie otherwise",
+    "true with a name that begins with '__Secure-': clients refuse the cookie otherwise",
   ),
-  v.check(
+  promise(
     ({ domain, name, path, secure }) =>
       !/^__host-/i.test(name) || (secure === true && path === '/' && domain === undefined),
-    "secure: true, path '/' and no domain with a name that begins with '__Host-': clients refuse the cookie otherwise",
+    "true, beside path '/' and no domain, with a name that begins with '__Host-': clients refuse the cookie otherwise",
   ),
 )
+/** The secret alone, say: it is no options, and isn't shown. */
+const none = secret<StickyOptions>(() => false, `{ ${Object.keys(object.entries).join(', ')} }`)
+
+/** Validates {@link StickyOptions} and fills in the defaults. */
+export const stickyOptions = v.lazy((value) =>
+  typeof value === 'object' && value !== null ? settings : none,
+) as unknown as v.GenericSchema<StickyOptions, v.InferOutput<typeof settings>>
 
 /** {@link StickyOptions} with none left out. */
 export type StickySettings = v.InferOutput<typeof stickyOptions>

@@ -253,23 +253,40 @@ describe('the cookie', () => {
 
   it.each([
     [{}, 'sticky.secret: got nothing'],
-    [{ secret: '' }, "sticky.secret: got '', takes a text"],
+    [{ secret: '' }, 'sticky.secret: got an empty text, takes a text'],
     [{ secret: [] }, 'sticky.secret: got [], takes at least one text'],
-    [{ secret: ['a', 5] }, 'sticky.secret[1]: got 5'],
+    [{ secret: ['a', 5] }, 'sticky.secret[1]: got a number'],
     [{ secret, name: 'a b' }, "sticky.name: got 'a b'"],
     [{ secret, path: '/; Domain=evil' }, 'sticky.path'],
     [{ secret, domain: 'a;b' }, 'sticky.domain'],
-    [{ secret, sameSite: 'none' }, "takes secure: true with sameSite 'none'"],
-    [{ secret, name: '__Secure-at' }, "takes secure: true with a name that begins with '__Secure-'"],
-    [{ secret, name: '__Host-at', secure: 'auto' }, "takes secure: true, path '/' and no domain"],
-    [{ secret, name: '__Host-at', secure: true, path: '/api' }, "takes secure: true, path '/' and no domain"],
+    [{ secret, sameSite: 'none' }, "takes true with sameSite 'none'"],
+    [{ secret, name: '__Secure-at' }, "takes true with a name that begins with '__Secure-'"],
+    [{ secret, name: '__Host-at', secure: 'auto' }, "takes true, beside path '/' and no domain"],
+    [{ secret, name: '__Host-at', secure: true, path: '/api' }, "takes true, beside path '/' and no domain"],
     [
       { secret, name: '__host-at', secure: true, domain: 'a.test' },
-      "takes secure: true, path '/' and no domain",
+      "takes true, beside path '/' and no domain",
     ],
     [{ secret, gone: 'wait' }, "sticky.gone: got 'wait', takes 'repick', 'refuse'"],
     [{ secret, secrets: 'x' }, 'sticky.secrets: unknown option, did you mean secret?'],
   ])('refuses %j', (options, says) => {
     expect(() => sticky(first(), options as never)).toThrow(says)
   })
+
+  it.each([secret, { secret, sameSite: 'none' }, { secret: Buffer.from(secret) }, { secret, gone: 1 }])(
+    'shows no secret in an error: %j',
+    (options) => {
+      const told = (): string => {
+        try {
+          sticky(first(), options as never)
+          return 'nothing'
+        } catch (error) {
+          return (error as Error).message
+        }
+      }
+      expect(told()).toMatch(/^sticky/)
+      expect(told()).not.toContain(secret)
+      expect(told()).not.toContain('<Buffer')
+    },
+  )
 })

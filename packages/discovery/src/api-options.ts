@@ -1,4 +1,4 @@
-import { type Duration, duration, that, v } from '@sluice/options'
+import { type Duration, duration, secret, v } from '@sluice/options'
 import type { TargetTls } from '@sluice/upstream'
 import type { Seams } from './discovery-options.js'
 
@@ -21,14 +21,9 @@ export const apiEntries = {
   url: v.optional(v.string()),
   tls: v.optional(v.any()),
   token: v.optional(
-    // The schema's own complaint would show it.
-    v.pipe(
-      v.unknown(),
-      v.transform((value) => (typeof value === 'function' || header(value) ? value : null)),
-      that<string | (() => string | Promise<string>)>(
-        (value) => value !== null,
-        'a token without blanks, or a function that gives it',
-      ),
+    secret<string | (() => string | Promise<string>)>(
+      (value) => typeof value === 'function' || header(value),
+      'a token without blanks, or a function that gives it',
     ),
   ),
   timeout: v.optional(

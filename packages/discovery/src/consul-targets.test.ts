@@ -344,7 +344,7 @@ it.each<[unknown, unknown, string]>([
   ['a', { api: { url: 'consul:8500' } }, 'consulTargets.api.url: got "consul:8500"'],
   ['a', { api: { url: 'http://a:1?token=b' } }, 'consulTargets.api.url'],
   ['a', { api: { url: 'https://a', tls: { ca: 7 } } }, 'consulTargets.api.tls.ca'],
-  ['a', { api: { token: 'a b' } }, 'consulTargets.api.token: got null, takes a token without blanks'],
+  ['a', { api: { token: 'a b' } }, 'consulTargets.api.token: got a text, takes a token without blanks'],
   ['a', { wait: '11m' }, 'consulTargets.wait: got '],
   ['a', { health: 'good' }, 'consulTargets.health'],
   ['a', { tags: 'v1' }, 'consulTargets.tags'],

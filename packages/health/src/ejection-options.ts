@@ -1,4 +1,4 @@
-import { type Duration, duration, integer, parse, ranged, v } from '@sluice/options'
+import { type Duration, duration, integer, parse, ranged, shortOr, v } from '@sluice/options'
 
 /** A target is out when its share of successes is far below the others'. */
 export interface SuccessRateOptions {
@@ -146,16 +146,11 @@ function switched<T>(
   schema: v.GenericSchema<unknown, T>,
   on: boolean,
 ): v.GenericSchema<unknown, T | undefined> {
-  const off = v.pipe(
-    v.literal(false),
-    v.transform(() => undefined),
+  const short = v.pipe(
+    v.boolean(),
+    v.transform((yes) => (yes ? v.parse(schema, {}) : undefined)),
   )
-  const defaults = v.pipe(
-    v.literal(true),
-    v.transform(() => v.parse(schema, {})),
-  )
-  const either = v.lazy((value) => (value === false ? off : value === true ? defaults : schema))
-  return v.optional(either, on) as v.GenericSchema<unknown, T | undefined>
+  return v.optional(shortOr(short, 'true, false', schema), on) as v.GenericSchema<unknown, T | undefined>
 }
 
 /** Validates {@link EjectionOptions} and fills in the defaults. */

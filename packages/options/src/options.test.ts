@@ -10,6 +10,8 @@ import {
   parseSize,
   ranged,
   regexp,
+  secret,
+  shortOr,
   size,
   v,
 } from './index.js'
@@ -102,7 +104,7 @@ describe('parse', () => {
     expect(text.split('\n').sort()).toEqual([
       'health.count: got 11, takes a whole number from 1 to 10',
       'health.inner.a.nam: unknown option, did you mean name?',
-      'health.inner.a.name: got nothing, takes a value: it is required',
+      'health.inner.a.name: got nothing, takes a text: it is required',
       "health.interval: got '5 minutes', takes milliseconds or a text such as '250ms', '2s', '5m', '1h'",
       'health.intervall: unknown option, did you mean interval?',
       "health.kind: got 'three', takes 'one', 'two'",
@@ -112,8 +114,49 @@ describe('parse', () => {
   })
 
   it('tells what is no object at all', () => {
-    expect(fault(() => parse(schema, 5, 'health'))).toBe('health: got 5, takes an object')
-    expect(fault(() => parse(schema, null, ''))).toBe('options: got null, takes an object')
+    const names = '{ interval, limit, count, share, kind, inner, list }'
+    expect(fault(() => parse(schema, 5, 'health'))).toBe(`health: got 5, takes ${names}`)
+    expect(fault(() => parse(schema, null, ''))).toBe(`options: got null, takes ${names}`)
+  })
+
+  it('takes no list for an object without options', () => {
+    expect(fault(() => parse(schema, [], 'health'))).toContain('health: got [], takes { interval, ')
+    expect(fault(() => parse(schema, { inner: { a: [] } }, 'x'))).toBe('x.inner.a: got [], takes { name }')
+  })
+
+  it('tells what a list is of', () => {
+    expect(fault(() => parse(schema, { list: 'a' }, 'x'))).toBe("x.list: got 'a', takes a list, each a text")
+    const any = v.array(v.unknown())
+    expect(fault(() => parse(any, 'a', 'x'))).toBe("x: got 'a', takes a list")
+  })
+
+  it('tells of the short form of options and of the long one', () => {
+    const zone = shortOr(
+      v.string(),
+      'a name',
+      v.strictObject({ zone: v.string(), min: v.optional(integer(1)) }),
+    )
+    expect(parse(zone, 'eu', 'x')).toBe('eu')
+    expect(parse(zone, { zone: 'eu' }, 'x')).toEqual({ zone: 'eu' })
+    expect(fault(() => parse(zone, 3, 'x'))).toBe('x: got 3, takes a name, or { zone, min }')
+    expect(fault(() => parse(zone, ['eu'], 'x'))).toBe("x: got [ 'eu' ], takes a name, or { zone, min }")
+    expect(fault(() => parse(zone, { zone: 'eu', mim: 2 }, 'x'))).toBe(
+      'x.mim: unknown option, did you mean min?',
+    )
+  })
+
+  it('never shows a secret', () => {
+    const key = v.strictObject({ key: secret<string>((value) => value === 'right', 'the right one') })
+    expect(parse(key, { key: 'right' }, 'x')).toEqual({ key: 'right' })
+    for (const [given, shown] of [
+      ['hunter2', 'a text'],
+      ['', 'an empty text'],
+      [31_337, 'a number'],
+      [Buffer.from('hunter2'), 'an object'],
+      [null, 'null'],
+      [undefined, 'nothing'],
+    ])
+      expect(fault(() => parse(key, { key: given }, 'x'))).toBe(`x.key: got ${shown}, takes the right one`)
   })
 
   it('never shows a long value whole', () => {

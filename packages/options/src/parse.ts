@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { fault, quote } from './fault.js'
+import { takes, takesOf } from './takes.js'
 
 /**
  * The output of a schema for a user's options.
@@ -17,12 +18,17 @@ function describe(issue: v.BaseIssue<unknown>, base: string, schema: v.GenericSc
   const path = pathOf(issue.path as PathItem[] | undefined, base)
   if (issue.type === 'strict_object' && issue.expected === 'never') {
     const item = issue.path?.at(-1) as PathItem
-    const close = nearest(String(item.key), knownKeys(schema, issue.path as PathItem[]))
+    const close = nearest(String(item.key), Object.keys(entriesAround(schema, issue.path as PathItem[])))
     return `${path}: unknown option${close === undefined ? '' : `, did you mean ${close}?`}`
   }
   const missing =
     issue.type === 'strict_object' && issue.input === undefined && issue.expected?.startsWith('"')
-  if (missing) return fault(path, 'nothing', 'a value: it is required')
+  if (missing) {
+    const items = issue.path as PathItem[]
+    const entry = entriesAround(schema, items)[String(items.at(-1)?.key)]
+    const what = entry === undefined ? undefined : takesOf(entry as v.GenericSchema, undefined)
+    return fault(path, 'nothing', `${what ?? 'a value'}: it is required`)
+  }
   return fault(path, quote(issue.input), takes(issue))
 }
 
@@ -41,30 +47,11 @@ function pathOf(items: readonly PathItem[] | undefined, base: string): string {
   return path === '' ? 'options' : path
 }
 
-/** What an issue says that the option takes: our own schemas say it in their message. */
-function takes(issue: v.BaseIssue<unknown>): string {
-  if (issue.type === 'custom' || issue.type === 'check') return issue.message
-  if (issue.message.startsWith('Invalid type')) {
-    const expected = issue.expected ?? 'another type'
-    return typeNames[expected] ?? expected
-  }
-  return issue.message
-}
-
-const typeNames: Record<string, string> = {
-  Object: 'an object',
-  Array: 'a list',
-  string: 'a text',
-  number: 'a number',
-  boolean: 'true or false',
-  Function: 'a function',
-}
-
-/** The option names of the object in which an unknown one stood. */
-function knownKeys(schema: v.GenericSchema, path: readonly PathItem[]): string[] {
+/** The options of the object in which an unknown one stood, or one was missing. */
+function entriesAround(schema: v.GenericSchema, path: readonly PathItem[]): Record<string, unknown> {
   let at: unknown = schema
   for (const item of path.slice(0, -1)) at = step(unwrap(at, item.input), item)
-  return Object.keys(unwrap(at, path.at(-1)?.input).entries ?? {})
+  return unwrap(at, path.at(-1)?.input).entries ?? {}
 }
 
 /** What of valibot's schemas leads further in. */

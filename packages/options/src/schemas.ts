@@ -1,6 +1,8 @@
+import { inspect } from 'node:util'
 import * as v from 'valibot'
 import { type Duration, durationTakes, readDuration } from './duration.js'
 import { readSize, type Size, sizeTakes } from './size.js'
+import { takesOf } from './takes.js'
 
 /** What a timer of Node's can hold; it treats more as 1 ms, so a long limit would end everything at once. */
 const longestTimer = 2 ** 31 - 1
@@ -47,4 +49,45 @@ export function oneOf<const T extends string>(...values: readonly T[]): v.Generi
 /** Schema of anything that `is` accepts; `takes` says in an error what that is. */
 export function that<T>(is: (value: unknown) => boolean, takes: string): v.GenericSchema<T> {
   return v.custom<T>(is, takes)
+}
+
+/**
+ * Schema of options that have a short form: what is an object goes by `options`, anything else by `short`.
+ * @param takes what the short form may be, for the error of what is neither
+ */
+export function shortOr<S extends v.GenericSchema, T extends v.GenericSchema>(
+  short: S,
+  takes: string,
+  options: T,
+): v.GenericSchema<v.InferInput<S> | v.InferInput<T>, v.InferOutput<S> | v.InferOutput<T>> {
+  const neither = that(() => false, `${takes}, or ${takesOf(options, 0)}`)
+  return v.lazy((value) => {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return options
+    return v.is(short, value) ? short : neither
+  }) as v.GenericSchema
+}
+
+/** Schema of a secret that `is` accepts: an error says what kind of thing it got, and never shows it. */
+export function secret<T>(is: (value: unknown) => boolean, takes: string): v.GenericSchema<T> {
+  return v.pipe(
+    v.unknown(),
+    v.transform((value) => (is(value) ? value : new Unshown(value))),
+    that<T>(is, takes),
+  ) as v.GenericSchema<T>
+}
+
+/** Stands for a value in an error's text. */
+class Unshown {
+  readonly #kind: string
+
+  constructor(value: unknown) {
+    if (value === undefined) this.#kind = 'nothing'
+    else if (value === null || value === '') this.#kind = value === null ? 'null' : 'an empty text'
+    else if (typeof value === 'string') this.#kind = 'a text'
+    else this.#kind = typeof value === 'object' ? 'an object' : `a ${typeof value}`
+  }
+
+  [inspect.custom](): string {
+    return this.#kind
+  }
 }

@@ -1,4 +1,4 @@
-import { type Duration, duration, integer, parse, ranged, that, v } from '@sluice/options'
+import { type Duration, duration, integer, parse, ranged, shortOr, that, v } from '@sluice/options'
 
 /** When a breaker opens, for how long, and how it closes again. */
 export interface BreakerOptions {
@@ -76,13 +76,7 @@ function positive(): v.GenericSchema<Duration, number> {
 export const breakerOptions = v.strictObject({
   failures: v.optional(share, 0.5),
   network: v.optional(share, false),
-  latency: v.optional(
-    v.lazy((value) => (value === false ? v.literal(false) : latency)) as v.GenericSchema<
-      false | { quantile?: number; over: Duration },
-      false | { quantile: number; over: number }
-    >,
-    false,
-  ),
+  latency: v.optional(shortOr(v.literal(false), 'false', latency), false),
   statuses: v.optional(v.array(status)),
   volume: v.optional(integer(1), 20),
   window: v.optional(positive(), 10_000),

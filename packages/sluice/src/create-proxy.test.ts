@@ -79,7 +79,8 @@ describe('the forms of its argument', () => {
 describe('wrong options', () => {
   const url = 'http://a'
   it.each<[unknown, string]>([
-    [undefined, 'options: got nothing, takes an object'],
+    [undefined, 'options: got nothing, takes a URL, a list of URLs, or { upstreams, '],
+    [{ upstreams: { a: 3 } }, 'upstreams.a: got 3, takes a URL, a list of URLs, or { targets, '],
     ['localhost:3000', "takes a URL with its scheme: 'http://localhost:3000'"],
     [[], 'got an empty list'],
     [[url, 'http://a/'], 'takes each target once'],

@@ -2,7 +2,7 @@ import { overflowOption, stickyOptions, subsetOptions } from '@sluice/balance'
 import { errorPagesOptions, pagesOptions } from '@sluice/core'
 import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
-import { integer, oneOf, ranged, that, v } from '@sluice/options'
+import { integer, oneOf, ranged, shortOr, that, v } from '@sluice/options'
 import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
 import { pathPolicyOptions, rewritePathEntries, routeMatchEntries } from '@sluice/route'
 import { policyOption } from './policy-option.js'
@@ -12,13 +12,12 @@ const isFunction = (value: unknown): boolean => typeof value === 'function'
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 const layers = v.array(that(isFunction, 'a middleware, a function'))
+const isHost = (value: unknown): boolean => typeof value === 'string' && /^[\w.:[\]-]+$/.test(value)
 const host = that(
   (value) =>
     value === 'target' ||
     value === 'original' ||
-    (isObject(value) &&
-      /^[\w.:[\]-]+$/.test(String((value as { fixed?: unknown }).fixed)) &&
-      Object.keys(value).length === 1),
+    (isObject(value) && isHost((value as { fixed?: unknown }).fixed) && Object.keys(value).length === 1),
   "'target', 'original' or { fixed: 'example.com' }",
 )
 const via = that(
@@ -51,11 +50,11 @@ const targets = that(
 const rewrite = v.strictObject(rewriteEntries)
 
 function orSwitch(schema: v.GenericSchema): v.GenericSchema {
-  return v.lazy((value) => (typeof value === 'boolean' ? v.boolean() : schema))
+  return shortOr(v.boolean(), 'true, false', schema)
 }
 
 function orFalse(schema: v.GenericSchema): v.GenericSchema {
-  return v.lazy((value) => (value === false ? v.literal(false) : schema))
+  return shortOr(v.literal(false), 'false', schema)
 }
 
 const upstreamObject = v.strictObject({
@@ -85,9 +84,8 @@ const upstreamObject = v.strictObject({
   transport: v.optional(transport),
 })
 
-const upstream = v.lazy((value) =>
-  typeof value === 'string' ? v.string() : Array.isArray(value) ? v.array(v.unknown()) : upstreamObject,
-)
+const urls = that((value) => typeof value === 'string' || Array.isArray(value), 'URLs')
+const upstream = shortOr(urls, 'a URL, a list of URLs', upstreamObject)
 
 const route = v.strictObject({
   ...routeMatchEntries,
@@ -101,8 +99,7 @@ const route = v.strictObject({
 const hook = that(isFunction, 'a function')
 const pages = v.lazy((value) => (isObject(value) && 'pages' in value ? errorPagesOptions : pagesOptions))
 
-/** What `createProxy` takes as an object. It checks: defaults are filled in by the packages that the parts belong to. */
-export const proxyOptions = v.strictObject({
+const proxyObject = v.strictObject({
   upstreams: v.record(v.string(), upstream),
   routes: v.optional(v.array(route)),
   paths: v.optional(pathPolicyOptions),
@@ -118,3 +115,10 @@ export const proxyOptions = v.strictObject({
   rewrite: v.optional(rewrite),
   via: v.optional(via),
 })
+
+/** What `createProxy` takes as an object. It checks: defaults are filled in by the packages that the parts belong to. */
+export const proxyOptions: v.GenericSchema = shortOr(
+  that(() => false, 'URLs'),
+  'a URL, a list of URLs',
+  proxyObject,
+)

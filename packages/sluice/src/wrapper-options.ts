@@ -11,7 +11,7 @@ import {
   subset,
   zoneName,
 } from '@sluice/balance'
-import { type Duration, duration, parseDuration, v } from '@sluice/options'
+import { type Duration, duration, parseDuration, shortOr, type v } from '@sluice/options'
 
 /** How long targets that join or come back warm up, and how. */
 export interface SlowStartOption extends Pick<SlowStartOptions, 'from' | 'aggression' | 'steps'> {
@@ -30,17 +30,15 @@ export interface WrapperOptions {
   preferZone?: string | PreferZoneOption
 }
 
-const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
-
 /** Schema of a slow start: a time, or that with more. */
-export const slowStartOption = v.lazy((value) =>
-  isObject(value) ? slowStartOptions : duration(),
-) as v.GenericSchema
+export const slowStartOption: v.GenericSchema = shortOr(
+  duration(),
+  "milliseconds, a text such as '30s'",
+  slowStartOptions,
+)
 
 /** Schema of the zone to keep to: its name, or that with more. */
-export const preferZoneOption = v.lazy((value) =>
-  isObject(value) ? preferZoneOptions : zoneName,
-) as v.GenericSchema
+export const preferZoneOption: v.GenericSchema = shortOr(zoneName, "a name such as 'eu-1'", preferZoneOptions)
 
 /**
  * A policy with what is wanted around it, from the inside out: slow start, subset, zone. So of a zone only some targets are asked, and
