@@ -2,7 +2,7 @@ import { overflowOption, stickyOptions, subsetOptions } from '@sluice/balance'
 import { errorPagesOptions, pagesOptions } from '@sluice/core'
 import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
-import { integer, oneOf, ranged, shortOr, that, v } from '@sluice/options'
+import { integer, oneOf, ranged, secret, shortOr, that, v } from '@sluice/options'
 import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
 import { pathPolicyOptions, rewritePathEntries, routeMatchEntries } from '@sluice/route'
 import { policyOption } from './policy-option.js'
@@ -41,8 +41,8 @@ const http2 = that(
   (value) => value === false || value === 'alpn' || value === 'prior-knowledge',
   "false, 'alpn' or 'prior-knowledge'",
 )
-/** Targets and their TLS settings are read by the upstream that is made of them, which names each. */
-const targets = that(
+/** Targets and their TLS settings are read by the upstream that is made of them, which names each. No error shows them: they may hold keys. */
+const targets = secret(
   (value) => Array.isArray(value) || (isObject(value) && isFunction((value as { watch?: unknown }).watch)),
   "a list of URLs such as ['http://127.0.0.1:3000'], or a discovery",
 )

@@ -8,6 +8,7 @@ export {
   type AnswerListener,
   createUpstream,
   type Discovery,
+  needUpstream,
   type ResultListener,
   type StateChange,
   type Upstream,

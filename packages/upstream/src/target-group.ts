@@ -3,6 +3,7 @@ import debug from 'debug'
 import { retire } from './create-target.js'
 import type { Lease, LeaseResult } from './lease.js'
 import { type LeaseEnds, LiveTarget, TargetLease } from './live-target.js'
+import { show } from './show.js'
 import { readTargets, type Target, type TargetInit } from './target.js'
 import { sameTls, type TargetTls } from './target-tls.js'
 import type { AnswerListener, Discovery, ResultListener, StateChange, Upstream } from './upstream.js'
@@ -59,7 +60,8 @@ export class TargetGroup implements Upstream, LeaseEnds {
   }
 
   lease(target: Target): Lease {
-    return new TargetLease(target as LiveTarget, this.clock, this)
+    if (!(target instanceof LiveTarget)) throw this.noTarget(target)
+    return new TargetLease(target, this.clock, this)
   }
 
   leaseAnswered(target: LiveTarget, status: number, ttfb: number, lease: Lease): void {
@@ -86,6 +88,8 @@ export class TargetGroup implements Upstream, LeaseEnds {
   }
 
   gate(admits: (target: Target) => boolean, opens?: (target: Target) => number | undefined): () => void {
+    needFunction(admits, 'gate')
+    if (opens !== undefined) needFunction(opens, 'gate')
     this.gates = [...this.gates, admits]
     if (opens !== undefined) this.openings.set(admits, opens)
     return () => {
@@ -188,19 +192,27 @@ export class TargetGroup implements Upstream, LeaseEnds {
   on(event: keyof Listeners, fn: (...given: never[]) => void): () => void {
     const set = this.listeners[event] as Set<unknown> | undefined
     if (set === undefined)
-      throw new TypeError(
-        `on: got ${JSON.stringify(event)}, takes 'state', 'targets', 'answer', 'result' or 'panic'`,
-      )
+      throw new TypeError(`on: got ${show(event)}, takes 'state', 'targets', 'answer', 'result' or 'panic'`)
+    needFunction(fn, `on('${event}')`)
     set.add(fn)
     return () => void set.delete(fn)
   }
 
   follow(source: Discovery): void {
-    this.watching = source.watch((targets) => {
+    const watching = source.watch((targets) => {
       if (this.closed) return
       // A source that delivers nonsense must not take down what works.
       this.safely(() => this.replace(targets))
-    })
+    }) as Disposable | undefined
+    // An async `watch` fits no type, but code without types has one: its rejection must not end the process.
+    this.await(watching)
+    if (typeof watching?.[Symbol.dispose] !== 'function') {
+      this.closed = true
+      throw new TypeError(
+        `${this.path}: got a source whose watch() gives ${show(watching)}, takes one that gives { [Symbol.dispose]() {} }, which ends it`,
+      )
+    }
+    this.watching = watching
   }
 
   close(): Promise<void> {
@@ -284,6 +296,12 @@ export class TargetGroup implements Upstream, LeaseEnds {
     }
   }
 
+  /** A policy of somebody's own has given it. */
+  private noTarget(given: unknown): TypeError {
+    this.await(given)
+    return new TypeError(`upstream ${this.name}: got ${show(given)}, takes a lease on one of its targets`)
+  }
+
   /** A listener may be an async function, whose rejection would end the process. */
   private await(given: unknown): void {
     if (given instanceof Promise) given.catch((error: unknown) => this.blame(error))
@@ -293,6 +311,11 @@ export class TargetGroup implements Upstream, LeaseEnds {
     if (log.enabled) log('%s: %O', this.name, error)
     process.emitWarning(`upstream ${this.name}: ${textOf(error)}`, 'SluiceWarning')
   }
+}
+
+/** @throws TypeError now, in place of one for each request */
+function needFunction(given: unknown, where: string): void {
+  if (typeof given !== 'function') throw new TypeError(`${where}: got ${show(given)}, takes a function`)
 }
 
 /** Never throws: anything may be thrown, also what throws when it is looked at. */

@@ -61,7 +61,7 @@ export function readTls(given: unknown, path: string, faults: string[]): TargetT
   }
   const settings = given as Record<string, unknown>
   for (const key of Object.keys(settings))
-    if (!known.includes(key)) faults.push(`${path}.${key}: unknown option`)
+    if (!known.includes(key)) faults.push(`${path}.${key}: unknown option, takes { ${known.join(', ')} }`)
   const { servername, ca, cert, key, pfx, passphrase, verify, pin } = settings
   for (const name of ['ciphers', 'secureProtocol'])
     if (settings[name] !== undefined && !(typeof settings[name] === 'string' && settings[name] !== ''))

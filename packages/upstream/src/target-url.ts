@@ -1,9 +1,11 @@
+import { show } from './show.js'
+
 const how = "takes a URL such as 'http://127.0.0.1:3000', 'https://host/base' or 'unix:/run/app.sock'"
 
 /** The URL of a target in one form: no slash behind a bare origin. A fault is added to `faults`. */
 export function normaliseUrl(text: unknown, path: string, faults: string[]): string | undefined {
   const refuse = (why: string): undefined => {
-    faults.push(`${path}: got ${typeof text === 'string' ? hideSecrets(text) : String(text)}, ${why}`)
+    faults.push(`${path}: got ${typeof text === 'string' ? hideSecrets(text) : show(text)}, ${why}`)
     return undefined
   }
   if (typeof text !== 'string') return refuse(how)

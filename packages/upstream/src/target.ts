@@ -1,3 +1,4 @@
+import { show } from './show.js'
 import { readTls, type TargetTls } from './target-tls.js'
 import { normaliseUrl } from './target-url.js'
 
@@ -107,11 +108,11 @@ function readTarget(
   const before = faults.length
   const given = (typeof init === 'string' ? { url: init } : init) as Record<string, unknown> | null
   if (typeof given !== 'object' || given === null) {
-    faults.push(`${path}: got ${show(init)}, takes a URL or { url, id, weight, priority, zone, tls }`)
+    faults.push(`${path}: got ${show(init)}, takes a URL or { ${known.join(', ')} }`)
     return undefined
   }
   for (const key of Object.keys(given))
-    if (!known.includes(key)) faults.push(`${path}.${key}: unknown option`)
+    if (!known.includes(key)) faults.push(`${path}.${key}: unknown option, takes { ${known.join(', ')} }`)
   const { id, weight = 1, priority = 0, zone } = given
   const at = typeof init === 'string' ? path : `${path}.url`
   const url = normaliseUrl(given['url'], at, faults)
@@ -141,8 +142,4 @@ function readTarget(
 
 function isNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value)
-}
-
-function show(value: unknown): string {
-  return value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value))
 }

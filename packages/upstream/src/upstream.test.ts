@@ -66,7 +66,10 @@ it('tells every fault at once, and duplicates', () => {
 
 it('refuses options that there are none of', () => {
   expect(() => createUpstream({ name: 'x', targets: [a], pannic: 0.5, tsl: {} } as never)).toThrow(
-    new TypeError('upstream.pannic: unknown option\nupstream.tsl: unknown option'),
+    new TypeError(
+      'upstream.pannic: unknown option, takes { name, targets, tls, panic }\n' +
+        'upstream.tsl: unknown option, takes { name, targets, tls, panic }',
+    ),
   )
 })
 

@@ -1,4 +1,5 @@
 import type { Lease, LeaseResult } from './lease.js'
+import { show } from './show.js'
 import type { Target, TargetInit } from './target.js'
 import { TargetGroup } from './target-group.js'
 import { readTls, type TargetTls } from './target-tls.js'
@@ -133,25 +134,41 @@ export function createUpstream(
   path = 'upstream',
   clock: () => number = () => performance.now(),
 ): Upstream {
-  const { name, targets } = options
-  if (typeof name !== 'string' || name === '')
-    throw new TypeError(`${path}.name: got ${String(name)}, takes a name`)
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`${path}: got ${show(options)}, takes { ${known.join(', ')} }`)
+  const { name, targets, panic = 0 } = options
   const faults: string[] = []
+  if (typeof name !== 'string' || name === '') faults.push(`${path}.name: got ${show(name)}, takes a name`)
   for (const key of Object.keys(options))
-    if (!known.includes(key)) faults.push(`${path}.${key}: unknown option`)
+    if (!known.includes(key)) faults.push(`${path}.${key}: unknown option, takes { ${known.join(', ')} }`)
   const tls = options.tls === undefined ? undefined : readTls(options.tls, `${path}.tls`, faults)
-  const { panic = 0 } = options
   if (!(typeof panic === 'number' && panic >= 0 && panic <= 1))
-    faults.push(`${path}.panic: got ${String(panic)}, takes a number from 0 to 1`)
-  if (faults.length > 0) throw new TypeError(faults.join('\n'))
+    faults.push(`${path}.panic: got ${show(panic)}, takes a number from 0 to 1`)
   const upstream = new TargetGroup(name, `${path}.targets`, clock, tls, panic)
+  if (Array.isArray(targets) && targets.length > 0) {
+    try {
+      upstream.replace(targets)
+    } catch (error) {
+      faults.push((error as Error).message)
+    }
+  } else if (!isDiscovery(targets)) {
+    const takes = "a list of URLs such as ['http://127.0.0.1:3000'], or a source such as fileTargets(path)"
+    faults.push(`${path}.targets: got ${show(targets)}, takes ${takes}`)
+  }
+  if (faults.length > 0) throw new TypeError(faults.join('\n'))
   if (isDiscovery(targets)) upstream.follow(targets)
-  else if (Array.isArray(targets) && targets.length === 0) {
-    throw new TypeError(
-      `${path}.targets: got an empty list, takes at least one URL such as 'http://127.0.0.1:3000'`,
-    )
-  } else upstream.replace(targets)
   return upstream
+}
+
+/**
+ * For whoever takes an upstream as an argument.
+ * @param where the argument's place, for the error
+ * @throws TypeError for what is none
+ */
+export function needUpstream(given: unknown, where: string): asserts given is Upstream {
+  const { gate, lease } = (given ?? {}) as Partial<Upstream>
+  if (typeof gate !== 'function' || typeof lease !== 'function')
+    throw new TypeError(`${where}: got ${show(given)} as its upstream, takes what createUpstream() gives`)
 }
 
 function isDiscovery(targets: unknown): targets is Discovery {
