@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { balance, peakEwma, rendezvous, ring, slowStart } from '@sluice/balance'
+import { balance, peakEwma, rendezvous, ring, roundRobin, slowStart } from '@sluice/balance'
 import { chain, toListener } from '@sluice/core'
 import { fileTargets } from '@sluice/discovery'
 import { forward, wireTransport } from '@sluice/forward'
@@ -128,6 +128,11 @@ describe('a key function or a policy that fails', () => {
     ['a key function that throws', ring(bug)],
     ['a key function that gives no text', rendezvous((() => ({})) as never)],
     ['a policy that throws', bug],
+    ['an async policy', (async (available: readonly unknown[]) => available[0]) as never],
+    ['an async policy that rejects', (async () => bug()) as never],
+    ['a policy that was not called', roundRobin as never],
+    ['a policy that gives a URL', (available) => available[0]?.url as never],
+    ['a policy that makes a target', (() => ({ url: 'http://127.0.0.1:1', id: 'a', leased: 0 })) as never],
   ])('%s: 500, told as a fault of the app, and no target is asked or blamed', async (_, policy) => {
     const all = await origins(2)
     const { client, codes, upstream } = await proxied(urls(all), { balance: policy as never })

@@ -1,6 +1,7 @@
 import { fault, quote } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
 import { type Balancer, withParts } from './balancer.js'
+import { needPolicy } from './policy-options.js'
 import { weighedLists } from './weighed-list.js'
 import { weightOf } from './weight-of.js'
 
@@ -13,9 +14,10 @@ import { weightOf } from './weight-of.js'
  *
  * Somebody is always below its bound, so nobody is refused for it. Cost: linear, on top of the policy's.
  * @param factor above 1. Default 1.25
- * @throws TypeError for a wrong factor
+ * @throws TypeError for a wrong factor, or a policy that is no function
  */
 export function boundedLoad<C>(policy: Balancer<C>, factor = 1.25): Balancer<C> {
+  needPolicy(policy, 'boundedLoad')
   if (!(typeof factor === 'number' && factor > 1))
     throw new TypeError(fault('boundedLoad.factor', quote(factor), 'a number above 1'))
   const weigh = weighedLists()

@@ -144,7 +144,7 @@ describe.each(policies)('%s', (name, make) => {
   })
 
   it('refuses what is no key function', () => {
-    expect(() => make('client' as never)).toThrow(`${name}.key: got client, takes a function`)
+    expect(() => make('client' as never)).toThrow(`${name}.key: got 'client', takes a function`)
   })
 
   it('picks a listed target whatever is left out, also of unfit weights', () => {

@@ -1,4 +1,5 @@
 import { ProxyError } from '@sluice/core'
+import { fault, quote } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
 import { type Balancer, withParts } from './balancer.js'
 import { hash } from './hash.js'
@@ -25,7 +26,7 @@ export function keyed<C>(
   ) => Target | undefined,
 ): Balancer<C> {
   if (typeof key !== 'function')
-    throw new TypeError(`${name}.key: got ${String(key)}, takes a function that gives a text`)
+    throw new TypeError(fault(`${name}.key`, quote(key), 'a function that gives a text'))
   const any = weightedRandom({ random: chance })
   return withParts(
     (available, ctx, not) => {
@@ -54,9 +55,8 @@ function ask<C>(name: string, key: Key<C>, ctx: C): string {
   if (typeof given === 'number' || typeof given === 'bigint') return String(given)
   // An async function fits no type, but code without types has one: its rejection must not end the process.
   if (given instanceof Promise) given.catch(() => {})
-  throw new ProxyError('proxy_internal_error', {
-    message: `the key function of ${name} gave ${given instanceof Promise ? 'a promise' : `a ${typeof given}`}, takes a text`,
-  })
+  const what = given instanceof Promise ? 'a promise' : `what is no text (${typeof given})`
+  throw new ProxyError('proxy_internal_error', { message: `the key function of ${name} gave ${what}` })
 }
 
 /** Any of those that aren't left out, the same for the same key. */

@@ -310,7 +310,7 @@ it('leaves out who is full, tells the status of the answer, and says when nobody
   // The other one was tried, but the first has no room.
   await handler(two)
   expect([one.target.id, two.target.id]).toEqual(['http://a', 'http://b'])
-  await expect(handler(context())).rejects.toThrow('upstream api has no target with room')
+  await expect(handler(context())).rejects.toThrow('upstream api has no target that takes a request now')
   for (const body of bodies) {
     body.pipe(sink)
     body.done()

@@ -8,12 +8,21 @@ import {
   type Reply,
   unhandled,
 } from '@sluice/core'
-import { integer, parse, that, v } from '@sluice/options'
-import type { Lease, LeaseResult, Selected, Target, TargetInit, Tried, Upstream } from '@sluice/upstream'
+import { fault, integer, parse, quote, that, v } from '@sluice/options'
+import {
+  type Lease,
+  type LeaseResult,
+  needUpstream,
+  type Selected,
+  type Target,
+  type TargetInit,
+  type Tried,
+  type Upstream,
+} from '@sluice/upstream'
 import debug from 'debug'
 import { type Affinity, type Balancer, type PolicyParts, partsOf } from './balancer.js'
 import { byCount } from './by-count.js'
-import { clockEntry, randomEntry } from './policy-options.js'
+import { clockEntry, needPolicy, randomEntry } from './policy-options.js'
 import { TargetCache } from './target-cache.js'
 import { Tiers } from './tiers.js'
 
@@ -51,11 +60,11 @@ const balanceOptions = v.strictObject({
  *
  * Targets that were tried before are left out as long as there is another (for a second try beside a first: always); the policy is asked among the targets known to
  * be fit first, then among those not probed yet, and in each by priority. With nobody left it is 503, with `Retry-After` where all that
- * refuse know when they will not (open breakers do). A policy that throws is 500, as a bug of the app. A
+ * refuse know when they will not (open breakers do). A policy that throws, or gives what is no target, is 500, as a bug of the app. A
  * sticky one has its target looked for among all of the upstream, and its cookie added to the first reply below 500, and where it is
  * of an older secret.
  * @param policy default by count: `roundRobin` for fewer than three targets, else `powerOfTwo`
- * @throws TypeError for a wrong option
+ * @throws TypeError for a wrong option, and for what is no upstream or no policy
  */
 export function balance<C = unknown>(
   upstream: Upstream,
@@ -63,14 +72,16 @@ export function balance<C = unknown>(
   options: BalanceOptions = {},
 ): Middleware<C extends object ? C : {}, Selected> {
   const { overflow, clock, random } = parse(balanceOptions, options, 'balance')
-  if (policy !== undefined && typeof policy !== 'function')
-    throw new TypeError(`balance: got ${typeof policy} as its policy, takes a function such as roundRobin()`)
+  needUpstream(upstream, 'balance')
+  if (policy !== undefined) needPolicy(policy, 'balance')
   const pick: Balancer<C> = policy ?? byCount()
   const { affinity, observe } = partsOf(pick)
   const tiers = overflow === undefined ? undefined : new Tiers(upstream, overflow, random)
   const choose = (ctx: C, not?: (target: Target) => boolean): Target | undefined => {
     for (const rank of tiers === undefined ? upstream.ranks : tiers.order()) {
-      const target = pick(rank, ctx, not)
+      const target = pick(rank, ctx, not) ?? undefined
+      // What is no target, a promise say, is nothing to ask gates about: the lease says what is wrong with it.
+      if (target !== undefined && typeof target.leased !== 'number') upstream.lease(target)
       if (target !== undefined && (not === undefined || !not(target))) return target
       // A policy that ignores `not` is corrected.
       const fit = target === undefined ? undefined : rank.find((each) => not === undefined || !not(each))
@@ -95,14 +106,14 @@ export function balance<C = unknown>(
     }
     throw spare === true
       ? none(upstream, 'has no other target with room')
-      : none(upstream, whyNone(upstream), upstream.opensIn())
+      : none(upstream, whyNone(upstream), upstream.gated ? upstream.opensIn() : undefined)
   }
   const plain: Middleware<{}, Selected> = (next) => (ctx) => {
     let lease: Lease
     try {
       lease = upstream.lease(select(ctx as unknown as C))
     } catch (error) {
-      return Promise.reject(error)
+      return Promise.reject(blamed(error, upstream))
     }
     return lend(ctx, lease, next, clock, observe)
   }
@@ -124,7 +135,7 @@ export function balance<C = unknown>(
         const may = typeof known === 'object' && mayServe(upstream, known, ctx as Tried)
         lease = upstream.lease(may ? (known as Target) : select(ctx as unknown as C))
       } catch (error) {
-        return Promise.reject(error)
+        return Promise.reject(blamed(error, upstream))
       }
       const reply = lend(ctx, lease, next, clock, observe)
       if (typeof known !== 'object') return bind(reply, affinity, lease.target, ctx)
@@ -160,9 +171,23 @@ function none({ name }: Upstream, why: string, retryAfter?: number): ProxyError 
   })
 }
 
-function whyNone({ all, available }: Upstream): string {
+function whyNone(upstream: Upstream): string {
+  const { all, available } = upstream
   if (all.length === 0) return 'has no targets'
-  return available.length === 0 ? 'has no target that may be used' : 'has no target with room'
+  if (available.length === 0) return 'has no target that may be used'
+  return available.some((target) => upstream.admits(target))
+    ? 'has a policy that gave none of its targets'
+    : 'has no target that takes a request now: full, or its breaker is open'
+}
+
+/** Whose fault it is, where a policy or a gate throws, or gives what is no target: the app's, as a person will read it. */
+function blamed(error: unknown, { name }: Upstream): unknown {
+  if (error instanceof ProxyError) return error
+  const text = error instanceof Error ? error.message : String(error)
+  return new ProxyError('proxy_internal_error', {
+    message: `picking a target of upstream ${name} failed: ${text}`,
+    cause: error,
+  })
 }
 
 /** Options of {@link targetFrom}. */
@@ -187,7 +212,8 @@ export function targetFrom<C extends Context = Context>(
   fn: (ctx: C) => TargetInit | undefined,
   options: TargetFromOptions = {},
 ): Middleware<C, Selected> {
-  if (typeof fn !== 'function') throw new TypeError(`targetFrom: got ${String(fn)}, takes a function`)
+  if (typeof fn !== 'function')
+    throw new TypeError(fault('targetFrom', quote(fn), 'a function that gives a URL'))
   const { max, clock } = parse(targetFromOptions, options, 'targetFrom')
   const targets = new TargetCache(max, clock)
   const middleware: Middleware<{}, Selected> = (next) => (ctx) => {

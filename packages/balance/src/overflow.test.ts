@@ -204,7 +204,7 @@ describe('balance', () => {
 
   it('refuses what is no policy', () => {
     expect(() => balance(tiered(), 'ring' as never)).toThrow(
-      'balance: got string as its policy, takes a function',
+      "balance: got 'ring' as its policy, takes a function",
     )
   })
 })

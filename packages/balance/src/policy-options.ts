@@ -1,6 +1,6 @@
 import { turnTime } from '@sluice/core'
-import { parse, that, v } from '@sluice/options'
-import type { RandomOptions } from './balancer.js'
+import { parse, quote, that, v } from '@sluice/options'
+import type { Balancer, RandomOptions } from './balancer.js'
 
 const isFunction = (value: unknown): boolean => typeof value === 'function'
 
@@ -23,4 +23,14 @@ const schema = v.strictObject(randomEntry)
  */
 export function chanceOf(options: RandomOptions, name: string): () => number {
   return parse(schema, options, name).random
+}
+
+/**
+ * The policy that a wrapper is around.
+ * @param where whose argument it is, for the error
+ * @throws TypeError for what is none: a name of `createProxy`'s, say
+ */
+export function needPolicy(given: unknown, where: string): asserts given is Balancer<never> {
+  if (typeof given !== 'function')
+    throw new TypeError(`${where}: got ${quote(given)} as its policy, takes a function such as roundRobin()`)
 }

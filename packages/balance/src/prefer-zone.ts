@@ -2,6 +2,7 @@ import { integer, parse, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
 import { type Balancer, withParts } from './balancer.js'
 import { perList } from './per-list.js'
+import { needPolicy } from './policy-options.js'
 
 /** Options of {@link preferZone}. */
 export interface PreferZoneOptions {
@@ -25,13 +26,14 @@ export const preferZoneOptions = v.strictObject({ zone: zoneName, ...schema.entr
  * the zone are tried, full or gone. Spares the cost and the time of the way to another zone. Give each zone the targets that its own
  * traffic needs. Cost: that of the policy.
  * @param zone where this proxy stands
- * @throws TypeError for a wrong option
+ * @throws TypeError for a wrong option, or a policy that is no function
  */
 export function preferZone<C>(
   policy: Balancer<C>,
   zone: string,
   options: PreferZoneOptions = {},
 ): Balancer<C> {
+  needPolicy(policy, 'preferZone')
   parse(zoneName, zone, 'preferZone.zone')
   const { min } = parse(schema, options, 'preferZone')
   const zonesOf = perList((list) => divide(list, zone, min))

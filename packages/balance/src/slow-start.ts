@@ -2,7 +2,7 @@ import { type Duration, duration, integer, parse, parseDuration, ranged, that, v
 import type { Target } from '@sluice/upstream'
 import { type Balancer, partsOf, type RandomOptions, withParts } from './balancer.js'
 import { perList } from './per-list.js'
-import { clockEntry, randomEntry } from './policy-options.js'
+import { clockEntry, needPolicy, randomEntry } from './policy-options.js'
 import { behind, RampingTarget } from './ramping-target.js'
 import { Ramps } from './ramps.js'
 
@@ -45,13 +45,14 @@ export const slowStartOptions = v.strictObject({ window: duration(), ...entries 
  * all get their share. A clock that jumps back behind the beginning of a ramp begins it anew, once; ahead counts as time that has passed, and who
  * is warm stays so. Cost: that of the policy; linear, and new tables, at each step while somebody is warming.
  * @param window how long it takes; 0: no warming
- * @throws TypeError for a wrong option
+ * @throws TypeError for a wrong option, or a policy that is no function
  */
 export function slowStart<C>(
   policy: Balancer<C>,
   window: Duration,
   options: SlowStartOptions = {},
 ): Balancer<C> {
+  needPolicy(policy, 'slowStart')
   const length = parseDuration(window, 'slowStart.window')
   const { from, aggression, steps, clock, random } = parse(schema, options, 'slowStart')
   const ramps = new Ramps(length)

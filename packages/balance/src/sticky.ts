@@ -2,6 +2,7 @@ import type { Target } from '@sluice/upstream'
 import { AffinitySeal } from './affinity-seal.js'
 import { type Affinity, type Balancer, withParts } from './balancer.js'
 import { cookieValues } from './cookie-values.js'
+import { needPolicy } from './policy-options.js'
 import { resolveSticky, type StickyOptions, type StickySettings } from './sticky-options.js'
 
 /** As much of a context as sticky needs: the request's fields. */
@@ -24,9 +25,10 @@ export interface WithFields {
  * `balance` looks for the target among all of the upstream; called by itself the policy looks among those it is given. It stands outside
  * the policy that it wraps; other wrappers around it change only what clients without a cookie get.
  * Cost: that of the policy; with a cookie instead some microseconds for HMAC-SHA-256 or AES-256-GCM; a new list costs an HMAC a target.
- * @throws TypeError for a wrong option
+ * @throws TypeError for a wrong option, or a policy that is no function
  */
 export function sticky<C = unknown>(policy: Balancer<C>, options: StickyOptions): Balancer<C & WithFields> {
+  needPolicy(policy, 'sticky')
   const affinity = new CookieAffinity(resolveSticky(options))
   return withParts<C & WithFields>(
     (available, ctx, not) => {

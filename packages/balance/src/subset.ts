@@ -3,6 +3,7 @@ import type { Target } from '@sluice/upstream'
 import { type Balancer, withParts } from './balancer.js'
 import { hash } from './hash.js'
 import { byId, perList } from './per-list.js'
+import { needPolicy } from './policy-options.js'
 
 /** Options of {@link subset}. */
 export interface SubsetOptions {
@@ -34,9 +35,10 @@ export const subsetOptions = v.strictObject({
  *
  * Instances in a row begin evenly spread, and a target that comes or goes changes two of a subset at most. The others are asked only when
  * everybody of the subset is left out. Use 20 and more. Cost: that of the policy; a new list costs a sort.
- * @throws TypeError for a wrong option
+ * @throws TypeError for a wrong option, or a policy that is no function
  */
 export function subset<C>(policy: Balancer<C>, options: SubsetOptions): Balancer<C> {
+  needPolicy(policy, 'subset')
   const { size, seed } = parse(subsetOptions, options, 'subset')
   // By 2^32 / golden ratio: the multiples of no other number keep further apart.
   const at = typeof seed === 'number' ? Math.imul(seed, 0x9e3779b1) >>> 0 : hash(seed)

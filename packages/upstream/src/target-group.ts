@@ -299,7 +299,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
   /** A policy of somebody's own has given it. */
   private noTarget(given: unknown): TypeError {
     this.await(given)
-    return new TypeError(`upstream ${this.name}: got ${show(given)}, takes a lease on one of its targets`)
+    return new TypeError(`upstream ${this.name}: got ${show(given)}, takes one of its targets`)
   }
 
   /** A listener may be an async function, whose rejection would end the process. */

@@ -87,9 +87,7 @@ describe('an upstream', () => {
     [null, 'got null'],
     [() => {}, 'got a function'],
   ])('gives no lease on what is no target: %o', (given, says) => {
-    expect(() => upstream().lease(given as never)).toThrow(
-      `upstream a: ${says}, takes a lease on one of its targets`,
-    )
+    expect(() => upstream().lease(given as never)).toThrow(`upstream a: ${says}, takes one of its targets`)
   })
 
   it('is told from anything else', () => {
