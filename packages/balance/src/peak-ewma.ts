@@ -1,4 +1,4 @@
-import { type Duration, duration, parse, v } from '@sluice/options'
+import { type Duration, parse, positiveDuration, v } from '@sluice/options'
 import type { LeaseResult, Target } from '@sluice/upstream'
 import { type Balancer, type RandomOptions, withParts } from './balancer.js'
 import { clockEntry, randomEntry } from './policy-options.js'
@@ -15,13 +15,7 @@ export interface PeakEwmaOptions extends RandomOptions {
 }
 
 const schema = v.strictObject({
-  decay: v.optional(
-    v.pipe(
-      duration(),
-      v.check((ms) => ms > 0, 'more than 0'),
-    ),
-    10_000,
-  ),
+  decay: v.optional(positiveDuration(), 10_000),
   ...clockEntry,
   ...randomEntry,
 })

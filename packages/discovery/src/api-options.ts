@@ -1,4 +1,4 @@
-import { type Duration, duration, secret, v } from '@sluice/options'
+import { type Duration, positiveDuration, secret, v } from '@sluice/options'
 import type { TargetTls } from '@sluice/upstream'
 import type { Seams } from './discovery-options.js'
 
@@ -26,13 +26,7 @@ export const apiEntries = {
       'a token without blanks, or a function that gives it',
     ),
   ),
-  timeout: v.optional(
-    v.pipe(
-      duration(),
-      v.check((ms) => ms > 0, 'more than 0'),
-    ),
-    10_000,
-  ),
+  timeout: v.optional(positiveDuration(), 10_000),
 }
 
 /** What a question for a token may take, in ms, and what ends it. */

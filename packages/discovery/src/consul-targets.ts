@@ -1,4 +1,4 @@
-import { type Duration, duration, oneOf, parse, that, v } from '@sluice/options'
+import { type Duration, duration, oneOf, parse, positiveDuration, that, v } from '@sluice/options'
 import { createTarget, type Discovery, type TargetTls } from '@sluice/upstream'
 import { ApiRefusal, askApi } from './api-client.js'
 import { type ApiOptions, apiEntries, tokenOf } from './api-options.js'
@@ -9,7 +9,6 @@ import {
   commonEntries,
   type DiscoverySeams,
   needName,
-  pause,
   type RetryOptions,
   retryEntries,
   type SchemeOptions,
@@ -66,7 +65,7 @@ const consulOptions = v.strictObject({
     ),
     300_000,
   ),
-  pause: v.optional(pause(), 200),
+  pause: v.optional(positiveDuration(), 200),
   tls: tlsEntry,
 })
 

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { type Duration, duration, fault, oneOf, quote, ranged, that, v } from '@sluice/options'
+import { type Duration, fault, oneOf, positiveDuration, quote, ranged, that, v } from '@sluice/options'
 import { createTarget } from '@sluice/upstream'
 import type { EmptyPolicy } from './feed.js'
 
@@ -51,14 +51,6 @@ export function seamsOf({
   return { random, now, after }
 }
 
-/** More than 0: a pause of 0 would be question upon question, as fast as they are answered. */
-export function pause(): v.GenericSchema<Duration, number> {
-  return v.pipe(
-    duration(),
-    v.check((ms) => ms > 0, 'more than 0'),
-  )
-}
-
 const path = (value: unknown): boolean =>
   typeof value === 'string' && /^(\/[\w.~!$&'()*+,;=:@%/-]+)?$/.test(value)
 
@@ -67,7 +59,10 @@ export const commonEntries = { empty: v.optional(oneOf('keep', 'apply'), 'keep')
 
 /** Schemas of {@link RetryOptions}. */
 export const retryEntries = {
-  retry: v.optional(v.strictObject({ min: v.optional(pause(), 500), max: v.optional(pause(), 30_000) }), {}),
+  retry: v.optional(
+    v.strictObject({ min: v.optional(positiveDuration(), 500), max: v.optional(positiveDuration(), 30_000) }),
+    {},
+  ),
 }
 
 /** Schemas of {@link SchemeOptions}. */

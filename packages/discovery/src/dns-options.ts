@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { type Duration, duration, fault, integer, that, v } from '@sluice/options'
+import { type Duration, duration, fault, integer, positiveDuration, that, v } from '@sluice/options'
 import type { TargetTls } from '@sluice/upstream'
 import type { Early, Family } from './addresses.js'
 import {
@@ -7,7 +7,6 @@ import {
   checkTargetTls,
   commonEntries,
   jitterEntry,
-  pause,
   type RetryOptions,
   retryEntries,
   type SchemeOptions,
@@ -65,7 +64,7 @@ export const lookupEntries = {
   ),
   resolutionDelay: v.optional(duration(), 50),
   tries: v.optional(integer(1, 10), 2),
-  minTtl: v.optional(pause(), 1_000),
+  minTtl: v.optional(positiveDuration(), 1_000),
   jitter: jitterEntry,
   tls: tlsEntry,
 }

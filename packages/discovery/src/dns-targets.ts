@@ -1,6 +1,6 @@
 import type { Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import { fault, integer, parse, quote, v } from '@sluice/options'
+import { fault, integer, parse, positiveDuration, quote, v } from '@sluice/options'
 import type { Discovery } from '@sluice/upstream'
 import { Addresses } from './addresses.js'
 import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
@@ -17,7 +17,7 @@ export interface DnsOptions extends LookupOptions {
 
 const dnsOptions = v.strictObject({
   ...lookupEntries,
-  maxTtl: v.optional(pause(), 300_000),
+  maxTtl: v.optional(positiveDuration(), 300_000),
   port: v.optional(integer(1, 65_535)),
 })
 

@@ -1,15 +1,9 @@
 import { constants, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { extname } from 'node:path'
-import { type Duration, duration, fault, oneOf, parse, quote, v } from '@sluice/options'
+import { type Duration, duration, fault, oneOf, parse, positiveDuration, quote, v } from '@sluice/options'
 import type { Discovery, TargetInit } from '@sluice/upstream'
-import {
-  type CommonOptions,
-  commonEntries,
-  type DiscoverySeams,
-  pause,
-  seamsOf,
-} from './discovery-options.js'
+import { type CommonOptions, commonEntries, type DiscoverySeams, seamsOf } from './discovery-options.js'
 import { Feed, messageOf } from './feed.js'
 import { FileWatch } from './file-watch.js'
 import { Rounds } from './rounds.js'
@@ -29,7 +23,7 @@ const fileOptions = v.strictObject({
   ...commonEntries,
   format: v.optional(oneOf('json', 'yaml')),
   debounce: v.optional(duration(), 100),
-  poll: v.optional(pause(), 5_000),
+  poll: v.optional(positiveDuration(), 5_000),
 })
 
 /**

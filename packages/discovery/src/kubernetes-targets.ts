@@ -1,4 +1,15 @@
-import { type Duration, duration, fault, integer, oneOf, parse, quote, that, v } from '@sluice/options'
+import {
+  type Duration,
+  duration,
+  fault,
+  integer,
+  oneOf,
+  parse,
+  positiveDuration,
+  quote,
+  that,
+  v,
+} from '@sluice/options'
 import type { Discovery, TargetTls } from '@sluice/upstream'
 import { apiEntries } from './api-options.js'
 import {
@@ -6,7 +17,6 @@ import {
   checkTargetTls,
   commonEntries,
   type DiscoverySeams,
-  pause,
   type RetryOptions,
   retryEntries,
   schemeEntries,
@@ -65,7 +75,7 @@ const kubernetesOptions = v.strictObject({
     ),
     300_000,
   ),
-  pause: v.optional(pause(), 200),
+  pause: v.optional(positiveDuration(), 200),
   tls: tlsEntry,
 })
 

@@ -1,6 +1,6 @@
 import type { SrvRecord } from 'node:dns'
 import type { Resolver } from 'node:dns/promises'
-import { parse, v } from '@sluice/options'
+import { parse, positiveDuration, v } from '@sluice/options'
 import type { Discovery } from '@sluice/upstream'
 import { Addresses, noneIfMissing } from './addresses.js'
 import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
@@ -20,7 +20,7 @@ export interface SrvOptions extends LookupOptions {
 
 const srvOptions = v.strictObject({
   ...lookupEntries,
-  maxTtl: v.optional(pause(), 30_000),
+  maxTtl: v.optional(positiveDuration(), 30_000),
   resolve: v.optional(v.boolean(), true),
 })
 

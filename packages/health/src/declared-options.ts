@@ -1,5 +1,5 @@
 import { isFieldName } from '@sluice/headers'
-import { type Duration, duration, parse, that, v } from '@sluice/options'
+import { type Duration, parse, positiveDuration, that, v } from '@sluice/options'
 import { declarationField } from './declaration.js'
 
 /** Options of `declared`. */
@@ -21,13 +21,7 @@ const name = (value: unknown): boolean => typeof value === 'string' && isFieldNa
 /** Validates {@link DeclaredOptions} and fills in the defaults. */
 export const declaredOptions = v.strictObject({
   header: v.optional(that<string>(name, "a name such as 'X-Health'"), declarationField),
-  for: v.optional(
-    v.pipe(
-      duration(),
-      v.check((ms) => ms > 0, 'more than 0'),
-    ),
-    30_000,
-  ),
+  for: v.optional(positiveDuration(), 30_000),
 })
 
 /**

@@ -1,4 +1,13 @@
-import { type Duration, duration, integer, parse, ranged, shortOr, v } from '@sluice/options'
+import {
+  type Duration,
+  duration,
+  integer,
+  parse,
+  positiveDuration,
+  ranged,
+  shortOr,
+  v,
+} from '@sluice/options'
 
 /** A target is out when its share of successes is far below the others'. */
 export interface SuccessRateOptions {
@@ -105,16 +114,6 @@ export interface EjectionSettings {
   readonly latency: LatencySettings | undefined
 }
 
-function time(ms: number): v.GenericSchema<Duration | undefined, number> {
-  return v.optional(
-    v.pipe(
-      duration(),
-      v.check((given) => given > 0, 'more than 0'),
-    ),
-    ms,
-  )
-}
-
 const successRate = v.strictObject({
   factor: v.optional(ranged(0, 100), 1.9),
   below: v.optional(ranged(0, 1), 0.95),
@@ -157,12 +156,12 @@ function switched<T>(
 export const ejectionOptions = v.strictObject({
   consecutive: v.optional(integer(0), 5),
   local: v.optional(integer(0), 1),
-  base: time(10_000),
-  localBase: time(1_000),
+  base: v.optional(positiveDuration(), 10_000),
+  localBase: v.optional(positiveDuration(), 1_000),
   max: v.optional(duration(), 300_000),
   maxPercent: v.optional(ranged(0, 100), 50),
   ramp: v.optional(duration(), 5_000),
-  interval: time(10_000),
+  interval: v.optional(positiveDuration(), 10_000),
   successRate: switched(successRate as v.GenericSchema<unknown, SuccessRateSettings>, true),
   failurePercent: switched(failurePercent as v.GenericSchema<unknown, FailurePercentSettings>, false),
   localPercent: switched(localPercent as v.GenericSchema<unknown, FailurePercentSettings>, true),

@@ -1,4 +1,4 @@
-import type { Lease, LeaseResult, Target, Upstream } from '@sluice/upstream'
+import { type Lease, type LeaseResult, needUpstream, type Target, type Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import { type EjectionOptions, type EjectionSettings, resolveEjection } from './ejection-options.js'
 import { failurePercentOutliers } from './failure-percent-outliers.js'
@@ -24,13 +24,14 @@ export interface EjectionSeams {
  * (https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier): no probe is needed, and the traffic itself
  * is judged. A client that leaves is never held against a target, nor is a fault of the proxy's own. Dispose it to end that; who is
  * out then is back at once.
- * @throws TypeError for a wrong option
+ * @throws TypeError for a wrong option, or what is no upstream
  */
 export function ejection(
   upstream: Upstream,
   options: EjectionOptions = {},
   seams: EjectionSeams = {},
 ): Disposable {
+  needUpstream(upstream, 'ejection')
   return new Ejection(upstream, resolveEjection(options), seams.timers ?? unheldTimers)
 }
 

@@ -1,7 +1,7 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
 import { askHttp2 } from './ask-http2.js'
 import { answerLimit, healthRequest, healthStatus } from './grpc-health.js'
-import { type GrpcProbeOptions, type HealthOptions, resolveGrpcProbe } from './health-options.js'
+import { type GrpcProbeOptions, resolveGrpcProbe } from './health-options.js'
 import type { Probe } from './probe.js'
 
 /**
@@ -9,8 +9,8 @@ import type { Probe } from './probe.js'
  * connection of its own. A server without that service, or without the one named, is not fit.
  * @throws TypeError for a wrong option
  */
-export function grpcProbe(options: GrpcProbeOptions & HealthOptions = {}): Probe {
-  const { service, host } = resolveGrpcProbe(options, 'health')
+export function grpcProbe(options: GrpcProbeOptions = {}): Probe {
+  const { service, host } = resolveGrpcProbe(options, 'grpcProbe')
   const message = healthRequest(service)
   return (target, signal) => {
     const fields = {

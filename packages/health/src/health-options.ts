@@ -1,5 +1,16 @@
 import { isFieldName, isFieldValue } from '@sluice/headers'
-import { type Duration, duration, integer, oneOf, parse, ranged, regexp, that, v } from '@sluice/options'
+import {
+  type Duration,
+  duration,
+  integer,
+  oneOf,
+  parse,
+  positiveDuration,
+  ranged,
+  regexp,
+  that,
+  v,
+} from '@sluice/options'
 import { declarationField } from './declaration.js'
 
 /** A status, or a range of them such as `'200-399'`. */
@@ -78,14 +89,6 @@ const fields = (value: unknown): boolean =>
       isFieldName(name) && !reserved.test(name) && typeof each === 'string' && isFieldValue(each),
   )
 
-/** Between probes: 0 would be no limit turned off, but probe upon probe as fast as the target answers. */
-function pause(): v.GenericSchema<Duration, number> {
-  return v.pipe(
-    duration(),
-    v.check((ms) => ms > 0, 'more than 0'),
-  )
-}
-
 const bodyMatch = v.lazy((value) =>
   value instanceof RegExp ? regexp() : that<string>(text, 'a text or a regular expression'),
 ) as v.GenericSchema<string | RegExp>
@@ -97,6 +100,7 @@ const header = v.lazy((value) =>
 const hostEntry = { host: v.optional(that<string>(host, "a host such as 'example.com'")) }
 
 const httpEntries = {
+  ...hostEntry,
   path: v.optional(that<string>(path, "a path such as '/health'"), '/'),
   method: v.optional(that<string>(method, "a method such as 'GET', in capitals"), 'GET'),
   headers: v.optional(
@@ -119,12 +123,14 @@ const httpEntries = {
 
 const service = (value: unknown): boolean => typeof value === 'string' && Buffer.byteLength(value) <= 1024
 const grpcEntries = {
+  ...hostEntry,
   service: v.optional(that<string>(service, "a name such as 'pkg.Service', or ''"), ''),
 }
 
 const monitorEntries = {
-  interval: v.optional(pause(), 5_000),
-  unhealthyInterval: v.optional(pause(), 1_000),
+  // 0 would be probe upon probe, as fast as the target answers.
+  interval: v.optional(positiveDuration(), 5_000),
+  unhealthyInterval: v.optional(positiveDuration(), 1_000),
   timeout: v.optional(duration(), 2_000),
   rise: v.optional(integer(1), 2),
   fall: v.optional(integer(1), 2),
@@ -136,22 +142,25 @@ const every = {
   type: v.optional(types, 'http'),
   ...monitorEntries,
 }
-const http = { ...every, ...httpEntries, ...hostEntry }
 
-function asking(): v.GenericSchema {
+function asking<T extends typeof httpEntries>(entries: T) {
   return v.pipe(
-    v.strictObject(http),
+    v.strictObject<typeof httpEntries>(entries),
     v.check(({ method, body }) => method !== 'HEAD' || body === undefined, 'no body to be seen with HEAD'),
   )
 }
 
+const httpAlone = asking(httpEntries)
+const grpcAlone = v.strictObject(grpcEntries)
+const monitorAlone = v.strictObject(monitorEntries)
+
 /** What each type has a use for: a path that a connect never asks for would be a check that nobody makes. */
 const byType: Record<ProbeType, v.GenericSchema> = {
-  http: asking(),
-  h2: asking(),
+  http: asking({ ...every, ...httpEntries }),
+  h2: asking({ ...every, ...httpEntries }),
   tcp: v.strictObject(every),
   tls: v.strictObject(every),
-  grpc: v.strictObject({ ...every, ...grpcEntries, ...hostEntry }),
+  grpc: v.strictObject({ ...every, ...grpcEntries }),
 }
 
 /** Validates {@link HealthOptions} and fills in the defaults. */
@@ -196,11 +205,19 @@ export function resolveHealth(options: HealthOptions = {}, at = 'health'): Healt
 }
 
 /**
+ * When to probe, with defaults for what is left out.
+ * @throws TypeError that names the option below `at`
+ */
+export function resolveMonitor(options: MonitorOptions, at: string): MonitorSettings {
+  return parse(monitorAlone, options, at)
+}
+
+/**
  * What a probe over HTTP asks for, with defaults for what is left out.
  * @throws TypeError that names the option below `at`
  */
-export function resolveHttpProbe(options: HealthOptions, at: string): ProbeSettings {
-  const settings = parse(byType.http, options, at) as ProbeSettings
+export function resolveHttpProbe(options: HttpProbeOptions, at: string): ProbeSettings {
+  const settings = parse(httpAlone, options, at)
   const given = Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), value])
   return { ...settings, headers: { 'user-agent': 'sluice-health', ...Object.fromEntries(given) } }
 }
@@ -210,8 +227,19 @@ export function resolveHttpProbe(options: HealthOptions, at: string): ProbeSetti
  * @throws TypeError that names the option below `at`
  */
 export function resolveGrpcProbe(
-  options: HealthOptions,
+  options: GrpcProbeOptions,
   at: string,
 ): { readonly service: string; readonly host?: string | undefined } {
-  return parse(byType.grpc, options, at) as { service: string; host?: string }
+  return parse(grpcAlone, options, at)
+}
+
+/** Of the options of a check those for its probe over HTTP. */
+export const httpPart = (options: HealthOptions): HttpProbeOptions => pick(options, httpEntries)
+/** Of the options of a check those for its probe by gRPC. */
+export const grpcPart = (options: HealthOptions): GrpcProbeOptions => pick(options, grpcEntries)
+/** Of the options of a check those that say when to probe. */
+export const monitorPart = (options: HealthOptions): MonitorOptions => pick(options, monitorEntries)
+
+function pick(options: object, entries: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(entries, name)))
 }

@@ -1,5 +1,5 @@
 import { grpcProbe } from './grpc-probe.js'
-import { type HealthOptions, resolveHealth } from './health-options.js'
+import { grpcPart, type HealthOptions, httpPart, resolveHealth } from './health-options.js'
 import { httpProbe } from './http-probe.js'
 import { http2Probe } from './http2-probe.js'
 import type { Probe } from './probe.js'
@@ -13,14 +13,14 @@ import { tlsProbe } from './tls-probe.js'
 export function healthProbe(options: HealthOptions = {}): Probe {
   switch (resolveHealth(options).type) {
     case 'h2':
-      return http2Probe(options)
+      return http2Probe(httpPart(options))
     case 'tcp':
       return tcpProbe()
     case 'tls':
       return tlsProbe()
     case 'grpc':
-      return grpcProbe(options)
+      return grpcProbe(grpcPart(options))
     case 'http':
-      return httpProbe(options)
+      return httpProbe(httpPart(options))
   }
 }

@@ -3,7 +3,7 @@ import { request as httpsRequest } from 'node:https'
 import type { TLSSocket } from 'node:tls'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
 import { AnswerCheck } from './answer-check.js'
-import { type HealthOptions, resolveHttpProbe } from './health-options.js'
+import { type HttpProbeOptions, resolveHttpProbe } from './health-options.js'
 import type { Probe } from './probe.js'
 import { targetAddress } from './target-address.js'
 
@@ -12,8 +12,8 @@ import { targetAddress } from './target-address.js'
  * though kept ones may still serve. The path is the whole path on the target; the path of its URL isn't put before it.
  * @throws TypeError for a wrong option
  */
-export function httpProbe(options: HealthOptions = {}): Probe {
-  const settings = resolveHttpProbe(options, 'health')
+export function httpProbe(options: HttpProbeOptions = {}): Probe {
+  const settings = resolveHttpProbe(options, 'httpProbe')
   const { path, method, host } = settings
   const headers = host === undefined ? settings.headers : { ...settings.headers, host }
   return (target, signal, declare) =>

@@ -1,7 +1,7 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
 import { AnswerCheck } from './answer-check.js'
 import { askHttp2 } from './ask-http2.js'
-import { type HealthOptions, type ProbeSettings, resolveHttpProbe } from './health-options.js'
+import { type HttpProbeOptions, type ProbeSettings, resolveHttpProbe } from './health-options.js'
 import type { Probe } from './probe.js'
 
 /**
@@ -9,8 +9,8 @@ import type { Probe } from './probe.js'
  * knowledge. Options are those of `httpProbe`.
  * @throws TypeError for a wrong option
  */
-export function http2Probe(options: HealthOptions = {}): Probe {
-  const settings = resolveHttpProbe(options, 'health')
+export function http2Probe(options: HttpProbeOptions = {}): Probe {
+  const settings = resolveHttpProbe(options, 'http2Probe')
   const { path, method, host, headers } = settings
   return (target, signal, declare) => {
     const fields = {

@@ -12,6 +12,7 @@ export {
   type SuccessRateOptions,
 } from './ejection-options.js'
 export { grpcProbe } from './grpc-probe.js'
+export { healthCheck } from './health-check.js'
 export {
   type GrpcProbeOptions,
   type HealthOptions,

@@ -1,6 +1,6 @@
 import type { Middleware, Reply } from '@sluice/core'
 import { get, remove } from '@sluice/headers'
-import type { Selected, Upstream } from '@sluice/upstream'
+import { needUpstream, type Selected, type Upstream } from '@sluice/upstream'
 import { readDeclaration } from './declaration.js'
 import { declarationsOf } from './declarations.js'
 import { type DeclaredOptions, resolveDeclared } from './declared-options.js'
@@ -11,9 +11,10 @@ import { type DeclaredOptions, resolveDeclared } from './declared-options.js'
  * adds the target. What a person has drained stays drained.
  *
  * Targets are believed: one that copies fields out of requests into answers lets its clients drain it.
- * @throws TypeError for a wrong option
+ * @throws TypeError for a wrong option, or what is no upstream
  */
 export function declared(upstream: Upstream, options: DeclaredOptions = {}): Middleware<Selected> {
+  needUpstream(upstream, 'declared')
   const { header, for: ms } = resolveDeclared(options)
   const field = header.toLowerCase()
   const declarations = declarationsOf(upstream)

@@ -2,7 +2,20 @@ import { createUpstream } from '@sluice/upstream'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { fakeTime } from '../../../test/kit/fake-time.js'
 import { originServer, owner, rawOrigin } from '../../../test/kit/index.js'
-import { type Declaration, type HealthOptions, HealthState, httpProbe, monitor, type Probe } from './index.js'
+import {
+  type Declaration,
+  declared,
+  ejection,
+  grpcProbe,
+  HealthState,
+  healthCheck,
+  http2Probe,
+  httpProbe,
+  type MonitorOptions,
+  monitor,
+  type Probe,
+  tcpProbe,
+} from './index.js'
 
 const own = owner()
 beforeEach(() => {
@@ -12,9 +25,9 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-const options: HealthOptions = { interval: 5_000, unhealthyInterval: 1_000, timeout: 2_000, jitter: 0 }
+const options: MonitorOptions = { interval: 5_000, unhealthyInterval: 1_000, timeout: 2_000, jitter: 0 }
 
-function watched(probe: Probe, given: HealthOptions = {}, urls = ['http://a']) {
+function watched(probe: Probe, given: MonitorOptions = {}, urls = ['http://a']) {
   const upstream = createUpstream({ name: 'x', targets: urls })
   const changes: string[] = []
   upstream.on('state', ({ target, from, to, reason }) =>
@@ -369,9 +382,43 @@ it.each([
   [{ headrs: {} }, 'health.headrs: unknown option, did you mean headers?'],
   [{ header: 'x y' }, 'health.header'],
 ])('refuses %j', (given, says) => {
-  expect(() =>
-    monitor(createUpstream({ name: 'x', targets: ['http://a'] }), async () => {}, given as never),
-  ).toThrow(says)
+  expect(() => healthCheck(createUpstream({ name: 'x', targets: ['http://a'] }), given as never)).toThrow(
+    says,
+  )
+})
+
+it.each([
+  ['a path, which its probe would never hear of', { path: '/health' }, 'monitor.path: unknown option'],
+  ['no pause', { interval: 0 }, 'monitor.interval: got 0, takes more than 0'],
+  ['a typo', { intervall: 5 }, 'monitor.intervall: unknown option, did you mean interval?'],
+])('a monitor refuses %s', (_, given, says) => {
+  const upstream = createUpstream({ name: 'x', targets: ['http://a'] })
+  expect(() => monitor(upstream, httpProbe(), given as never)).toThrow(says)
+})
+
+it('refuses what is no probe, and no upstream', () => {
+  const upstream = createUpstream({ name: 'x', targets: ['http://a'] })
+  expect(() => monitor(upstream, { path: '/' } as never)).toThrow(
+    "monitor: got { path: '/' } as its probe, takes a function such as httpProbe()",
+  )
+  expect(() => monitor('x' as never, httpProbe())).toThrow('monitor: got "x" as its upstream')
+  expect(() => ejection(['http://a'] as never)).toThrow('ejection: got a list as its upstream')
+  expect(() => declared(undefined as never)).toThrow('declared: got nothing as its upstream')
+  expect(() => httpProbe({ interval: 5 } as never)).toThrow('httpProbe.interval: unknown option')
+  expect(() => http2Probe({ pat: '/' } as never)).toThrow(
+    'http2Probe.pat: unknown option, did you mean path?',
+  )
+  expect(() => grpcProbe({ path: '/' } as never)).toThrow('grpcProbe.path: unknown option')
+})
+
+it('finds nobody fit by what makes a probe and is none', async () => {
+  const upstream = createUpstream({ name: 'x', targets: ['http://a'] })
+  const told: string[] = []
+  upstream.on('state', ({ to, reason }) => told.push(`${to}: ${reason}`))
+  const watch = monitor(upstream, tcpProbe as never, options, { random: () => 0 })
+  await vi.advanceTimersByTimeAsync(10)
+  expect(told).toEqual(['unhealthy: probe failed: it gave a function: call it first'])
+  watch[Symbol.dispose]()
 })
 
 it('httpProbe asks for its path, and goes by the status', async () => {

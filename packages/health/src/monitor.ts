@@ -1,9 +1,10 @@
-import type { Target, Upstream } from '@sluice/upstream'
+import { fault, quote } from '@sluice/options'
+import { needUpstream, type Target, type Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import type { Declaration } from './declaration.js'
 import { type Declarations, declarationsOf } from './declarations.js'
 import { FirstRound } from './first-round.js'
-import { type HealthOptions, type MonitorSettings, resolveHealth } from './health-options.js'
+import { type MonitorOptions, type MonitorSettings, resolveMonitor } from './health-options.js'
 import { HealthState } from './health-state.js'
 import type { Probe } from './probe.js'
 import { type Timers, unheldTimers } from './timers.js'
@@ -36,16 +37,19 @@ interface Shared {
  * upstream's membership, goes on probing targets that are unhealthy, drained or ejected, and holds no process open but by a probe that is
  * under way. What a target says of itself in its answer (`X-Health`) counts until a later one says otherwise. Dispose it to end that;
  * who is unhealthy then is `unknown` again, since nobody would find it healthy any more.
- * @throws TypeError for a wrong option
+ * @throws TypeError for a wrong option, or what is no upstream or no probe
  */
 export function monitor(
   upstream: Upstream,
   probe: Probe,
-  options: HealthOptions = {},
+  options: MonitorOptions = {},
   seams: MonitorSeams = {},
 ): Disposable {
   const { random = Math.random, timers = unheldTimers } = seams
-  const settings = resolveHealth(options)
+  needUpstream(upstream, 'monitor')
+  if (typeof probe !== 'function')
+    throw new TypeError(fault('monitor', `${quote(probe)} as its probe`, 'a function such as httpProbe()'))
+  const settings = resolveMonitor(options, 'monitor')
   const declarations = declarationsOf(upstream, timers)
   const shared: Shared = { upstream, probe, settings, declarations, random, timers }
   const watched = new Map<Target, Watch>()
@@ -179,14 +183,16 @@ class Watch {
       }, timeout)
     }
     // A probe that throws instead of rejecting has failed all the same.
-    new Promise<void>((resolve) => {
+    new Promise<unknown>((resolve) => {
       resolve(
         probe(this.target, controller.signal, (word) => {
           said = word
         }),
       )
     }).then(
-      () => done(undefined),
+      // A target would else be fit whatever it is: that is no probe, but what makes one.
+      (given) =>
+        done(typeof given === 'function' ? new Error('it gave a function: call it first') : undefined),
       (error: unknown) => done(error ?? new Error('the probe failed')),
     )
   }

@@ -16,6 +16,14 @@ export function duration(): v.GenericSchema<Duration, number> {
   )
 }
 
+/** Schema of a duration where 0 would turn off what can't be off: gives milliseconds, more than 0. */
+export function positiveDuration(): v.GenericSchema<Duration, number> {
+  return v.pipe(
+    duration(),
+    v.check((ms) => ms > 0, 'more than 0'),
+  )
+}
+
 /** Schema of a size: gives bytes. */
 export function size(): v.GenericSchema<Size, number> {
   return v.pipe(

@@ -1,4 +1,14 @@
-import { type Duration, duration, integer, parse, ranged, shortOr, that, v } from '@sluice/options'
+import {
+  type Duration,
+  duration,
+  integer,
+  parse,
+  positiveDuration,
+  ranged,
+  shortOr,
+  that,
+  v,
+} from '@sluice/options'
 
 /** When a breaker opens, for how long, and how it closes again. */
 export interface BreakerOptions {
@@ -62,15 +72,7 @@ const status = that<number>(
   (value) => Number.isInteger(value) && (value as number) >= 100 && (value as number) <= 599,
   'a status from 100 to 599',
 )
-const latency = v.strictObject({ quantile: v.optional(quantile, 0.95), over: positive() })
-
-/** A time of 0 would turn off what can't be off. */
-function positive(): v.GenericSchema<Duration, number> {
-  return v.pipe(
-    duration(),
-    v.check((ms) => ms > 0, 'more than 0'),
-  )
-}
+const latency = v.strictObject({ quantile: v.optional(quantile, 0.95), over: positiveDuration() })
 
 /** Validates {@link BreakerOptions} and fills in the defaults. */
 export const breakerOptions = v.strictObject({
@@ -79,11 +81,11 @@ export const breakerOptions = v.strictObject({
   latency: v.optional(shortOr(v.literal(false), 'false', latency), false),
   statuses: v.optional(v.array(status)),
   volume: v.optional(integer(1), 20),
-  window: v.optional(positive(), 10_000),
+  window: v.optional(positiveDuration(), 10_000),
   buckets: v.optional(integer(1, 1000), 10),
-  open: v.optional(positive(), 5_000),
+  open: v.optional(positiveDuration(), 5_000),
   growth: v.optional(ranged(1, 100), 2),
-  max: v.optional(positive(), 60_000),
+  max: v.optional(positiveDuration(), 60_000),
   jitter: v.optional(ranged(0, 1), 0.1),
   trials: v.optional(integer(1), 3),
   ramp: v.optional(duration(), 10_000),

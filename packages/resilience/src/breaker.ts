@@ -3,6 +3,7 @@ import { isNetworkError } from '@sluice/upstream'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
 import { type BreakerOptions, type BreakerSettings, resolveBreaker } from './breaker-options.js'
 import { tellAll } from './tell-all.js'
+import { needFunction } from './user-functions.js'
 
 /** What a breaker takes from outside, to be replaced in tests. */
 export interface BreakerSeams {
@@ -105,6 +106,7 @@ class CallBreaker implements Breaker {
   }
 
   async run<T>(fn: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+    needFunction(fn, 'breaker.run')
     const permit = this.allow()
     if (permit === 0) throw new BreakerOpenError(this.circuit.left)
     const begun = this.clock()
@@ -123,6 +125,7 @@ class CallBreaker implements Breaker {
 
   on(event: 'state', fn: (change: BreakerChange) => void): () => void {
     if (event !== 'state') throw new TypeError(`on: got ${JSON.stringify(event)}, takes 'state'`)
+    needFunction(fn, "on('state')")
     this.listeners.add(fn)
     return () => void this.listeners.delete(fn)
   }

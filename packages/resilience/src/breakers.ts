@@ -1,10 +1,11 @@
-import { isOwnFault, type Lease, type LeaseResult, type Target, type Upstream } from '@sluice/upstream'
+import { isOwnFault, type Lease, type LeaseResult, needUpstream, type Target, type Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import { failing } from './breaker.js'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
 import { type BreakerOptions, type BreakerSettings, resolveBreaker } from './breaker-options.js'
 import { type After, later } from './queue-timer.js'
 import { tellAll } from './tell-all.js'
+import { needFunction } from './user-functions.js'
 
 const log = debug('sluice:resilience')
 
@@ -36,13 +37,14 @@ export interface Breakers extends Disposable {
  * their breaker when the list changes.
  *
  * Disposed of, it gives all targets back.
- * @throws TypeError for a wrong option
+ * @throws TypeError for a wrong option, or what is no upstream
  */
 export function breakers(
   upstream: Upstream,
   options: BreakerOptions = {},
   seams: BreakersSeams = {},
 ): Breakers {
+  needUpstream(upstream, 'breakers')
   return new TargetBreakers(upstream, resolveBreaker(options), seams)
 }
 
@@ -73,6 +75,7 @@ class TargetBreakers implements Breakers {
 
   on(event: 'state', fn: (change: TargetBreakerChange) => void): () => void {
     if (event !== 'state') throw new TypeError(`on: got ${JSON.stringify(event)}, takes 'state'`)
+    needFunction(fn, "on('state')")
     this.listeners.add(fn)
     return () => void this.listeners.delete(fn)
   }

@@ -1,6 +1,6 @@
 import diagnostics from 'node:diagnostics_channel'
 import { type Context, type Handler, type Middleware, ProxyError, type Reply } from '@sluice/core'
-import type { Lease, LeaseResult, Target, Tried, Upstream } from '@sluice/upstream'
+import { type Lease, type LeaseResult, needUpstream, type Target, type Tried, type Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import { AdaptiveLimit, timed } from './adaptive-limit.js'
 import {
@@ -41,14 +41,15 @@ export interface UpstreamConcurrency extends Disposable {
  * it is in flight, a tunnel (WebSocket) included. `'adaptive'` counts what it measures: requests that wait for the head of their answer.
  * Bodies and tunnels that flow hold no place of it, so event streams, slow clients and WebSockets shut nobody out; where bodies are the
  * work, state a number. Disposed of, it refuses those that wait and limits nothing any more.
- * @throws TypeError for a wrong option
+ * @throws TypeError for a wrong option, or what is no upstream
  */
 export function concurrencyOf(
   upstream: Upstream,
   options: ConcurrencyOptions,
   seams: ConcurrencyOfSeams = {},
 ): UpstreamConcurrency {
-  return new TargetConcurrency(upstream, resolveConcurrency(options), seams)
+  needUpstream(upstream, 'concurrencyOf')
+  return new TargetConcurrency(upstream, resolveConcurrency(options, 'concurrencyOf'), seams)
 }
 
 /**

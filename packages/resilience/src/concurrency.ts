@@ -1,4 +1,5 @@
 import { ProxyError } from '@sluice/core'
+import { fault, quote } from '@sluice/options'
 import { AdaptiveLimit, timed } from './adaptive-limit.js'
 import { statusOf } from './breaker.js'
 import {
@@ -80,6 +81,8 @@ class CallConcurrency implements Concurrency {
   }
 
   run<T>(fn: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (typeof fn !== 'function')
+      return Promise.reject(new TypeError(fault('concurrency.run', quote(fn), 'a function')))
     if (this.closed) return Promise.reject(new QueueError('queue_closed'))
     if (signal?.aborted === true) return Promise.reject(signal.reason)
     if (this.line.size === 0 && this.inFlight < this.limit) return this.call(fn, signal)

@@ -4,6 +4,7 @@ import { letGo } from './let-go.js'
 import { Race } from './race.js'
 import { isRetryBudget, type RetryBudget } from './retry-budget.js'
 import { tieWhileUsed } from './tie-while-used.js'
+import { decision, needFunction } from './user-functions.js'
 
 /** One try: its number from 1, and a signal that aborts when nobody wants its result any more. */
 type Try<T> = (attempt: number, signal: AbortSignal) => Promise<T>
@@ -42,6 +43,7 @@ export function hedging<T>(
   fn: Try<T>,
   options: HedgingOptions<T> = {},
 ): (signal?: AbortSignal) => Promise<T> {
+  needFunction(fn, 'hedging')
   const delay = hedgeDelay(parse(schema, options, 'hedging'))
   const clock = options.clock ?? (() => performance.now())
   return (signal) => {
@@ -94,7 +96,7 @@ class CallRace<T> extends Race<T> {
   }
 
   protected isGood(result: T): boolean {
-    return this.options.failed?.(result) !== true
+    return decision(this.options.failed?.(result), '`failed` of hedging') !== true
   }
 
   protected stop(

@@ -4,10 +4,11 @@ import { type BackoffOptions, type BackoffSettings, backoffOptions } from './bac
 import { isMethod, safeMethods } from './methods.js'
 import { type BudgetOption, budgetOption, type RetryBudget } from './retry-budget.js'
 import type { FailedTry } from './should-retry.js'
+import { decision } from './user-functions.js'
 
 /**
  * The user's say on a failed try: `true` tries again whatever the status and the method, `false` doesn't, `undefined` leaves it
- * to the rules. What it can't allow: more than `attempts`, a body that is gone, a try for a client that left.
+ * to the rules. It may not be async: anything else that it gives, or throws, is 500, as a bug of the app. What it can't allow: more than `attempts`, a body that is gone, a try for a client that left.
  */
 export type RetryWhen = (failed: FailedTry, ctx: Context) => boolean | undefined
 
@@ -70,7 +71,16 @@ export const retryOptions = v.strictObject({
     ...safeMethods,
   ]),
   statuses: v.optional(v.array(that<number>(status, 'a status from 400 to 599')), []),
-  when: v.optional(that<RetryWhen>((value) => typeof value === 'function', 'a function')),
+  when: v.optional(
+    v.pipe(
+      that<RetryWhen>((value) => typeof value === 'function', 'a function'),
+      v.transform(
+        (when): RetryWhen =>
+          (failed, ctx) =>
+            decision(when(failed, ctx), '`when` of a retry'),
+      ),
+    ),
+  ),
   backoff: v.optional(backoffOptions),
   perTry: v.optional(duration(), 0),
   total: v.optional(duration(), 0),

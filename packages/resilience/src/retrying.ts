@@ -4,6 +4,7 @@ import { isResponse, letGo } from './let-go.js'
 import { retryAfter } from './retry-after.js'
 import { isRetryBudget, type RetryBudget } from './retry-budget.js'
 import { tieWhileUsed } from './tie-while-used.js'
+import { decision, needFunction } from './user-functions.js'
 
 /** How one try ended: with a value, or with an error. */
 export interface EndedTry<T> {
@@ -46,15 +47,17 @@ const schema = v.strictObject({
 /**
  * Calls an async function, `fetch` for instance, again while it fails: `retrying((_n, signal) => fetch(url, { signal }), {})`.
  * Whether it may run twice is the caller's to know. `Response`s that are not the last have their body cancelled.
- * @throws TypeError for a wrong option, at once
+ * @throws TypeError for a wrong option or what is no function, at once
  * @returns what the last try gives; it rejects with its error, or with the reason of `signal`
  */
 export function retrying<T>(
   fn: (attempt: number, signal: AbortSignal) => Promise<T>,
   options: RetryingOptions<T> = {},
 ): Promise<T> {
+  needFunction(fn, 'retrying')
   const settings = parse(schema, options, 'retrying')
-  return run(fn, { ...settings, when: options.when ?? failed })
+  const { when } = options
+  return run(fn, { ...settings, when: when === undefined ? failed : (ended) => decided(when(ended)) })
 }
 
 type Settings<T> = Omit<v.InferOutput<typeof schema>, 'when'> & { when: (ended: EndedTry<T>) => boolean }
@@ -145,6 +148,10 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
     }, ms)
     signal?.addEventListener('abort', left, { once: true })
   })
+}
+
+function decided(given: unknown): boolean {
+  return decision(given, '`when` of retrying') === true
 }
 
 function failed(ended: EndedTry<unknown>): boolean {

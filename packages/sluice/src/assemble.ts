@@ -16,7 +16,7 @@ import {
   unhandled,
 } from '@sluice/core'
 import { forward, type TimeoutOptions } from '@sluice/forward'
-import { declared, ejection, healthProbe, monitor, resolveEjection } from '@sluice/health'
+import { declared, ejection, healthCheck, resolveEjection } from '@sluice/health'
 import { breakers, concurrencyOf, hedge, retry, type UpstreamConcurrency } from '@sluice/resilience'
 import { pathPolicy, rewritePath, route } from '@sluice/route'
 import { createUpstream, type Upstream } from '@sluice/upstream'
@@ -91,7 +91,7 @@ export function assemble(
   const guards: Disposable[] = []
   for (const { upstream, options, limit } of groups.values()) {
     const { breaker, health, ejection: out = true } = options
-    if (health) monitors.push(monitor(upstream, healthProbe(health), health))
+    if (health) monitors.push(healthCheck(upstream, health))
     if (out !== false) monitors.push(ejection(upstream, out === true ? {} : out))
     if (breaker !== undefined) guards.push(breakers(upstream, breaker))
     if (limit !== undefined) guards.push(limit)
