@@ -51,6 +51,7 @@ export function seamsOf({
   return { random, now, after }
 }
 
+const hostName = /^(?=.{1,253}$)[\w-]+(\.[\w-]+)*$/
 const path = (value: unknown): boolean =>
   typeof value === 'string' && /^(\/[\w.~!$&'()*+,;=:@%/-]+)?$/.test(value)
 
@@ -60,7 +61,13 @@ export const commonEntries = { empty: v.optional(oneOf('keep', 'apply'), 'keep')
 /** Schemas of {@link RetryOptions}. */
 export const retryEntries = {
   retry: v.optional(
-    v.strictObject({ min: v.optional(positiveDuration(), 500), max: v.optional(positiveDuration(), 30_000) }),
+    v.pipe(
+      v.strictObject({
+        min: v.optional(positiveDuration(), 500),
+        max: v.optional(positiveDuration(), 30_000),
+      }),
+      v.check(({ min, max }) => min <= max, 'a min that is no more than max'),
+    ),
     {},
   ),
 }
@@ -103,12 +110,24 @@ export function needName(value: unknown, where: string, example: string): assert
 }
 
 /**
+ * The name that a source looks up in the DNS. A URL, or a name with a port, would be asked for as it is, and found nowhere.
+ * @throws TypeError that names the argument
+ */
+export function needHost(value: unknown, where: string, example: string): asserts value is string {
+  needName(value, where, example)
+  if (isIP(value) === 0 && !hostName.test(value.replace(/\.$/, '')))
+    throw new TypeError(
+      fault(where, quote(value), `a name such as '${example}', without scheme, port or path`),
+    )
+}
+
+/**
  * A target's URL; undefined for a host that is none. What a registry holds was written by whoever may register: it must not
  * bring a path, a user or another port with it.
  */
 export function urlOf(scheme: string, host: string, port: number, path: string): string | undefined {
   const family = isIP(host)
-  if (family === 0 && !/^(?=.{1,253}$)[\w-]+(\.[\w-]+)*$/.test(host)) return undefined
+  if (family === 0 && !hostName.test(host)) return undefined
   if (host.includes('%') || !Number.isInteger(port) || port < 1 || port > 65_535) return undefined
   try {
     // The form that the upstream gives it, for two ways to write one address are one target.

@@ -346,6 +346,17 @@ it.each<[unknown, unknown, string]>([
     'dnsTargets.minTtl: got 120000, takes at most maxTtl, which is 60000',
   ],
   ['a', { retry: { min: 0 } }, 'dnsTargets.retry.min'],
+  [
+    'http://api.test',
+    {},
+    "got 'http://api.test', takes a name such as 'api.example.com', without scheme, port or path",
+  ],
+  ['api.test:80', {}, "dnsTargets: got 'api.test:80', takes a name such as 'api.example.com', without"],
+  [
+    'a',
+    { retry: { min: '1m' } },
+    'dnsTargets.retry: got { min: 60000, max: 30000 }, takes a min that is no more',
+  ],
   ['a', { empty: 'drop' }, "dnsTargets.empty: got 'drop', takes 'keep', 'apply'"],
   ['a', { tls: { ca: 7 }, scheme: 'https' }, 'dnsTargets.tls.ca'],
   ['a', { tls: {} }, 'dnsTargets.tls'],

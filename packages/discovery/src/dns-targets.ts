@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { fault, integer, parse, positiveDuration, quote, v } from '@sluice/options'
 import type { Discovery } from '@sluice/upstream'
 import { Addresses } from './addresses.js'
-import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
+import { type DiscoverySeams, needHost, seamsOf, urlOf } from './discovery-options.js'
 import { checkLookup, earlyOf, type LookupOptions, lifeOf, lookupEntries, tlsFor } from './dns-options.js'
 import { Feed } from './feed.js'
 import { lookups, resolverOf } from './lookups.js'
@@ -33,7 +33,7 @@ const dnsOptions = v.strictObject({
  */
 export function dnsTargets(name: string, options: DnsOptions = {}, seams: DiscoverySeams = {}): Discovery {
   const where = 'dnsTargets'
-  needName(name, where, 'api.example.com')
+  needHost(name, where, 'api.example.com')
   if (isIP(name) !== 0) {
     const url = urlOf('http', name, 80, '')
     const takes = `a name such as 'api.example.com'; an address is a target as it is: '${url}'`

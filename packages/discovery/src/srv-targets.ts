@@ -3,7 +3,7 @@ import type { Resolver } from 'node:dns/promises'
 import { parse, positiveDuration, v } from '@sluice/options'
 import type { Discovery } from '@sluice/upstream'
 import { Addresses, noneIfMissing } from './addresses.js'
-import { type DiscoverySeams, needName, pause, seamsOf, urlOf } from './discovery-options.js'
+import { type DiscoverySeams, needHost, seamsOf, urlOf } from './discovery-options.js'
 import { checkLookup, earlyOf, type LookupOptions, lifeOf, lookupEntries, tlsFor } from './dns-options.js'
 import { Feed, type FoundTarget } from './feed.js'
 import { lookups, resolverOf } from './lookups.js'
@@ -39,7 +39,7 @@ const verySmall = 0.01
  */
 export function srvTargets(name: string, options: SrvOptions = {}, seams: DiscoverySeams = {}): Discovery {
   const where = 'srvTargets'
-  needName(name, where, '_http._tcp.example.com')
+  needHost(name, where, '_http._tcp.example.com')
   const settings = parse(srvOptions, options, where)
   checkLookup(settings, where)
   resolverOf(settings, where)
