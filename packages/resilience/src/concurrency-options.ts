@@ -20,7 +20,7 @@ export interface ConcurrencyOptions {
    * refused; nothing where nobody waits (`queue: 0`), or waits without limit. 0: nothing.
    */
   retryAfter?: Duration
-  /** Bounds of the adaptive limit. */
+  /** Bounds of the adaptive limit. Default `{ initial: 20, min: 1, max: 1000 }`. */
   adaptive?: AdaptiveOptions
 }
 

@@ -1,0 +1,265 @@
+import { preferZoneOptions, slowStartOptions, stickyOptions } from '@sluice/balance'
+import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
+import { parse } from '@sluice/options'
+import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
+import { createProxy } from 'sluice'
+import { describe, expect, it } from 'vitest'
+import { packages, read, sourcesOf } from './tree.js'
+
+interface Row {
+  /** As in the first cell: `retry.min`. */
+  readonly names: readonly string[]
+  /** The second cell. */
+  readonly says: string
+}
+
+/** The tables of a page whose first heading begins with `option`, in the page's order. */
+function tablesOf(page: string): Row[][] {
+  return [...page.matchAll(/^\| option[^\n]*\n\|[-|]+\n((?:\|.*\n)+)/gm)].map(([, body = '']) =>
+    body
+      .trimEnd()
+      .split('\n')
+      .map((line) => {
+        const [, first = '', says = ''] = line.split(/(?<!\\)\|/)
+        return { names: [...first.matchAll(/`\.?([\w.]+)`/g)].map(([, name = '']) => name), says }
+      }),
+  )
+}
+
+interface Documented {
+  readonly name: string
+  readonly text: string
+}
+
+/** The options of an interface, each with its docstring. */
+function interfaceOf(short: string, name: string): Documented[] {
+  const one = packages.find((each) => each.short === short) as (typeof packages)[number]
+  const start = new RegExp(
+    String.raw`^export interface ${name}(?:<\w+>)?(?: extends [^{]*)? \{\n([\s\S]*?)^\}`,
+    'm',
+  )
+  const body = sourcesOf(one)
+    .map((file) => start.exec(read(file))?.[1])
+    .find((found) => found !== undefined)
+  if (body === undefined) throw new Error(`${short} has no interface ${name}`)
+  return [...body.matchAll(/(?:^ {2}\/\*\*([\s\S]*?)\*\/\n)?^ {2}(\w+)\??:/gm)].map(
+    ([, text = '', option = '']) => ({
+      name: option,
+      text: text.replaceAll(/\s*\n\s*\*\s*/g, ' '),
+    }),
+  )
+}
+
+/** What may be written for a default: a number of milliseconds or bytes with its unit, texts without their quotes. */
+function written(value: unknown): string[] {
+  if (value === 0) return ['0', 'off', 'none', 'no limit']
+  if (value === false) return ['false', 'off', 'none']
+  if (value === true) return ['true', 'on']
+  if (typeof value !== 'number') return [String(value)]
+  const units: [number, string][] = [
+    [1, 'ms'],
+    [1_000, 's'],
+    [60_000, 'm'],
+    [1_024, 'kb'],
+    [1_048_576, 'mb'],
+  ]
+  const whole = units.filter(([unit]) => value % unit === 0 || value % (unit / 10) === 0)
+  return [
+    String(value),
+    ...whole.flatMap(([unit, sign]) => [`${value / unit}${sign}`, `${value / unit} ${sign}`]),
+  ]
+}
+
+/** Whether a text tells a default, and each part of one that has parts. */
+function tells(text: string, value: unknown): boolean {
+  if (value === undefined || typeof value === 'function') return true
+  if (typeof value === 'object' && value !== null)
+    return Object.values(value).every((each) => tells(text, each))
+  const plain = text.replaceAll(/[`'"[\]]/g, '')
+  return written(value).some((each) =>
+    new RegExp(String.raw`(?<![\w.])${each.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}(?![\w]|\.\d)`).test(
+      plain,
+    ),
+  )
+}
+
+interface Case {
+  readonly short: string
+  /** Which tables of the package's page, by their place on it. */
+  readonly tables: readonly number[]
+  readonly interfaces: readonly string[]
+  /** Options with their defaults. */
+  readonly defaults?: object
+  /** With more turned on, where the table tells of the options of what is off. */
+  readonly inTable?: object
+}
+
+const health = (given = {}) => parse(healthOptions, given, '')
+const ejection = (given = {}) => parse(ejectionOptions, given, '')
+/** What is on by default says so, and has its own defaults told where its options are. */
+const switches = (settings: object) =>
+  Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [name, typeof value === 'object' ? true : value]),
+  )
+const all = { failurePercent: true, latency: true }
+const { successRate, failurePercent, latency } = ejection(all)
+
+const cases: Case[] = [
+  {
+    short: 'balance',
+    tables: [0],
+    interfaces: ['StickyOptions'],
+    defaults: { ...parse(stickyOptions, { secret: 'x' }, ''), secret: undefined },
+  },
+  {
+    short: 'balance',
+    tables: [],
+    interfaces: ['SlowStartOptions'],
+    defaults: { ...parse(slowStartOptions, { window: 1 }, ''), window: undefined },
+  },
+  {
+    short: 'balance',
+    tables: [],
+    interfaces: ['PreferZoneOptions'],
+    defaults: parse(preferZoneOptions, { zone: 'a' }, ''),
+  },
+  {
+    short: 'health',
+    tables: [0],
+    interfaces: ['HttpProbeOptions', 'GrpcProbeOptions'],
+    defaults: { ...health(), ...health({ type: 'grpc' }) },
+  },
+  { short: 'health', tables: [1], interfaces: ['MonitorOptions'], defaults: health() },
+  {
+    short: 'health',
+    tables: [2, 3],
+    interfaces: ['EjectionOptions'],
+    defaults: switches(ejection()),
+    inTable: ejection(all),
+  },
+  { short: 'health', tables: [], interfaces: ['SuccessRateOptions'], defaults: successRate as object },
+  { short: 'health', tables: [], interfaces: ['FailurePercentOptions'], defaults: failurePercent as object },
+  { short: 'health', tables: [], interfaces: ['LatencyOptions'], defaults: latency as object },
+  { short: 'health', tables: [4], interfaces: ['DeclaredOptions'], defaults: parse(declaredOptions, {}, '') },
+  { short: 'resilience', tables: [0], interfaces: ['RetryOptions'], defaults: parse(retryOptions, {}, '') },
+  {
+    short: 'resilience',
+    tables: [],
+    interfaces: ['BackoffOptions'],
+    defaults: parse(retryOptions, { backoff: {} }, '').backoff as object,
+  },
+  {
+    short: 'resilience',
+    tables: [1],
+    interfaces: ['HedgingOptions', 'HedgeDelayOptions'],
+    defaults: parse(hedgeOptions, {}, ''),
+  },
+  {
+    short: 'resilience',
+    tables: [2],
+    interfaces: ['HedgeOptions', 'HedgeDelayOptions'],
+    defaults: parse(hedgeOptions, {}, ''),
+  },
+  {
+    short: 'resilience',
+    tables: [3],
+    interfaces: ['BreakerOptions'],
+    defaults: parse(breakerOptions, {}, ''),
+  },
+  {
+    short: 'resilience',
+    tables: [4],
+    interfaces: ['ConcurrencyOptions'],
+    defaults: { ...parse(concurrencyOptions, { limit: 1 }, ''), limit: undefined },
+  },
+  { short: 'discovery', tables: [1], interfaces: ['FileOptions'] },
+  { short: 'upstream', tables: [1], interfaces: ['TargetTls'] },
+  { short: 'sluice', tables: [0], interfaces: ['ProxyOptions', 'UpstreamOptions'] },
+]
+
+/** For tests, and no settings of a person's. */
+const seams = ['clock', 'random']
+
+describe('the check itself', () => {
+  it('reads rows of several names', () => {
+    const page =
+      "| option of `x` | default | |\n|---|---|---|\n| `a.b` `c` | 1s 2 | a \\| b |\n| `.d` | `'x'` | |\n\n"
+    expect(tablesOf(page)).toEqual([
+      [
+        { names: ['a.b', 'c'], says: ' 1s 2 ' },
+        { names: ['d'], says: " `'x'` " },
+      ],
+    ])
+  })
+
+  it.each([
+    ['5s', 5_000, true],
+    ['5 s', 5_000, true],
+    ['15s', 5_000, false],
+    ['5s', 5, false],
+    ["`'64kb'`", 65_536, true],
+    ['Default 0.1.', 0.1, true],
+    ['0.15', 0.1, false],
+    ['off', false, true],
+    ['GET HEAD', ['GET', 'HEAD'], true],
+    ['GET', ['GET', 'HEAD'], false],
+    ['{ min: 1, max: 2 }', { min: 1, max: 3 }, false],
+  ])('%j tells %j: %j', (text, value, is) => expect(tells(text, value)).toBe(is))
+})
+
+const shownOn = (short: string, tables: readonly number[]): Row[] => {
+  const found = tablesOf(read(`packages/${short}/README.md`))
+  return tables.flatMap((at) => found[at] ?? [])
+}
+const documentedIn = (short: string, interfaces: readonly string[]): Documented[] =>
+  interfaces.flatMap((name) => interfaceOf(short, name)).filter(({ name }) => !seams.includes(name))
+
+describe.each(cases.filter(({ tables }) => tables.length > 0))('$short, the table of $interfaces', (one) => {
+  const { defaults = {}, inTable = defaults, interfaces, short, tables } = one
+  const rows = shownOn(short, tables)
+
+  it('has the same options', () => {
+    const named = rows
+      .flatMap(({ names }) => names)
+      .map((name) => name.replace(/^upstreams\.NAME$/, 'upstreams'))
+    const documented = documentedIn(short, interfaces).map(({ name }) => name)
+    expect([...new Set(named)].sort()).toEqual([...new Set(documented)].sort())
+  })
+
+  it('tells the defaults that hold', () => {
+    const wrong = rows.filter(({ names, says }) => names.some((name) => !tells(says, inTable[name as never])))
+    expect(wrong.filter(({ says }) => !says.includes('as above'))).toEqual([])
+  })
+})
+
+describe.each(cases)('$short, the docstrings of $interfaces', ({ defaults = {}, interfaces, short }) => {
+  it('tell the defaults that hold', () => {
+    const wrong = documentedIn(short, interfaces).filter(
+      ({ name, text }) => !tells(/default.*/is.exec(text)?.[0] ?? '', defaults[name as never]),
+    )
+    expect(wrong).toEqual([])
+  })
+})
+
+describe('createProxy', () => {
+  /** The names in an error: those of the schema. */
+  function namesIn(options: unknown): string[] {
+    try {
+      createProxy(options as never)
+      return []
+    } catch (error) {
+      return (/\{ ([\w, ]+) \}/.exec((error as Error).message)?.[1] ?? '').split(', ').sort()
+    }
+  }
+
+  it.each([
+    ['ProxyOptions', 3],
+    ['UpstreamOptions', { upstreams: { a: 3 } }],
+    ['RouteOptions', { upstreams: { a: 'http://a' }, routes: [3] }],
+  ])('takes what %s has', (name, wrong) => {
+    const own = interfaceOf('sluice', name).map((each) => each.name)
+    const inherited =
+      name === 'RouteOptions' ? interfaceOf('route', 'RouteMatch').map((each) => each.name) : []
+    expect(namesIn(wrong)).toEqual([...own, ...inherited].sort())
+  })
+})
