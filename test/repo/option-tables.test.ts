@@ -173,7 +173,8 @@ const cases: Case[] = [
     defaults: { ...parse(concurrencyOptions, { limit: 1 }, ''), limit: undefined },
   },
   { short: 'discovery', tables: [1], interfaces: ['FileOptions'] },
-  { short: 'upstream', tables: [1], interfaces: ['TargetTls'] },
+  { short: 'upstream', tables: [0], interfaces: ['UpstreamSettings'], defaults: { panic: 0 } },
+  { short: 'upstream', tables: [2], interfaces: ['TargetTls'], defaults: { verify: true } },
   { short: 'sluice', tables: [0], interfaces: ['ProxyOptions', 'UpstreamOptions'] },
 ]
 

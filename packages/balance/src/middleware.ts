@@ -33,7 +33,7 @@ export interface BalanceOptions {
   /**
    * Lets tiers of a lower `priority` take load before those above have nobody left: how much more than its part of the load a
    * target can take, 1.4 for instance. Then a tier keeps all its load until less than 1 / 1.4 of it is fit. At least 1. Default: none;
-   * a lower tier is for when nobody above may be asked.
+   * a lower tier is for when nobody above may be asked. Where all have one priority it changes nothing.
    */
   overflow?: number
   /** Monotonic milliseconds. Default `turnTime`: as of the event loop's turn. */
@@ -58,8 +58,8 @@ const balanceOptions = v.strictObject({
  * Picks a target for each attempt and takes a lease on it: adds `target` and `lease`. The lease ends when the reply's body
  * has ended or failed, at once when the attempt throws.
  *
- * Targets that were tried before are left out as long as there is another (for a second try beside a first: always); the policy is asked among the targets known to
- * be fit first, then among those not probed yet, and in each by priority. With nobody left it is 503, with `Retry-After` where all that
+ * Targets that were tried before are left out as long as there is another (for a second try beside a first: always); the policy is
+ * asked among the targets known to be fit first, then among those not probed yet, and in each by priority. With nobody left it is 503, with `Retry-After` where all that
  * refuse know when they will not (open breakers do). A policy that throws, or gives what is no target, is 500, as a bug of the app. A
  * sticky one has its target looked for among all of the upstream, and its cookie added to the first reply below 500, and where it is
  * of an older secret.

@@ -1,8 +1,7 @@
 import { integer, parse, that, v } from '@sluice/options'
-import type { Target } from '@sluice/upstream'
-import { type Balancer, withParts } from './balancer.js'
-import { perList } from './per-list.js'
+import type { Balancer } from './balancer.js'
 import { needPolicy } from './policy-options.js'
+import { preferred } from './preferred.js'
 
 /** Options of {@link preferZone}. */
 export interface PreferZoneOptions {
@@ -36,26 +35,8 @@ export function preferZone<C>(
   needPolicy(policy, 'preferZone')
   parse(zoneName, zone, 'preferZone.zone')
   const { min } = parse(schema, options, 'preferZone')
-  const zonesOf = perList((list) => divide(list, zone, min))
-  return withParts(
-    (available, ctx, not) => {
-      const { near, far } = zonesOf(available)
-      const picked = policy(near, ctx, not)
-      if (far.length === 0 || (picked !== undefined && not?.(picked) !== true)) return picked
-      return policy(far, ctx, not)
-    },
-    {},
-    policy,
-  )
-}
-
-/** Lists in two: they are as lasting as the list that they are made of, so that policies may keep tables for them. */
-function divide(
-  list: readonly Target[],
-  zone: string,
-  min: number,
-): { near: readonly Target[]; far: readonly Target[] } {
-  const near = list.filter((target) => target.zone === zone)
-  if (near.length === list.length || near.length < min) return { near: list, far: [] }
-  return { near: Object.freeze(near), far: Object.freeze(list.filter((target) => target.zone !== zone)) }
+  return preferred(policy, (list) => {
+    const near = list.filter((target) => target.zone === zone)
+    return near.length < min ? undefined : near
+  })
 }

@@ -13,7 +13,10 @@ export interface StickyOptions {
    * are on the same one. Default `false`.
    */
   encrypt?: boolean
-  /** The cookie's name; `__Host-` and `__Secure-` need what they promise. Upstreams that share host and path each need one of their own. Default `'sluice_affinity'`. */
+  /**
+   * The cookie's name; `__Host-` and `__Secure-` need what they promise. Upstreams that share host and path each need one of their own.
+   * Default `'sluice_affinity'`; in `createProxy` `'sluice_'` and the upstream's name.
+   */
   name?: string
   /** Default `'/'`. */
   path?: string

@@ -1,13 +1,14 @@
 import { integer, parse, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
-import { type Balancer, withParts } from './balancer.js'
+import type { Balancer } from './balancer.js'
 import { hash } from './hash.js'
-import { byId, perList } from './per-list.js'
+import { byId } from './per-list.js'
 import { needPolicy } from './policy-options.js'
+import { preferred } from './preferred.js'
 
 /** Options of {@link subset}. */
 export interface SubsetOptions {
-  /** Targets to use. */
+  /** Targets to use, 1 or more; where there are no more than that, all. */
   size: number
   /**
    * Who is asking. Numbers 0, 1, 2… for the instances of a proxy give each target nearly the same number of instances; a name of the
@@ -42,36 +43,13 @@ export function subset<C>(policy: Balancer<C>, options: SubsetOptions): Balancer
   const { size, seed } = parse(subsetOptions, options, 'subset')
   // By 2^32 / golden ratio: the multiples of no other number keep further apart.
   const at = typeof seed === 'number' ? Math.imul(seed, 0x9e3779b1) >>> 0 : hash(seed)
-  const partsOf = perList((list) => divide(list, size, at * 2 ** -32))
-  return withParts(
-    (available, ctx, not) => {
-      const { chosen, others } = partsOf(available)
-      const picked = policy(chosen, ctx, not)
-      if (others.length === 0 || (picked !== undefined && not?.(picked) !== true)) return picked
-      return policy(others, ctx, not)
-    },
-    {},
-    policy,
-  )
+  const from = at * 2 ** -32
+  return preferred(policy, (list) => (list.length <= size ? undefined : inARow(list, size, from)))
 }
 
-/**
- * Lists in two: they are as lasting as the list that they are made of, so that policies may keep tables for them.
- * @param at where on the circle the subset begins, from 0 to 1
- */
-function divide(
-  list: readonly Target[],
-  size: number,
-  at: number,
-): { chosen: readonly Target[]; others: readonly Target[] } {
-  const { length } = list
-  if (length <= size) return { chosen: list, others: [] }
+/** So many of the circle, from a place on it on: 0 to 1. */
+function inARow(list: readonly Target[], size: number, at: number): Target[] {
   const lots = new Map(list.map((target) => [target, hash(target.id)]))
   const circle = byId(list).sort((a, b) => (lots.get(a) as number) - (lots.get(b) as number))
-  const from = Math.floor(at * length)
-  const members = new Set([...circle.slice(from), ...circle].slice(0, size))
-  return {
-    chosen: Object.freeze(list.filter((target) => members.has(target))),
-    others: Object.freeze(list.filter((target) => !members.has(target))),
-  }
+  return [...circle.slice(Math.floor(at * list.length)), ...circle].slice(0, size)
 }

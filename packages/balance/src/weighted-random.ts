@@ -4,7 +4,8 @@ import { chanceOf } from './policy-options.js'
 import { weighedLists } from './weighed-list.js'
 
 /**
- * Any target, as likely as its weight says. For traffic that is split by shares, a tenth to a new version for instance. It keeps nothing, so any number of upstreams may share one. Cost: linear.
+ * Any target, as likely as its weight says. For traffic that is split by shares, a tenth to a new version for instance. It keeps
+ * nothing, so any number of upstreams may share one. Cost: linear.
  */
 export function weightedRandom(options: RandomOptions = {}): Balancer {
   const chance = chanceOf(options, 'weightedRandom')

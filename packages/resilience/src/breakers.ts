@@ -33,8 +33,8 @@ export interface Breakers extends Disposable {
 /**
  * One breaker for each target, fed by the ends of its leases. While open, its target is ejected by `'breaker'`; in
  * `half-open` and in the ramp a gate lets the trials and the growing share through, and others get the rest. The gate holds in
- * panic too: when every breaker is open, clients get 503 at once, with `Retry-After` until the first is half-open. A client that left counts for nothing. Targets that stay keep
- * their breaker when the list changes.
+ * panic too: when every breaker is open, clients get 503 at once, with `Retry-After` until the first is half-open. A client that left
+ * counts for nothing. Targets that stay keep their breaker when the list changes.
  *
  * Disposed of, it gives all targets back.
  * @throws TypeError for a wrong option, or what is no upstream

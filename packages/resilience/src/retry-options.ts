@@ -8,7 +8,8 @@ import { decision } from './user-functions.js'
 
 /**
  * The user's say on a failed try: `true` tries again whatever the status and the method, `false` doesn't, `undefined` leaves it
- * to the rules. It may not be async: anything else that it gives, or throws, is 500, as a bug of the app. What it can't allow: more than `attempts`, a body that is gone, a try for a client that left.
+ * to the rules. It may not be async: anything else that it gives, or throws, is 500, as a bug of the app. What it can't allow: more
+ * than `attempts`, a body that is gone, a try for a client that left.
  */
 export type RetryWhen = (failed: FailedTry, ctx: Context) => boolean | undefined
 

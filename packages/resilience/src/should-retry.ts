@@ -3,12 +3,12 @@ import type { RetrySettings } from './retry-options.js'
 
 /** What is known of a try that failed. */
 export interface FailedTry {
-  /** How it failed: an error, or a status that is tried again. */
+  /** How it failed: an error, or the status of its answer, 400 or more. */
   readonly failure: ProxyError | number
   readonly method: string
   /** Tries so far, this one included. */
   readonly attempt: number
-  /** The request's body can be sent again: there is none, it is in memory, or nobody has read it. */
+  /** The request's body can be sent again: there is none, it is in memory, nobody has read it, or `replay` has kept all of it. */
   readonly replayable: boolean
   /** What `when` said of it. */
   readonly wanted?: boolean | undefined

@@ -2,7 +2,9 @@ import type { Target } from './target.js'
 
 /** How an attempt went, as far as the target is concerned. Nothing at all counts for nothing: a client that left, say. */
 export interface LeaseResult {
+  /** There was an answer, whatever its status. */
   readonly ok: boolean
+  /** Why there was none, or not the whole of it. */
   readonly error?: Error
   /** Of the answer, if there was one. */
   readonly status?: number

@@ -38,12 +38,13 @@ export type TargetInit =
   | {
       /** `http:`, `https:` or `unix:`. A path is put before each request's. */
       url: string
-      /** Default the normalised URL. */
+      /** What it is known by in events, cookies and keys, whatever becomes of its URL. Default the normalised URL. */
       id?: string
-      /** Default 1; above 0. */
+      /** Its share in relation to the others'; above 0. Default 1. */
       weight?: number
-      /** Default 0. */
+      /** A whole number: 0 is used first, 1 when no 0 may be asked, and so on. Default 0. */
       priority?: number
+      /** Where it stands, for `preferZone`. Default none. */
       zone?: string
       /** For an `https:` URL. Default the upstream's; it replaces that as a whole. */
       tls?: TargetTls

@@ -29,7 +29,9 @@ export interface Discovery {
 
 /** A named group of targets. */
 export interface Upstream extends AsyncDisposable {
+  /** For logs and errors. */
   readonly name: string
+  /** All targets, in the order of the list, whatever their state. */
   readonly all: readonly Target[]
   /**
    * Targets that may be used: healthy ones, then `unknown` ones, then degraded ones; in panic everyone that isn't draining. One
@@ -45,12 +47,16 @@ export interface Upstream extends AsyncDisposable {
   readonly panicking: boolean
   /** Monotonic milliseconds, by the clock that the group was made with. */
   now(): number
-  /** Counts one more in flight until it is released. */
+  /**
+   * Counts one more in flight until it is released.
+   * @throws TypeError for what is no target of an upstream
+   */
   lease(target: Target): Lease
   /**
    * Takes over a new list. A target whose URL, id and TLS settings stay keeps its state and its leases. Other TLS settings
    * make a new target: no connection made under the old ones may serve it, and it begins as `unknown`. One that has left is
    * retired when its last lease has ended: transports close what they keep for it.
+   * An empty list is taken: requests get 503.
    * @throws TypeError for a wrong list; the old one stays
    */
   replace(targets: readonly TargetInit[]): void
@@ -60,6 +66,7 @@ export interface Upstream extends AsyncDisposable {
    * stays so when `replace` makes its target anew
    */
   drain(id: string, reason?: string, by?: string): void
+  /** Takes back a drain by the same `by`. */
   undrain(id: string, reason?: string, by?: string): void
   /** Notes a verdict on a target's health; `'unknown'` takes it back. */
   mark(target: Target, verdict: 'unknown' | 'healthy' | 'unhealthy', reason: string): void
@@ -68,6 +75,7 @@ export interface Upstream extends AsyncDisposable {
    * @param by who does it: several may, and it is back when the last of them has restored it
    */
   eject(target: Target, by: string, reason: string): void
+  /** Takes back an ejection by the same `by`; the target is back when nobody else keeps it out, and begins its slow start. */
   restore(target: Target, by: string, reason: string): void
   /** Notes whether a target would rather not be used: it ranks behind the others. */
   degrade(target: Target, on: boolean, reason: string): void
@@ -126,7 +134,7 @@ const known = ['name', 'targets', 'tls', 'panic']
 /**
  * Makes a group of targets.
  * @param path where the options stand in what the user wrote, for errors
- * @param clock monotonic milliseconds
+ * @param clock monotonic milliseconds. Default `performance.now`
  * @throws TypeError with a line for every wrong option, target or TLS setting
  */
 export function createUpstream(
