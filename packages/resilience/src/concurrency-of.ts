@@ -41,7 +41,7 @@ export interface UpstreamConcurrency extends Disposable {
  * it is in flight, a tunnel (WebSocket) included. `'adaptive'` counts what it measures: requests that wait for the head of their answer.
  * Bodies and tunnels that flow hold no place of it, so event streams, slow clients and WebSockets shut nobody out; where bodies are the
  * work, state a number. Disposed of, it refuses those that wait and limits nothing any more.
- * @throws TypeError for a wrong option, or what is no upstream
+ * @throws TypeError for a wrong option
  */
 export function concurrencyOf(
   upstream: Upstream,

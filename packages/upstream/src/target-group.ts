@@ -190,10 +190,12 @@ export class TargetGroup implements Upstream, LeaseEnds {
   on(event: 'result', fn: ResultListener): () => void
   on(event: 'panic', fn: (on: boolean) => void): () => void
   on(event: keyof Listeners, fn: (...given: never[]) => void): () => void {
+    needFunction(fn, `on('${event}')`)
     const set = this.listeners[event] as Set<unknown> | undefined
     if (set === undefined)
-      throw new TypeError(`on: got ${show(event)}, takes 'state', 'targets', 'answer', 'result' or 'panic'`)
-    needFunction(fn, `on('${event}')`)
+      throw new TypeError(
+        `on: got ${JSON.stringify(event)}, takes 'state', 'targets', 'answer', 'result' or 'panic'`,
+      )
     set.add(fn)
     return () => void set.delete(fn)
   }
