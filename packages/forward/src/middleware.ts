@@ -78,6 +78,7 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
     const { target, out } = ctx
     const left = hopsLeft(out)
     if (left === 0) return finalRecipient(ctx)
+    if (target === undefined) throw new TypeError('forward() found no target: it stands inside of balance()')
     const place = placeOf(target)
     const { body } = out
     const headers = wireFields(ctx, policy, place.host, lengthOf(body))

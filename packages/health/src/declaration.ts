@@ -6,7 +6,8 @@ export const declarationField = 'X-Health'
 
 /** Reads the field's value; what is none of the three says nothing. Parameters behind a semicolon are left aside. */
 export function readDeclaration(value: string | undefined): Declaration | undefined {
-  if (value === undefined) return undefined
+  // A probe without types may say anything.
+  if (typeof value !== 'string') return undefined
   const end = value.indexOf(';')
   const word = (end === -1 ? value : value.slice(0, end)).trim().toLowerCase()
   return word === 'ok' || word === 'degraded' || word === 'draining' ? word : undefined

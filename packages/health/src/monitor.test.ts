@@ -411,14 +411,20 @@ it('refuses what is no probe, and no upstream', () => {
   expect(() => grpcProbe({ path: '/' } as never)).toThrow('grpcProbe.path: unknown option')
 })
 
-it('finds nobody fit by what makes a probe and is none', async () => {
-  const upstream = createUpstream({ name: 'x', targets: ['http://a'] })
-  const told: string[] = []
-  upstream.on('state', ({ to, reason }) => told.push(`${to}: ${reason}`))
-  const watch = monitor(upstream, tcpProbe as never, options, { random: () => 0 })
+it.each([
+  ['what makes a probe and is none', tcpProbe as never, 'it gave a function: call it first'],
+  ['a probe that gives false', (async () => false) as never, 'it gave false'],
+])('finds nobody fit by %s', async (_, probe, reason) => {
+  const { changes } = watched(probe)
   await vi.advanceTimersByTimeAsync(10)
-  expect(told).toEqual(['unhealthy: probe failed: it gave a function: call it first'])
-  watch[Symbol.dispose]()
+  expect(changes).toEqual([`http://a unknown unhealthy: probe failed: ${reason}`])
+})
+
+it.each(['nonsense', '', 5, undefined])('takes %j for no word of a target', async (word) => {
+  const { changes, upstream } = watched(async (_target, _signal, declare) => declare?.(word as never))
+  await vi.advanceTimersByTimeAsync(10)
+  expect(changes).toEqual(['http://a unknown healthy: probe passed'])
+  expect(upstream.all[0]?.degraded).toBe(false)
 })
 
 it('httpProbe asks for its path, and goes by the status', async () => {

@@ -1,7 +1,7 @@
 import { fault, quote } from '@sluice/options'
 import { needUpstream, type Target, type Upstream } from '@sluice/upstream'
 import debug from 'debug'
-import type { Declaration } from './declaration.js'
+import { type Declaration, readDeclaration } from './declaration.js'
 import { type Declarations, declarationsOf } from './declarations.js'
 import { FirstRound } from './first-round.js'
 import { type MonitorOptions, type MonitorSettings, resolveMonitor } from './health-options.js'
@@ -186,13 +186,11 @@ class Watch {
     new Promise<unknown>((resolve) => {
       resolve(
         probe(this.target, controller.signal, (word) => {
-          said = word
+          said = readDeclaration(word)
         }),
       )
     }).then(
-      // A target would else be fit whatever it is: that is no probe, but what makes one.
-      (given) =>
-        done(typeof given === 'function' ? new Error('it gave a function: call it first') : undefined),
+      (given) => done(noProof(given)),
       (error: unknown) => done(error ?? new Error('the probe failed')),
     )
   }
@@ -221,6 +219,13 @@ class Watch {
     const interval = state.verdict === 'unhealthy' ? settings.unhealthyInterval : settings.interval
     if (!this.stopped) this.after(interval * (1 - settings.jitter * random()))
   }
+}
+
+/** What fits no type, but code without types gives: each would make a target fit whatever it is. */
+function noProof(given: unknown): Error | undefined {
+  // What makes a probe, and is none.
+  if (typeof given === 'function') return new Error('it gave a function: call it first')
+  return given === false ? new Error('it gave false') : undefined
 }
 
 /** Never throws: anything may be thrown, also what throws when it is looked at. */

@@ -1,4 +1,5 @@
 import { type Context, ProxyError } from '@sluice/core'
+import { createUpstream, type Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
 import { trapUnhandled } from '../../../test/kit/index.js'
 import { breaker, breakers, concurrency, concurrencyOf, hedging, queue, retry, retrying } from './index.js'
@@ -23,6 +24,26 @@ describe('what is no function', () => {
     await expect(one.run(no)).rejects.toThrow("breaker.run: got 'http://a', takes a function")
     expect(one.state).toBe('closed')
   })
+})
+
+it('an async listener that rejects is a warning', async () => {
+  const told: string[] = []
+  const note = ({ message }: Error) => void told.push(message)
+  process.on('warning', note)
+  const upstream = createUpstream({ name: 'api', targets: ['http://a', 'http://b'] })
+  const all = breakers(upstream, { volume: 1 })
+  const one = breaker({ volume: 1 })
+  const listener = async (): Promise<void> => {
+    throw new Error('of a webhook')
+  }
+  all.on('state', listener)
+  one.on('state', listener)
+  upstream.lease(upstream.all[0] as Target).release({ ok: false, error: new Error('lost') })
+  await one.run(async () => ({ status: 500 }))
+  await new Promise(setImmediate)
+  all[Symbol.dispose]()
+  process.off('warning', note)
+  expect(told).toEqual(['breakers: of a webhook', 'breaker: of a webhook'])
 })
 
 it('what is no upstream is refused at once', () => {
