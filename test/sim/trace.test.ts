@@ -39,7 +39,7 @@ it('what is not safe is not tried twice', async () => {
 
 it.each([
   ['not JSON', 't:2: got "not JSON", takes a JSON object such as {"at":12.5,"key":"user-7"}'],
-  ['{"key":"a"}', 't:2.at: got nothing, takes a value: it is required'],
+  ['{"key":"a"}', 't:2.at: got nothing, takes a number from 0 to 604800000: it is required'],
   ['{"at":-1}', 't:2.at: got -1, takes a number from 0 to 604800000'],
   ['{"at":"1"}', "t:2.at: got '1', takes a number from 0 to 604800000"],
   ['{"at":1,"work":0}', 't:2.work: got 0, takes a number above 0'],
