@@ -32,7 +32,7 @@ const log = debug('sluice:balance')
 export interface BalanceOptions {
   /**
    * Lets tiers of a lower `priority` take load before those above have nobody left: how much more than its part of the load a
-   * target can take, 1.4 for instance. Then a tier keeps all its load until less than 1 / 1.4 of it is fit. At least 1. Default: none;
+   * target can take, 1.4 for instance. Then a tier keeps all its load until less than 1 / 1.4 of it is fit. From 1 to 100. Default: none;
    * a lower tier is for when nobody above may be asked. Where all have one priority it changes nothing.
    */
   overflow?: number
@@ -42,11 +42,11 @@ export interface BalanceOptions {
   random?: () => number
 }
 
-const isFactor = (value: unknown): boolean =>
-  typeof value === 'number' && value >= 1 && value < Number.POSITIVE_INFINITY
+/** Envoy has it in percent: 140 would keep all load in a tier until nobody of it is left. */
+const isFactor = (value: unknown): boolean => typeof value === 'number' && value >= 1 && value <= 100
 
 /** Validates {@link BalanceOptions.overflow}. */
-export const overflowOption = that<number>(isFactor, 'a number, 1 or more')
+export const overflowOption = that<number>(isFactor, 'a number from 1 to 100, such as 1.4')
 
 const balanceOptions = v.strictObject({
   overflow: v.optional(overflowOption),

@@ -117,7 +117,9 @@ describe('overflow', () => {
   })
 
   it.each([
-    [{ overflow: 0.5 }, 'balance.overflow: got 0.5, takes a number, 1 or more'],
+    [{ overflow: 0.5 }, 'balance.overflow: got 0.5, takes a number from 1 to 100, such as 1.4'],
+    // As Envoy has it, in percent.
+    [{ overflow: 140 }, 'balance.overflow: got 140'],
     [{ overflow: Number.NaN }, 'balance.overflow: got NaN'],
     [{ overflw: 1.4 }, 'balance.overflw: unknown option, did you mean overflow?'],
   ])('refuses %j', (options, says) => {

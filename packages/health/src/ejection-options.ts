@@ -68,7 +68,7 @@ export interface EjectionOptions {
   localBase?: Duration
   /** How long at most. Default 5m; 0: no limit. */
   max?: Duration
-  /** How many percent of the targets may be out at the same time; one always may, the last one that is fit never. Default 50; 0: none. */
+  /** How many percent of the targets may be out at the same time, a whole number; one always may, the last one that is fit never. Default 50; 0: none. */
   maxPercent?: number
   /**
    * For whoever balances (`slowStart` of `@sluice/balance`): how long a target that comes back gets a growing part of its share. Default
@@ -159,7 +159,7 @@ export const ejectionOptions = v.strictObject({
   base: v.optional(positiveDuration(), 10_000),
   localBase: v.optional(positiveDuration(), 1_000),
   max: v.optional(duration(), 300_000),
-  maxPercent: v.optional(ranged(0, 100), 50),
+  maxPercent: v.optional(integer(0, 100), 50),
   ramp: v.optional(duration(), 5_000),
   interval: v.optional(positiveDuration(), 10_000),
   successRate: switched(successRate as v.GenericSchema<unknown, SuccessRateSettings>, true),

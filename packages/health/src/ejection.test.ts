@@ -463,6 +463,8 @@ it.each<[unknown, string]>([
   [{ localBase: '0s' }, 'ejection.localBase'],
   [{ interval: 0 }, 'ejection.interval'],
   [{ maxPercent: 101 }, 'ejection.maxPercent'],
+  // A share, as other options are.
+  [{ maxPercent: 0.5 }, 'ejection.maxPercent: got 0.5, takes a whole number from 0 to 100'],
   [{ successRate: { minHosts: 1 } }, 'ejection.successRate.minHosts'],
   [{ successRate: { factr: 1 } }, 'ejection.successRate.factr: unknown option, did you mean factor?'],
   [{ failurePercent: { threshold: 0 } }, 'ejection.failurePercent.threshold'],
