@@ -84,7 +84,7 @@ it.each([
   [['--options', '{"upstream":{"panic":2}}'], '--options: upstream.panic: got 2, takes a number from 0 to 1'],
   [
     ['--options', '{"balance":{"overflow":0}}'],
-    '--options: balance.overflow: got 0, takes a number, 1 or more',
+    '--options: balance.overflow: got 0, takes a number from 1 to 100',
   ],
   [['--options', '{"retry":{"attempts":0}}'], '--options: retry.attempts: got 0, takes a whole number'],
   [

@@ -1,4 +1,11 @@
-import { isOwnFault, type Lease, type LeaseResult, needUpstream, type Target, type Upstream } from '@sluice/upstream'
+import {
+  isOwnFault,
+  type Lease,
+  type LeaseResult,
+  needUpstream,
+  type Target,
+  type Upstream,
+} from '@sluice/upstream'
 import debug from 'debug'
 import { failing } from './breaker.js'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'

@@ -1,6 +1,13 @@
 import diagnostics from 'node:diagnostics_channel'
 import { type Context, type Handler, type Middleware, ProxyError, type Reply } from '@sluice/core'
-import { type Lease, type LeaseResult, needUpstream, type Target, type Tried, type Upstream } from '@sluice/upstream'
+import {
+  type Lease,
+  type LeaseResult,
+  needUpstream,
+  type Target,
+  type Tried,
+  type Upstream,
+} from '@sluice/upstream'
 import debug from 'debug'
 import { AdaptiveLimit, timed } from './adaptive-limit.js'
 import {

@@ -110,6 +110,8 @@ async function send(request, handler, time, before) {
     request.status = reply.status
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
+    // A bug of the policy is the run's end, and no figure.
+    if (error.code === 'proxy_internal_error') throw error.cause ?? error
     request.status = error.status
   }
   time.cancel(leaving)
