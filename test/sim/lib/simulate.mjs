@@ -111,7 +111,7 @@ async function send(request, handler, time, before) {
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     // A bug of the policy is the run's end, and no figure.
-    if (error.code === 'proxy_internal_error') throw error.cause ?? error
+    if (error.code === 'proxy_internal_error') throw error.cause instanceof Error ? error.cause : error
     request.status = error.status
   }
   time.cancel(leaving)
