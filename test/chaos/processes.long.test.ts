@@ -192,7 +192,8 @@ describe('three origins, each a process of its own', () => {
     // In turn, so that it is the ramp alone that decides, and not how quick a process is that has just begun.
     const { origins, upstream, traffic, load } = await site({
       balance: 'round-robin',
-      ejection: { ramp: '4s', localBase: '500ms' },
+      // Lost connects alone take it out, and for a moment: enough of the answers that its fall cuts would do so for long.
+      ejection: { ramp: '4s', localBase: '500ms', consecutive: 1_000 },
     })
     const [victim] = origins as [OriginProcess]
     const [target] = upstream.all as [Target]
