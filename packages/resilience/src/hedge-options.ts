@@ -1,7 +1,7 @@
 import { parse, that, v } from '@sluice/options'
 import { type HedgeDelayOptions, type HedgeDelaySettings, hedgeDelayEntries } from './hedge-delay.js'
 import { isMethod, safeMethods } from './methods.js'
-import { isRetryBudget, type RetryBudget } from './retry-budget.js'
+import { type BudgetOption, budgetOption, type RetryBudget } from './retry-budget.js'
 
 /** When a second try goes beside a slow first one. */
 export interface HedgeOptions extends HedgeDelayOptions {
@@ -16,7 +16,7 @@ export interface HedgeOptions extends HedgeDelayOptions {
    * Bounds second tries by the traffic; asked when another target with room is found. One that `retry` has too counts each request
    * twice. Default none: one request in twenty by `quantile`.
    */
-  budget?: RetryBudget
+  budget?: BudgetOption
 }
 
 /** {@link HedgeOptions} with none left out. */
@@ -38,7 +38,7 @@ export const hedgeOptions = v.strictObject({
     v.array(that<string>(method, "a method such as 'GET', in capitals, and not 'CONNECT'")),
     [...safeMethods],
   ),
-  budget: v.optional(that<RetryBudget>(isRetryBudget, 'what retryBudget() gives')),
+  budget: v.optional(budgetOption, false),
 })
 
 /**

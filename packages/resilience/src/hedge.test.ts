@@ -200,6 +200,20 @@ it('a first try that fails in its time is not hedged', async () => {
   expect([timers.waits, calls(), ctx.target?.id, ctx.tried]).toEqual([[], 1, 't1', undefined])
 })
 
+it.each([
+  [0, false],
+  [1, true],
+])('makes a budget of its parts: a share of %s is asked and says %s', async (share, says) => {
+  let afford: boolean | undefined
+  const { timers, handler } = made({ budget: { share, min: 0 } }, (attempt, n) => {
+    if (n === 2) afford = attempt.afford?.()
+    return never()
+  })
+  void handler(context().ctx)
+  await timers.fire()
+  expect(afford).toBe(says)
+})
+
 it('counts each request once for its budget, however often it is tried', async () => {
   let requests = 0
   const budget = { request: () => void requests++, take: () => true }
@@ -327,7 +341,8 @@ it.each([
   [{ methods: ['get'] }, 'hedge.methods[0]'],
   [{ methods: ['GET', 'CONNECT'] }, "hedge.methods[1]: got 'CONNECT'"],
   [{ statuses: [200] }, 'hedge.statuses[0]'],
-  [{ budget: {} }, 'hedge.budget'],
+  [{ budget: 0.1 }, 'hedge.budget: got 0.1, takes { share, min }'],
+  [{ budget: { share: 2 } }, 'hedge.budget.share'],
   [{ failed: () => true }, 'hedge.failed: unknown option'],
 ])('refuses %j', (options, says) => {
   expect(() => hedge(options as never)).toThrow(says)

@@ -2,7 +2,7 @@ import { parse, that, v } from '@sluice/options'
 import { type HedgeDelayOptions, hedgeDelay, hedgeDelayEntries } from './hedge-delay.js'
 import { letGo } from './let-go.js'
 import { Race } from './race.js'
-import { isRetryBudget, type RetryBudget } from './retry-budget.js'
+import { type BudgetOption, budgetOption, type RetryBudget } from './retry-budget.js'
 import { tieWhileUsed } from './tie-while-used.js'
 import { decision, needFunction } from './user-functions.js'
 
@@ -16,7 +16,7 @@ export interface HedgingOptions<T> extends HedgeDelayOptions {
   /** Lets go of the loser's result. Default cancels the body of a `Response`, and nothing else. */
   discard?: (result: T) => unknown
   /** Refuses second tries beyond a share of the calls. Default none. */
-  budget?: RetryBudget
+  budget?: BudgetOption
   /** Monotonic milliseconds. Default `performance.now`. */
   clock?: () => number
 }
@@ -28,7 +28,7 @@ const schema = v.strictObject({
   ...hedgeDelayEntries,
   failed: v.optional(fn()),
   discard: v.optional(fn()),
-  budget: v.optional(that<RetryBudget>(isRetryBudget, 'what retryBudget() gives')),
+  budget: v.optional(budgetOption, false),
   clock: v.optional(fn()),
 })
 
@@ -44,18 +44,20 @@ export function hedging<T>(
   options: HedgingOptions<T> = {},
 ): (signal?: AbortSignal) => Promise<T> {
   needFunction(fn, 'hedging')
-  const delay = hedgeDelay(parse(schema, options, 'hedging'))
+  const settings = parse(schema, options, 'hedging')
+  const { budget } = settings
+  const delay = hedgeDelay(settings)
   const clock = options.clock ?? (() => performance.now())
   return (signal) => {
     if (signal?.aborted) return Promise.reject(signal.reason)
     let begun: number
     try {
-      options.budget?.request()
+      budget?.request()
       begun = clock()
     } catch (error) {
       return Promise.reject(error)
     }
-    const race = new CallRace(fn, options, signal, () => delay.took(clock() - begun))
+    const race = new CallRace(fn, options, budget, signal, () => delay.took(clock() - begun))
     return race.run(delay.wait()).then((result) => race.tied(result))
   }
 }
@@ -69,6 +71,7 @@ class CallRace<T> extends Race<T> {
   constructor(
     readonly fn: Try<T>,
     readonly options: HedgingOptions<T>,
+    readonly budget: RetryBudget | undefined,
     readonly signal: AbortSignal | undefined,
     readonly won: () => void,
   ) {
@@ -92,7 +95,7 @@ class CallRace<T> extends Race<T> {
   }
 
   protected may(): boolean {
-    return this.options.budget?.take() !== false
+    return this.budget?.take() !== false
   }
 
   protected isGood(result: T): boolean {
