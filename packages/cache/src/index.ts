@@ -1,0 +1,1 @@
+export type { Entry, EntryHead, EntryWriter, PurgeKey, Store, StoredPart } from './store.js'
