@@ -1,6 +1,45 @@
 export { preferredType } from './accept.js'
 export { type Authority, isAuthority, parseAuthority } from './authority.js'
+export {
+  type ByteRange,
+  type ByteRangeSpec,
+  type ContentRange,
+  contentRangeUnsatisfied,
+  formatContentRange,
+  parseByteRanges,
+  parseContentRange,
+  parseRange,
+  resolveRanges,
+} from './byte-range.js'
+export {
+  type Directives,
+  parseCacheControl,
+  parseDeltaSeconds,
+  parseFieldNames,
+  parseTargetedCacheControl,
+  readDirectives,
+} from './cache-control.js'
+export {
+  appendCacheStatus,
+  type CacheStatus,
+  type Forwarded,
+  formatCacheStatus,
+} from './cache-status.js'
+export {
+  type Conditions,
+  conditions,
+  conditionsOf,
+  judgeConditions,
+  type ValidatorFields,
+} from './conditions.js'
 export { editQuery, type QueryRules } from './edit-query.js'
+export {
+  type EntityTag,
+  parseEntityTag,
+  parseEntityTags,
+  strongMatch,
+  weakMatch,
+} from './entity-tag.js'
 export { isFieldName, isFieldValue } from './field.js'
 export { fieldLine } from './field-line.js'
 export { type FieldRuleSet, fieldRules } from './field-rules.js'
@@ -17,6 +56,7 @@ export { type Framing, judgeFraming } from './framing.js'
 export { groupByName } from './group.js'
 export { append, get, getAll, type HeaderList, has, remove, set } from './header-list.js'
 export { type HopByHopOptions, withoutHopByHop } from './hop-by-hop.js'
+export { formatHttpDate, parseHttpDate } from './http-date.js'
 export { http2Values } from './http2-values.js'
 export { mapLinks } from './map-links.js'
 export { type LocationMap, mapLocation } from './map-location.js'
@@ -32,4 +72,5 @@ export {
 } from './path-segments.js'
 export { joinPath, parseRequestTarget, type RequestTarget } from './request-target.js'
 export { type CookieClient, type CookieRules, rewriteSetCookie } from './rewrite-set-cookie.js'
+export { varyNames, varyValue } from './vary.js'
 export { asScheme, walkXForwarded, type XForwarded } from './x-forwarded.js'
