@@ -36,6 +36,7 @@ const engineMayUse = [
   'freeMemory',
   'turnTime',
   'onBodyEnd',
+  'unhandled',
   'toBody',
   'toReadable',
   'writeSpent',

@@ -49,9 +49,10 @@ export interface Context {
   inform(status: number, headers: HeaderList): void
   /**
    * A further attempt of this exchange: own added keys, own `out`, own `signal` and `onClose`, which fires when the
-   * attempt's body has ended. A detached one is bound to no client: it goes on when the client leaves.
+   * attempt's body has ended. A detached one is bound to no client: it goes on when the client leaves. With `inform` the client
+   * that has asked still gets its informational responses, as long as it waits.
    */
-  fork(options?: { detach?: boolean }): this
+  fork(options?: { detach?: boolean; inform?: boolean }): this
   /**
    * Gives this attempt up: its fork closes as failed, and its transport hears at once. Other attempts and the exchange go on. On
    * the exchange itself, which is no fork, it does nothing: that one ends with what the client gets. The first end counts.

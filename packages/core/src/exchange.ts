@@ -138,10 +138,16 @@ export class Exchange implements Context {
     this.close(left ? abandoned(error) : { kind: 'error', error, bytes: 0 })
   }
 
-  fork(options?: { detach?: boolean }): this {
+  fork(options?: { detach?: boolean; inform?: boolean }): this {
     const detached = options?.detach === true
     const out = { ...this.out, headers: this.out.headers.slice() }
-    const fork = new Exchange(this.req, this.scheme, this.authority, out, detached ? undefined : this.#res)
+    const fork = new Exchange(
+      this.req,
+      this.scheme,
+      this.authority,
+      out,
+      detached && !options.inform ? undefined : this.#res,
+    )
     Object.assign(fork, this, { out })
     fork.#untied = true
     fork.#further = true
