@@ -1,1 +1,2 @@
+export * as policy from './policy/index.js'
 export type { Entry, EntryHead, EntryWriter, PurgeKey, Store, StoredPart } from './store.js'
