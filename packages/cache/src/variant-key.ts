@@ -1,0 +1,30 @@
+import { createHash } from 'node:crypto'
+import { type HeaderList, varyValue } from '@sluice/headers'
+
+/** Digests that are remembered, and how long the values may be: most clients send one of a few. */
+const digestsAtMost = 1000
+const rememberedLength = 256
+
+const digests = new Map<string, string>()
+
+/**
+ * The key of a response that varies: the primary one and a digest of the request's values of those fields. A digest, so that the key
+ * is short whatever a client sends, and shows no cookie to who may read keys.
+ * @param vary names of request fields, in lower case, in an order that is always the same
+ */
+export function variantKey(primary: string, vary: readonly string[], headers: HeaderList): string {
+  const chosen: (string | null)[] = []
+  for (const name of vary) chosen.push(name, varyValue(name, headers) ?? null)
+  // JSON, since a value could hold whatever else would set two of them apart.
+  return `${primary}\n${digest(JSON.stringify(chosen))}`
+}
+
+function digest(text: string): string {
+  const known = digests.get(text)
+  if (known !== undefined) return known
+  const made = createHash('sha256').update(text).digest('base64url')
+  if (text.length > rememberedLength) return made
+  if (digests.size >= digestsAtMost) digests.clear()
+  digests.set(text, made)
+  return made
+}
