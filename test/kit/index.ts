@@ -54,6 +54,8 @@ export {
   value,
   values,
 } from './raw-request.js'
+export { hasRedis, type RedisServer, redisClient, redisServer } from './redis-server.js'
+export { type Relay, relayTo } from './relay.js'
 export { seeded } from './seeded.js'
 export { shared } from './shared.js'
 export { skipUnless } from './skip.js'

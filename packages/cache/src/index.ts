@@ -1,3 +1,5 @@
 export type { KeyOptions, KeyQueryOptions } from './key-options.js'
+export { type MemoryStore, memoryStore } from './memory-store.js'
+export type { MemoryStoreOptions } from './memory-store-options.js'
 export * as policy from './policy/index.js'
 export type { Entry, EntryHead, EntryWriter, PurgeKey, Store, StoredPart } from './store.js'

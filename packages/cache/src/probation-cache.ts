@@ -1,0 +1,152 @@
+import { LRUCache } from 'lru-cache'
+import { Ghosts } from './ghosts.js'
+
+/** What a {@link ProbationCache} holds. The fields below are the cache's to write, but for `hits`. */
+export interface Held {
+  readonly key: string
+  /** Of the key. */
+  readonly hash: number
+  /** Bytes it counts for: 1 or more. */
+  cost: number
+  /** How often it was used, up to a few. */
+  hits: number
+  /** Where it stands. */
+  place: Place
+}
+
+/** Nowhere (not yet, or no more), on probation, or among those that have proven themselves. */
+export type Place = 0 | 1 | 2
+
+const nowhere = 0
+const probation = 1
+const main = 2
+
+/** Share of the bytes that those on probation keep when room is short. */
+const onProbation = 0.1
+/** Uses during probation that prove it: with one, a page that a crawler asks for twice in a row would be. */
+const proof = 2
+
+/**
+ * Bounded in bytes, and not to be flushed by a scan.
+ *
+ * What is new stands in a queue, on probation. While there is room nothing is let go. Then, while the queue holds more than a tenth of the
+ * bytes, its oldest leaves: to the main part if it was used twice meanwhile; else it is gone, and its key remembered. What comes again with
+ * a key that is remembered goes to the main part at once. That part is an LRU, and gives up its least recently used only for those two. So what is
+ * asked for once passes through the queue, however much there is of it, and what is asked for often stays.
+ *
+ * This is S3-FIFO (Yang et al., FIFO queues are all you need for cache eviction, SOSP 2023), as 2Q before it (Johnson and Shasha, VLDB 1994), with an LRU for
+ * the main part. Not W-TinyLFU (Einziger et al., ACM Transactions on Storage 2017): it lets in what an estimate says is asked for more often than what would leave, and
+ * estimates age with every request, so in a scan many times as long as the cache those of the entries that matter fade.
+ *
+ * `add`, `replace` and `reweigh` never let go of what they were given: to make room for what is larger than the queue, the main part shrinks by as much.
+ */
+export class ProbationCache<T extends Held> {
+  private readonly queue: LRUCache<string, T>
+  private readonly main: LRUCache<string, T>
+  private readonly ghosts = new Ghosts()
+
+  /**
+   * @param maxSize bytes in all
+   * @param letGo hears of each that had to leave for want of room
+   */
+  constructor(
+    private readonly maxSize: number,
+    private readonly letGo: (held: T) => void,
+  ) {
+    // Their own bounds are never reached: room is made here, over both.
+    this.queue = new LRUCache({ maxSize: maxSize * 2 })
+    this.main = new LRUCache({ maxSize: maxSize * 2 })
+  }
+
+  /** Bytes held. */
+  get bytes(): number {
+    return this.queue.calculatedSize + this.main.calculatedSize
+  }
+
+  /** How many are held. */
+  get count(): number {
+    return this.queue.size + this.main.size
+  }
+
+  /** What is held for a key; counts as a use in the main part, and in probation by its `hits`. */
+  get(key: string): T | undefined {
+    return this.main.get(key) ?? this.queue.peek(key)
+  }
+
+  /** What is held for a key, without a use. */
+  peek(key: string): T | undefined {
+    return this.main.peek(key) ?? this.queue.peek(key)
+  }
+
+  /** Takes what isn't held for a key yet. Its cost is at most the cache's bytes. */
+  add(held: T): void {
+    const proven = this.ghosts.take(held.hash, this.count)
+    this.place(held, proven ? main : probation)
+    this.makeRoom(held)
+  }
+
+  /** Puts one in the place of another of the same key. */
+  replace(old: T, held: T): void {
+    const { place } = old
+    held.hits = old.hits
+    this.remove(old)
+    this.place(held, place)
+    this.makeRoom(held)
+  }
+
+  /** Counts one that is held for another cost; a use. */
+  reweigh(held: T, cost: number): void {
+    const { place } = held
+    this.remove(held)
+    held.cost = cost
+    this.place(held, place)
+    this.makeRoom(held)
+  }
+
+  /** Takes one out. Nobody hears of it. */
+  remove(held: T): void {
+    if (held.place === main) this.main.delete(held.key)
+    else if (held.place === probation) this.queue.delete(held.key)
+    held.place = nowhere
+  }
+
+  /** Takes all out. */
+  clear(): void {
+    this.queue.clear()
+    this.main.clear()
+  }
+
+  private place(held: T, place: Place): void {
+    held.place = place
+    const part = place === main ? this.main : this.queue
+    part.set(held.key, held, { size: held.cost })
+  }
+
+  private makeRoom(keep: T): void {
+    while (this.bytes > this.maxSize) {
+      const young = this.queue.size > (keep.place === probation ? 1 : 0)
+      const old = this.main.size > (keep.place === main ? 1 : 0)
+      if (young && (!old || this.queue.calculatedSize > this.maxSize * onProbation)) this.endProbation(keep)
+      else if (old) this.giveUp(keep)
+      else return
+    }
+  }
+
+  private endProbation(keep: T): void {
+    const held = this.queue.pop() as T
+    if (held === keep) this.place(held, probation)
+    else if (held.hits >= proof) this.place(held, main)
+    else {
+      held.place = nowhere
+      this.ghosts.add(held.hash, this.count)
+      this.letGo(held)
+    }
+  }
+
+  private giveUp(keep: T): void {
+    const held = this.main.pop() as T
+    if (held === keep) return this.place(held, main)
+    held.place = nowhere
+    this.letGo(held)
+  }
+}
