@@ -1,0 +1,32 @@
+import type { BodyInit, Reply } from '@sluice/core'
+import type { HeaderList } from '@sluice/headers'
+
+/** A request, as a cache sees it. An `Outbound` with scheme and authority beside it is one. */
+export interface CacheRequest {
+  readonly method: string
+  readonly scheme: string
+  /** Host and port that the client asked for. */
+  readonly authority: string
+  /** The request-target: path and query, as they came. */
+  readonly path: string
+  readonly headers: HeaderList
+  readonly body?: BodyInit
+}
+
+/** What a cache wants fetched. */
+export interface CacheFetch {
+  /** GET, or the method of the request that is passed on. */
+  readonly method: string
+  /** The fields to send. Of a shared fetch they are a list of its own; of one that is passed on, the request's own. */
+  readonly headers: HeaderList
+  /** Others may wait for the answer, or nobody: it must be bound to no client. */
+  readonly shared: boolean
+  /** The client that has asked still waits for it, and may hear informational responses (1xx) on the way. */
+  readonly inform: boolean
+}
+
+/**
+ * Fetches what the cache doesn't have. What it throws, whoever asked gets, unless something stale may be served instead.
+ * @param arg what `handle` was given: so one function serves all requests
+ */
+export type Fetcher<T> = (fetch: CacheFetch, arg: T) => Reply | Promise<Reply>

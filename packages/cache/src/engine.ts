@@ -1,0 +1,248 @@
+import { channel } from 'node:diagnostics_channel'
+import { type Reply, unhandled } from '@sluice/core'
+import { formatCacheStatus, type HeaderList, remove, varyNames } from '@sluice/headers'
+import debug from 'debug'
+import type { CacheSettings } from './cache-options.js'
+import type { CacheRequest } from './cache-request.js'
+import type { Decision } from './decision.js'
+import { Fill } from './fill.js'
+import { FillBudget } from './fill-budget.js'
+import { Flights } from './flights.js'
+import { GuardedStore, letGo } from './guarded-store.js'
+import { HitForMiss } from './hit-for-miss.js'
+import { isEntry, isEntryHead } from './is-entry.js'
+import type { Kept, Times } from './keep.js'
+import { createKey } from './key.js'
+import { Markers } from './markers.js'
+import { withAge } from './policy/age.js'
+import { invalidates } from './policy/invalidation.js'
+import { keepUntil, life } from './policy/life.js'
+import { storable, storedFields } from './policy/storable.js'
+import { tagsOf } from './policy/tags.js'
+import { freshen, headUpdates } from './policy/validation.js'
+import { Prepared } from './prepared.js'
+import { withoutCookies } from './private-cookies.js'
+import { createPurgeKey } from './purge-key.js'
+import type { Entry, EntryHead, EntryWriter, PurgeKey } from './store.js'
+import { withoutUnkeyed } from './unkeyed.js'
+
+const log = debug('sluice:cache')
+/** How long nothing is fetched again behind what is served stale, after that has failed. In ms. */
+const pause = 1000
+
+const decisions = channel('sluice:cache:decision')
+
+/** What all visits of one cache share. */
+export class Engine {
+  readonly store: GuardedStore
+  readonly flights = new Flights()
+  readonly hitForMiss = new HitForMiss()
+  /** Keys of entries that couldn't be fetched again behind what was served: requests for them don't try that all the time. */
+  readonly failing = new HitForMiss(pause)
+  readonly markers: Markers
+  readonly keyOf: ReturnType<typeof createKey>
+  /** Takes out of the fields of a fetch what a target might answer by though the key doesn't tell it apart (cache poisoning). */
+  readonly withoutUnkeyed: ReturnType<typeof withoutUnkeyed>
+  readonly now: () => number
+  readonly #prepared = new WeakMap<EntryHead, Prepared>()
+  readonly #purgeKeyOf: ReturnType<typeof createPurgeKey>
+  readonly #budget: FillBudget
+  readonly #unwatch: (() => void) | undefined
+
+  constructor(readonly settings: CacheSettings) {
+    this.now = settings.clock
+    this.store = new GuardedStore(settings.store, settings.storeTimeout)
+    this.markers = new Markers(this.store, settings.maxVariants)
+    this.keyOf = createKey(settings.key)
+    this.#purgeKeyOf = createPurgeKey(settings.key)
+    this.#budget = new FillBudget(settings.maxFilling)
+    this.withoutUnkeyed = withoutUnkeyed(settings.key.headers)
+    this.#unwatch = settings.store.watch?.((what) => this.flights.doom(what))
+  }
+
+  /** What serving needs of a head: read once for each. */
+  prepare(head: EntryHead): Prepared {
+    let prepared = this.#prepared.get(head)
+    if (prepared === undefined) {
+      prepared = new Prepared(head, this.settings)
+      this.#prepared.set(head, prepared)
+    }
+    return prepared
+  }
+
+  /** An answer's body, to be stored while it comes. */
+  fill({ body, trailers }: Reply, writer: EntryWriter | undefined, { length }: EntryHead): Fill {
+    return new Fill(body, writer, {
+      keep: this.settings.maxEntry,
+      budget: this.#budget,
+      ...(length === undefined ? undefined : { length }),
+      ...(trailers === undefined ? undefined : { trailers }),
+    })
+  }
+
+  /** Those who are slow to read what is stored by now need no copy of their own. */
+  handOver(fill: Fill, { head, key }: Kept): void {
+    // A store that answers later has no copy in memory.
+    if (!fill.isLagging || this.store.waits) return
+    const entry = this.store.get(key)
+    if (entry === undefined || entry instanceof Promise) return
+    const sound = this.isSound(entry, head.primary) && entry.head.id === head.id
+    if (sound && entry.bytes !== undefined) fill.continueWith(entry.bytes)
+    letGo(entry)
+  }
+
+  /** Whether a request that goes out as it came may be answered by what the key doesn't tell apart: its client would choose for others. */
+  isUnkeyed(headers: HeaderList): boolean {
+    return this.withoutUnkeyed(headers.slice()).length !== headers.length
+  }
+
+  /** Whether what the store gave is what it was asked for. Everything else is a miss, since a wrong answer is worse than none. */
+  isSound(entry: Entry, primary: string): boolean {
+    if (!isEntry(entry)) return false
+    const { head } = entry
+    return (this.#prepared.has(head) || isEntryHead(head)) && head.primary === primary
+  }
+
+  /** The head that a stored response has once a 304 has confirmed it (RFC 9111 section 3.2). */
+  validated(stale: EntryHead, reply: Reply, times: Times): EntryHead {
+    const came = withoutCookies(reply.headers, this.settings.privateCookies)
+    const update = storedFields({ status: reply.status, headers: came }, this.settings)
+    const { purged: _, ...rest } = stale
+    const { responseTime } = times
+    let headers = freshen(stale.headers, update)
+    // Cookies that couldn't have come with the response itself don't come with what confirms it.
+    if (this.#why(stale.status, headers) === 'set-cookie') {
+      remove(update, 'set-cookie')
+      headers = freshen(stale.headers, update)
+    }
+    const tags = tagsOf(headers) ?? stale.tags
+    const head = {
+      ...rest,
+      tags,
+      requestTime: withAge(times.requestTime, reply.headers),
+      responseTime,
+      headers,
+    }
+    return { ...head, keepUntil: keepUntil(life(head, this.settings)) }
+  }
+
+  /**
+   * Why a response that has been confirmed can't be kept any longer, by what came with that. `undefined`: it can.
+   * @param vary names that it was stored by
+   */
+  unkeepable({ headers, status }: EntryHead, vary: readonly string[] | undefined): string | undefined {
+    const names = varyNames(headers)
+    // By a name that is new nobody can tell what it was chosen by.
+    if (names !== '*' && names.some((name) => vary?.includes(name) !== true)) return 'vary'
+    return this.#why(status, headers)
+  }
+
+  #why(status: number, headers: HeaderList): string | undefined {
+    return storable({ method: 'GET', headers: [] }, { status, headers }, this.settings, this.now())
+  }
+
+  /** Stores the head that a 304 or a HEAD has renewed, or drops the entry. */
+  renew(entryKey: string, head: EntryHead, vary: readonly string[] | undefined): Promise<void> | undefined {
+    if (this.unkeepable(head, vary) !== undefined) return this.store.delete(entryKey)
+    const touched = this.store.touch(entryKey, head)
+    if (vary !== undefined) this.markers.renew(head.primary, head.keepUntil)
+    return touched
+  }
+
+  /** Drops what an unsafe method has changed, before its answer is seen (RFC 9111 section 4.4). Never rejects, and takes no longer than the store may. */
+  async invalidate(method: string, url: string, reply: Reply): Promise<void> {
+    const found = invalidates({ method, url }, reply)
+    if (found.length === 0) return
+    // Its own by its bytes: what a URL is made of them may be spelt otherwise.
+    const all = [{ url }, ...found.map((one) => this.#purgeKeyOf({ url: one }))]
+    for (const one of all) this.flights.doom(one)
+    await Promise.all(all.map((one) => this.store.invalidate(one)))
+  }
+
+  purge(what: PurgeKey, soft: boolean): Promise<number> {
+    const exact = this.#purgeKeyOf(what)
+    this.flights.doom(exact)
+    return this.store.purge(exact, soft)
+  }
+
+  /** RFC 9111 section 4.3.5: a HEAD renews what is stored, or shows that it is of yesterday. */
+  async headCame(
+    entryKey: string,
+    stored: EntryHead,
+    reply: Reply,
+    times: Times,
+    vary: readonly string[] | undefined,
+  ): Promise<void> {
+    const how = headUpdates(stored, reply)
+    if (how === 'update') await this.renew(entryKey, this.validated(stored, reply, times), vary)
+    else if (how === 'invalidate') await this.store.delete(entryKey)
+  }
+
+  /** An answer without asking the target. */
+  hit(
+    reply: Reply,
+    prepared: Prepared,
+    now: number,
+    detail: string | undefined,
+    request: CacheRequest,
+  ): Reply {
+    const { statusKey, statusName, xCache } = this.settings
+    if (decisions.hasSubscribers || statusKey) {
+      return this.#tell(reply, { hit: true, ttl: prepared.ttl(now), detail }, request)
+    }
+    // The answer's list is its own here, and most of the text the same for a second.
+    if (statusName !== false) {
+      const text = prepared.hitStatus(now)
+      reply.headers.push('Cache-Status', detail === undefined ? text : `${text}; detail=${detail}`)
+    }
+    if (xCache) reply.headers.push('X-Cache', detail === undefined ? 'HIT' : 'STALE')
+    return reply
+  }
+
+  /** An answer for which the target was asked, or would have been. */
+  forwarded(reply: Reply, decision: Omit<Decision, 'hit'>, request: CacheRequest): Reply {
+    if (reply === unhandled || reply.socket !== undefined) return reply
+    // A handler may give one reply many times: its list isn't ours.
+    return this.#tell({ ...reply, headers: reply.headers.slice() }, { hit: false, ...decision }, request)
+  }
+
+  #tell(reply: Reply, decision: Decision, request: CacheRequest): Reply {
+    const { statusKey, statusName, xCache } = this.settings
+    if (decisions.hasSubscribers) decisions.publish({ request, status: reply.status, ...decision })
+    if (log.enabled) log('%s %s%s: %o', request.method, request.authority, request.path, decision)
+    if (statusName !== false) {
+      const key = statusKey ? this.keyOf(request) : undefined
+      const shown = key?.refused === undefined ? key?.primary : undefined
+      reply.headers.push(
+        'Cache-Status',
+        formatCacheStatus({
+          name: statusName,
+          hit: decision.hit,
+          fwd: decision.forwarded,
+          fwdStatus: decision.forwardedStatus,
+          stored: decision.stored,
+          collapsed: decision.collapsed,
+          ttl: decision.ttl,
+          key: shown,
+          detail: decision.detail,
+        }),
+      )
+    }
+    if (xCache) reply.headers.push('X-Cache', xCacheOf(decision))
+    return reply
+  }
+
+  close(): Promise<void> {
+    this.#unwatch?.()
+    return this.settings.ownStore ? this.settings.store.close() : Promise.resolve()
+  }
+}
+
+/** The words that the field has nearly everywhere. */
+function xCacheOf({ forwarded, forwardedStatus, detail, hit }: Decision): string {
+  if (hit) return detail === undefined ? 'HIT' : 'STALE'
+  if (detail === 'stale-if-error') return 'STALE'
+  if (forwarded === 'bypass' || forwarded === 'method') return 'BYPASS'
+  if (forwarded === 'stale') return forwardedStatus === 304 ? 'REVALIDATED' : 'EXPIRED'
+  return 'MISS'
+}

@@ -1,0 +1,304 @@
+import { discard, type Reply, unhandled } from '@sluice/core'
+import { type HeaderList, has } from '@sluice/headers'
+import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
+import { bytesOf, completed, GrownWriter, grown } from './combine.js'
+import type { Engine } from './engine.js'
+import { fetchFields } from './fetch-fields.js'
+import type { Fill } from './fill.js'
+import type { Doomable } from './flights.js'
+import { type Kept, keep, type Times } from './keep.js'
+import type { CacheKey } from './key.js'
+import { type MissingRange, missingFor } from './policy/partial.js'
+import { matchesValidator, validators } from './policy/validation.js'
+import { withoutCookies } from './private-cookies.js'
+import type { Entry, EntryHead, EntryWriter } from './store.js'
+import { withheldFields } from './withheld-fields.js'
+
+/** How a fetch has turned out for those who wait for it. */
+export type Landing =
+  /** An answer that may be stored, and is while it comes. It is theirs whose request has its key by what it varies on. */
+  | { readonly kind: 'stored'; readonly kept: Kept; readonly fill: Fill; readonly stores: boolean }
+  /** The stale entry is still the target's answer, with this head. With `why` for the one who has asked alone: that forbids to keep it. */
+  | { readonly kind: 'validated'; readonly head: EntryHead; readonly why: string | undefined }
+  /** There was none, or one of a status from 500 on while something stale is there. */
+  | { readonly kind: 'failed'; readonly error?: unknown }
+  /** Another who shares the store has fetched it meanwhile. */
+  | { readonly kind: 'elsewhere' }
+  /** An answer for one client alone: `why` has the name. */
+  | { readonly kind: 'unshared'; readonly why: string }
+
+/** What a fetch begins with. */
+export interface Plan {
+  readonly key: CacheKey
+  /** Key of the entry that it is for: the primary one, or that of a variant. */
+  readonly entryKey: string
+  /** What responses there are known to vary on. */
+  readonly vary: readonly string[] | undefined
+  /** What may still be good: it is asked for by its validators. */
+  readonly stale?: EntryHead | undefined
+  /** A part of what is wanted. Whoever began the fetch lets go of it, once that has landed. */
+  readonly have?: Entry | undefined
+  /** The range that is wanted, where there is nothing to serve it from, and what it is conditional on. */
+  readonly range?: string | undefined
+  readonly ifRange?: string | undefined
+  /** The client that has asked waits for it. */
+  readonly inform: boolean
+  /** Whether others who share the store are asked first if one of them is fetching it. */
+  readonly lease: boolean
+}
+
+/**
+ * One fetch on behalf of all who want the same, bound to no client.
+ *
+ * begun ──head of the answer──▶ landed (stored | validated | failed | unshared) ──end of its body, and the store's commit──▶ over
+ *   └──doom()──▶ the same, but nothing of it is stored, and nobody new may join
+ */
+export class Flight implements Doomable {
+  doomed = false
+  landing: Landing | undefined = undefined
+  /** The answer itself, for the one whose fetch it is, where it isn't in a fill. */
+  reply: Reply | undefined = undefined
+  /** Status of the answer, once there is one. */
+  status: number | undefined = undefined
+  /** Fields of the answer for the one who has asked alone. */
+  withheld: HeaderList | undefined = undefined
+  /** The answer had been in a cache before. */
+  aged = false
+  readonly startedAt: number
+  #waiting: ((landing: Landing) => void)[] | undefined = undefined
+  #lease: (() => void) | undefined = undefined
+  /** A head that was confirmed is on its way into the store. */
+  #storing: Promise<void> | undefined = undefined
+  #settled: Promise<void> | undefined = undefined
+  #settle: (() => void) | undefined = undefined
+
+  constructor(
+    /** What others find it by. */
+    readonly key: string,
+    readonly plan: Plan,
+    private readonly engine: Engine,
+  ) {
+    this.startedAt = engine.now()
+  }
+
+  get url(): string {
+    return this.plan.key.url
+  }
+
+  /** The head of what it brings, once there is one. */
+  get head(): EntryHead | undefined {
+    const { landing } = this
+    return landing?.kind === 'stored' ? landing.kept.head : undefined
+  }
+
+  /** Whether somebody who comes now may wait for it. */
+  isJoinable(now: number): boolean {
+    const { landing } = this
+    if (this.doomed) return false
+    if (landing !== undefined) return landing.kind === 'stored' && landing.fill.joinable
+    const { lockAge } = this.engine.settings
+    const age = now - this.startedAt
+    // Below 0 the clock was set back, and nobody knows how old it is.
+    return lockAge === 0 || (age >= 0 && age < lockAge)
+  }
+
+  doom(): void {
+    this.doomed = true
+    if (this.landing?.kind === 'stored') this.landing.fill.doom()
+  }
+
+  /** Set where all has come, and the store hasn't got it yet: resolves when it has, or won't. */
+  get settling(): Promise<void> | undefined {
+    const { landing } = this
+    if (this.doomed) return undefined
+    if (landing?.kind !== 'stored' || !landing.fill.isOver) return this.#storing
+    this.#settled ??= new Promise((resolve) => {
+      this.#settle = resolve
+    })
+    return this.#settled
+  }
+
+  /** How it turns out; `undefined` where that isn't known after `ms`, which is not 0. */
+  wait(ms: number): Promise<Landing | undefined> {
+    if (this.landing !== undefined) return Promise.resolve(this.landing)
+    return new Promise((resolve) => {
+      const timer = ms === 0 ? undefined : setTimeout(resolve, ms, undefined)
+      this.#waiting ??= []
+      this.#waiting.push((landing) => {
+        clearTimeout(timer)
+        resolve(landing)
+      })
+    })
+  }
+
+  /** Fetches, and lands. Never rejects. What it has stored flows once its fill is started. */
+  async fly<T>(request: CacheRequest, fetcher: Fetcher<T>, arg: T): Promise<Landing> {
+    const { engine, plan } = this
+    try {
+      if (plan.lease && engine.store.leases) {
+        this.#lease = await engine.store.lease(this.key, engine.settings.lockWait)
+        if (this.#lease === undefined) return this.#land({ kind: 'elsewhere' })
+      }
+      const mark = engine.store.mark()
+      const { have, stale } = plan
+      // Before anything is asked for: what can't be read needs no rest.
+      const bytes = have === undefined ? undefined : await bytesOf(have)
+      const rest = bytes === undefined || plan.range !== undefined ? undefined : restOf((have as Entry).head)
+      let more = stale === undefined ? rangeFields(plan, rest) : validators(stale)
+      for (;;) {
+        const headers = engine.withoutUnkeyed(fetchFields(request.headers, more))
+        const fetch: CacheFetch = { method: 'GET', headers, shared: true, inform: plan.inform }
+        const requestTime = engine.now()
+        const reply = await fetcher(fetch, arg)
+        const times = { requestTime, responseTime: engine.now() }
+        const landing = this.#answered(reply, request, times, mark, more.length > 0, bytes)
+        if (landing !== undefined) return landing
+        more = []
+      }
+    } catch (error) {
+      return this.#land({ kind: 'failed', error })
+    }
+  }
+
+  /**
+   * @param asked the fetch had conditions or a range of ours
+   * @param bytes those of the stored part
+   * @returns `undefined`: what came is of no use, and all has to be asked for
+   */
+  #answered(
+    reply: Reply,
+    request: CacheRequest,
+    times: Times,
+    mark: unknown,
+    asked: boolean,
+    bytes: Uint8Array | undefined,
+  ): Landing | undefined {
+    const { have, range, stale } = this.plan
+    try {
+      this.status = reply.status
+      this.aged = has(reply.headers, 'age')
+      if (!asked) return this.#came(reply, request, times, mark)
+      if (stale !== undefined && reply.status === 304) {
+        discard(reply)
+        // RFC 9111 section 4.3.4: if it speaks of another response than ours, the answer has to come whole.
+        return matchesValidator(stale, reply) ? this.#validated(stale, reply, times) : undefined
+      }
+      if (bytes === undefined) return this.#came(reply, request, times, mark)
+      if (range !== undefined) return this.#came(reply, request, times, mark, bytes)
+      if (reply.status !== 206 && reply.status !== 416) return this.#came(reply, request, times, mark)
+      const whole = completed((have as Entry).head, bytes, reply)
+      if (whole !== undefined) return this.#came(whole, request, times, mark)
+      discard(reply)
+      return undefined
+    } catch (error) {
+      discard(reply)
+      throw error
+    }
+  }
+
+  /** @param bytes those of the stored part, which may grow by the answer */
+  #came(reply: Reply, request: CacheRequest, times: Times, mark: unknown, bytes?: Uint8Array): Landing {
+    const { engine, plan } = this
+    const { settings } = engine
+    if (reply === unhandled || reply.socket !== undefined) return this.#unshared(reply, 'unhandled')
+    if (reply.status >= 500 && plan.stale !== undefined) {
+      this.reply = reply
+      return this.#land({ kind: 'failed' })
+    }
+    const kept = keep(settings, request, reply, plan.key, times, plan.vary)
+    if (typeof kept === 'string') {
+      // What is stored has been replaced by this one (RFC 9111 section 4.3.3), unless that was for this client alone.
+      if (plan.stale !== undefined && !this.doomed && kept !== 'authorization')
+        void engine.store.delete(plan.entryKey)
+      return this.#unshared(reply, kept)
+    }
+    const { head } = kept
+    this.withheld = kept.withheld
+    const writer = this.doomed ? undefined : this.#writer(kept, reply, mark, bytes)
+    const fill = engine.fill(reply, writer, head)
+    fill.onEnd(ended, this)
+    if (this.engine.hitForMiss.size > 0) this.engine.hitForMiss.forget(this.key)
+    return this.#land({ kind: 'stored', kept, fill, stores: writer !== undefined && fill.joinable })
+  }
+
+  #writer(
+    { key, head }: Kept,
+    reply: Reply,
+    mark: unknown,
+    bytes: Uint8Array | undefined,
+  ): EntryWriter | undefined {
+    const { settings, store } = this.engine
+    const { have } = this.plan
+    const both = bytes && grown((have as Entry).head, bytes, reply, head.headers, settings.maxEntry)
+    if (both === undefined) return store.put(key, head, mark)
+    const { after, before, headers, part, status } = both
+    const length = part.last - part.first + 1
+    const { part: _, ...rest } = head
+    const whole = { ...rest, status, headers, length }
+    const to = store.put(key, status === 200 ? whole : { ...whole, part }, mark)
+    return to && new GrownWriter(to, before, after)
+  }
+
+  #unshared(reply: Reply, why: string): Landing {
+    this.reply = reply
+    this.engine.hitForMiss.note(this.key, why, this.engine.now())
+    return this.#land({ kind: 'unshared', why })
+  }
+
+  #validated(stale: EntryHead, reply: Reply, times: Times): Landing {
+    const { engine, plan } = this
+    const head = engine.validated(stale, reply, times)
+    const why = engine.unkeepable(head, plan.vary)
+    if (why !== undefined) engine.hitForMiss.note(this.key, why, engine.now())
+    // What was confirmed before a purge was that of before.
+    const renewed = this.doomed ? undefined : engine.renew(plan.entryKey, head, plan.vary)
+    this.#storing = renewed?.then(() => this.#leave())
+    const { settings } = engine
+    const shown = withoutCookies(reply.headers, settings.privateCookies)
+    this.withheld = withheldFields({ status: reply.status, headers: shown }, head.headers, settings)
+    return this.#land({ kind: 'validated', head, why })
+  }
+
+  #land(landing: Landing): Landing {
+    this.landing = landing
+    if (landing.kind !== 'stored' && this.#storing === undefined) this.#leave()
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (waiting !== undefined) for (const hear of waiting) hear(landing)
+    return landing
+  }
+
+  /** The body has ended, and what is stored of it can be found. */
+  over(stored: boolean): void {
+    const { engine, landing, plan } = this
+    if (!stored || landing?.kind !== 'stored') return this.#leave()
+    const noted = engine.markers.note(plan.key, landing.kept)
+    engine.handOver(landing.fill, landing.kept)
+    if (noted === undefined) this.#leave()
+    else void noted.then(() => this.#leave())
+  }
+
+  #leave(): void {
+    this.engine.flights.remove(this)
+    this.#lease?.()
+    this.#lease = undefined
+    this.#settle?.()
+  }
+}
+
+/** The range that the client wants, or the rest of what is wanted whole. */
+function rangeFields(plan: Plan, rest: MissingRange | undefined): HeaderList {
+  const { range, ifRange } = rest ?? plan
+  if (range === undefined) return []
+  return ifRange === undefined ? ['Range', range] : ['Range', range, 'If-Range', ifRange]
+}
+
+/** Without a strong validator what comes couldn't be put to what is there (RFC 9111 section 3.4). */
+function restOf({ headers, part }: EntryHead): MissingRange | undefined {
+  const rest = part === undefined ? undefined : missingFor(part, headers)
+  return rest?.ifRange === undefined ? undefined : rest
+}
+
+function ended(_: Error | undefined, stored: boolean, flight: Flight): void {
+  flight.over(stored)
+}

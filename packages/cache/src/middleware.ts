@@ -1,0 +1,52 @@
+import type { Client, Context, Handler, Middleware, Reply } from '@sluice/core'
+import { mountPath } from '@sluice/headers'
+import type { CacheOptions } from './cache-options.js'
+import type { CacheFetch, Fetcher } from './cache-request.js'
+import { type Cache, createCache } from './create-cache.js'
+
+/**
+ * Serves from a cache what may be, and stores what may be (RFC 9111, a shared cache). A fetch that others may wait for, and a
+ * revalidation in the background, go on when the client leaves. Upgrades pass by. It stands inside of `compress`, and outside of
+ * `retry` and `balance`.
+ * @param options of a cache of its own, which is closed with the process; or a cache that `createCache` has made, to purge it
+ * @throws TypeError that names the option
+ */
+export function cache(options: CacheOptions | Cache = {}): Middleware {
+  const engine = isCache(options) ? options : createCache(options)
+  return <C extends Context>(next: Handler<C>): Handler<C> => {
+    const fetch = fetcher(next)
+    return (ctx) => {
+      if (ctx.upgrade !== undefined) return next(ctx)
+      const { authority, out, scheme } = ctx
+      // What the client was told of its connection counts, where somebody who is trusted has told it.
+      const { client } = ctx as Context & Partial<Client>
+      const request = {
+        method: out.method,
+        scheme: client?.scheme ?? scheme,
+        authority,
+        // The public URL: what links, Location and purges speak of.
+        path: mountPath(ctx.req) + out.path,
+        headers: out.headers,
+        body: out.body,
+      }
+      return engine.handle(request, fetch, ctx)
+    }
+  }
+}
+
+/** One for each place in a chain, none for each request. */
+function fetcher<C extends Context>(next: Handler<C>): Fetcher<C> {
+  return ({ headers, inform, method, shared }: CacheFetch, ctx: C): Reply | Promise<Reply> => {
+    if (!shared) return next(ctx)
+    const fork = ctx.fork({ detach: true, inform })
+    const { out } = fork
+    out.method = method
+    out.headers = headers
+    out.body = null
+    return next(fork)
+  }
+}
+
+function isCache(options: CacheOptions | Cache): options is Cache {
+  return 'handle' in options && typeof options.handle === 'function'
+}

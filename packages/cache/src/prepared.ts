@@ -1,0 +1,83 @@
+import { get, type HeaderList } from '@sluice/headers'
+import type { CacheSettings } from './cache-options.js'
+import { fieldsOf304 } from './conditional-reply.js'
+import { type Life, life } from './policy/life.js'
+import type { EntryHead } from './store.js'
+
+/** What serving an entry needs of its head, read once for all that it is served to. */
+export class Prepared {
+  readonly life: Life
+  readonly etag: string | undefined
+  readonly lastModified: string | undefined
+  readonly date: string | undefined
+  /** The entry is a success: only then are conditions answered (RFC 9110 section 13.2.1) and ranges cut. */
+  readonly success: boolean
+  readonly #fields: HeaderList = []
+  #size: number | undefined
+  #age = -1
+  #whole: HeaderList = []
+  #brief: HeaderList | undefined = undefined
+  #hit = ''
+
+  constructor(
+    readonly head: EntryHead,
+    private readonly settings: CacheSettings,
+  ) {
+    this.life = life(head, settings)
+    const { headers } = head
+    this.etag = get(headers, 'etag')
+    this.lastModified = get(headers, 'last-modified')
+    this.date = get(headers, 'date')
+    this.success = head.status >= 200 && head.status < 300
+    // RFC 9110 section 8.6: a 204 never says a length.
+    let sized = head.status === 204
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i] as string
+      if (name.length === 3 && name.toLowerCase() === 'age') continue
+      if (name.length === 14 && name.toLowerCase() === 'content-length') sized = true
+      this.#fields.push(name, headers[i + 1] as string)
+    }
+    this.#size = sized ? -1 : undefined
+  }
+
+  /**
+   * The fields with an `Age` of now, in a list of the caller's own.
+   * @param size bytes of the body, for an entry that came without saying so; `undefined`: not known yet, or not to be told
+   */
+  fields(now: number, size: number | undefined): HeaderList {
+    this.#turn(now)
+    const list = this.#whole.slice()
+    if (size !== undefined && this.#size === undefined) list.push('Content-Length', String(size))
+    return list
+  }
+
+  /** The fields of a 304. */
+  fieldsOf304(now: number): HeaderList {
+    this.#turn(now)
+    this.#brief ??= fieldsOf304(this.#whole)
+    return this.#brief.slice()
+  }
+
+  /** The member of `Cache-Status` for a hit. */
+  hitStatus(now: number): string {
+    this.#turn(now)
+    return this.#hit
+  }
+
+  /** Whole seconds for which it stays fresh; less than 0 for how long it hasn't been. 0 at most once it was purged. */
+  ttl(now: number): number {
+    this.#turn(now)
+    const left = Math.floor(this.life.freshFor / 1000) - this.#age
+    return this.life.purged ? Math.min(left, 0) : left
+  }
+
+  /** What is the same for a second is made once in it. */
+  #turn(now: number): void {
+    const age = Math.max(0, Math.floor((now - this.life.bornAt) / 1000))
+    if (age === this.#age) return
+    this.#age = age
+    this.#whole = [...this.#fields, 'Age', String(age)]
+    this.#brief = undefined
+    this.#hit = `${this.settings.statusName}; hit; ttl=${this.ttl(now)}`
+  }
+}

@@ -1,0 +1,41 @@
+import { discard } from '@sluice/core'
+import type { CacheRequest, Fetcher } from './cache-request.js'
+import type { Engine } from './engine.js'
+import { Flight, type Plan } from './flight.js'
+import type { EntryHead } from './store.js'
+
+/**
+ * Fetches again what was served stale (RFC 5861 section 3). Nobody waits for it, and for each entry there is one at a time. After one
+ * that has failed there is none for a second.
+ * @param head of what was served
+ */
+export function revalidate<T>(
+  engine: Engine,
+  { entryKey, key, vary }: Pick<Plan, 'key' | 'entryKey' | 'vary'>,
+  head: EntryHead,
+  request: CacheRequest,
+  fetcher: Fetcher<T>,
+  arg: T,
+): void {
+  const now = engine.now()
+  const before = engine.flights.find(entryKey)
+  if (before?.isJoinable(now) === true || engine.failing.has(entryKey, now)) return
+  const { part } = head
+  const plan: Plan = {
+    key,
+    entryKey,
+    vary,
+    // A part is asked for again as it is: what validators say of the whole doesn't bring the bytes of it.
+    stale: part === undefined ? head : undefined,
+    range: part && `bytes=${part.first}-${part.last}`,
+    inform: false,
+    lease: false,
+  }
+  const flight = new Flight(entryKey, plan, engine)
+  engine.flights.add(flight)
+  void flight.fly(request, fetcher, arg).then((landing) => {
+    if (landing.kind === 'stored') return landing.fill.start()
+    if (landing.kind === 'failed') engine.failing.note(entryKey, 'failed', engine.now())
+    if (flight.reply !== undefined) discard(flight.reply)
+  })
+}

@@ -1,0 +1,411 @@
+import { discard, type Reply, unhandled } from '@sluice/core'
+import { type Forwarded, remove } from '@sluice/headers'
+import { answer } from './answer.js'
+import { Asked } from './asked.js'
+import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
+import type { Decision } from './decision.js'
+import type { Engine } from './engine.js'
+import { fillEntry } from './fill-entry.js'
+import { Flight, type Landing } from './flight.js'
+import { Alone } from './flights.js'
+import { letGo } from './guarded-store.js'
+import { isDisconnected } from './is-disconnected.js'
+import { keep } from './keep.js'
+import type { CacheKey } from './key.js'
+import { otherMethod } from './other-method.js'
+import { ownReply } from './own-reply.js'
+import { parseRequestDirectives, type RequestDirectives } from './policy/request-directives.js'
+import { mayServeOnError, reuse } from './policy/reuse.js'
+import type { Prepared } from './prepared.js'
+import { revalidate } from './revalidate.js'
+import type { Entry } from './store.js'
+import { variantKey } from './variant-key.js'
+
+/** A purge, say, takes from many what they have waited for: they may wait for another, and so often. */
+const looksAtMost = 3
+
+/** What was stored later than now by more than that was stored before the clock was set back: its age isn't known. In ms. */
+const clockSlack = 60_000
+
+/**
+ * One request at the cache.
+ *
+ * looked up ─┬─ fresh ─────────────▶ served
+ *            ├─ stale, may be used ─▶ served, and fetched again behind it
+ *            ├─ stale ─────────────▶ waits for a fetch that validates it: its own, or the one on its way
+ *            ├─ not there ─────────▶ waits for a fetch: its own, or the one on its way
+ *            └─ not the cache's ────▶ passed on, alone
+ */
+export class Visit<T> {
+  private now: number
+  key: CacheKey = undefined as never
+  private asked: Asked = undefined as never
+  private ask: RequestDirectives = undefined as never
+  /** Names of request fields that responses at the primary key are known to vary on. */
+  vary: readonly string[] | undefined = undefined
+  entryKey = ''
+  private forwarded: Forwarded = 'uri-miss'
+  /** What was found, and can't be served as it is. */
+  private entry: Entry | undefined = undefined
+  /** How often it has looked again, for what another has fetched. */
+  private looks = 0
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly request: CacheRequest,
+    private readonly fetcher: Fetcher<T>,
+    private readonly arg: T,
+  ) {
+    this.now = engine.now()
+  }
+
+  start(): Reply | Promise<Reply> {
+    const { engine, request } = this
+    const { method } = request
+    if (method !== 'GET' && method !== 'HEAD') return this.#otherMethod()
+    // A target that reads the content of a GET may answer by it, and the key doesn't tell it apart (RFC 9110 section 9.3.1).
+    if (request.body !== undefined && request.body !== null) return this.#pass('bypass', 'request-content')
+    const key = engine.keyOf(request)
+    if (key.refused !== undefined) return this.#pass('bypass', key.refused)
+    this.key = key
+    this.asked = new Asked(request.headers)
+    this.ask = parseRequestDirectives(this.asked.cacheControl, this.asked.pragma)
+    return this.#look(key.primary)
+  }
+
+  #look(entryKey: string): Reply | Promise<Reply> {
+    this.entryKey = entryKey
+    const entry = this.engine.store.get(entryKey)
+    return entry instanceof Promise ? entry.then((found) => this.#found(found)) : this.#found(entry)
+  }
+
+  #found(entry: Entry | undefined): Reply | Promise<Reply> {
+    if (entry !== undefined && this.engine.isSound(entry, this.key.primary)) {
+      const { vary } = entry.head
+      if (vary === undefined) return this.#judge(entry)
+      // A marker behind a marker is nothing that was stored by us.
+      if (this.vary === undefined) {
+        letGo(entry)
+        this.vary = vary
+        return this.#look(variantKey(this.key.primary, vary, this.request.headers))
+      }
+    }
+    letGo(entry)
+    return this.#fetch(this.vary === undefined ? 'uri-miss' : 'vary-miss')
+  }
+
+  #judge(entry: Entry): Reply | Promise<Reply> {
+    const { engine, now } = this
+    const prepared = engine.prepare(entry.head)
+    const { use, why } = reuse(prepared.life, this.ask, now)
+    if (use === 'validate' || entry.head.responseTime > now + clockSlack) {
+      this.entry = entry
+      return this.#fetch(why === 'request' ? 'request' : 'stale')
+    }
+    const reply = this.#answer(entry, prepared)
+    if (reply === undefined || reply.status === 412) {
+      this.entry = entry
+      // RFC 9111 section 4.3.2: what a client wants to be so at the origin only the origin can deny.
+      return this.#fetch(reply === undefined ? 'partial' : 'request')
+    }
+    letGo(entry)
+    if (use === 'stale-while-revalidate')
+      revalidate(engine, this, entry.head, this.request, this.fetcher, this.arg)
+    return engine.hit(reply, prepared, now, use === 'fresh' ? undefined : use, this.request)
+  }
+
+  /** `undefined`: the bytes that are wanted aren't there, or the store can't give them. */
+  #answer(entry: Entry, prepared: Prepared): Reply | undefined {
+    try {
+      return answer(this.request, this.asked, entry, prepared, this.now)
+    } catch (error) {
+      return this.engine.store.failed('body', error)
+    }
+  }
+
+  /** Nothing can be served as it is. */
+  #fetch(forwarded: Forwarded): Reply | Promise<Reply> {
+    const { ask, asked, engine, entry, entryKey, now, request } = this
+    this.forwarded = forwarded
+    if (ask.onlyIfCached) {
+      this.#release()
+      return this.#told(
+        { status: 504, headers: ['Content-Length', '0'], body: null },
+        { detail: 'only-if-cached' },
+      )
+    }
+    if (ask.noStore) return this.#pass(forwarded, 'request-no-store')
+    const isHead = request.method === 'HEAD'
+    const partial =
+      !isHead && asked.range !== undefined && (entry === undefined || entry.head.part !== undefined)
+    const key = partial ? `${entryKey}\nrange ${asked.range} ${asked.ifRange ?? ''}` : entryKey
+    if (entry === undefined && !isHead) {
+      const why = engine.hitForMiss.why(key, now)
+      if (why !== undefined) return this.#passKnown(key, why)
+    }
+    const shares = this.#shares()
+    if (shares) {
+      // Of all of it on its way there are also the head and each range.
+      const flight = engine.flights.find(entryKey) ?? engine.flights.find(key)
+      if (flight?.isJoinable(now) === true) return this.#join(flight)
+    }
+    if (this.looks < looksAtMost) {
+      const settling = engine.flights.settling(this.key.primary)
+      if (settling !== undefined) return this.#whenSettled(settling)
+    }
+    return isHead ? this.#head() : this.#lead(key, partial, shares)
+  }
+
+  /** Whether it can have what another fetches: not where it wants its own asked for, or each has to. Those would wait for nothing. */
+  #shares(): boolean {
+    const { ask, engine, entry } = this
+    if (!engine.settings.coalesce || this.looks >= looksAtMost || ask.noCache || ask.maxAge === 0)
+      return false
+    if (entry === undefined) return true
+    const { life } = engine.prepare(entry.head)
+    return life.revalidate !== 'always' && life.freshFor > 0
+  }
+
+  async #whenSettled(settling: Promise<void>): Promise<Reply> {
+    await this.engine.store.patience(settling)
+    return this.#lookAgain()
+  }
+
+  async #lead(key: string, partial: boolean, shares: boolean): Promise<Reply> {
+    const flight = this.#flight(key, this.entry, partial, shares)
+    const landing = await flight.fly(this.request, this.fetcher, this.arg)
+    return this.#landed(flight, landing, true)
+  }
+
+  async #join(flight: Flight): Promise<Reply> {
+    const landing = await flight.wait(this.engine.settings.lockWait)
+    if (landing === undefined) return this.#pass(this.forwarded, 'lock-wait')
+    return this.#landed(flight, landing, false)
+  }
+
+  #flight(key: string, entry: Entry | undefined, partial: boolean, shares: boolean): Flight {
+    const { asked, engine, entryKey, vary } = this
+    const isPart = entry?.head.part !== undefined
+    const flight = new Flight(
+      key,
+      {
+        key: this.key,
+        entryKey,
+        vary,
+        stale: isPart ? undefined : entry?.head,
+        have: isPart ? entry : undefined,
+        range: partial ? asked.range : undefined,
+        ifRange: partial ? asked.ifRange : undefined,
+        inform: true,
+        lease: shares && this.looks === 0,
+      },
+      engine,
+    )
+    engine.flights.add(flight)
+    return flight
+  }
+
+  /** @param own the fetch was made for this request */
+  #landed(flight: Flight, landing: Landing, own: boolean): Reply | Promise<Reply> {
+    this.now = this.engine.now()
+    switch (landing.kind) {
+      case 'stored':
+        return this.#stored(flight, landing, own)
+      case 'validated':
+        return this.#validated(flight, landing, own)
+      case 'failed':
+        return this.#failed(flight.status, landing.error, own ? flight.reply : undefined)
+      case 'unshared':
+        if (own) return this.#own(flight.reply as Reply, landing.why)
+        return this.#pass(this.forwarded, landing.why)
+      case 'elsewhere':
+        return this.#lookAgain()
+    }
+  }
+
+  #stored(flight: Flight, landing: Landing & { kind: 'stored' }, own: boolean): Reply | Promise<Reply> {
+    const { engine, now } = this
+    const { fill, kept } = landing
+    const { head, key, vary } = kept
+    const prepared = engine.prepare(head)
+    try {
+      if (!own) {
+        if (vary.length > 0) {
+          const mine = variantKey(this.key.primary, vary, this.request.headers)
+          if (mine !== key) {
+            this.#release()
+            this.vary = vary
+            this.looks++
+            return this.#look(mine)
+          }
+        }
+        // RFC 9111 section 4: what may be used for them without asking is what may be used from the store.
+        if (!fill.joinable) return this.#lookAgain()
+        if (reuse(prepared.life, this.ask, now).use !== 'fresh') {
+          const { settling } = flight
+          return settling === undefined ? this.#pass(this.forwarded, 'unshared') : this.#whenSettled(settling)
+        }
+      }
+      const source = fillEntry(fill, head)
+      // A part that was asked for goes out as it came: what the target says of it is its to say.
+      const asCame = own && head.part !== undefined
+      let reply = asCame ? undefined : answer(this.request, this.asked, source, prepared, now)
+      if (reply === undefined) {
+        if (!own) return this.#pass(this.forwarded, 'partial')
+        reply = { status: head.status, headers: prepared.fields(now, undefined), body: source.body() }
+      }
+      return this.#brought(reply, flight, prepared, own, landing.stores)
+    } finally {
+      this.#release()
+      if (own) fill.start()
+    }
+  }
+
+  #validated(
+    flight: Flight,
+    { head, why }: Landing & { kind: 'validated' },
+    own: boolean,
+  ): Reply | Promise<Reply> {
+    const { engine, entry, now } = this
+    if (entry === undefined || entry.head.id !== head.id) return this.#lookAgain()
+    const prepared = engine.prepare(head)
+    // Those who waited may have it if it needn't be asked for each time.
+    if (!own && (why !== undefined || reuse(prepared.life, this.ask, now).use !== 'fresh'))
+      return this.#pass(this.forwarded, why ?? 'unshared')
+    const reply = this.#answer(entry, prepared)
+    if (reply === undefined) return this.#pass(this.forwarded, 'store')
+    this.#release()
+    return this.#brought(reply, flight, prepared, own, why === undefined && !flight.doomed)
+  }
+
+  /** What a fetch has brought, or confirmed. */
+  #brought(reply: Reply, flight: Flight, prepared: Prepared, own: boolean, stored: boolean): Reply {
+    if (own) {
+      // RFC 9111 section 5.1: Age says that the origin was not asked for this request. It was, unless by another cache further in.
+      if (!flight.aged) remove(reply.headers, 'age')
+      if (flight.withheld !== undefined) reply.headers.push(...flight.withheld)
+    }
+    return this.#told(reply, {
+      forwarded: this.forwarded,
+      forwardedStatus: flight.status,
+      stored: own && stored ? true : undefined,
+      collapsed: own ? undefined : true,
+      ttl: prepared.ttl(this.now),
+    })
+  }
+
+  /**
+   * There is no answer, or one that says that the target has failed while something stale is there.
+   * @param reply that one, where it is this client's
+   */
+  #failed(status: number | undefined, error: unknown, reply: Reply | undefined): Reply | Promise<Reply> {
+    const { engine, entry, now } = this
+    if (entry !== undefined) {
+      const prepared = engine.prepare(entry.head)
+      if (mayServeOnError(prepared.life, this.ask, now, isDisconnected(error))) {
+        const stale = this.#answer(entry, prepared)
+        if (stale !== undefined) {
+          if (reply !== undefined) discard(reply)
+          this.#release()
+          const ttl = prepared.ttl(now)
+          const { forwarded } = this
+          return this.#told(stale, { forwarded, forwardedStatus: status, ttl, detail: 'stale-if-error' })
+        }
+      }
+    }
+    if (reply !== undefined) return this.#own(reply, 'error')
+    if (error === undefined) return this.#pass(this.forwarded, 'error')
+    this.#release()
+    // What the host app threw, or a ProxyError: whoever waits gets the same.
+    // oxlint-disable-next-line typescript/only-throw-error
+    throw error
+  }
+
+  #own(came: Reply, detail: string): Reply {
+    this.#release()
+    const reply = ownReply(this.asked, came)
+    return this.#told(reply, { forwarded: this.forwarded, forwardedStatus: came.status, detail })
+  }
+
+  /** Another has fetched it: in this process, or in one that shares the store. */
+  #lookAgain(): Reply | Promise<Reply> {
+    this.#release()
+    this.looks++
+    this.vary = undefined
+    return this.#look(this.key.primary)
+  }
+
+  /** RFC 9111 section 4.3.5: what a HEAD tells of a stored response goes for that one too. */
+  async #head(): Promise<Reply> {
+    const { engine, entry } = this
+    if (entry === undefined) return this.#pass(this.forwarded)
+    const alone = new Alone(this.key.url)
+    engine.flights.watch(alone)
+    const requestTime = engine.now()
+    try {
+      const reply = await this.fetcher(this.#alone(), this.arg)
+      this.now = engine.now()
+      if (reply.status >= 500) return this.#failed(reply.status, undefined, reply)
+      this.#release()
+      const times = { requestTime, responseTime: this.now }
+      // What came of before a purge says nothing of what is there now.
+      if (!alone.doomed && !engine.isUnkeyed(this.request.headers))
+        await engine.headCame(this.entryKey, entry.head, reply, times, this.vary)
+      return this.#passed(reply, this.forwarded, undefined)
+    } catch (error) {
+      this.now = engine.now()
+      return this.#failed(undefined, error, undefined)
+    } finally {
+      engine.flights.unwatch(alone)
+    }
+  }
+
+  async #otherMethod(): Promise<Reply> {
+    const { arg, engine, fetcher, request } = this
+    const key = engine.keyOf(request)
+    if (key.refused !== undefined) return this.#pass('method', key.refused)
+    return this.#passed(await otherMethod(engine, request, key, fetcher, arg), 'method', undefined)
+  }
+
+  /** The client's own request, for it alone. */
+  #pass(forwarded: Forwarded, detail?: string): Reply | Promise<Reply> {
+    this.#release()
+    const reply = this.fetcher(this.#alone(), this.arg)
+    if (reply instanceof Promise) return reply.then((came) => this.#passed(came, forwarded, detail))
+    return this.#passed(reply, forwarded, detail)
+  }
+
+  /** Answers for this key were nobody else's a moment ago, so nobody waits for this one. It tells whether that is still so. */
+  async #passKnown(key: string, why: string): Promise<Reply> {
+    const { engine, forwarded, request, vary } = this
+    const requestTime = engine.now()
+    const reply = await this.fetcher(this.#alone(), this.arg)
+    const times = { requestTime, responseTime: engine.now() }
+    // A 304 tells of the response that the client has, other answers to its conditions of nothing.
+    const status = reply.status === 304 ? 200 : reply.status
+    if (status !== 412 && status !== 416 && reply !== unhandled && reply.socket === undefined) {
+      const kept = keep(engine.settings, request, { ...reply, status }, this.key, times, vary)
+      if (typeof kept === 'string') engine.hitForMiss.note(key, kept, times.responseTime)
+      else engine.hitForMiss.forget(key)
+    }
+    return this.#passed(reply, forwarded, why)
+  }
+
+  #passed(reply: Reply, forwarded: Forwarded, detail: string | undefined): Reply {
+    return this.#told(reply, { forwarded, forwardedStatus: reply.status, detail })
+  }
+
+  #told(reply: Reply, decision: Omit<Decision, 'hit'>): Reply {
+    return this.engine.forwarded(reply, decision, this.request)
+  }
+
+  #alone(): CacheFetch {
+    return { method: this.request.method, headers: this.request.headers, shared: false, inform: true }
+  }
+
+  #release(): void {
+    const { entry } = this
+    this.entry = undefined
+    letGo(entry)
+  }
+}

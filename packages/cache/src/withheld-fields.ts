@@ -1,0 +1,28 @@
+import { type HeaderList, has } from '@sluice/headers'
+import { responseDirectives } from './policy/response-directives.js'
+import type { PolicyOptions, PolicyResponse } from './policy/types.js'
+
+/** `private` or `no-cache` with names of fields: most answers have neither, and needn't be read once more. */
+const named = /(?:private|no-cache)\s*=/i
+
+/**
+ * Fields of an answer that aren't stored with it, though it is: those that `private` and `no-cache` name, and cookies that aren't to be
+ * kept. They are for the client that has asked, and go to it alone (RFC 9111 sections 5.2.2.4 and 5.2.2.7).
+ * @param kept the fields that are stored
+ */
+export function withheldFields(
+  came: PolicyResponse,
+  kept: Readonly<HeaderList>,
+  options: PolicyOptions,
+): HeaderList | undefined {
+  const { headers } = came
+  const names: string[] = []
+  if (has(headers, 'set-cookie') && !has(kept, 'set-cookie')) names.push('set-cookie')
+  if (headers.some((text) => named.test(text))) names.push(...responseDirectives(came, options).withheld)
+  if (names.length === 0) return undefined
+  const withheld: HeaderList = []
+  for (let i = 0; i < headers.length; i += 2)
+    if (names.includes((headers[i] as string).toLowerCase()))
+      withheld.push(headers[i] as string, headers[i + 1] as string)
+  return withheld
+}
