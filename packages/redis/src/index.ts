@@ -1,1 +1,2 @@
-export type { Store } from '@sluice/cache'
+export type { RedisClient, RedisSubscriber } from './redis-client.js'
+export { type RedisStore, type RedisStoreOptions, redisStore } from './redis-store.js'

@@ -1,0 +1,239 @@
+import { type Script, script } from './script.js'
+
+/**
+ * The keys, each behind the prefix P:
+ *
+ *   e:<key>      hash     an entry: h head, d what its body is, b the body where it is small, and for the scripts: i id of the head,
+ *                         u URL, g tags, o and n name and number of the body's parts, m mark, p the soft purge that matched it,
+ *                         lo and ln the parts of the body it replaced
+ *   b:<o>:<i>    string   a part of a body
+ *   urls         set      "<URL>\n<key>" in the order of letters: what purges by URL and prefix look through
+ *   due          set      the same by the time at which the entry goes
+ *   t:<tag>      set      keys by the time at which the entry goes
+ *   log          set      "<number>|<soft>|<kind>|<from>|<value>" of the last purges by their number. The first one is the floor: up to
+ *                         its number nothing is remembered
+ *   l:<key>      string   who has the lease of a key
+ *   say          channel  "p<number before>|<entry of the log>" for a purge, "r<key>" when a lease ends
+ *
+ * A purge's number is the time of Redis in µs, and more than the one before. So numbers go on where Redis has lost all it knew,
+ * and a floor made then is above every mark from before; where the clock was set back, such a mark is above all of them, which no other is. Whatever is written has a time to live.
+ */
+const common = String.raw`
+local P=ARGV[1]
+local t=redis.call('TIME')
+local us=t[1]*1000000+t[2]
+local ms=math.floor(us/1000)
+local LOG,URLS,DUE=P..'log',P..'urls',P..'due'
+local DAY,LINGER=86400000,30000
+local function str(n) return string.format('%.0f',n) end
+local function number(member) return tonumber(string.match(member,'^%d+')) end
+-- After this first write, which takes no room, Redis refuses none for want of it: a purge is done where nothing more can be kept.
+local function keep() redis.call('PEXPIRE',LOG,str(DAY)) end
+local function last()
+  keep()
+  local member=redis.call('ZREVRANGE',LOG,0,0)[1]
+  if member then return number(member) end
+  redis.call('ZADD',LOG,str(us),str(us)..'|0|f||')
+  keep()
+  return us
+end
+local function floor() return number(redis.call('ZRANGE',LOG,0,0)[1]) end
+local function live(k,ttl) if redis.call('PTTL',k)<ttl then redis.call('PEXPIRE',k,str(ttl)) end end
+local function fields(e,...)
+  local f=redis.pcall('HMGET',e,...)
+  if f.err then redis.call('UNLINK',e) return {} end
+  return f
+end
+local function tags(text)
+  local ok,list=pcall(cjson.decode,text or '')
+  return ok and type(list)=='table' and list or {}
+end
+local function index(key,url,list,ttl)
+  local member=url..'\n'..key
+  redis.call('ZADD',URLS,0,member)
+  redis.call('ZADD',DUE,str(ms+ttl),member)
+  live(URLS,ttl) live(DUE,ttl)
+  for _,tag in ipairs(list) do
+    local T=P..'t:'..tag
+    redis.call('ZREMRANGEBYSCORE',T,'-inf',str(ms))
+    redis.call('ZADD',T,str(ms+ttl),key)
+    live(T,ttl)
+  end
+end
+local function unindex(key,url,list)
+  local member=url..'\n'..key
+  redis.call('ZREM',URLS,member)
+  redis.call('ZREM',DUE,member)
+  for _,tag in ipairs(list) do redis.call('ZREM',P..'t:'..tag,key) end
+end
+local function expire(o,n,ttl)
+  local all=true
+  for i=0,(tonumber(n) or 0)-1 do
+    if redis.call('PEXPIRE',P..'b:'..o..':'..i,str(ttl))==0 then all=false end
+  end
+  return all
+end
+local function unlink(o,n) for i=0,(tonumber(n) or 0)-1 do redis.call('UNLINK',P..'b:'..o..':'..i) end end
+local function drop(key)
+  local e=P..'e:'..key
+  local f=fields(e,'u','g','o','n','lo','ln')
+  if not f[1] then redis.call('UNLINK',e) return end
+  unindex(key,f[1],tags(f[2]))
+  expire(f[3],f[4],LINGER)
+  if f[5] then unlink(f[5],f[6]) end
+  redis.call('UNLINK',e)
+end
+`
+
+/**
+ * Makes an entry visible, unless a purge since its mark matches it: P, key, id, ttl, mark, url, tags, h, d, b, o, n. Gives whether it
+ * did, and the number of the last purge. Who reads the replaced body on has half a minute for it, or until this one is replaced.
+ */
+export const commit: Script = script(
+  `${common}${String.raw`
+local key,id,ttl,mark,url,o,n=ARGV[2],ARGV[3],tonumber(ARGV[4]),tonumber(ARGV[5]),ARGV[6],ARGV[11],ARGV[12]
+-- Changes nothing, and fails where there is no room: the whole of it or nothing.
+redis.call('ZADD',LOG,'XX',0,'')
+local e,list,newest=P..'e:'..key,tags(ARGV[7]),last()
+local function refused()
+  if mark==newest then return false end
+  if mark>newest or mark>0 and mark<floor() then return true end
+  local mine={}
+  for _,tag in ipairs(list) do mine[tag]=true end
+  for _,member in ipairs(redis.call('ZRANGEBYSCORE',LOG,'('..str(mark),'+inf')) do
+    local kind,value=string.match(member,'^%d+|%d|(%a)|[^|]*|(.*)$')
+    if kind=='u' and value==url or kind=='t' and mine[value] then return true end
+    if kind=='p' and string.sub(url,1,#value)==value then return true end
+  end
+  return false
+end
+if refused() or not expire(o,n,ttl+LINGER) then
+  unlink(o,n)
+  return {0,str(newest)}
+end
+local old=fields(e,'u','g','o','n','lo','ln')
+if old[1] then unindex(key,old[1],tags(old[2])) expire(old[3],old[4],LINGER) end
+if old[5] then unlink(old[5],old[6]) end
+redis.call('UNLINK',e)
+redis.call('HSET',e,'i',id,'u',url,'g',ARGV[7],'o',o,'n',n,'m',str(mark),'h',ARGV[8],'d',ARGV[9])
+if n=='0' then redis.call('HSET',e,'b',ARGV[10]) end
+if tonumber(old[4] or 0)>0 then redis.call('HSET',e,'lo',old[3],'ln',old[4]) end
+redis.call('PEXPIRE',e,str(ttl))
+index(key,url,list,ttl)
+for _,member in ipairs(redis.call('ZRANGEBYSCORE',DUE,'-inf',str(ms),'LIMIT',0,8)) do
+  local left=redis.call('PTTL',P..'e:'..string.sub(member,string.find(member,'\n',1,true)+1))
+  if left>0 then redis.call('ZADD',DUE,str(ms+left),member)
+  else redis.call('ZREM',URLS,member) redis.call('ZREM',DUE,member) end
+end
+return {1,str(newest)}
+`}`,
+)
+
+/**
+ * Gives an entry another head if it is still the one of that id: P, key, id, ttl, heard, url, tags, h, purged. A soft purge after `heard`
+ * stays, and 2 is the answer.
+ */
+export const touch: Script = script(`${common}
+local key,ttl,heard=ARGV[2],tonumber(ARGV[4]),tonumber(ARGV[5])
+local e=P..'e:'..key
+keep()
+local f=fields(e,'i','u','g','o','n','p')
+if f[1]~=ARGV[3] then return 0 end
+if not expire(f[4],f[5],ttl+LINGER) then drop(key) return 0 end
+unindex(key,f[2],tags(f[3]))
+redis.call('HSET',e,'u',ARGV[6],'g',ARGV[7],'h',ARGV[8])
+if ARGV[9]=='1' then if not f[6] then redis.call('HSET',e,'p','1') end
+elseif f[6] and tonumber(f[6])<=heard then redis.call('HDEL',e,'p') end
+redis.call('PEXPIRE',e,str(ttl))
+index(key,ARGV[6],tags(ARGV[7]),ttl)
+return redis.call('HEXISTS',e,'p')==1 and ARGV[9]~='1' and 2 or 1
+`)
+
+/** Drops an entry: P, key. */
+export const remove: Script = script(`${common}
+drop(ARGV[2])
+return 1
+`)
+
+/**
+ * Notes a purge and tells all proxies: P, kind (u, t or p), value, soft, from. Gives its number and the one before. From then on nothing
+ * that it matches is committed with an older mark. A thousand are remembered, for an hour.
+ */
+export const announce: Script = script(`${common}
+local before=last()
+local this=math.max(before+1,us)
+local member=str(this)..'|'..ARGV[4]..'|'..ARGV[2]..'|'..ARGV[5]..'|'..ARGV[3]
+redis.call('ZADD',LOG,str(this),member)
+local over=redis.call('ZCARD',LOG)-1001
+local top=over>0 and redis.call('ZRANGE',LOG,over,over)[1]
+local aged=redis.call('ZREVRANGEBYSCORE',LOG,str(us-3600000000),'-inf','LIMIT',0,1)[1]
+local cut=math.max(top and number(top) or 0,aged and number(aged) or 0)
+if cut>0 and cut<this then
+  redis.call('ZREMRANGEBYSCORE',LOG,'-inf',str(cut))
+  redis.call('ZADD',LOG,str(cut),str(cut)..'|0|f||')
+end
+redis.call('PUBLISH',P..'say','p'..str(before)..'|'..member)
+return {str(this),str(before)}
+`)
+
+/**
+ * Drops or marks up to 200 entries that a purge matches, but none that was asked for after it: P, kind, value, soft, number, cursor.
+ * Gives how many, and the cursor to go on with, '' at the end. So a purge of many never holds Redis up for long.
+ */
+export const sweep: Script = script(
+  `${common}${String.raw`
+local kind,value,soft,this,cursor=ARGV[2],ARGV[3],ARGV[4]=='1',tonumber(ARGV[5]),ARGV[6]
+local count,go=0,''
+keep()
+local function one(key,forget)
+  local e=P..'e:'..key
+  local f=fields(e,'m','p','u')
+  if not f[3] then forget()
+  elseif tonumber(f[1])<this then
+    if not soft then drop(key) count=count+1
+    elseif f[2]~=ARGV[5] then redis.call('HSET',e,'p',ARGV[5]) count=count+1 end
+  end
+end
+if kind=='t' then
+  local T=P..'t:'..value
+  local found=redis.call('ZSCAN',T,cursor=='' and '0' or cursor,'COUNT',200)
+  for i=1,#found[2],2 do
+    local key=found[2][i]
+    one(key,function() redis.call('ZREM',T,key) end)
+  end
+  if found[1]~='0' then go=found[1] end
+else
+  local from=kind=='u' and value..'\n' or value
+  local to=kind=='u' and value..'\11' or value..'\255'
+  local found=redis.call('ZRANGEBYLEX',URLS,cursor=='' and '['..from or '('..cursor,'('..to,'LIMIT',0,200)
+  for _,member in ipairs(found) do
+    one(string.sub(member,string.find(member,'\n',1,true)+1),function()
+      redis.call('ZREM',URLS,member)
+      redis.call('ZREM',DUE,member)
+    end)
+  end
+  if #found==200 then go=found[200] end
+end
+return {count,go}
+`}`,
+)
+
+/** The purges after a number: P, number, '' for none of them. Gives the floor, the last number, and them. */
+export const look: Script = script(`${common}
+local newest=last()
+return {str(floor()),str(newest),ARGV[2]=='' and {} or redis.call('ZRANGEBYSCORE',LOG,'('..ARGV[2],'+inf')}
+`)
+
+/** Lets parts of a body that is still being written live longer: P, o, n, ttl. */
+export const extend: Script = script(`${common}
+expire(ARGV[2],ARGV[3],tonumber(ARGV[4]))
+return 1
+`)
+
+/** Ends a lease, if it is still the one of that token, and tells who waits for it: P, key, token. */
+export const release: Script = script(`${common}
+if redis.call('GET',P..'l:'..ARGV[2])~=ARGV[3] then return 0 end
+redis.call('DEL',P..'l:'..ARGV[2])
+redis.call('PUBLISH',P..'say','r'..ARGV[2])
+return 1
+`)
