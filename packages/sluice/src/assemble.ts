@@ -20,10 +20,11 @@ import { declared, ejection, healthCheck, resolveEjection } from '@sluice/health
 import { breakers, concurrencyOf, hedge, retry, type UpstreamConcurrency } from '@sluice/resilience'
 import { pathPolicy, rewritePath, route } from '@sluice/route'
 import { createUpstream, type Upstream } from '@sluice/upstream'
-import { policyOf } from './policy-option.js'
+import { policyOf, stickyCookies } from './policy-option.js'
 import type { Parts } from './proxy.js'
 import type { ProxyOptions, RouteOptions, UpstreamOptions } from './proxy-options.js'
 import { pathRewriteOf, rewriteOf } from './rewrite-option.js'
+import { SiteCaches } from './site-caches.js'
 import { type Transports, transportsOf } from './transports.js'
 
 type Site = Context & Client
@@ -44,7 +45,7 @@ interface Group {
 
 /**
  * Builds the chain that the options describe:
- * client's address, `pages`, `onError`, `paths`, `onResponse`, `onRequest`, `use`, then for each route its `use`, `rewrite`, retry, hedge,
+ * client's address, `pages`, `onError`, `paths`, `onResponse`, `onRequest`, `use`, then for each route its `use`, cache, `rewrite`, retry, hedge,
  * concurrency, balance and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
  * what `onRequest` answers.
  */
@@ -54,6 +55,7 @@ export function assemble(
   pathOf: PathOf,
 ): Parts {
   const groups = new Map<string, Group>()
+  const caches = new SiteCaches(options.cache, stickyCookies(upstreams))
   let handler: Handler
   try {
     for (const [name, upstreamOptions] of Object.entries(upstreams)) {
@@ -79,10 +81,11 @@ export function assemble(
         ...(concurrency === undefined ? {} : { limit: concurrencyOf(upstream, concurrency) }),
       })
     }
-    handler = link(options, groups)
+    handler = link(options, groups, caches)
   } catch (error) {
     // Nobody gets a proxy to close: sources watched so far would go on for ever.
     for (const { upstream } of groups.values()) void upstream.close()
+    void caches.close()
     throw error
   }
   // Last, for the same reason: from here on nothing throws.
@@ -99,6 +102,7 @@ export function assemble(
   return {
     handler,
     upstreams: new Map([...groups].map(([name, group]) => [name, group.upstream])),
+    cache: caches.isOn ? caches : undefined,
     stop() {
       for (const each of monitors) each[Symbol.dispose]()
     },
@@ -106,12 +110,13 @@ export function assemble(
       for (const each of guards) each[Symbol.dispose]()
       const owned = [...groups.values()].flatMap(({ transports }) => transports.owned)
       await Promise.all(owned.map((transport) => transport.close(force)))
+      await caches.close()
     },
   }
 }
 
 /** Links the layers. */
-function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>): Handler {
+function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>, caches: SiteCaches): Handler {
   const { trust = [], trustFields: fields = 'x-forwarded' } = options
   let layers = chain().use(clientAddress({ trust, fields })) as unknown as SiteChain
   if (options.pages !== undefined) layers = layers.use(errorPages<Site>(pagesOf(options.pages)))
@@ -122,13 +127,13 @@ function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>): Handle
   for (const layer of options.use ?? []) layers = layers.use(layer)
   const { routes } = options
   const [only] = groups.values()
-  if (routes === undefined) return layers.handle(toUpstream(only as Group, options))
+  if (routes === undefined) return layers.handle(cached(caches.layer(), toUpstream(only as Group, options)))
   return layers
     .use(
       route(
-        routes.map(({ upstream, hostHeader, rewrite, timeouts, use, ...match }) => ({
+        routes.map(({ upstream, hostHeader, rewrite, timeouts, use, cache, ...match }, index) => ({
           ...match,
-          handler: routed(groups.get(upstream) as Group, options, {
+          handler: routed(groups.get(upstream) as Group, options, caches.layer(cache, index), {
             upstream,
             hostHeader,
             rewrite,
@@ -149,11 +154,21 @@ interface SiteChain {
   handle(handler: Handler<Site>): Handler
 }
 
-function routed(group: Group, options: ProxyOptions, rule: RouteOptions): Handler<Site> {
+function routed(
+  group: Group,
+  options: ProxyOptions,
+  cache: Middleware | undefined,
+  rule: RouteOptions,
+): Handler<Site> {
   const end = toUpstream(group, options, rule)
   const rewrite = pathRewriteOf(rule.rewrite)
-  const handler = rewrite === undefined ? end : rewritePath(rewrite)<Site>(end)
+  const handler = cached(cache, rewrite === undefined ? end : rewritePath(rewrite)<Site>(end))
   return (rule.use ?? []).reduceRight<Handler<Site>>((next, layer) => layer(next), handler)
+}
+
+/** Linked as a chain: what the cache fetches for others is an attempt of its own, which ends with its body. */
+function cached(cache: Middleware | undefined, handler: Handler<Site>): Handler<Site> {
+  return cache === undefined ? handler : chain<Site>().use(cache).handle(handler)
 }
 
 function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): Handler<Site> {

@@ -220,7 +220,7 @@ describe('wrong options', () => {
       },
       'routes[0].rewrite.locations: unknown option, did you mean location?',
     ],
-    [{ upstreams: { a: url }, cache: true }, 'cache: unknown option'],
+    [{ upstreams: { a: url }, compress: true }, 'compress: unknown option'],
   ])('%j', (options, says) => {
     expect(() => createProxy(options as never)).toThrow(TypeError)
     expect(() => createProxy(options as never)).toThrow(says)

@@ -1,4 +1,5 @@
 import { overflowOption, stickyOptions, subsetOptions } from '@sluice/balance'
+import { cacheOptions } from '@sluice/cache'
 import { errorPagesOptions, pagesOptions } from '@sluice/core'
 import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
@@ -92,6 +93,7 @@ const route = v.strictObject({
   upstream: v.string(),
   hostHeader: v.optional(host),
   rewrite: v.optional(v.strictObject({ ...rewritePathEntries, ...rewriteEntries })),
+  cache: v.optional(orSwitch(cacheOptions)),
   timeouts: v.optional(timeoutOptions),
   use: v.optional(layers),
 })
@@ -111,6 +113,7 @@ const proxyObject = v.strictObject({
   onError: v.optional(hook),
   onRequest: v.optional(hook),
   onResponse: v.optional(hook),
+  cache: v.optional(orSwitch(cacheOptions)),
   timeouts: v.optional(timeoutOptions),
   rewrite: v.optional(rewrite),
   via: v.optional(via),

@@ -113,6 +113,13 @@ function keyOf(key: PolicyKey): (ctx: Context & Client) => string | undefined {
   return ({ out }) => get(out.headers, lower)
 }
 
+/** Names of the cookies by which upstreams keep clients on their targets. */
+export function stickyCookies(upstreams: Readonly<Record<string, PolicySettings>>): string[] {
+  return Object.entries(upstreams).flatMap(([upstream, { sticky: affinity }]) =>
+    affinity === undefined ? [] : [affinity.name ?? cookieName(upstream)],
+  )
+}
+
 /** A name may hold what a cookie's can't: that is written as its codes. */
 function cookieName(upstream: string): string {
   return `sluice_${upstream.replaceAll(/[^\w-]/g, (char) => `.${char.charCodeAt(0).toString(16)}`)}`

@@ -1,4 +1,5 @@
 import type { StickyOptions, SubsetOptions } from '@sluice/balance'
+import type { CacheOptions } from '@sluice/cache'
 import type {
   Client,
   Context,
@@ -59,6 +60,11 @@ export interface ProxyOptions {
   onRequest?: (ctx: Context & Client) => HookResult
   /** Sees each reply on its way out but those of `onError` and `pages`; may edit it or give another. A throw is a 500. */
   onResponse?: (reply: Reply, ctx: Context & Client) => HookResult
+  /**
+   * Answers that may be shared are kept, and served again (RFC 9111). `true`, or how. Default false: nothing is kept. It stands inside of `use`
+   * and outside of the retries; cookies of `sticky` are never kept.
+   */
+  cache?: boolean | CacheOptions
   /** Limits by phase, for every upstream that has none of its own. */
   timeouts?: TimeoutOptions
   /**
@@ -166,6 +172,11 @@ export interface RouteOptions extends RouteMatch {
   hostHeader?: HostPolicy
   /** How path and query change on the way to the target, inside of `use`, and changes of fields, after those of the upstream. */
   rewrite?: RewritePathOptions & RewriteOptions<Context & Client & Selected>
+  /**
+   * Answers of this route: `false` keeps them out of the cache; options are laid over those of the proxy, whose store it shares unless
+   * it has one of its own.
+   */
+  cache?: boolean | CacheOptions
   /** Limits by phase; those left out come from the upstream's. */
   timeouts?: TimeoutOptions
   /** Layers of one's own for this route. */

@@ -50,12 +50,25 @@ export interface Proxy {
   close(options?: { drain?: Duration }): Promise<void>
   /** The groups of targets by name, live. */
   readonly upstreams: ReadonlyMap<string, Upstream>
+  /** Where `cache` is on: what to drop from it. */
+  readonly cache?: ProxyCache
+}
+
+/** What is kept of answers. */
+export interface ProxyCache {
+  /**
+   * Drops what is stored for an absolute URL, a tag (of `Surrogate-Key` or `Cache-Tag`) or all URLs with a prefix, and tells how much
+   * that was. `soft`: it is stale instead, and may be served where stale answers may.
+   * @throws TypeError where it isn't one of the three, or a URL isn't absolute; and what the store does
+   */
+  purge(what: { url?: string; tag?: string; prefix?: string }, options?: { soft?: boolean }): Promise<number>
 }
 
 /** What a proxy stands on. */
 export interface Parts {
   readonly handler: Handler
   readonly upstreams: ReadonlyMap<string, Upstream>
+  readonly cache: ProxyCache | undefined
   /** Ends timers and idle connections. */
   stop(): void
   /** Ends all connections to targets; with `force` those in use too. */
@@ -68,6 +81,7 @@ export interface Parts {
 export class AssembledProxy implements Proxy {
   readonly handler: Handler
   readonly upstreams: ReadonlyMap<string, Upstream>
+  declare readonly cache?: ProxyCache
   readonly listener: (req: InboundRequest, res: InboundResponse, next?: Next) => void
   readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
   private readonly parts: Parts
@@ -82,6 +96,7 @@ export class AssembledProxy implements Proxy {
   constructor(parts: Parts) {
     this.parts = parts
     this.upstreams = parts.upstreams
+    if (parts.cache !== undefined) this.cache = parts.cache
     this.handler = (ctx) => this.handle(ctx)
     this.listener = toListener(this.handler)
     this.upgrade = toUpgradeListener(this.handler)

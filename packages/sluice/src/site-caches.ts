@@ -1,0 +1,67 @@
+import { type Cache, type CacheOptions, cache, createCache, memoryStore, type Store } from '@sluice/cache'
+import type { Middleware } from '@sluice/core'
+import type { ProxyCache } from './proxy.js'
+
+/**
+ * The caches of a proxy: one for each route, since two routes may have one URL and different answers to it. They share a store, in
+ * which the route is part of the key, but for those that bring one of their own.
+ */
+export class SiteCaches implements ProxyCache {
+  readonly #options: CacheOptions | undefined
+  readonly #cookies: readonly string[]
+  readonly #caches: Cache[] = []
+  /** The store that is made here, once a cache needs it. */
+  #made: Store | undefined = undefined
+
+  /** @param cookies names of those that the proxy itself sets for each client: they are never stored */
+  constructor(options: boolean | CacheOptions | undefined, cookies: readonly string[]) {
+    this.#options = typeof options === 'object' ? options : options === true ? {} : undefined
+    this.#cookies = cookies
+  }
+
+  get isOn(): boolean {
+    return this.#caches.length > 0
+  }
+
+  /**
+   * The layer for a route; `undefined` where it has none.
+   * @param own what the route says
+   * @param index of the route; `undefined` without routes
+   * @throws TypeError that names the option
+   */
+  layer(own?: boolean | CacheOptions, index?: number): Middleware | undefined {
+    if (own === false || (own === undefined && this.#options === undefined)) return undefined
+    const ownOptions = typeof own === 'object' ? own : {}
+    const options: CacheOptions = { ...this.#options, ...ownOptions }
+    // A route with a size of its own has a store of its own.
+    if (ownOptions.maxSize === undefined) {
+      options.store ??= this.#store(options)
+      delete options.maxSize
+    } else delete options.store
+    if (index !== undefined) options.key = { ...options.key, scope: `route ${index}` }
+    options.privateCookies = [...(options.privateCookies ?? []), ...this.#cookies]
+    const made = createCache(options, index === undefined ? 'cache' : `routes[${index}].cache`)
+    this.#caches.push(made)
+    return cache(made)
+  }
+
+  async purge(what: Parameters<ProxyCache['purge']>[0], options?: { soft?: boolean }): Promise<number> {
+    let count = 0
+    // One by one: those that share a store would count the same twice.
+    for (const one of this.#caches) count += await one.purge(what, options)
+    return count
+  }
+
+  async close(): Promise<void> {
+    for (const one of this.#caches) await one.close()
+    await this.#made?.close()
+  }
+
+  #store({ maxSize, maxEntry }: CacheOptions): Store {
+    this.#made ??= memoryStore({
+      ...(maxSize === undefined ? undefined : { maxSize }),
+      ...(maxEntry === undefined ? undefined : { maxEntry }),
+    })
+    return this.#made
+  }
+}
