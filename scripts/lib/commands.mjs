@@ -17,6 +17,7 @@ const commands = {
   'bench:picks': benchPicks,
   fuzz,
   sim,
+  'conformance:cache': conformanceCache,
 }
 
 /** Runs one of the commands. Returns the exit code. */
@@ -47,6 +48,10 @@ async function fuzz(args) {
 
 async function sim(args) {
   return (await ready('all')) || (await node(['test/sim/run.mjs', ...args])).code
+}
+
+async function conformanceCache(args) {
+  return (await ready('all')) || (await node(['test/cache-tests/run.mjs', ...args])).code
 }
 
 async function test(args) {

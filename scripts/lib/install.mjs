@@ -1,19 +1,12 @@
 // The packages from the registry, by pnpm, with the lock file as it stands.
 // Scope 'start': what the quickstart needs to be built and run. Scope 'all': everything, which serves 'start' too.
 import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { interruptCode, node, run } from './run.mjs'
+import { npm } from './npm.mjs'
+import { interruptCode } from './run.mjs'
 import { readStamp, writeStamp } from './stamp.mjs'
 import { at, closure, digest, members } from './workspace.mjs'
 
 const pnpm = 'pnpm@10.34.9'
-
-// One try more than the default, but after seconds instead of minutes: whoever has no network learns it soon.
-const patience = {
-  npm_config_fetch_retries: '3',
-  npm_config_fetch_retry_mintimeout: '1000',
-  npm_config_fetch_retry_factor: '2',
-}
 
 /** Whether node_modules holds what the lock file says, for that scope. */
 export function isInstalled(scope) {
@@ -31,7 +24,7 @@ export async function install(scope) {
   const which = wanted === 'all' ? ['--prod=false'] : ['--prod', '--filter', 'quickstart...']
   // exec: what ends npx ends pnpm too, where a shell in between would leave it behind.
   const command = ['exec', 'pnpm', 'install', '--frozen-lockfile', ...which].join(' ')
-  const { code } = await npx(['--yes', '--prefer-offline', '--package', pnpm, '-c', command])
+  const { code } = await npm('npx', ['--yes', '--prefer-offline', '--package', pnpm, '-c', command])
   if (code === 0) {
     writeStamp('install', { scope: wanted, state: state() })
   } else if (interruptCode() === undefined) {
@@ -41,20 +34,6 @@ export async function install(scope) {
     )
   }
   return { code }
-}
-
-/** npx as a script, from the npm that runs us or the one beside Node: its name alone isn't found on every system. */
-function npx(args) {
-  const beside = dirname(process.execPath)
-  const homes = [
-    dirname(process.env.npm_execpath ?? beside),
-    join(beside, 'node_modules/npm/bin'),
-    join(beside, '../lib/node_modules/npm/bin'),
-  ]
-  const script = homes.map((home) => join(home, 'npx-cli.js')).find((file) => existsSync(file))
-  // CI: pnpm asks no questions, since there may be nobody to answer.
-  const options = { env: { ...patience, CI: 'true' } }
-  return script === undefined ? run('npx', args, options) : node([script, ...args], options)
 }
 
 function state() {

@@ -105,7 +105,7 @@ describe('options that are wrong', () => {
       { upstreams: { api: { targets: [a], targts: [] } } },
       /upstreams\.api\.targts.*unknown/is,
     ],
-    ['an option whose time has not come', { upstreams: { api: a }, cache: true }, /cache.*unknown/is],
+    ['an option whose time has not come', { upstreams: { api: a }, compress: true }, /compress.*unknown/is],
     [
       'another of those',
       { upstreams: { api: { targets: [a], compressRequests: true } } },
