@@ -1,6 +1,6 @@
 // The command line of run.mjs.
 import { parseArgs } from 'node:util'
-import { contenders, native } from './contenders.mjs'
+import { contenders, native, usual } from './contenders.mjs'
 import { nodeBinary } from './node-binary.mjs'
 import { scenarios } from './scenarios.mjs'
 
@@ -8,7 +8,7 @@ export const usage = `usage: npm run bench -- [options]
   --rounds N          rounds, in each of which every contender is measured once (5)
   --seconds N         seconds of load a round and contender (4)
   --connections N     client connections (50)
-  --only A,B          these contenders alone: ${Object.keys(contenders).join(', ')}
+  --only A,B          these contenders alone (those that the scenario is for): ${Object.keys(contenders).join(', ')}
   --scenario A,B      these scenarios (get-100b): ${Object.keys(scenarios).join(', ')}
   --all               every scenario, one after the other
   --json FILE         where the figures go, of one scenario (results/<scenario>.json beside run.mjs)
@@ -28,9 +28,8 @@ export function parseArguments(args) {
       throw new Error(`--${one}: not together with --${other}`)
   }
   const chosen = values.all ? Object.keys(scenarios) : (values.scenario?.split(',') ?? ['get-100b'])
-  const only = values.only?.split(',') ?? Object.keys(contenders)
-  const names = values.profile === undefined ? only : [values.profile]
-  for (const name of names) oneOf(contenders, name, 'contender')
+  const named = values.profile === undefined ? values.only?.split(',') : [values.profile]
+  for (const name of named ?? []) oneOf(contenders, name, 'contender')
   for (const name of chosen) oneOf(scenarios, name, 'scenario')
   if (native.includes(values.profile)) throw new Error(`--profile: ${values.profile} isn't a Node program`)
   if (chosen.length > 1) {
@@ -42,7 +41,7 @@ export function parseArguments(args) {
     rounds: values.profile === undefined ? count(values, 'rounds', values.quick ? 3 : 5) : 1,
     seconds: count(values, 'seconds', values.quick ? 2 : 4),
     connections: count(values, 'connections', 50),
-    names,
+    namesFor: (scenario) => named ?? usual(scenario),
     scenarios: chosen,
     node: nodeBinary(values.node ?? process.execPath),
     json: values.json,

@@ -12,7 +12,7 @@ const patience = 5000
 /**
  * @param scenario what it asks
  * @param ca certificate of the server, where it speaks TLS
- * @returns `{ ask(), close() }`; `ask` gives `{ status, body, received }`, the last as the origin tells it
+ * @returns `{ ask(), close() }`; `ask` gives `{ status, body, received, fields }`, the third as the origin tells it, the last over HTTP/1.1 alone
  */
 export function clientOf(address, scenario, ca) {
   return clients[scenario.front](address, scenario, ca)
@@ -25,17 +25,21 @@ const clients = {
   websocket,
 }
 
-function http(address, { method, up, kept }, { send, Agent, ca }) {
+function http(address, { method, up, kept, fields }, { send, Agent, ca }) {
   // Without keepAlive the agent says Connection: close.
   const agent = new Agent({ keepAlive: kept, maxSockets: 1, ca })
-  const headers = up > 0 ? { 'Content-Type': 'text/plain', 'Content-Length': up } : {}
+  const headers = up > 0 ? { ...fields, 'Content-Type': 'text/plain', 'Content-Length': up } : fields
   return {
     ask: () =>
       new Promise((resolve, reject) => {
         const req = send(address, { method, headers, agent, timeout: patience }, (res) => {
           const { statusCode: status, headers } = res
           buffer(res).then(
-            (body) => resolve({ status, body: body.toString('latin1'), received: Number(headers.received) }),
+            (body) =>
+              resolve({
+                ...{ status, body: body.toString('latin1'), received: Number(headers.received) },
+                fields: headers,
+              }),
             reject,
           )
         })

@@ -8,10 +8,16 @@
  */
 const contender = (script, cannot = {}) => ({ script, cannot })
 
+const keepsNothing = 'it answers out of its own, and misses nothing'
+
 const onlyHttp1 = 'it takes no HTTP/2 from clients'
 
 export const contenders = {
-  floor: contender(new URL('../contenders/floor.mjs', import.meta.url), { memory: 'it is no proxy' }),
+  floor: contender(new URL('../contenders/floor.mjs', import.meta.url), {
+    memory: 'it is no proxy',
+    'miss-stored': keepsNothing,
+    'miss-uncached': keepsNothing,
+  }),
   nginx: contender(new URL('../contenders/nginx.mjs', import.meta.url)),
   haproxy: contender(new URL('../contenders/haproxy.mjs', import.meta.url)),
   'undici-bare': contender(new URL('../contenders/undici-bare.mjs', import.meta.url), {
@@ -33,10 +39,28 @@ export const contenders = {
   'fastify-http-proxy': contender(new URL('../contenders/fastify-http-proxy.mjs', import.meta.url), {
     connect: 'it says keep-alive to clients that ask it to close, and refuses their next request',
   }),
+  'sluice-cache': contender(new URL('../contenders/sluice-cache.mjs', import.meta.url)),
+  'nginx-cache': contender(new URL('../contenders/nginx-cache.mjs', import.meta.url)),
+  varnish: contender(new URL('../contenders/varnish.mjs', import.meta.url)),
+  apicache: contender(new URL('../contenders/apicache.mjs', import.meta.url), {
+    memory: 'it is no proxy',
+    'hit-304': 'its 304 tells the length of what it leaves out, and wrk waits for that',
+    'miss-stored': keepsNothing,
+    'miss-uncached': keepsNothing,
+  }),
+}
+
+/** Those that keep answers, and so are measured where answers may be kept. */
+export const caches = ['sluice-cache', 'nginx-cache', 'varnish', 'apicache']
+
+/** Who is measured in a scenario where nobody is named. */
+export function usual({ control, distinct }) {
+  if (control === undefined) return Object.keys(contenders).filter((name) => !caches.includes(name))
+  return [...(distinct ? ['nginx', 'sluice-proxy'] : ['floor']), ...caches]
 }
 
 /** Those that aren't Node: they can't be profiled by it, nor run with another one. */
-export const native = ['nginx', 'haproxy']
+export const native = ['nginx', 'haproxy', 'nginx-cache', 'varnish']
 
-/** Those that every other one is set against. */
-export const references = ['http-proxy-keepalive', 'floor', 'undici-bare', 'nginx']
+/** Those that every other one is set against, where they are measured. */
+export const references = ['http-proxy-keepalive', 'floor', 'undici-bare', 'nginx', 'nginx-cache']

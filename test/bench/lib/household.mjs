@@ -1,7 +1,7 @@
 // The servers of a run: the origin, and the contenders in front of it.
 import { addressOf } from './addresses.mjs'
 import { startServer } from './children.mjs'
-import { contenders, native } from './contenders.mjs'
+import { caches, contenders, native } from './contenders.mjs'
 import { validate } from './validate.mjs'
 import { which } from './which.mjs'
 
@@ -65,7 +65,7 @@ export async function startContenders(names, origin, [scenarioName, scenario], s
     let server
     try {
       server = await startContender(name, words, settings)
-      await validate(addressOf(scenario, server.port), scenario, certificate?.cert)
+      await validate(addressOf(scenario, server.port), scenario, certificate?.cert, caches.includes(name))
       servers[name] = server
     } catch (error) {
       await server?.stop()

@@ -19,12 +19,13 @@ const every = 20
 const patience = 60_000
 
 /** Measures each contender by itself, says what came out and writes it. */
-export async function measureMemory({ names, node, core, json, signal }) {
+export async function measureMemory({ namesFor, node, core, json, signal }) {
   console.log(`memory: ${size / 1e6} MB down, then as much up, to a receiver that is slower than the sender`)
   console.log(
     `contenders by Node ${node.version} on ${cpus()[0]?.model ?? 'unknown'}; origin: Node in another process\n`,
   )
   const { port } = await startServer(origin, [])
+  const names = namesFor(scenarios[asFor])
   const skipped = unable(names, 'memory')
   const measured = {}
   for (const name of names.filter((one) => !(one in skipped))) {

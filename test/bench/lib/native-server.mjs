@@ -1,20 +1,20 @@
-// nginx and HAProxy: a configuration and whatever they write in a folder that goes with them, in the foreground, on the
+// Servers that aren't Node: a configuration and whatever they write in a folder that goes with them, in the foreground, on the
 // loopback interface.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { announce, endWithTheRun } from './announce.mjs'
+import { accepts, freePort } from './ports.mjs'
 import { which } from './which.mjs'
 
 /**
  * Starts such a server and tells the run of it.
  * @param program its name
  * @param files `(folder, port) => ({ name: content })` written to the folder
- * @param args `(folder) => arguments`
+ * @param args `(folder, port) => arguments`
  */
 export async function launch(program, files, args) {
   const binary = which(program)
@@ -25,7 +25,7 @@ export async function launch(program, files, args) {
   const port = await freePort()
   for (const [name, content] of Object.entries(files(folder, port)))
     writeFileSync(join(folder, name), content)
-  const child = spawn(binary, args(folder), { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(binary, args(folder, port), { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.on('data', (chunk) => {
     said = (said + chunk).slice(-2000)
@@ -47,26 +47,4 @@ export async function launch(program, files, args) {
   endWithTheRun(stop)
   while (!(await accepts(port))) await delay(20)
   announce(port, child.pid)
-}
-
-/** These servers can't say which port they took, so it is chosen for them. */
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-async function accepts(port) {
-  const socket = connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
 }

@@ -2,7 +2,7 @@
 import { references } from './contenders.mjs'
 import { ratio, spread } from './statistics.mjs'
 
-/** The figures of each contender: spreads over the rounds, ratios against the references that were measured too. */
+/** The figures of each contender: spreads over the rounds, ratios against all of them. */
 export function figures(measured) {
   return Object.fromEntries(
     Object.entries(measured).map(([name, rounds]) => [
@@ -28,8 +28,7 @@ function summary(rounds) {
 
 function ratios(measured, name) {
   const cost = (one) => measured[one].map((round) => round.microseconds)
-  const present = references.filter((reference) => reference in measured)
-  return Object.fromEntries(present.map((reference) => [reference, ratio(cost(name), cost(reference))]))
+  return Object.fromEntries(Object.keys(measured).map((other) => [other, ratio(cost(name), cost(other))]))
 }
 
 /**
@@ -37,17 +36,21 @@ function ratios(measured, name) {
  * @param unit what was counted
  */
 export function table(results, unit) {
-  const head = ['contender', `µs/${unit}`, 'min–max', ...references.map((name) => `÷ ${name}`)]
+  const present = references.filter((name) => name in results)
+  const head = ['contender', `µs/${unit}`, 'min–max', ...present.map((name) => `÷ ${name}`)]
   head.push(`${unit}s/s`, 'p99 ms', 'RSS MB', 'busy', 'others', 'errors')
-  return markdown(head, Object.entries(results).map(row))
+  return markdown(
+    head,
+    Object.entries(results).map((entry) => row(entry, present)),
+  )
 }
 
-function row([name, { microseconds, ratios, perSecond, p99, rss, busy, others, errors }]) {
+function row([name, { microseconds, ratios, perSecond, p99, rss, busy, others, errors }], present) {
   return [
     name,
     microseconds.median.toFixed(1),
     `${microseconds.min.toFixed(1)}–${microseconds.max.toFixed(1)}`,
-    ...references.map((reference) => ratios[reference]?.toFixed(2) ?? '-'),
+    ...present.map((reference) => ratios[reference].toFixed(2)),
     perSecond.median.toFixed(0),
     p99?.median.toFixed(1) ?? '-',
     (rss.median / 1e6).toFixed(0),

@@ -10,6 +10,9 @@ export const promisedAt = 50
  * - `front`: what clients speak: `http`, `https`, `h2` (over TLS) or `websocket`
  * - `chunks`: the answer has no length and comes in so many
  * - `kept`: whether the client's connection serves the next request too
+ * - `status` of the answer, and `fields` of the request
+ * - `control`: `Cache-Control` of the origin's answer, which then has a validator too (`etag`)
+ * - `distinct`: each request is for another path
  * - `unit`: what is counted
  * - `goals`: a contender's CPU over another one's, at most
  */
@@ -20,9 +23,24 @@ const plain = {
   front: 'http',
   chunks: 0,
   kept: true,
+  status: 200,
+  fields: {},
+  control: undefined,
+  distinct: false,
   unit: 'request',
   goals: [],
 }
+
+/** The validator of what may be cached. */
+export const etag = '"sluice-bench"'
+
+/** A small answer that may be cached, asked for again and again. */
+const hit = { ...plain, control: 'max-age=86400' }
+
+/** The same, over paths that nobody has asked for before. */
+const miss = { ...hit, distinct: true }
+
+const hitGoals = [{ contender: 'sluice-cache', against: 'floor', atMost: 1.25 }]
 
 export const scenarios = {
   'get-100b': {
@@ -70,6 +88,25 @@ export const scenarios = {
     unit: 'message',
   },
   connect: { ...plain, what: '100 bytes down over a new client connection each', kept: false },
+  'hit-100b': { ...hit, what: '100 bytes down, out of a cache', goals: hitGoals },
+  'hit-10kb': { ...hit, what: '10 KB down, out of a cache', down: 10_000, goals: hitGoals },
+  'hit-304': {
+    ...hit,
+    what: 'a 304 to a conditional request, out of a cache',
+    status: 304,
+    fields: { 'If-None-Match': etag },
+    goals: hitGoals,
+  },
+  'miss-stored': {
+    ...miss,
+    what: '100 bytes down that a cache does not have and keeps, another path each time',
+    goals: [{ contender: 'sluice-cache', against: 'sluice-proxy', atMost: 1.15 }],
+  },
+  'miss-uncached': {
+    ...miss,
+    what: '100 bytes down that a cache may not keep, another path each time',
+    control: 'no-store',
+  },
 }
 
 /** A body of so many bytes. Text without quotes, so that it can stand in a configuration file. */

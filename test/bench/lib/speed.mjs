@@ -37,11 +37,12 @@ function certificateFor({ front }) {
 }
 
 async function measured(name, scenario, { generator, certificate }, settings) {
-  const { names, rounds, seconds, connections, json, profile, node, core, note, signal } = settings
+  const { namesFor, rounds, seconds, connections, json, profile, node, core, note, signal } = settings
   const setting = {
     ...{ scenario: name, rounds, seconds, connections, load: generator.name, origin: originTold(scenario) },
     ...{ node: node.version, cpu: cpus()[0]?.model ?? 'unknown', pinned: core !== undefined },
   }
+  const names = namesFor(scenario)
   console.log(introduction(setting, scenario, note))
 
   const flags = profile ? profileOf(names[0]).flags : []

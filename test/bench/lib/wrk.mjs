@@ -2,16 +2,25 @@ import { fileURLToPath } from 'node:url'
 import { outputOf } from './children.mjs'
 import { which } from './which.mjs'
 
+const distinctPaths = fileURLToPath(new URL('../load/distinct.lua', import.meta.url))
 const upload = fileURLToPath(new URL('../load/upload.lua', import.meta.url))
 
 /** Load by wrk: one thread, HTTP/1.1 with TLS or without. */
-export async function wrk(address, { method, up, kept }, { connections, seconds }) {
+export async function wrk(address, { method, up, kept, fields, distinct }, { connections, seconds }) {
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency']
   if (!kept) args.push('-H', 'Connection: close')
+  for (const [name, value] of Object.entries(fields)) args.push('-H', `${name}: ${value}`)
   if (up > 0) args.push('-s', upload)
+  if (distinct) args.push('-s', distinctPaths)
   args.push(address)
   if (up > 0) args.push('--', method, String(up))
+  if (distinct) args.push('--', runPrefix())
   return read(await outputOf(which('wrk'), args, seconds))
+}
+
+/** Paths of one run are no other run's. */
+export function runPrefix() {
+  return `/${Date.now().toString(36)}-${process.pid}/`
 }
 
 /** What wrk prints, as figures. */
