@@ -99,8 +99,11 @@ export class Engine {
   /** Whether what the store gave is what it was asked for. Everything else is a miss, since a wrong answer is worse than none. */
   isSound(entry: Entry, primary: string): boolean {
     if (!isEntry(entry)) return false
-    const { head } = entry
-    return (this.#prepared.has(head) || isEntryHead(head)) && head.primary === primary
+    const { head, size } = entry
+    if (!this.#prepared.has(head) && !isEntryHead(head)) return false
+    if (head.primary !== primary) return false
+    const { length, part } = head
+    return (length ?? size) === size && (part === undefined || part.last - part.first + 1 === size)
   }
 
   /** The head that a stored response has once a 304 has confirmed it (RFC 9111 section 3.2). */

@@ -201,7 +201,7 @@ export class Flight implements Doomable {
     const { engine, plan } = this
     const { settings } = engine
     if (reply === unhandled || reply.socket !== undefined) return this.#unshared(reply, 'unhandled')
-    if (reply.status >= 500 && plan.stale !== undefined) {
+    if (reply.status >= 500 && (plan.stale ?? plan.have) !== undefined) {
       this.reply = reply
       return this.#land({ kind: 'failed' })
     }

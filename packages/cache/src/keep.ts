@@ -67,7 +67,8 @@ export function keep(
     part = partOf(reply) ?? shortPartOf(reply)
     if (part === undefined) return 'partial'
   }
-  const length = lengthOf(reply)
+  // What comes without a length has that of its range: another number of bytes is no such part.
+  const length = lengthOf(reply) ?? (part && part.last - part.first + 1)
   if (Number.isNaN(length)) return 'length'
   if (length !== undefined && length > settings.maxEntry) return 'too-large'
   const vary = together(known, varyNames(reply.headers) as readonly string[])
