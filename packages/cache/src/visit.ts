@@ -309,7 +309,9 @@ export class Visit<T> {
           this.#release()
           const ttl = prepared.ttl(now)
           const { forwarded } = this
-          return this.#told(stale, { forwarded, forwardedStatus: status, ttl, detail: 'stale-if-error' })
+          // It may be fresh: then the client has wanted better.
+          const detail = ttl > 0 ? 'error' : 'stale-if-error'
+          return this.#told(stale, { forwarded, forwardedStatus: status, ttl, detail })
         }
       }
     }
