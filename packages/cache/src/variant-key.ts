@@ -13,10 +13,13 @@ const digests = new Map<string, string>()
  * @param vary names of request fields, in lower case, in an order that is always the same
  */
 export function variantKey(primary: string, vary: readonly string[], headers: HeaderList): string {
-  const chosen: (string | null)[] = []
-  for (const name of vary) chosen.push(name, varyValue(name, headers) ?? null)
-  // JSON, since a value could hold whatever else would set two of them apart.
-  return `${primary}\n${digest(JSON.stringify(chosen))}`
+  let chosen = ''
+  for (const name of vary) {
+    const value = varyValue(name, headers)
+    // With its length, since a value could hold whatever else would set two of them apart.
+    chosen += value === undefined ? `${name};` : `${name}=${value.length}:${value}`
+  }
+  return `${primary}\n${digest(chosen)}`
 }
 
 function digest(text: string): string {
