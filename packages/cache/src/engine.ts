@@ -11,8 +11,8 @@ import { Flights } from './flights.js'
 import { GuardedStore, letGo } from './guarded-store.js'
 import { HitForMiss } from './hit-for-miss.js'
 import { isEntry, isEntryHead } from './is-entry.js'
-import type { Kept, Times } from './keep.js'
-import { createKey } from './key.js'
+import { type Kept, keep, type Times } from './keep.js'
+import { type CacheKey, createKey } from './key.js'
 import { Markers } from './markers.js'
 import { withAge } from './policy/age.js'
 import { invalidates } from './policy/invalidation.js'
@@ -166,6 +166,29 @@ export class Engine {
     const exact = this.#purgeKeyOf(what)
     this.flights.doom(exact)
     return this.store.purge(exact, soft)
+  }
+
+  /** What came of a request for a key whose answers couldn't be stored, for `why`: tells whether that is still so. */
+  knownCame(
+    key: string,
+    why: string,
+    reply: Reply,
+    {
+      request,
+      key: at,
+      times,
+      vary,
+    }: { request: CacheRequest; key: CacheKey; times: Times; vary: readonly string[] | undefined },
+  ): void {
+    // A 304 tells of the response that the client has; other answers to its conditions of nothing.
+    const status = reply.status === 304 ? 200 : reply.status
+    if (status === 412 || status === 416 || reply === unhandled || reply.socket !== undefined) return
+    const kept = keep(this.settings, request, { ...reply, status }, at, times, vary)
+    if (typeof kept === 'string') this.hitForMiss.note(key, kept, times.responseTime)
+    // Without a length nobody knows yet that it isn't as large again.
+    else if (why === 'too-large' && kept.head.length === undefined)
+      this.hitForMiss.note(key, why, times.responseTime)
+    else this.hitForMiss.forget(key)
   }
 
   /** RFC 9111 section 4.3.5: a HEAD renews what is stored, or shows that it is of yesterday. */

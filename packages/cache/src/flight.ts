@@ -9,6 +9,8 @@ import type { Doomable } from './flights.js'
 import { type Kept, keep, type Times } from './keep.js'
 import type { CacheKey } from './key.js'
 import { type MissingRange, missingFor } from './policy/partial.js'
+import { noDirectives } from './policy/request-directives.js'
+import { mayServeOnError } from './policy/reuse.js'
 import { matchesValidator, validators } from './policy/validation.js'
 import { withoutCookies } from './private-cookies.js'
 import type { Entry, EntryHead, EntryWriter } from './store.js'
@@ -60,6 +62,8 @@ export class Flight implements Doomable {
   reply: Reply | undefined = undefined
   /** Status of the answer, once there is one. */
   status: number | undefined = undefined
+  /** The fetch whose place it took, of the same and begun before, if that wasn't over. */
+  before: Flight | undefined = undefined
   /** Fields of the answer for the one who has asked alone. */
   withheld: HeaderList | undefined = undefined
   /** The answer had been in a cache before. */
@@ -201,15 +205,15 @@ export class Flight implements Doomable {
     const { engine, plan } = this
     const { settings } = engine
     if (reply === unhandled || reply.socket !== undefined) return this.#unshared(reply, 'unhandled')
-    if (reply.status >= 500 && (plan.stale ?? plan.have) !== undefined) {
+    const kept = keep(settings, request, reply, plan.key, times, plan.vary)
+    if (reply.status >= 500 && this.#mayServeStale(kept)) {
       this.reply = reply
       return this.#land({ kind: 'failed' })
     }
-    const kept = keep(settings, request, reply, plan.key, times, plan.vary)
     if (typeof kept === 'string') {
       // What is stored has been replaced by this one (RFC 9111 section 4.3.3), unless that was for this client alone.
-      if (plan.stale !== undefined && !this.doomed && kept !== 'authorization')
-        void engine.store.delete(plan.entryKey)
+      const replaced = plan.stale !== undefined && reply.status < 500 && kept !== 'authorization'
+      if (replaced && !this.doomed) void engine.store.delete(plan.entryKey)
       return this.#unshared(reply, kept)
     }
     const { head } = kept
@@ -219,6 +223,15 @@ export class Flight implements Doomable {
     fill.onEnd(ended, this)
     if (this.engine.hitForMiss.size > 0) this.engine.hitForMiss.forget(this.key)
     return this.#land({ kind: 'stored', kept, fill, stores: writer !== undefined && fill.joinable })
+  }
+
+  /** Whether what is stored may be better than an answer of a target that has failed: always, if that isn't to be stored itself. */
+  #mayServeStale(kept: Kept | string): boolean {
+    const { engine, plan } = this
+    const old = plan.stale ?? plan.have?.head
+    if (old === undefined) return false
+    if (typeof kept === 'string' || !plan.inform) return true
+    return mayServeOnError(engine.prepare(old).life, noDirectives, engine.now())
   }
 
   #writer(
@@ -262,15 +275,31 @@ export class Flight implements Doomable {
   #land(landing: Landing): Landing {
     this.landing = landing
     if (landing.kind !== 'stored' && this.#storing === undefined) this.#leave()
+    this.#overtake(landing.kind === 'stored' || landing.kind === 'validated')
     const waiting = this.#waiting
     this.#waiting = undefined
     if (waiting !== undefined) for (const hear of waiting) hear(landing)
     return landing
   }
 
+  /** What was asked for before is older: it may come later, and must not take the place of this one then. */
+  #overtake(isNewer: boolean): void {
+    let { before } = this
+    this.before = undefined
+    while (isNewer && before !== undefined) {
+      before.doom()
+      const next: Flight | undefined = before.before
+      before.before = undefined
+      before = next
+    }
+  }
+
   /** The body has ended, and what is stored of it can be found. */
   over(stored: boolean): void {
     const { engine, landing, plan } = this
+    // It was larger than could be known: who comes next shall not have to keep pace with others.
+    if (landing?.kind === 'stored' && landing.fill.received > engine.settings.maxEntry)
+      engine.hitForMiss.note(this.key, 'too-large', engine.now())
     if (!stored || landing?.kind !== 'stored') return this.#leave()
     const noted = engine.markers.note(plan.key, landing.kept)
     engine.handOver(landing.fill, landing.kept)

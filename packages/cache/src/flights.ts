@@ -34,6 +34,7 @@ export class Flights {
   }
 
   add(flight: Flight): void {
+    flight.before = this.#byKey.get(flight.key)
     this.#byKey.set(flight.key, flight)
     this.#all.add(flight)
     const { primary } = flight.plan.key

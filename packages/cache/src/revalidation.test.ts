@@ -343,3 +343,47 @@ describe('Age', () => {
     expect((await at.read('/')).of('age')).toBe('0')
   })
 })
+
+describe('an error that may be stored', () => {
+  const down = { status: 503, headers: ['Cache-Control', 'max-age=10'], body: 'down' }
+
+  it('takes the place of what is stale, so that those who wait need not all ask', async () => {
+    const at = await stale(fresh)
+    const asked = Array.from({ length: 5 }, () => at.ask('/'))
+    ;(await next(at)).answer(down.status, down.headers, down.body)
+    for (const reply of asked) expect((await answered(await reply)).text).toBe('down')
+    expect(status(await at.read('/'))).toBe('sluice; hit; ttl=10')
+    expect(at.calls).toHaveLength(1)
+  })
+
+  it('does not where stale is better', async () => {
+    const at = await stale(['Cache-Control', 'max-age=60, stale-if-error=60'])
+    at.origin = () => down
+    expect((await at.read('/')).text).toBe('old')
+    const behind = await stale(['Cache-Control', 'max-age=60, stale-while-revalidate=60'])
+    behind.origin = () => down
+    await behind.read('/')
+    await settled()
+    expect((await behind.read('/')).text).toBe('old')
+  })
+})
+
+describe("conditions that are the origin's to answer", () => {
+  it('If-Match is held against what the origin says now', async () => {
+    const at = rig()
+    at.origin = () => ({ status: 200, headers: [...fresh, 'ETag', '"a"'], body: 'old' })
+    await at.read('/')
+    expect(status(await at.read('/', { headers: ['If-Match', '"a"'] }))).toMatch(/hit/)
+    at.origin = () => ({ status: 200, headers: [...fresh, 'ETag', '"b"'], body: 'new' })
+    const reply = await at.read('/', { headers: ['If-Match', '"b"'] })
+    expect([reply.text, status(reply)]).toEqual([
+      'new',
+      'sluice; fwd=request; fwd-status=200; stored; ttl=60',
+    ])
+    at.origin = () => ({ status: 304, headers: ['ETag', '"b"'], body: null })
+    expect((await at.read('/', { headers: ['If-Match', '"c"'] })).status).toBe(412)
+    at.now += 61_000
+    at.origin = () => Promise.reject(new ProxyError('connection_refused'))
+    await expect(at.read('/', { headers: ['If-Match', '"c"'] })).rejects.toThrow()
+  })
+})

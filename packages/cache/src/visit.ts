@@ -1,4 +1,4 @@
-import { discard, type Reply, unhandled } from '@sluice/core'
+import { discard, type Reply } from '@sluice/core'
 import { type Forwarded, remove } from '@sluice/headers'
 import { answer } from './answer.js'
 import { Asked } from './asked.js'
@@ -10,7 +10,6 @@ import { Flight, type Landing } from './flight.js'
 import { Alone } from './flights.js'
 import { letGo } from './guarded-store.js'
 import { isDisconnected } from './is-disconnected.js'
-import { keep } from './keep.js'
 import type { CacheKey } from './key.js'
 import { otherMethod } from './other-method.js'
 import { ownReply } from './own-reply.js'
@@ -304,7 +303,8 @@ export class Visit<T> {
       const prepared = engine.prepare(entry.head)
       if (mayServeOnError(prepared.life, this.ask, now, isDisconnected(error))) {
         const stale = this.#answer(entry, prepared)
-        if (stale !== undefined) {
+        // Of what it can't ask for it can't deny anything.
+        if (stale !== undefined && stale.status !== 412) {
           if (reply !== undefined) discard(reply)
           this.#release()
           const ttl = prepared.ttl(now)
@@ -379,17 +379,11 @@ export class Visit<T> {
 
   /** Answers for this key were nobody else's a moment ago, so nobody waits for this one. It tells whether that is still so. */
   async #passKnown(key: string, why: string): Promise<Reply> {
-    const { engine, forwarded, request, vary } = this
+    const { engine, forwarded } = this
     const requestTime = engine.now()
     const reply = await this.fetcher(this.#alone(), this.arg)
     const times = { requestTime, responseTime: engine.now() }
-    // A 304 tells of the response that the client has, other answers to its conditions of nothing.
-    const status = reply.status === 304 ? 200 : reply.status
-    if (status !== 412 && status !== 416 && reply !== unhandled && reply.socket === undefined) {
-      const kept = keep(engine.settings, request, { ...reply, status }, this.key, times, vary)
-      if (typeof kept === 'string') engine.hitForMiss.note(key, kept, times.responseTime)
-      else engine.hitForMiss.forget(key)
-    }
+    engine.knownCame(key, why, reply, { request: this.request, key: this.key, vary: this.vary, times })
     return this.#passed(reply, forwarded, why)
   }
 
