@@ -34,6 +34,7 @@ type Step =
   | { do: 'pass'; ms: number }
   | { do: 'purge'; by: 'url' | 'tag' | 'prefix'; soft: boolean; path: string }
   | { do: 'slow'; slow: boolean }
+  | { do: 'trouble'; method: string; kind: 'throws' | 'rejects' | undefined }
 
 const paths = ['/plain', '/varies']
 const path = fc.constantFrom(...paths)
@@ -112,6 +113,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('slow' as const), slow: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('trouble' as const),
+      method: fc.constantFrom('get', 'put', 'write', 'commit'),
+      kind: fc.constantFrom('throws' as const, 'rejects' as const, undefined, undefined),
+    }),
+  },
 )
 
 /** A call, and when it was made. */
@@ -204,6 +213,10 @@ class Model {
         break
       case 'slow':
         this.rig.store.slow = one.slow
+        break
+      case 'trouble':
+        if (one.kind === undefined) this.rig.store.trouble.clear()
+        else this.rig.store.trouble.set(one.method, one.kind)
         break
       case 'purge': {
         const url = `http://a.example${one.path}`
@@ -366,7 +379,8 @@ class Model {
       if (wanted.said === 'max-age=5' && age > 5000) wrong(`older than 5 s: ${age}`)
       if (wanted.said === 'min-fresh=5' && version.lasts * 1000 - age < 5000) wrong('not fresh for 5 s')
     }
-    if (isStale && version.said.every((said) => /must-revalidate|no-cache/.test(said))) wrong('stale, though that is forbidden')
+    if (isStale && version.said.every((said) => /must-revalidate|no-cache/.test(said)))
+      wrong('stale, though that is forbidden')
     for (const purge of asked.confirmed === true ? [] : this.purges) {
       if (purge.path !== wanted.path || purge.tick >= tick || mine) continue
       if (version.tick >= purge.tick || (purge.soft && isStale)) continue
