@@ -5,6 +5,7 @@ import { owner } from '../../../test/kit/owner.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import type { CacheOptions } from './cache-options.js'
 import { createCache } from './create-cache.js'
+import './middleware.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import { type Reply, unhandled } from '@sluice/core'
+import type { Reply } from '@sluice/core'
 import { formatCacheStatus, type HeaderList, remove, varyNames } from '@sluice/headers'
 import debug from 'debug'
 import type { CacheSettings } from './cache-options.js'
@@ -14,6 +14,7 @@ import { isEntry, isEntryHead } from './is-entry.js'
 import { type Kept, keep, type Times } from './keep.js'
 import { type CacheKey, createKey } from './key.js'
 import { Markers } from './markers.js'
+import { passesAsItIs } from './no-answers.js'
 import { withAge } from './policy/age.js'
 import { invalidates } from './policy/invalidation.js'
 import { keepUntil, life } from './policy/life.js'
@@ -182,7 +183,7 @@ export class Engine {
   ): void {
     // A 304 tells of the response that the client has; other answers to its conditions of nothing.
     const status = reply.status === 304 ? 200 : reply.status
-    if (status === 412 || status === 416 || reply === unhandled || reply.socket !== undefined) return
+    if (status === 412 || status === 416 || passesAsItIs(reply)) return
     const kept = keep(this.settings, request, { ...reply, status }, at, times, vary)
     if (typeof kept === 'string') this.hitForMiss.note(key, kept, times.responseTime)
     // Without a length nobody knows yet that it isn't as large again.
@@ -227,7 +228,7 @@ export class Engine {
 
   /** An answer for which the target was asked, or would have been. */
   forwarded(reply: Reply, decision: Omit<Decision, 'hit'>, request: CacheRequest): Reply {
-    if (reply === unhandled || reply.socket !== undefined) return reply
+    if (passesAsItIs(reply)) return reply
     // A handler may give one reply many times: its list isn't ours.
     return this.#tell({ ...reply, headers: reply.headers.slice() }, { hit: false, ...decision }, request)
   }

@@ -1,4 +1,4 @@
-import { discard, type Reply, unhandled } from '@sluice/core'
+import { discard, type Reply } from '@sluice/core'
 import { type HeaderList, has } from '@sluice/headers'
 import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
 import { bytesOf, completed, GrownWriter, grown } from './combine.js'
@@ -8,6 +8,7 @@ import type { Fill } from './fill.js'
 import type { Doomable } from './flights.js'
 import { type Kept, keep, type Times } from './keep.js'
 import type { CacheKey } from './key.js'
+import { passesAsItIs } from './no-answers.js'
 import { type MissingRange, missingFor } from './policy/partial.js'
 import { noDirectives } from './policy/request-directives.js'
 import { mayServeOnError } from './policy/reuse.js'
@@ -204,7 +205,7 @@ export class Flight implements Doomable {
   #came(reply: Reply, request: CacheRequest, times: Times, mark: unknown, bytes?: Uint8Array): Landing {
     const { engine, plan } = this
     const { settings } = engine
-    if (reply === unhandled || reply.socket !== undefined) return this.#unshared(reply, 'unhandled')
+    if (passesAsItIs(reply)) return this.#unshared(reply, 'unhandled')
     const kept = keep(settings, request, reply, plan.key, times, plan.vary)
     if (reply.status >= 500 && this.#mayServeStale(kept)) {
       this.reply = reply

@@ -1,8 +1,11 @@
-import type { Client, Context, Handler, Middleware, Reply } from '@sluice/core'
+import { type Client, type Context, type Handler, type Middleware, type Reply, unhandled } from '@sluice/core'
 import { mountPath } from '@sluice/headers'
 import type { CacheOptions } from './cache-options.js'
 import type { CacheFetch, Fetcher } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
+import { noAnswer } from './no-answers.js'
+
+noAnswer(unhandled)
 
 /**
  * Serves from a cache what may be, and stores what may be (RFC 9111, a shared cache). A fetch that others may wait for, and a

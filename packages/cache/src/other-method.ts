@@ -1,9 +1,10 @@
-import { type Reply, unhandled } from '@sluice/core'
+import type { Reply } from '@sluice/core'
 import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
 import type { Engine } from './engine.js'
 import { Alone } from './flights.js'
 import { keepPost } from './keep-post.js'
 import type { CacheKey } from './key.js'
+import { passesAsItIs } from './no-answers.js'
 
 /** RFC 9111 section 4: a request that is neither GET nor HEAD goes on, and what it has changed must not be served as it was. */
 export async function otherMethod<T>(
@@ -24,7 +25,7 @@ export async function otherMethod<T>(
     // Before it dooms itself: what it says of its own URL is newer than what it invalidates.
     const { doomed } = alone
     await engine.invalidate(method, key.url, reply)
-    if (method !== 'POST' || doomed || reply.socket !== undefined || reply === unhandled) return reply
+    if (method !== 'POST' || doomed || passesAsItIs(reply)) return reply
     return keepPost(engine, request, key, reply, times)
   } finally {
     engine.flights.unwatch(alone)

@@ -185,7 +185,7 @@ describe('Cookie and Authorization', () => {
     expect(texts).toEqual(['for ann', 'for bob', 'for '])
   })
 
-  it('it does not drop what is stored for all', async () => {
+  it('nor does it drop what is stored for all', async () => {
     const at = rig()
     at.origin = () => ({ status: 200, headers: [...fresh, 'ETag', '"a"'], body: 'for all' })
     await at.read('/')
