@@ -5,8 +5,26 @@ import type { WrittenBody } from '../../../test/kit/attempt.js'
 import { answered, CacheRig, type FetchCall, settled } from '../../../test/kit/cache-rig.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { createCache } from './create-cache.js'
+import { Flights } from './flights.js'
 
 trapUnhandled()
+
+/** Fetches that are on their way, of all caches. */
+const flying = new Set<unknown>()
+for (const [begin, end] of [
+  ['add', 'remove'],
+  ['watch', 'unwatch'],
+] as const) {
+  const { [begin]: add, [end]: remove } = Flights.prototype
+  Flights.prototype[begin] = function (one: never) {
+    flying.add(one)
+    add.call(this, one)
+  }
+  Flights.prototype[end] = function (one: never) {
+    flying.delete(one)
+    remove.call(this, one)
+  }
+}
 
 /** What may happen, in any order. */
 type Step =
@@ -188,6 +206,8 @@ class Model {
     await settled()
     for (const { end, id } of this.asked) if (end === 'open') this.faults.push(`request ${id} never ends`)
     this.rig.close()
+    if (flying.size > 0) this.faults.push(`${flying.size} fetches never end`)
+    flying.clear()
     if (this.faults.length > 0) throw new Error(this.faults.join('\n'))
   }
 
