@@ -233,6 +233,11 @@ export class Engine {
     return this.#tell({ ...reply, headers: reply.headers.slice() }, { hit: false, ...decision }, request)
   }
 
+  /** The same, of an answer whose list of fields is its own. */
+  brought(reply: Reply, decision: Omit<Decision, 'hit'>, request: CacheRequest): Reply {
+    return this.#tell(reply, { hit: false, ...decision }, request)
+  }
+
   #tell(reply: Reply, decision: Decision, request: CacheRequest): Reply {
     const { statusKey, statusName, xCache } = this.settings
     if (decisions.hasSubscribers) decisions.publish({ request, status: reply.status, ...decision })

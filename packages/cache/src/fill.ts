@@ -155,9 +155,9 @@ export class Fill implements Sink {
     else this.listeners.push(fn, arg)
   }
 
-  /** Somebody who reads still has to get what has come. */
+  /** Somebody who reads is slow, and still has to get what has come. */
   get isLagging(): boolean {
-    return this.readers.some((reader) => reader.at < this.received)
+    return this.readers.some((reader) => reader.isFull && reader.at < this.received)
   }
 
   /**

@@ -13,7 +13,6 @@ import { type MissingRange, missingFor } from './policy/partial.js'
 import { noDirectives } from './policy/request-directives.js'
 import { mayServeOnError } from './policy/reuse.js'
 import { matchesValidator, validators } from './policy/validation.js'
-import { withoutCookies } from './private-cookies.js'
 import type { Entry, EntryHead, EntryWriter } from './store.js'
 import { withheldFields } from './withheld-fields.js'
 
@@ -63,19 +62,15 @@ export class Flight implements Doomable {
   reply: Reply | undefined = undefined
   /** Status of the answer, once there is one. */
   status: number | undefined = undefined
+  next: Doomable | undefined = undefined
+  previous: Doomable | undefined = undefined
   /** The fetch whose place it took, of the same and begun before, if that wasn't over. */
   before: Flight | undefined = undefined
-  /** Fields of the answer for the one who has asked alone. */
-  withheld: HeaderList | undefined = undefined
   /** The answer had been in a cache before. */
   aged = false
   readonly startedAt: number
   #waiting: ((landing: Landing) => void)[] | undefined = undefined
   #lease: (() => void) | undefined = undefined
-  /** A head that was confirmed is on its way into the store. */
-  #storing: Promise<void> | undefined = undefined
-  #settled: Promise<void> | undefined = undefined
-  #settle: (() => void) | undefined = undefined
 
   constructor(
     /** What others find it by. */
@@ -96,6 +91,15 @@ export class Flight implements Doomable {
     return landing?.kind === 'stored' ? landing.kept.head : undefined
   }
 
+  /**
+   * Fields of the answer that are for the one who has asked alone.
+   * @param head of what is stored
+   */
+  withheld(head: EntryHead): HeaderList | undefined {
+    const { reply } = this
+    return reply && withheldFields(reply, head.headers, this.engine.settings)
+  }
+
   /** Whether somebody who comes now may wait for it. */
   isJoinable(now: number): boolean {
     const { landing } = this
@@ -110,17 +114,6 @@ export class Flight implements Doomable {
   doom(): void {
     this.doomed = true
     if (this.landing?.kind === 'stored') this.landing.fill.doom()
-  }
-
-  /** Set where all has come, and the store hasn't got it yet: resolves when it has, or won't. */
-  get settling(): Promise<void> | undefined {
-    const { landing } = this
-    if (this.doomed) return undefined
-    if (landing?.kind !== 'stored' || !landing.fill.isOver) return this.#storing
-    this.#settled ??= new Promise((resolve) => {
-      this.#settle = resolve
-    })
-    return this.#settled
   }
 
   /** How it turns out; `undefined` where that isn't known after `ms`, which is not 0. */
@@ -218,7 +211,7 @@ export class Flight implements Doomable {
       return this.#unshared(reply, kept)
     }
     const { head } = kept
-    this.withheld = kept.withheld
+    this.reply = reply
     const writer = this.doomed ? undefined : this.#writer(kept, reply, mark, bytes)
     const fill = engine.fill(reply, writer, head)
     fill.onEnd(ended, this)
@@ -265,17 +258,14 @@ export class Flight implements Doomable {
     const why = engine.unkeepable(head, plan.vary)
     if (why !== undefined) engine.hitForMiss.note(this.key, why, engine.now())
     // What was confirmed before a purge was that of before.
-    const renewed = this.doomed ? undefined : engine.renew(plan.entryKey, head, plan.vary)
-    this.#storing = renewed?.then(() => this.#leave())
-    const { settings } = engine
-    const shown = withoutCookies(reply.headers, settings.privateCookies)
-    this.withheld = withheldFields({ status: reply.status, headers: shown }, head.headers, settings)
+    if (!this.doomed) void engine.renew(plan.entryKey, head, plan.vary)
+    this.reply = reply
     return this.#land({ kind: 'validated', head, why })
   }
 
   #land(landing: Landing): Landing {
     this.landing = landing
-    if (landing.kind !== 'stored' && this.#storing === undefined) this.#leave()
+    if (landing.kind !== 'stored') this.#leave()
     this.#overtake(landing.kind === 'stored' || landing.kind === 'validated')
     const waiting = this.#waiting
     this.#waiting = undefined
@@ -304,15 +294,15 @@ export class Flight implements Doomable {
     if (!stored || landing?.kind !== 'stored') return this.#leave()
     const noted = engine.markers.note(plan.key, landing.kept)
     engine.handOver(landing.fill, landing.kept)
-    if (noted === undefined) this.#leave()
-    else void noted.then(() => this.#leave())
+    if (noted === undefined) return this.#leave()
+    engine.store.settles(plan.key.primary, noted)
+    void noted.then(() => this.#leave())
   }
 
   #leave(): void {
     this.engine.flights.remove(this)
     this.#lease?.()
     this.#lease = undefined
-    this.#settle?.()
   }
 }
 

@@ -17,6 +17,9 @@ export class GuardedStore {
   /** It answers with promises. */
   waits = false
 
+  /** What was stored and can't be found yet, by resource. */
+  readonly #settling = new Map<string, Promise<void>>()
+
   constructor(
     private readonly store: Store,
     /** Milliseconds; 0: as long as it takes. */
@@ -40,7 +43,7 @@ export class GuardedStore {
   put(key: string, head: EntryHead, mark: unknown): EntryWriter | undefined {
     try {
       const writer = this.store.put(key, head, mark)
-      return writer && new GuardedWriter(this, writer)
+      return writer && new GuardedWriter(this, writer, head.primary)
     } catch (error) {
       return this.failed('put', error)
     }
@@ -52,7 +55,9 @@ export class GuardedStore {
   }
 
   touch(key: string, head: EntryHead): Promise<void> | undefined {
-    return this.#quiet('touch', () => this.store.touch(key, head))
+    const touched = this.#quiet('touch', () => this.store.touch(key, head))
+    if (touched !== undefined) this.settles(head.primary, touched)
+    return touched
   }
 
   delete(key: string): Promise<void> | undefined {
@@ -69,9 +74,21 @@ export class GuardedStore {
     await this.#quiet('purge', () => this.store.purge(what) as Promise<never>)
   }
 
-  /** Waits for what the store does, but not longer than for a look-up. */
-  async patience(what: Promise<void>): Promise<void> {
-    await this.#inTime('commit', what, this.timeout, undefined, nothing)
+  /**
+   * When what was stored for a resource can be found, where that isn't yet: to look again then is better than to ask the target again. Takes no
+   * longer than a look-up.
+   */
+  settling(primary: string): Promise<void> | undefined {
+    const settling = this.#settling.get(primary)
+    return settling && this.#inTime('commit', settling, this.timeout, undefined, nothing)
+  }
+
+  /** Something of a resource can be found when `done` resolves. */
+  settles(primary: string, done: Promise<void>): void {
+    const over = done.then(nothing, nothing).then(() => {
+      if (this.#settling.get(primary) === over) this.#settling.delete(primary)
+    })
+    this.#settling.set(primary, over)
   }
 
   mark(): unknown {
@@ -101,14 +118,16 @@ export class GuardedStore {
   }
 
   /** For the writers: their end, in time. */
-  commit(writer: EntryWriter, trailers: HeaderList | undefined): void | Promise<void> {
+  commit(writer: EntryWriter, trailers: HeaderList | undefined, primary: string): void | Promise<void> {
     const done = writer.commit(trailers)
     if (!isPromise(done)) return undefined
     const late = new Error('the store keeps it to itself')
-    return new Promise((resolve, reject) => {
+    const committed = new Promise<void>((resolve, reject) => {
       const timer = this.timeout === 0 ? undefined : setTimeout(reject, commitAtMost, late)
       done.then(resolve, reject).finally(() => clearTimeout(timer))
     })
+    this.settles(primary, committed)
+    return committed
   }
 
   #end(lease: (() => void) | undefined): void {
@@ -184,6 +203,7 @@ class GuardedWriter implements EntryWriter {
   constructor(
     private readonly store: GuardedStore,
     private readonly to: EntryWriter,
+    private readonly primary: string,
   ) {}
 
   write(chunk: Uint8Array): boolean {
@@ -191,7 +211,7 @@ class GuardedWriter implements EntryWriter {
   }
 
   commit(trailers?: HeaderList): void | Promise<void> {
-    return this.store.commit(this.to, trailers)
+    return this.store.commit(this.to, trailers, this.primary)
   }
 
   abort(): void {

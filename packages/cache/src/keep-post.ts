@@ -2,6 +2,7 @@ import type { Reply } from '@sluice/core'
 import type { CacheRequest } from './cache-request.js'
 import type { Engine } from './engine.js'
 import type { Fill } from './fill.js'
+import type { Doomable } from './flights.js'
 import { type Kept, keep, type Times } from './keep.js'
 import type { CacheKey } from './key.js'
 
@@ -32,7 +33,10 @@ export function keepPost(
 }
 
 /** One on its way into the store. */
-class Posted {
+class Posted implements Doomable {
+  next: Doomable | undefined = undefined
+  previous: Doomable | undefined = undefined
+
   constructor(
     readonly engine: Engine,
     readonly key: CacheKey,

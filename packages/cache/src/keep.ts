@@ -1,19 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import { type BodyInit, isBody, type Reply } from '@sluice/core'
-import { formatHttpDate, getAll, type HeaderList, has, remove, varyNames } from '@sluice/headers'
+import { formatHttpDate, getAll, has, remove, varyNames } from '@sluice/headers'
 import type { CacheSettings } from './cache-options.js'
 import type { CacheRequest } from './cache-request.js'
 import { pathConfusion } from './deception.js'
 import type { CacheKey } from './key.js'
 import { withAge } from './policy/age.js'
-import { keepUntil, life } from './policy/life.js'
+import { keepUntil, type Life, life } from './policy/life.js'
 import { isWhole, partOf, shortPartOf } from './policy/partial.js'
 import { storable, storedFields } from './policy/storable.js'
 import { tagsOf } from './policy/tags.js'
 import { withoutCookies } from './private-cookies.js'
 import type { EntryHead, StoredPart } from './store.js'
 import { variantKey } from './variant-key.js'
-import { withheldFields } from './withheld-fields.js'
 
 /** An answer that may be stored: where, and with what head. */
 export interface Kept {
@@ -21,8 +20,7 @@ export interface Kept {
   readonly head: EntryHead
   /** Names of the request fields that choose it, sorted. */
   readonly vary: readonly string[]
-  /** Fields for the one who has asked alone. */
-  readonly withheld: HeaderList | undefined
+  readonly life: Life
 }
 
 /** When a request was sent and when the head of its answer came, in ms since 1970. */
@@ -93,8 +91,9 @@ export function keep(
   }
   if (length !== undefined) head.length = length
   if (part !== undefined && !whole) head.part = part
-  head.keepUntil = keepUntil(life(head, settings))
-  return { key, head, vary, withheld: withheldFields(reply, headers, settings) }
+  const lived = life(head, settings)
+  head.keepUntil = keepUntil(lived)
+  return { key, head, vary, life: lived }
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }

@@ -5,6 +5,7 @@ import { CodedForms } from './coded-forms.js'
 import { FieldTable } from './field-table.js'
 import { flatCopy } from './flat-copy.js'
 import { keyHash } from './key-hash.js'
+import { LinkedList } from './linked-list.js'
 import { MemoryEntry } from './memory-entry.js'
 import { MemorySlot, slotCost } from './memory-slot.js'
 import {
@@ -67,7 +68,7 @@ class Memory implements MemoryStore {
   private readonly byUrl = new PurgeIndex<MemorySlot>()
   private readonly byTag = new PurgeIndex<MemorySlot>()
   private readonly fields = new FieldTable()
-  private readonly writers = new Set<MemoryWriter>()
+  private readonly writers = new LinkedList<MemoryWriter>()
   private readonly seed = randomInt(2 ** 32)
   private readonly maxSize: number
   private readonly clock: () => number
@@ -114,7 +115,7 @@ class Memory implements MemoryStore {
   }
 
   ended(writer: MemoryWriter): void {
-    this.writers.delete(writer)
+    this.writers.remove(writer)
   }
 
   keep({ key, head, born }: MemoryWriter, body: Uint8Array | string, trailers?: HeaderList): void {
@@ -145,7 +146,7 @@ class Memory implements MemoryStore {
 
   purge(what: PurgeKey, soft = false): Promise<number> {
     const ban: Ban = { what, soft, upTo: this.purges++, count: 0 }
-    for (const writer of this.writers) writer.doomed ||= matches(what, writer.head)
+    this.writers.forEach(doomIf, what)
     const steps = this.candidates(what)
     if (this.walk(ban, steps)) return Promise.resolve(ban.count)
     this.bans.push(ban)
@@ -161,7 +162,7 @@ class Memory implements MemoryStore {
 
   close(): Promise<void> {
     this.closed = true
-    for (const writer of this.writers) writer.abort()
+    this.writers.forEach(abort, undefined)
     this.slots.clear()
     this.byUrl.clear()
     this.byTag.clear()
@@ -308,6 +309,14 @@ class Memory implements MemoryStore {
     this.byUrl.remove(slot.url, slot)
     for (const tag of slot.tags) this.byTag.remove(tag, slot)
   }
+}
+
+function doomIf(writer: MemoryWriter, what: PurgeKey): void {
+  writer.doomed ||= matches(what, writer.head)
+}
+
+function abort(writer: MemoryWriter): void {
+  writer.abort()
 }
 
 function matches({ url, tag, prefix }: PurgeKey, of: Pick<EntryHead, 'url' | 'tags'>): boolean {

@@ -1,4 +1,5 @@
 import type { HeaderList } from '@sluice/headers'
+import type { Linked } from './linked-list.js'
 import type { EntryHead, EntryWriter } from './store.js'
 
 /** Up to here a body is kept as a text: a buffer of its own would take 400 bytes beside it. */
@@ -15,7 +16,9 @@ export interface WriterTarget {
 }
 
 /** Collects a body. Its bytes are copied once: as they come where the length is known, at the end where not. */
-export class MemoryWriter implements EntryWriter {
+export class MemoryWriter implements EntryWriter, Linked<MemoryWriter> {
+  next: MemoryWriter | undefined = undefined
+  previous: MemoryWriter | undefined = undefined
   /** A purge has matched it. */
   doomed = false
   private size = 0

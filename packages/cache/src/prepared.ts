@@ -66,18 +66,27 @@ export class Prepared {
 
   /** Whole seconds for which it stays fresh; less than 0 for how long it hasn't been. 0 at most once it was purged. */
   ttl(now: number): number {
-    this.#turn(now)
-    const left = Math.floor(this.life.freshFor / 1000) - this.#age
-    return this.life.purged ? Math.min(left, 0) : left
+    return ttlOf(this.life, now)
   }
 
   /** What is the same for a second is made once in it. */
   #turn(now: number): void {
-    const age = Math.max(0, Math.floor((now - this.life.bornAt) / 1000))
+    const age = ageOf(this.life, now)
     if (age === this.#age) return
     this.#age = age
     this.#whole = [...this.#fields, 'Age', String(age)]
     this.#brief = undefined
     this.#hit = `${this.settings.statusName}; hit; ttl=${this.ttl(now)}`
   }
+}
+
+/** How old a response is, in whole seconds. */
+export function ageOf({ bornAt }: Life, now: number): number {
+  return Math.max(0, Math.floor((now - bornAt) / 1000))
+}
+
+/** Whole seconds for which a response stays fresh; less than 0 for how long it hasn't been. */
+export function ttlOf(life: Life, now: number): number {
+  const left = Math.floor(life.freshFor / 1000) - ageOf(life, now)
+  return life.purged ? Math.min(left, 0) : left
 }

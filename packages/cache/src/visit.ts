@@ -1,21 +1,23 @@
 import { discard, type Reply } from '@sluice/core'
-import { type Forwarded, remove } from '@sluice/headers'
+import type { Forwarded } from '@sluice/headers'
 import { answer } from './answer.js'
 import { Asked } from './asked.js'
 import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
 import type { Decision } from './decision.js'
 import type { Engine } from './engine.js'
 import { fillEntry } from './fill-entry.js'
+import { addWithheld, firstReply, wantsAll } from './first-reply.js'
 import { Flight, type Landing } from './flight.js'
 import { Alone } from './flights.js'
 import { letGo } from './guarded-store.js'
 import { isDisconnected } from './is-disconnected.js'
 import type { CacheKey } from './key.js'
+import { mayShare } from './may-share.js'
 import { otherMethod } from './other-method.js'
 import { ownReply } from './own-reply.js'
 import { parseRequestDirectives, type RequestDirectives } from './policy/request-directives.js'
 import { mayServeOnError, reuse } from './policy/reuse.js'
-import type { Prepared } from './prepared.js'
+import { type Prepared, ttlOf } from './prepared.js'
 import { revalidate } from './revalidate.js'
 import type { Entry } from './store.js'
 import { variantKey } from './variant-key.js'
@@ -142,31 +144,21 @@ export class Visit<T> {
       const why = engine.hitForMiss.why(key, now)
       if (why !== undefined) return this.#passKnown(key, why)
     }
-    const shares = this.#shares()
+    const shares = this.looks < looksAtMost && mayShare(engine, ask, entry)
     if (shares) {
       // Of all of it on its way there are also the head and each range.
       const flight = engine.flights.find(entryKey) ?? engine.flights.find(key)
       if (flight?.isJoinable(now) === true) return this.#join(flight)
     }
     if (this.looks < looksAtMost) {
-      const settling = engine.flights.settling(this.key.primary)
+      const settling = engine.store.settling(this.key.primary)
       if (settling !== undefined) return this.#whenSettled(settling)
     }
     return isHead ? this.#head() : this.#lead(key, partial, shares)
   }
 
-  /** Whether it can have what another fetches: not where it wants its own asked for, or each has to. Those would wait for nothing. */
-  #shares(): boolean {
-    const { ask, engine, entry } = this
-    if (!engine.settings.coalesce || this.looks >= looksAtMost || ask.noCache || ask.maxAge === 0)
-      return false
-    if (entry === undefined) return true
-    const { life } = engine.prepare(entry.head)
-    return life.revalidate !== 'always' && life.freshFor > 0
-  }
-
   async #whenSettled(settling: Promise<void>): Promise<Reply> {
-    await this.engine.store.patience(settling)
+    await settling
     return this.#lookAgain()
   }
 
@@ -226,8 +218,12 @@ export class Visit<T> {
     const { engine, now } = this
     const { fill, kept } = landing
     const { head, key, vary } = kept
-    const prepared = engine.prepare(head)
     try {
+      if (own && wantsAll(this.asked, kept)) {
+        const reply = firstReply(flight.reply as Reply, kept, fill, now)
+        return this.#brought(reply, flight, ttlOf(kept.life, now), true, landing.stores)
+      }
+      const prepared = engine.prepare(head)
       if (!own) {
         if (vary.length > 0) {
           const mine = variantKey(this.key.primary, vary, this.request.headers)
@@ -241,19 +237,15 @@ export class Visit<T> {
         // RFC 9111 section 4: what may be used for them without asking is what may be used from the store.
         if (!fill.joinable) return this.#lookAgain()
         if (reuse(prepared.life, this.ask, now).use !== 'fresh') {
-          const { settling } = flight
+          const settling = engine.store.settling(this.key.primary)
           return settling === undefined ? this.#pass(this.forwarded, 'unshared') : this.#whenSettled(settling)
         }
       }
       const source = fillEntry(fill, head)
-      // A part that was asked for goes out as it came: what the target says of it is its to say.
-      const asCame = own && head.part !== undefined
-      let reply = asCame ? undefined : answer(this.request, this.asked, source, prepared, now)
-      if (reply === undefined) {
-        if (!own) return this.#pass(this.forwarded, 'partial')
-        reply = { status: head.status, headers: prepared.fields(now, undefined), body: source.body() }
-      }
-      return this.#brought(reply, flight, prepared, own, landing.stores)
+      const reply = answer(this.request, this.asked, source, prepared, now)
+      if (reply === undefined) return this.#pass(this.forwarded, 'partial')
+      if (own) addWithheld(reply, flight, head)
+      return this.#brought(reply, flight, prepared.ttl(now), own, landing.stores)
     } finally {
       this.#release()
       if (own) fill.start()
@@ -274,23 +266,20 @@ export class Visit<T> {
     const reply = this.#answer(entry, prepared)
     if (reply === undefined) return this.#pass(this.forwarded, 'store')
     this.#release()
-    return this.#brought(reply, flight, prepared, own, why === undefined && !flight.doomed)
+    if (own) addWithheld(reply, flight, head)
+    return this.#brought(reply, flight, prepared.ttl(now), own, why === undefined && !flight.doomed)
   }
 
   /** What a fetch has brought, or confirmed. */
-  #brought(reply: Reply, flight: Flight, prepared: Prepared, own: boolean, stored: boolean): Reply {
-    if (own) {
-      // RFC 9111 section 5.1: Age says that the origin was not asked for this request. It was, unless by another cache further in.
-      if (!flight.aged) remove(reply.headers, 'age')
-      if (flight.withheld !== undefined) reply.headers.push(...flight.withheld)
-    }
-    return this.#told(reply, {
+  #brought(reply: Reply, flight: Flight, ttl: number, own: boolean, stored: boolean): Reply {
+    const decision = {
       forwarded: this.forwarded,
       forwardedStatus: flight.status,
       stored: own && stored ? true : undefined,
       collapsed: own ? undefined : true,
-      ttl: prepared.ttl(this.now),
-    })
+      ttl,
+    }
+    return this.engine.brought(reply, decision, this.request)
   }
 
   /**
