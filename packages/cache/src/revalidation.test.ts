@@ -387,3 +387,16 @@ describe("conditions that are the origin's to answer", () => {
     await expect(at.read('/', { headers: ['If-Match', '"c"'] })).rejects.toThrow()
   })
 })
+
+it('a store that takes its time makes nothing younger', async () => {
+  const at = rig({ storeTimeout: 0 })
+  at.origin = () => ({ status: 200, headers: fresh, body: 'x' })
+  await at.read('/')
+  at.store.trouble.set('get', 'hangs')
+  const asked = at.read('/')
+  await settled()
+  at.now += 61_000
+  at.store.trouble.clear()
+  for (const go of at.store.waiting) go()
+  expect(status(await asked)).toMatch(/fwd=stale/)
+})

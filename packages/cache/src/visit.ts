@@ -77,7 +77,12 @@ export class Visit<T> {
   #look(entryKey: string): Reply | Promise<Reply> {
     this.entryKey = entryKey
     const entry = this.engine.store.get(entryKey)
-    return entry instanceof Promise ? entry.then((found) => this.#found(found)) : this.#found(entry)
+    if (!(entry instanceof Promise)) return this.#found(entry)
+    return entry.then((found) => {
+      // Looking up has taken time, by which it is older.
+      this.now = this.engine.now()
+      return this.#found(found)
+    })
   }
 
   #found(entry: Entry | undefined): Reply | Promise<Reply> {
