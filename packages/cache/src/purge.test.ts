@@ -250,6 +250,21 @@ describe('an unsafe method', () => {
     expect((await at.read('/')).text).toBe('new')
   })
 
+  it.each(['09', '%', '1.2.3.4.5', 'a..b', '[::1]'])(
+    'goes through for the host %s, and drops what is stored',
+    async (authority) => {
+      const at = rig()
+      at.origin = (fetch, who) => ({
+        status: 200,
+        headers: fetch.method === 'GET' ? fresh : ['Location', '/x'],
+        body: who,
+      })
+      await at.read('/', { authority, who: 'old' })
+      expect((await at.read('/', { authority, method: 'POST', who: 'posted' })).text).toBe('posted')
+      expect((await at.read('/', { authority, who: 'new' })).text).toBe('new')
+    },
+  )
+
   it('goes through without a key', async () => {
     const at = rig()
     at.origin = () => ({ status: 200, headers: [], body: 'x' })

@@ -17,6 +17,8 @@ export function invalidates(
   response: PolicyResponse,
 ): readonly string[] {
   if (safe.has(request.method) || response.status < 200 || response.status >= 400) return nothing
+  // A host such as `09` is none to URL, though clients may send it.
+  if (!URL.canParse(request.url)) return [request.url]
   const own = new URL(request.url)
   own.hash = ''
   const urls = new Set([own.href])
