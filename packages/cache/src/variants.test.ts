@@ -280,3 +280,21 @@ describe('Cookie and Authorization', () => {
     })
   })
 })
+
+it('who waited for another variant validates its own', async () => {
+  const at = rig()
+  const headers = [...fresh, 'Vary', 'X-A', 'ETag', '"b"']
+  at.origin = () => ({ status: 200, headers, body: 'b' })
+  await at.read('/', { headers: ['X-A', 'b'] })
+  at.store.kept.delete(key)
+  at.now += 61_000
+  at.origin = undefined
+  const asked = [at.ask('/', { headers: ['X-A', 'a'] }), at.ask('/', { headers: ['X-A', 'b'] })]
+  await settled()
+  at.calls[1]?.answer(200, headers, 'a')
+  await settled()
+  at.calls[2]?.answer(304, ['ETag', '"b"'])
+  const replies = await Promise.all(asked.map(async (reply) => answered(await reply)))
+  expect(replies.map((reply) => reply.text)).toEqual(['a', 'b'])
+  expect(status(replies[1] as never)).toBe('sluice; fwd=stale; fwd-status=304; stored; ttl=60')
+})

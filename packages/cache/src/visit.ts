@@ -223,6 +223,8 @@ export class Visit<T> {
     const { engine, now } = this
     const { fill, kept } = landing
     const { head, key, vary } = kept
+    // What was there has had its use.
+    this.#release()
     try {
       if (own && wantsAll(this.asked, kept)) {
         const reply = firstReply(flight.reply as Reply, kept, fill, now)
@@ -233,7 +235,6 @@ export class Visit<T> {
         if (vary.length > 0) {
           const mine = variantKey(this.key.primary, vary, this.request.headers)
           if (mine !== key) {
-            this.#release()
             this.vary = vary
             this.looks++
             return this.#look(mine)
@@ -252,7 +253,6 @@ export class Visit<T> {
       if (own) addWithheld(reply, flight, head)
       return this.#brought(reply, flight, prepared.ttl(now), own, landing.stores)
     } finally {
-      this.#release()
       if (own) fill.start()
     }
   }
