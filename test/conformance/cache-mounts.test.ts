@@ -13,6 +13,7 @@ import {
   value,
   within,
 } from '../kit/index.js'
+import { TestStore } from '../kit/test-store.js'
 
 trapUnhandled()
 const own = owner()
@@ -81,6 +82,22 @@ describe.each(fronts)('a cache, through $name', (kind) => {
     request.res.end('x')
     await until(async () => status(await front.client.ask())?.includes('hit') === true, 'it to be stored')
     expect(origin.requests).toHaveLength(1)
+    await released(front)
+  })
+
+  it('a client that leaves while it is being looked up harms nothing', async () => {
+    const store = new TestStore()
+    store.slow = true
+    store.trouble.set('get', 'hangs')
+    const origin = own(await originServer((_req, res) => void res.writeHead(200, fresh).end('x')))
+    const front = own(await kind.start({ targets: origin.url, use: [cache({ store, storeTimeout: 0 })] }))
+    const call = front.client.call()
+    await until(() => store.waiting.length > 0, 'the look-up')
+    call.abort()
+    await call.head.catch(() => {})
+    store.trouble.clear()
+    for (const go of store.waiting.splice(0)) go()
+    expect((await front.client.ask()).text).toBe('x')
     await released(front)
   })
 
