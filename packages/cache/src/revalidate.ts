@@ -29,7 +29,8 @@ export function revalidate<T>(
     stale: part === undefined ? head : undefined,
     range: part && `bytes=${part.first}-${part.last}`,
     inform: false,
-    lease: false,
+    // Among all who share the store there is one, too.
+    lease: true,
   }
   const flight = new Flight(entryKey, plan, engine)
   engine.flights.add(flight)

@@ -254,6 +254,23 @@ describe('a lease', () => {
     expect([one.calls.length, two.calls.length]).toEqual([1, 0])
   })
 
+  it('makes one fetch behind what both serve stale', async () => {
+    const one = rig()
+    leased(one)
+    const two = own(new CacheRig(createCache, { clock: () => one.now }, one.store))
+    const swr = ['Cache-Control', 'max-age=60, stale-while-revalidate=60']
+    one.origin = () => ({ status: 200, headers: swr, body: 'old' })
+    await one.read('/')
+    one.origin = undefined
+    one.now += 61_000
+    expect([(await one.read('/')).text, (await two.read('/')).text]).toEqual(['old', 'old'])
+    await settled()
+    one.calls[1]?.answer(200, swr, 'new')
+    await settled()
+    expect([one.calls.length, two.calls.length]).toEqual([2, 0])
+    expect([(await one.read('/')).text, (await two.read('/')).text]).toEqual(['new', 'new'])
+  })
+
   it('that brought nothing to store makes one each', async () => {
     const one = rig()
     leased(one)
