@@ -3,6 +3,7 @@ import { mountPath } from '@sluice/headers'
 import type { CacheOptions } from './cache-options.js'
 import type { CacheFetch, Fetcher } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
+import { isCache } from './is-cache.js'
 import { noAnswer } from './no-answers.js'
 
 noAnswer(unhandled)
@@ -48,8 +49,4 @@ function fetcher<C extends Context>(next: Handler<C>): Fetcher<C> {
     out.body = null
     return next(fork)
   }
-}
-
-function isCache(options: CacheOptions | Cache): options is Cache {
-  return 'handle' in options && typeof options.handle === 'function'
 }

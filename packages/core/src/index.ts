@@ -34,6 +34,7 @@ export {
 export { PushBody } from './push-body.js'
 export { discard, onBodyEnd, type Reply, unhandled, type Variants } from './reply.js'
 export { RequestBody } from './request-body.js'
+export { type Rest, type RestOptions, toConnect } from './to-connect.js'
 export {
   type BodyTransform,
   type TransformOptions,

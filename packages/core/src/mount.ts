@@ -59,6 +59,10 @@ export function toContinueListener(handler: Handler): (req: InboundRequest, res:
 export interface Arrival {
   /** The client waits for 100 Continue before it sends the body. */
   readonly expects?: boolean
+  /** The app reads the request itself, and may have done so: the exchange has no body. */
+  readonly bodyIsApps?: boolean
+  /** Told what writes the answer. */
+  readonly heard?: (responder: Responder) => void
   /** The protocol that the client wants to go over to. */
   readonly upgrade?: string | undefined
   /** The target judges the key of a WebSocket handshake. */
@@ -81,12 +85,18 @@ export function serve(
   }
   const exchange = open(req, res, arrival)
   const responder = new Responder(exchange, res, endsUnheard(exchange, req, next, arrival))
-  ;(res as Marked)[mounted] = responder
-  res.on('close', onClose)
+  arrival?.heard?.(responder)
+  // A mount further out has it, and its end hears the same event.
+  const within = (res as Marked)[mounted] !== undefined
+  if (within) res.on('close', () => responder.closed())
+  else {
+    ;(res as Marked)[mounted] = responder
+    res.on('close', onClose)
+  }
   if (started.hasSubscribers) started.publish({ ctx: exchange })
   if (ended.hasSubscribers) exchange.onClose(publishEnd, exchange)
   // The client may have left while something before the proxy was at work: its close was told then, and never again.
-  if (hasClosed(req, res)) {
+  if (!within && hasClosed(req, res)) {
     responder.closed()
     return
   }
@@ -183,7 +193,7 @@ function hasClosed(req: InboundRequest, res: InboundResponse): boolean {
 function open(req: InboundRequest, res: InboundResponse, arrival: Arrival | undefined): Exchange {
   const scheme = (req.socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
   try {
-    const { out, authority, protocol } = ingress(req)
+    const { out, authority, protocol } = ingress(req, arrival?.bodyIsApps !== true)
     const exchange = new Exchange(req, scheme, authority, out, res)
     if (arrival === undefined) return exchange
     const { body } = out

@@ -64,7 +64,8 @@ export class Responder implements EndSink {
 
   constructor(
     private readonly exchange: Exchange,
-    readonly res: ServerResponse | Http2ServerResponse,
+    /** What it writes to: `toConnect` puts the client's side of it in its place, once the app has the other one. */
+    public res: ServerResponse | Http2ServerResponse,
     /** Nobody has heard the end of the request. */
     private readonly endTaken = false,
   ) {

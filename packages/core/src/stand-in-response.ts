@@ -13,6 +13,10 @@ class CapturedBody extends PushBody {
     super()
   }
 
+  get isWaiting(): boolean {
+    return this.waiting
+  }
+
   setLength(length: number): void {
     ;(this as { length?: number }).length = length
   }
@@ -54,7 +58,10 @@ export class StandIn {
   private sent = false
   private over = false
   private gone = false
+  private writes = 0
   private added: HeaderList | undefined = undefined
+  /** Where the code that writes calls the methods: another than `res` where that one only stands behind it. */
+  front: Pick<ServerResponse, 'writeHead'>
 
   constructor(
     private readonly ctx: Context,
@@ -63,6 +70,7 @@ export class StandIn {
   ) {
     const res = new ServerResponse(ctx.req as IncomingMessage)
     this.res = res
+    this.front = res
     this.body = new CapturedBody(this)
     res.writeHead = ((...args: unknown[]) => this.writeHead(args)) as typeof res.writeHead
     res.write = ((...args: unknown[]) => this.write(args)) as typeof res.write
@@ -109,6 +117,16 @@ export class StandIn {
   /** Nobody waits for it any more. */
   get isClosed(): boolean {
     return this.gone
+  }
+
+  /** Nothing more comes of it. */
+  get isOver(): boolean {
+    return this.over || this.gone
+  }
+
+  /** Another number each time the code that writes has gone on; while it waits for whoever reads, that isn't its to show. */
+  get progress(): number {
+    return this.body.isWaiting ? Number.NaN : this.writes
   }
 
   /** Fields that were set on it. */
@@ -174,7 +192,7 @@ export class StandIn {
 
   /** As Node does when `write` or `end` come first; through the property, for whoever has wrapped it. */
   private implicitHead(): void {
-    if (!this.sent) this.res.writeHead(this.res.statusCode)
+    if (!this.sent) this.front.writeHead(this.res.statusCode)
   }
 
   private get hasBody(): boolean {
@@ -189,6 +207,7 @@ export class StandIn {
       return false
     }
     this.implicitHead()
+    this.writes++
     const room = chunk === undefined || !this.hasBody || this.body.write(chunk)
     if (done !== undefined) process.nextTick(done)
     return room

@@ -1,0 +1,7 @@
+import type { CacheOptions } from './cache-options.js'
+import type { Cache } from './create-cache.js'
+
+/** Tells a cache that was made before from options of one. */
+export function isCache(options: CacheOptions | Cache): options is Cache {
+  return 'handle' in options && typeof options.handle === 'function'
+}
