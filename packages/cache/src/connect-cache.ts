@@ -7,10 +7,19 @@ import {
   toConnect,
 } from '@sluice/core'
 import { type HeaderList, isAuthority, mountPath } from '@sluice/headers'
+import { type Duration, duration, parse, v } from '@sluice/options'
 import type { CacheOptions } from './cache-options.js'
 import type { CacheFetch, CacheRequest } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
 import { isCache } from './is-cache.js'
+
+/** How the app is held to its end. */
+export interface ConnectOptions {
+  /** How long an answer may stand still once its client has left: then it counts as broken off. Default 10s. */
+  abandoned?: Duration
+}
+
+const connectOptions = v.strictObject({ abandoned: v.optional(duration(), 10_000) })
 
 /** What of Express a request has, where it has come through one. */
 interface Expressed {
@@ -35,33 +44,39 @@ interface Seen {
  * What middlewares before it set on `res` is each client's and isn't stored, but for fields that speak of the content and of caching. Behind it
  * the app sees no conditions and ranges, which the cache answers, nor forwarding fields that it isn't told to trust (`trust proxy` of Express).
  * @param options of a cache of its own, which is closed with the process; or a cache that `createCache` has made, to purge it
+ * @param connect how the app is held to its end
  * @throws TypeError that names the option
  */
 export function connectCache(
   options: CacheOptions | Cache = {},
+  connect: ConnectOptions = {},
 ): (req: InboundRequest, res: InboundResponse, next: Next) => void {
   const engine = isCache(options) ? options : createCache(options)
-  return toConnect((ctx, rest) => {
-    const seen = seenBy(ctx)
-    const { out, req } = ctx
-    const request: CacheRequest = {
-      method: out.method,
-      scheme: seen.scheme,
-      authority: seen.authority,
-      // The public URL: what links, Location and purges speak of.
-      path: mountPath(req) + out.path,
-      headers: out.headers,
-      body: hasContent(req) ? '' : null,
-    }
-    return engine.handle(request, ({ headers, inform, method, shared }: CacheFetch): Promise<Reply> => {
-      if (!shared) return rest.run(ctx)
-      const fork = ctx.fork({ detach: true, inform })
-      fork.out.method = method
-      fork.out.headers = [...headers, ...seen.believed]
-      // Nobody waits for it, so the client has its answer before the app is at work.
-      return rest.run(fork, inform ? undefined : new Promise((resolve) => ctx.onClose(() => resolve())))
-    })
-  })
+  const { abandoned } = parse(connectOptions, connect, 'connect')
+  return toConnect(
+    (ctx, rest) => {
+      const seen = seenBy(ctx)
+      const { out, req } = ctx
+      const request: CacheRequest = {
+        method: out.method,
+        scheme: seen.scheme,
+        authority: seen.authority,
+        // The public URL: what links, Location and purges speak of.
+        path: mountPath(req) + out.path,
+        headers: out.headers,
+        body: hasContent(req) ? '' : null,
+      }
+      return engine.handle(request, ({ headers, inform, method, shared }: CacheFetch): Promise<Reply> => {
+        if (!shared) return rest.run(ctx)
+        const fork = ctx.fork({ detach: true, inform })
+        fork.out.method = method
+        fork.out.headers = [...headers, ...seen.believed]
+        // Nobody waits for it, so the client has its answer before the app is at work.
+        return rest.run(fork, inform ? undefined : new Promise((resolve) => ctx.onClose(() => resolve())))
+      })
+    },
+    { abandoned },
+  )
 }
 
 /** Where somebody who is trusted has told what the client has asked for, that counts. */

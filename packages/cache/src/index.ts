@@ -1,6 +1,6 @@
 export { type CacheOptions, cacheOptions } from './cache-options.js'
 export type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
-export { connectCache } from './connect-cache.js'
+export { type ConnectOptions, connectCache } from './connect-cache.js'
 export { type Cache, createCache } from './create-cache.js'
 export { type FileStore, type FileStoreSeams, type FileStoreStats, fileStore } from './file-store.js'
 export type { FileStoreOptions } from './file-store-options.js'

@@ -119,8 +119,8 @@ export class InPlace {
     return list
   }
 
-  get #isOutside(): boolean {
-    return this.#outside > 0 || (this.#around !== undefined && this.#around.#isOutside)
+  private get isOutside(): boolean {
+    return this.#outside > 0 || this.#around?.isOutside === true
   }
 
   #redirect(originals: Map<string | symbol, unknown>): void {
@@ -135,7 +135,7 @@ export class InPlace {
         })
       }
       res[name] = (...args: unknown[]) => {
-        if (this.#isOutside) return Reflect.apply(original as Method, res, args) as unknown
+        if (this.isOutside) return Reflect.apply(original as Method, res, args) as unknown
         const result = instead(...args)
         return result === shadow ? res : result
       }
@@ -150,7 +150,7 @@ export class InPlace {
     const emit = res['emit'] as Method
     originals.set('emit', (...args: unknown[]) => this.#out(() => Reflect.apply(emit, res, args)))
     res['emit'] = (event: string | symbol, ...args: unknown[]) =>
-      this.#isOutside || told.has(event)
+      this.isOutside || told.has(event)
         ? this.#out(() => Reflect.apply(emit, res, [event, ...args]))
         : this.#tell(event, args)
   }
@@ -165,11 +165,11 @@ export class InPlace {
       configurable: true,
       enumerable: found?.enumerable ?? false,
       get: () => {
-        if (!this.#isOutside) return shadow[name]
+        if (!this.isOutside) return shadow[name]
         return found?.get === undefined ? value : found.get.call(res)
       },
       set: (next: unknown) => {
-        if (!this.#isOutside) shadow[name] = next
+        if (!this.isOutside) shadow[name] = next
         else if (found?.get === undefined) value = next
         else found.set?.call(res, next)
       },
