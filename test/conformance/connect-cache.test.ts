@@ -431,9 +431,9 @@ describe('connectCache', () => {
     })
     app.get('/json', (_req, res) => void res.json({ a: 1 }))
     app.get('/send', (_req, res) => void res.send('text'))
-    app.get('/redirect', (_req, res) => void res.redirect(301, '/json'))
+    app.get('/redirect', (_req, res) => res.redirect(301, '/json'))
     app.get('/nothing', (_req, res) => void res.sendStatus(204))
-    app.get('/file', (_req, res) => void res.sendFile(join(folder, 'file.txt')))
+    app.get('/file', (_req, res) => res.sendFile(join(folder, 'file.txt')))
     app.use('/static', express.static(folder, { maxAge: 60_000 }))
     const { client } = own(await listen(createServer(app)))
     for (const how of ['stored', 'hit']) {

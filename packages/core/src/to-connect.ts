@@ -70,11 +70,13 @@ class RestOfApp implements Rest {
     if (this.#ran) throw new ProxyError('proxy_internal_error', { message: 'an app runs once for a request' })
     this.#ran = true
     const state = before(this.res)
-    if (after !== undefined) await after
-    return this.#begin(ctx, state)
+    if (after === undefined) return this.#begin(ctx, state, true)
+    await after
+    return this.#begin(ctx, state, false)
   }
 
-  #begin(ctx: Context, state: Before): Promise<Reply> {
+  /** @param foreground the client hasn't got its answer */
+  #begin(ctx: Context, state: Before, foreground: boolean): Promise<Reply> {
     const { next, req, res } = this
     return new Promise((resolve, reject) => {
       let over: NodeJS.Timeout | undefined
@@ -86,14 +88,6 @@ class RestOfApp implements Rest {
       const place = new InPlace(res, standIn, state)
       const root = this.#ctx as Context
       if (this.#responder !== undefined) this.#responder.res = place.outer
-      // The client's connection, and what the app may do to it, isn't heard on its side of the response.
-      const { socket } = req
-      const lost = (): void => {
-        if (socket.destroyed && !socket.readableEnded && socket.errored === null) {
-          standIn.fail(new Error('the app has destroyed the connection'))
-        }
-      }
-      if (!('stream' in req)) socket.once('close', lost)
       const watch = (silent = 0): void => {
         const seen = standIn.progress
         over = setTimeout(() => {
@@ -104,12 +98,12 @@ class RestOfApp implements Rest {
         }, this.abandoned)
         over.unref()
       }
-      standIn.res.once('close', () => {
-        clearTimeout(over)
-        socket.off('close', lost)
-      })
-      root.onClose(() => {
+      standIn.res.once('close', () => clearTimeout(over))
+      root.onClose(({ kind }) => {
         if (standIn.isOver) return
+        // Frameworks do that where an error comes after the head.
+        if (kind === 'client-left' && foreground && destroyedHere(req))
+          return standIn.fail(new Error('the app has destroyed the connection'))
         place.detach()
         watch()
       })
@@ -117,4 +111,9 @@ class RestOfApp implements Rest {
       call(standIn, () => next())
     })
   }
+}
+
+/** The connection has been destroyed on this side: a client that leaves ends it, or resets it. */
+function destroyedHere({ socket }: IncomingMessage): boolean {
+  return socket.destroyed && !socket.readableEnded && socket.errored === null
 }
