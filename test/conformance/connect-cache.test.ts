@@ -14,6 +14,7 @@ import express from 'express'
 import session from 'express-session'
 import helmet from 'helmet'
 import morgan from 'morgan'
+import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import {
   type AnyMiddleware,
@@ -24,6 +25,7 @@ import {
   leakCheck,
   listen,
   type Mounted,
+  originServer,
   owner,
   rawClient,
   trapUnhandled,
@@ -660,6 +662,142 @@ describe('connectCache', () => {
   it('has pages whose app destroys the response answered with an error', async () => {
     const { client } = await start({}, (_req: IncomingMessage, res: ServerResponse) => void res.destroy())
     expect((await client.ask()).status).toBe(500)
+  })
+
+  it('stands before a proxy, which sends what the cache wants to know', async () => {
+    let now = Date.now()
+    const asked: (string | undefined)[] = []
+    const origin = own(
+      await originServer((req, res) => {
+        asked.push(req.headers['if-none-match'])
+        const known = req.headers['if-none-match'] === '"o"'
+        const date = new Date(now).toUTCString()
+        res.writeHead(known ? 304 : 200, { 'Cache-Control': 'max-age=60', ETag: '"o"', Date: date })
+        res.end(known ? undefined : 'origin')
+      }),
+    )
+    const proxy = own(createProxy(origin.url))
+    const { client } = await start({ clock: () => now, staleWhileRevalidate: '1m' }, proxy.listener)
+    const headers = ['If-None-Match', '"mine"']
+    for (let i = 0; i < 2; i++) expect((await client.ask({ headers })).text).toBe('origin')
+    now += 65_000
+    expect(status(await client.ask({ headers }))).toContain('stale-while-revalidate')
+    await until(async () => /hit; ttl=\d+$/.test(status(await client.ask({ headers }))), 'a fresh one')
+    expect(asked).toEqual([undefined, '"o"'])
+  })
+
+  it('goes by what the router decides', async () => {
+    const app = express()
+    app.use(connectCache())
+    app.get('/', (_req, _res, next) => next('route'))
+    app.get('/', (_req, res, next) => {
+      res.set('Cache-Control', 'max-age=60')
+      next()
+    })
+    app.get('/', (_req, res) => void res.send('last'))
+    const { client } = own(await listen(createServer(app)))
+    for (const how of ['stored', 'hit']) {
+      const answer = await client.ask()
+      expect([answer.text, status(answer)]).toEqual(['last', expect.stringContaining(how) as string])
+    }
+  })
+
+  it('goes on with compression that stands inside, behind a stale answer', async () => {
+    let now = Date.now()
+    let runs = 0
+    const app = express()
+    app.use(connectCache({ clock: () => now, staleWhileRevalidate: '1m' }))
+    app.use(compression({ threshold: 0 }))
+    app.get('/', (_req, res) => {
+      runs++
+      res.set('Cache-Control', 'max-age=60')
+      res.type('text/plain')
+      res.write(`page ${runs} `)
+      setImmediate(() => res.end('x'.repeat(5000)))
+    })
+    const { client } = own(await listen(createServer(app)))
+    const headers = ['Accept-Encoding', 'gzip']
+    const get = async (): Promise<string> =>
+      gunzipSync((await client.ask({ headers })).body)
+        .toString()
+        .slice(0, 6)
+    expect(await get()).toBe('page 1')
+    now += 61_000
+    expect(await get()).toBe('page 1')
+    await until(async () => (await get()) === 'page 2', 'the new page')
+    expect(runs).toBe(2)
+  })
+
+  it('serves no half of a file whose client has left', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
+    own({ close: () => rmSync(folder, { recursive: true }) })
+    const bytes = Buffer.alloc(4_000_000, 'abcdefgh')
+    writeFileSync(join(folder, 'file.txt'), bytes)
+    const { client, port } = await serve(
+      express5,
+      connectCache({}, { abandoned: 20 }),
+      express.static(folder, { maxAge: 60_000 }) as AnyMiddleware,
+    )
+    const leaving = own(await rawClient(port))
+    leaving.write('GET /file.txt HTTP/1.1\r\nHost: a\r\n\r\n')
+    await leaving.until('abcdefgh')
+    leaving.reset()
+    for (const _ of [1, 2]) {
+      const answer = await until(async () => {
+        const one = await client.ask({ path: '/file.txt' })
+        return one.complete && one
+      }, 'the whole file')
+      expect(answer.body.equals(bytes)).toBe(true)
+    }
+  })
+
+  it('cuts off all who read an answer that fails, and runs the app again for the next', async () => {
+    const fails: ((error: Error) => void)[] = []
+    let runs = 0
+    const { client } = await start(
+      {},
+      (_req: IncomingMessage, res: ServerResponse, next: (e: Error) => void) => {
+        runs++
+        res.setHeader('Cache-Control', 'max-age=60')
+        if (runs > 1) return res.end('whole')
+        res.write('half')
+        return fails.push(next)
+      },
+    )
+    const calls = [client.call(), client.call(), client.call()]
+    for (const call of calls) await within(call.head, 'a head')
+    fails[0]?.(new Error('late'))
+    for (const call of calls) expect((await call.answer()).complete).toBe(false)
+    expect((await client.ask()).text).toBe('whole')
+    expect(runs).toBe(2)
+  })
+
+  it('keeps an answer for a client that leaves while nothing has come', async () => {
+    const begun = deferred()
+    const left = deferred()
+    const gate = deferred()
+    const { client } = await serve(
+      express5,
+      (_req, res, next) => {
+        res.on('close', () => left.resolve())
+        next()
+      },
+      connectCache(),
+      async (_req, res) => {
+        begun.resolve()
+        await gate.promise
+        res.set('Cache-Control', 'max-age=60').send('kept')
+      },
+    )
+    const call = client.call()
+    await within(begun.promise, 'the app')
+    call.abort()
+    await within(left.promise, 'the client to leave')
+    const waiting = client.ask()
+    gate.resolve()
+    const answer = await waiting
+    expect(answer.text).toBe('kept')
+    expect(status(answer)).toMatch(/collapsed|hit/)
   })
 
   it('names a wrong option', () => {

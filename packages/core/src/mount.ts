@@ -101,7 +101,7 @@ export function serve(
     return
   }
   if ('stream' in res) watchClosed(res.stream)
-  else if (res.socket === null) watchQueued(responder, req.socket)
+  else if (res.socket === null && !within) watchQueued(responder, req.socket)
   if (exchange.failure !== undefined)
     return answer(errorReply(exchange.failure), exchange, responder, next, arrival)
   let reply: Reply | Promise<Reply>
