@@ -19,6 +19,7 @@ import { describe, expect, it } from 'vitest'
 import {
   type AnyMiddleware,
   type App,
+  atRest,
   type Call,
   deferred,
   frameworks,
@@ -60,6 +61,12 @@ async function serve({ app: make, http2 }: Place, ...middlewares: AnyMiddleware[
   return own(await listen(http2 ? createHttp2Server(app as never) : createServer(app), { http2 }))
 }
 
+/** The second in which a test runs must not turn. */
+const still = (): (() => number) => {
+  const now = Date.now()
+  return () => now
+}
+
 const express5 = places[0] as Place
 const status = (answer: { headers: string[] }): string => value(answer.headers, 'cache-status') ?? ''
 
@@ -83,7 +90,7 @@ describe.each(places)('connectCache in $name', (place) => {
   it('serves again what the app has answered, without the app', async () => {
     const { made, handler } = pages()
     expect(made).toBe(0)
-    const { client } = await serve(place, connectCache(), handler)
+    const { client } = await serve(place, connectCache({ clock: still() }), handler)
     const first = await client.ask()
     expect([first.status, first.text, status(first)]).toEqual([
       200,
@@ -385,6 +392,92 @@ describe.each(places)('connectCache in $name', (place) => {
     }
   })
 
+  it('ends what is for one client alone with that client, also within another', async () => {
+    const told = deferred()
+    const { client } = await serve(place, connectCache(), connectCache(), (_req, res) => {
+      res.setHeader('Cache-Control', 'no-store')
+      res.on('close', () => told.resolve())
+      res.write('a')
+    })
+    const call = client.call()
+    await within(call.head, 'a head')
+    call.abort()
+    await within(told.promise, 'close')
+  })
+
+  it('lets middlewares behind it see the head, whoever makes it', async () => {
+    const { client } = await serve(
+      place,
+      connectCache(),
+      (_req, res: ServerResponse, next) => {
+        const writeHead = res.writeHead.bind(res) as (...args: unknown[]) => ServerResponse
+        res.writeHead = ((...args: unknown[]) => {
+          res.setHeader('X-Seen', String(args[0]))
+          return writeHead(...args)
+        }) as typeof res.writeHead
+        next()
+      },
+      (_req, res) => {
+        res.statusCode = 203
+        res.setHeader('Cache-Control', 'max-age=60')
+        res.write('a')
+        res.end('b')
+      },
+    )
+    for (const _ of [1, 2]) {
+      const answer = await client.ask()
+      expect([answer.status, answer.text, values(answer.headers, 'x-seen')]).toEqual([203, 'ab', ['203']])
+    }
+  })
+
+  it('runs the app behind a stale answer when that has gone out', async () => {
+    let now = Date.now()
+    const order: string[] = []
+    const { client } = await serve(
+      place,
+      (_req, res, next) => {
+        res.on('finish', () => order.push('finish'))
+        next()
+      },
+      connectCache({ staleWhileRevalidate: '30s', clock: () => now }),
+      (_req, res) => {
+        order.push('run')
+        res.setHeader('Cache-Control', 'max-age=60')
+        res.end('page')
+      },
+    )
+    await client.ask()
+    now += 61_000
+    await client.ask()
+    await until(() => order.length === 4, 'the run behind it')
+    expect(order).toEqual(['run', 'finish', 'finish', 'run'])
+  })
+
+  it('takes from the request what the cache answers, and leaves the rest', async () => {
+    const seen: string[][] = []
+    const { client } = await serve(place, connectCache(), (req: IncomingMessage, res: ServerResponse) => {
+      seen.push(req.rawHeaders.filter((_, i) => /^(x-|if-|range)/i.test(req.rawHeaders[i & ~1] as string)))
+      expect(req.headers.range).toBeUndefined()
+      expect(req.headers['x-a']).toBe('1')
+      res.end('page')
+    })
+    const headers = [
+      'Range',
+      'bytes=0-1',
+      'If-None-Match',
+      '"1"',
+      'X-A',
+      '1',
+      'X-Forwarded-Host',
+      'a',
+      'X-B',
+      '2',
+    ]
+    await client.ask({ headers: headers.slice(2) })
+    const [raw = []] = seen
+    expect(raw.map((text) => text.toLowerCase())).toEqual(['x-a', '1', 'x-b', '2'])
+  })
+
   it('has two of them, one within the other', async () => {
     const { handler } = pages()
     const inner = createCache({ statusName: 'inner' })
@@ -623,7 +716,7 @@ describe('connectCache', () => {
     client.socket.pause()
     client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     await until(() => stopped, 'backpressure')
-    expect(written).toBeLessThan(150 * part.length)
+    expect(await atRest(() => written)).toBeLessThan(150 * part.length)
     client.socket.resume()
     await until(() => written === 150 * part.length, 'the rest')
   })
@@ -639,7 +732,7 @@ describe('connectCache', () => {
   })
 
   it('passes on trailers and early hints, and stores the former', async () => {
-    const { client, port } = await start({}, (_req: IncomingMessage, res: ServerResponse) => {
+    const { client, port } = await start({ clock: still() }, (_req: IncomingMessage, res: ServerResponse) => {
       res.writeEarlyHints({ link: '</a.css>; rel=preload' })
       res.writeHead(200, { 'Cache-Control': 'max-age=60', Trailer: 'X-Sum' })
       res.write('body')
@@ -754,16 +847,14 @@ describe('connectCache', () => {
   it('cuts off all who read an answer that fails, and runs the app again for the next', async () => {
     const fails: ((error: Error) => void)[] = []
     let runs = 0
-    const { client } = await start(
-      {},
-      (_req: IncomingMessage, res: ServerResponse, next: (e: Error) => void) => {
-        runs++
-        res.setHeader('Cache-Control', 'max-age=60')
-        if (runs > 1) return res.end('whole')
-        res.write('half')
-        return fails.push(next)
-      },
-    )
+    const half: Handler = (_req, res, next) => {
+      runs++
+      res.setHeader('Cache-Control', 'max-age=60')
+      if (runs > 1) return res.end('whole')
+      res.write('half')
+      return fails.push(next)
+    }
+    const { client } = await serve(express5, connectCache({}, { abandoned: 0 }), half)
     const calls = [client.call(), client.call(), client.call()]
     for (const call of calls) await within(call.head, 'a head')
     fails[0]?.(new Error('late'))

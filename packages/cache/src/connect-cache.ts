@@ -15,7 +15,7 @@ import { isCache } from './is-cache.js'
 
 /** How the app is held to its end. */
 export interface ConnectOptions {
-  /** How long an answer may stand still once its client has left: then it counts as broken off. Default 10s. */
+  /** How long an answer may stand still once its client has left: then it counts as broken off. 0: for ever. Default 10s. */
   abandoned?: Duration
 }
 

@@ -20,7 +20,7 @@ export interface Rest {
 
 /** How an app is held to its end. */
 export interface RestOptions {
-  /** How long what it answers may stand still once its client has left, in ms: then it counts as broken off. Default 10000. */
+  /** How long what it answers may stand still once its client has left, in ms: then it counts as broken off. 0: for ever. Default 10000. */
   readonly abandoned?: number
 }
 
@@ -105,7 +105,7 @@ class RestOfApp implements Rest {
         if (kind === 'client-left' && foreground && destroyedHere(req))
           return standIn.fail(new Error('the app has destroyed the connection'))
         place.detach()
-        watch()
+        if (this.abandoned > 0) watch()
       })
       putFields(req, root.out.headers, ctx.out.headers)
       call(standIn, () => next())
