@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -403,6 +404,20 @@ describe.each(places)('connectCache in $name', (place) => {
     await within(call.head, 'a head')
     call.abort()
     await within(told.promise, 'close')
+  })
+
+  it('ends the exchange of each that stands within another', async () => {
+    const ended = channel('sluice:request:end')
+    const kinds: string[] = []
+    const note = (message: unknown): void => {
+      kinds.push((message as { outcome: { kind: string } }).outcome.kind)
+    }
+    ended.subscribe(note)
+    own({ close: () => ended.unsubscribe(note) })
+    const { client } = await serve(place, connectCache(), connectCache(), pages().handler)
+    await client.ask()
+    await until(() => kinds.length === 2, 'two ends')
+    expect(kinds).toEqual(['done', 'done'])
   })
 
   it('lets middlewares behind it see the head, whoever makes it', async () => {
