@@ -420,6 +420,33 @@ describe.each(places)('connectCache in $name', (place) => {
     expect(kinds).toEqual(['done', 'done'])
   })
 
+  it('takes what a proxy behind it brings: trailers, and what breaks off', async () => {
+    const origin = own(
+      await originServer((req, res) => {
+        res.writeHead(200, { 'Cache-Control': 'max-age=60', Trailer: 'X-Sum' })
+        res.write('body')
+        if (req.url === '/broken') return setImmediate(() => res.destroy())
+        res.addTrailers({ 'X-Sum': '4' })
+        return res.end()
+      }),
+    )
+    const proxy = own(createProxy(origin.url))
+    const { client } = await serve(place, connectCache({}, { abandoned: 0 }), proxy.listener)
+    for (const how of ['stored', 'hit']) {
+      const answer = await client.ask()
+      expect([answer.text, status(answer)]).toEqual(['body', expect.stringContaining(how) as string])
+      expect(value(answer.trailers, 'x-sum')).toBe('4')
+    }
+    for (const _ of [1, 2]) {
+      const broken = await client.ask({ path: '/broken' })
+      expect([broken.complete, status(broken)]).toEqual([
+        false,
+        expect.stringContaining('uri-miss') as string,
+      ])
+    }
+    expect(origin.requests.length).toBe(3)
+  })
+
   it('lets middlewares behind it see the head, whoever makes it', async () => {
     const { client } = await serve(
       place,

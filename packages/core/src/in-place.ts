@@ -17,7 +17,7 @@ const methods = [
 /** What it looks at. Node's own code reads none of these while it sends, but those that stand in calls of ours. */
 const properties = [
   ...['statusCode', 'statusMessage', 'headersSent', 'writableEnded', 'writableFinished'],
-  ...['writableNeedDrain', 'writableLength'],
+  ...['writableNeedDrain', 'writableLength', 'chunkedEncoding', 'useChunkedEncodingByDefault'],
 ] as const
 
 /** Node's own code goes by these as long as it sends. */
@@ -89,7 +89,12 @@ export class InPlace {
       set: (target, name, value) => this.#out(() => Reflect.set(target, name, value, target)),
     })
     this.#redirect(originals)
+    // Whoever looks whether there may be trailers: there may.
+    shadow.chunkedEncoding = true
+    shadow.useChunkedEncodingByDefault = true
     for (const name of properties) this.#share(name)
+    // The app's side is none of HTTP/2: what is done to a stream would be done to the client's.
+    if ('stream' in res) this.#share('stream')
   }
 
   /** The client has its answer, or has left: nothing is written to it any more. */

@@ -100,8 +100,10 @@ export function serve(
     responder.closed()
     return
   }
-  if ('stream' in res) watchClosed(res.stream)
-  else if (res.socket === null && !within) watchQueued(responder, req.socket)
+  if (within) {
+    // Whoever has it watches it.
+  } else if ('stream' in res) watchClosed(res.stream)
+  else if (res.socket === null) watchQueued(responder, req.socket)
   if (exchange.failure !== undefined)
     return answer(errorReply(exchange.failure), exchange, responder, next, arrival)
   let reply: Reply | Promise<Reply>

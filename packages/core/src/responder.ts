@@ -69,7 +69,7 @@ export class Responder implements EndSink {
     /** Nobody has heard the end of the request. */
     private readonly endTaken = false,
   ) {
-    this.h1 = !('stream' in res)
+    this.h1 = (res as Partial<Http2ServerResponse>).stream === undefined
     const { body } = exchange.out
     this.request = body instanceof RequestBody ? body : undefined
   }
