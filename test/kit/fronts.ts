@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import { balance } from '@sluice/balance'
+import { type CacheOptions, cache, createCache } from '@sluice/cache'
 import {
   attach,
   type Client,
@@ -61,6 +62,8 @@ export interface FrontOptions {
   breaker?: BreakerOptions
   concurrency?: ConcurrencyOptions
   hedge?: HedgeOptions
+  /** Default: no cache. */
+  cache?: boolean | CacheOptions
 }
 
 /** A proxy that stands somewhere, with a client that speaks to it. */
@@ -72,6 +75,8 @@ export interface Front {
   readonly inFlight: number
   /** Where it is made by `createProxy`. */
   readonly proxy?: Proxy
+  /** Where it has a cache: what empties it. */
+  readonly cache?: NonNullable<Proxy['cache']>
   close(): Promise<void>
 }
 
@@ -120,6 +125,7 @@ export interface Built {
   readonly handler: Handler
   readonly upstream: Upstream
   readonly proxy?: Proxy
+  readonly cache?: Proxy['cache'] | undefined
   close(): Promise<void>
 }
 
@@ -141,6 +147,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     breaker,
     concurrency,
     hedge: hedged,
+    cache: cached,
   } = options(given)
   const proxy = createProxy({
     upstreams: {
@@ -162,10 +169,12 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     ...(trustFields === undefined ? {} : { trustFields }),
     ...(forwarded === undefined ? {} : { forwarded }),
     ...(use === undefined ? {} : { use: [...use] }),
+    ...(cached === undefined ? {} : { cache: cached }),
   })
   return {
     handler: proxy.handler,
     proxy,
+    cache: proxy.cache,
     upstream: proxy.upstreams.get('default') as Upstream,
     close: () => proxy.close({ drain: 0 }),
   }
@@ -188,6 +197,7 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
     breaker,
     concurrency,
     hedge: hedged,
+    cache: cached,
   } = options(given)
   const upstream = createUpstream({ name: 'by hand', targets: list(targets) })
   const transport = makers[kind](connections === undefined ? {} : { connections })
@@ -206,6 +216,8 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
     }),
   )
   for (const layer of use) links = links.use(layer)
+  const store = cached ? createCache(cached === true ? {} : cached) : undefined
+  if (store !== undefined) links = links.use(cache(store))
   if (retries !== false) links = links.use(retry(retries === true ? {} : retries))
   if (hedged !== undefined) links = links.use(hedge(hedged))
   const guard = breaker === undefined ? undefined : breakers(upstream, breaker)
@@ -216,10 +228,12 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
   return {
     handler,
     upstream,
+    cache: store,
     async close() {
       guard?.[Symbol.dispose]()
       limit?.[Symbol.dispose]()
       await transport.close(true)
+      await store?.close()
       await upstream.close()
     },
   }
@@ -243,6 +257,7 @@ export function frontOf(built: Built, mounted: Pick<Mounted, 'port' | 'client' |
       return built.upstream.all.reduce((sum, target) => sum + target.inFlight, 0)
     },
     ...(built.proxy === undefined ? {} : { proxy: built.proxy }),
+    ...(built.cache === undefined ? {} : { cache: built.cache }),
     async close() {
       await mounted.client.close()
       await built.close()

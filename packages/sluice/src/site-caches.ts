@@ -57,10 +57,12 @@ export class SiteCaches implements ProxyCache {
     await this.#made?.close()
   }
 
-  #store({ maxSize, maxEntry }: CacheOptions): Store {
+  /** Each route's cache holds to its own `maxEntry`: the store that they share takes them all. */
+  #store({ clock, maxSize }: CacheOptions): Store {
     this.#made ??= memoryStore({
+      maxEntry: 0,
+      ...(clock === undefined ? undefined : { clock }),
       ...(maxSize === undefined ? undefined : { maxSize }),
-      ...(maxEntry === undefined ? undefined : { maxEntry }),
     })
     return this.#made
   }
