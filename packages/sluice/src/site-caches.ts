@@ -38,7 +38,7 @@ export class SiteCaches implements ProxyCache {
       options.store ??= this.#store(options)
       delete options.maxSize
     } else delete options.store
-    if (index !== undefined) options.key = { ...options.key, scope: `route ${index}` }
+    if (index !== undefined) options.key = { ...options.key, scope: scopeOf(index, options.key?.scope) }
     options.privateCookies = [...(options.privateCookies ?? []), ...this.#cookies]
     const made = createCache(options, index === undefined ? 'cache' : `routes[${index}].cache`)
     this.#caches.push(made)
@@ -66,4 +66,9 @@ export class SiteCaches implements ProxyCache {
     })
     return this.#made
   }
+}
+
+/** A scope that the user has given tells sites apart that share a store: each has routes of its own. */
+function scopeOf(index: number, given: string | undefined): string {
+  return given === undefined ? `route ${index}` : `route ${index} of ${given}`
 }
