@@ -9,9 +9,9 @@ export interface CacheOptions {
   store?: Store
   /** Bytes that the default store holds, heads included. Not to be given with `store`, which has a bound of its own. Default 64mb. */
   maxSize?: Size
-  /** Bytes of the largest body that is stored. While it comes, so much is held in memory. Default 8mb. */
+  /** Bytes of the largest body that is stored; 0: any. While it comes, so much is held in memory. Default 8mb. */
   maxEntry?: Size
-  /** Bytes of all bodies that are being stored or shared, together: one more is neither. Default 256mb. */
+  /** Bytes of all bodies that are being stored or shared, together: one more is neither. 0: no bound. Default 256mb. */
   maxFilling?: Size
   /** What tells one resource from another. Default scheme, host, path and query. */
   key?: KeyOptions
@@ -106,13 +106,24 @@ const token = (value: unknown): boolean =>
 
 const status = (value: unknown): boolean => /^[2-5][0-9][0-9]$/.test(String(value))
 
+/** Bytes at most; 0 for as many as come. */
+const limit = v.pipe(
+  size(),
+  v.transform((bytes) => (bytes === 0 ? Number.POSITIVE_INFINITY : bytes)),
+)
+
 /** Validates {@link CacheOptions} and fills in the defaults. */
 export const cacheOptions = v.pipe(
   v.strictObject({
     store: v.optional(that<Store>(isStore, 'a store, such as memoryStore() or fileStore() gives')),
-    maxSize: v.optional(size()),
-    maxEntry: v.optional(size(), 8 * 1024 * 1024),
-    maxFilling: v.optional(size(), 256 * 1024 * 1024),
+    maxSize: v.optional(
+      v.pipe(
+        size(),
+        v.check((bytes) => bytes > 0, 'more than 0'),
+      ),
+    ),
+    maxEntry: v.optional(limit, 8 * 1024 * 1024),
+    maxFilling: v.optional(limit, 256 * 1024 * 1024),
     key: v.optional(keyOptions, {}),
     heuristic: v.optional(v.boolean(), true),
     setCookie: v.optional(oneOf('explicit', 'never', 'strip'), 'explicit'),
@@ -168,7 +179,8 @@ export function resolveCache(options: CacheOptions = {}, path = 'cache'): CacheS
   const { store, maxSize = 64 * 1024 * 1024, ...rest } = parse(cacheOptions, options, path)
   return {
     ...rest,
-    store: store ?? memoryStore({ maxSize, maxEntry: rest.maxEntry, clock: rest.clock }),
+    // What is larger than `maxEntry` doesn't come to it.
+    store: store ?? memoryStore({ maxSize, maxEntry: 0, clock: rest.clock }),
     ownStore: store === undefined,
   }
 }

@@ -36,7 +36,7 @@ export interface KeyOptions {
   device?: boolean | ((headers: HeaderList) => string)
   /** Sets apart what shares a store and has the same URLs: two sites behind one host name, say. Default none. */
   scope?: string
-  /** Bytes of the longest key; a request with a longer one isn't cached. Default 8kb. */
+  /** Bytes of the longest key; a request with a longer one isn't cached; 0: no bound. Default 8kb. */
   maxKey?: Size
 }
 
@@ -80,7 +80,13 @@ export const keyOptions = v.strictObject({
     false,
   ),
   scope: v.optional(v.string()),
-  maxKey: v.optional(size(), 8 * 1024),
+  maxKey: v.optional(
+    v.pipe(
+      size(),
+      v.transform((bytes) => (bytes === 0 ? Number.POSITIVE_INFINITY : bytes)),
+    ),
+    8 * 1024,
+  ),
 })
 
 /**
