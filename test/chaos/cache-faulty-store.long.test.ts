@@ -57,7 +57,10 @@ it.each([1, 2, 3])(
       const from = Math.floor(random() * body.length)
       const ranged = kind > 0.9 && body.length > 0
       if (ranged) headers.push('Range', `bytes=${from}-`)
-      const { body: got, complete, headers: fields, status } = await client.ask({ path: `/${id}`, headers })
+      const answer = await client.ask({ path: `/${id}`, headers }).catch(() => undefined)
+      // A body that breaks off in the store breaks off at the client, who sees that.
+      if (answer === undefined || answer.status === 500) return void cut++
+      const { body: got, complete, headers: fields, status } = answer
       if (fields.some((text) => text.includes('; hit;'))) hits++
       expect(fields.join()).not.toContain('b=1')
       if (status === 304) return expect(headers).toContain('If-None-Match')
@@ -81,16 +84,11 @@ it.each([1, 2, 3])(
     }
     await run(300)
     const before = await heapInUse()
-    await run(2_500)
+    await run(1_500)
     await until(() => built.upstream.all.every(({ inFlight }) => inFlight === 0), 'the leases to be released')
+    expect(cut).toBeLessThanOrEqual(store.breaches)
     expect(store.faults).toBeGreaterThan(400)
     expect(hits).toBeGreaterThan(100)
-    console.log({
-      hits,
-      cut,
-      faults: store.faults,
-      requests: origin.requests.length,
-      grown: (await heapInUse()) - before,
-    })
+    expect((await heapInUse()) - before).toBeLessThan(20_000_000)
   },
 )

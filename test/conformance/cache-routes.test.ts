@@ -230,11 +230,10 @@ describe('who the client is', () => {
     })
     const cookies = (headers: readonly string[]) =>
       values(headers, 'set-cookie').map((one) => one.split('=')[0])
-    const first = await client.ask({ path: '/shared' })
-    const second = await client.ask({ path: '/shared' })
-    expect([statusOf(second), cookies(second.headers)]).toEqual([expect.stringContaining('hit'), ['own']])
-    // Whoever has come first is kept on the target that was chosen then.
-    expect(cookies(first.headers).sort()).toEqual(['own', 'sluice_x'])
+    for (const found of ['stored', 'hit', 'hit']) {
+      const { headers } = await client.ask({ path: '/shared' })
+      expect([statusOf({ headers }), cookies(headers)]).toEqual([expect.stringContaining(found), ['own']])
+    }
     for (let i = 0; i < 3; i++) {
       const { headers, text } = await client.ask({ path: '/own' })
       expect(cookies(headers).sort()).toEqual(['own', 'sluice_x'])
@@ -244,7 +243,7 @@ describe('who the client is', () => {
     }
   })
 
-  it('and who else waits, is as much: of those who share a fetch none gets the cookie of another', async () => {
+  it('and who else waits, is as much: those who share a fetch get no cookie of one of them', async () => {
     const origin = await target(named('x'))
     const { client } = await proxyOf({
       upstreams: { x: { targets: [origin.url], sticky: { secret: 'a secret of the tests' } } },
@@ -252,7 +251,7 @@ describe('who the client is', () => {
     })
     const answers = await Promise.all(Array.from({ length: 20 }, () => client.ask()))
     expect(origin.requests).toHaveLength(1)
-    expect(answers.flatMap(({ headers }) => values(headers, 'set-cookie'))).toHaveLength(1)
+    expect(answers.flatMap(({ headers }) => values(headers, 'set-cookie'))).toEqual([])
   })
 })
 

@@ -1,11 +1,18 @@
 import type { Entry, EntryHead, EntryWriter, Store } from '@sluice/cache'
-import { type BodyInit, PushBody } from '@sluice/core'
+import { PushBody } from '@sluice/core'
 
 /** What goes wrong with a store, by chance. */
 export interface StoreFaults {
   /** From 0 to 1: the share of calls that fail in one way or another. */
   readonly share: number
   readonly random: () => number
+}
+
+/** A store that counts what it has done. */
+export interface FaultyStore extends Store {
+  readonly faults: number
+  /** Bodies that were given and broke off: nobody can hide that from a client that has their beginning. */
+  readonly breaches: number
 }
 
 const never = new Promise<never>(() => {})
@@ -23,7 +30,7 @@ class BreakingBody extends PushBody {
     if (this.given) return
     this.given = true
     this.push(this.bytes)
-    this.fail(new Error('the store has lost the rest'))
+    setImmediate(() => this.fail(new Error('the store has lost the rest')))
   }
 
   protected stop(): void {}
@@ -54,11 +61,9 @@ const broken: readonly ((head: EntryHead) => unknown)[] = [
  * A store around another one that throws, rejects, hangs, and gives heads and bodies that are broken, as chance has it. It never gives a whole
  * body of wrong bytes: against that stores have their checksums.
  */
-export function faultyStore(
-  inner: Store,
-  { random, share }: StoreFaults,
-): Store & { readonly faults: number } {
+export function faultyStore(inner: Store, { random, share }: StoreFaults): FaultyStore {
   let faults = 0
+  let breaches = 0
   const strikes = (): boolean => {
     const strike = random() < share
     if (strike) faults++
@@ -82,10 +87,15 @@ export function faultyStore(
       () => ({
         head,
         size,
-        body: (from = 0, to = size) => new BreakingBody(slice(bytes, from, to)) as BodyInit,
+        body: (from = 0, to = size) => {
+          // A body of no bytes is whole with its head: nobody could see that it has broken off.
+          if (to === from) return null
+          breaches++
+          return new BreakingBody(slice(bytes, from, to))
+        },
       }),
       () => ({ head, size, body: (from = 0, to = size) => slice(bytes, from, to) }),
-      () => ({ head, size: size - 1, bytes: bytes?.subarray(1), body: () => bytes?.subarray(1) ?? null }),
+      () => ({ head, size: size + 1, bytes: bytes?.subarray(1), body: () => bytes?.subarray(1) ?? null }),
       () => ({
         head,
         size,
@@ -100,8 +110,7 @@ export function faultyStore(
 
   function writing(writer: EntryWriter): EntryWriter {
     return {
-      write: (chunk) =>
-        strikes() ? oneOf<boolean>(thrown, () => (writer.abort(), false)) : writer.write(chunk),
+      write: (chunk) => (strikes() ? oneOf<boolean>(thrown, () => refuses(writer)) : writer.write(chunk)),
       commit: (trailers) => {
         if (!strikes()) return writer.commit(trailers)
         writer.abort()
@@ -114,6 +123,9 @@ export function faultyStore(
   return {
     get faults() {
       return faults
+    },
+    get breaches() {
+      return breaches
     },
     get: (key) => {
       if (!strikes()) return strikes() ? Promise.resolve(inner.get(key)) : inner.get(key)
@@ -133,6 +145,11 @@ export function faultyStore(
     purge: (what, soft) => (strikes() ? oneOf<Promise<never>>(thrown, rejected) : inner.purge(what, soft)),
     close: () => inner.close(),
   }
+}
+
+function refuses(writer: EntryWriter): false {
+  writer.abort()
+  return false
 }
 
 /** Less than was asked for, as of a file that was cut off. */

@@ -42,14 +42,31 @@ export function answer(
   const trailed = trailers !== undefined && head.length === undefined
   const headers = prepared.fields(now, trailed || !known ? undefined : size)
   if (method === 'HEAD') return { status: head.status, headers, body: null }
-  const reply: Reply = { status: head.status, headers, body: entry.bytes ?? entry.body() }
+  const reply: Reply = {
+    status: head.status,
+    headers,
+    body: entry.bytes ?? bytesOf(entry, entry.body(), size),
+  }
   if (trailed) reply.body = new TrailedBody(reply.body, trailers)
   else if (entry.variants !== undefined) reply.variants = entry.variants
   return reply
 }
 
 function bytes(entry: Entry): (from: number, to: number) => BodyInit {
-  return (from, to) => entry.body(from, to)
+  return (from, to) => bytesOf(entry, entry.body(from, to), to - from)
+}
+
+/** @throws Error where the store gives another number of bytes than it says it has: the answer would break off, or be refused */
+function bytesOf({ size }: Entry, body: BodyInit, count: number): BodyInit {
+  if (Number.isNaN(size)) return body
+  const length = body === null ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : lengthOf(body)
+  if (length !== undefined && length !== count)
+    throw new Error(`the store gives ${length} bytes where it has ${count}`)
+  return body
+}
+
+function lengthOf(body: object): number | undefined {
+  return 'length' in body && typeof body.length === 'number' ? body.length : undefined
 }
 
 /** Random, so that nobody can put one into a body beforehand (RFC 9110 section 14.6). */

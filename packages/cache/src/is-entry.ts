@@ -7,10 +7,11 @@ const noField = /[\0\r\n]/
 export function isEntry(entry: Entry): boolean {
   return (
     typeof entry === 'object' &&
+    entry !== null &&
     typeof entry.body === 'function' &&
     typeof entry.size === 'number' &&
     entry.size >= 0 &&
-    (entry.bytes === undefined || entry.bytes instanceof Uint8Array)
+    (entry.bytes === undefined || (entry.bytes instanceof Uint8Array && entry.bytes.length === entry.size))
   )
 }
 
