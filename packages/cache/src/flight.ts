@@ -225,6 +225,9 @@ export class Flight implements Doomable {
     const old = plan.stale ?? plan.have?.head
     if (old === undefined) return false
     if (typeof kept === 'string' || !plan.inform) return true
+    // One that has to be asked for again at once spares the target nothing, and isn't worth what is there.
+    const came = engine.prepare(kept.head).life
+    if (came.revalidate === 'always' || came.bornAt + came.freshFor <= engine.now()) return true
     return mayServeOnError(engine.prepare(old).life, noDirectives, engine.now())
   }
 
