@@ -62,8 +62,7 @@ export class Visit<T> {
 
   start(): Reply | Promise<Reply> {
     const { engine, request } = this
-    const { method } = request
-    if (method !== 'GET' && method !== 'HEAD') return this.#otherMethod()
+    if (request.method !== 'GET' && request.method !== 'HEAD') return this.#otherMethod()
     // A target that reads the content of a GET may answer by it, and the key doesn't tell it apart (RFC 9110 section 9.3.1).
     if (request.body !== undefined && request.body !== null) return this.#pass('bypass', 'request-content')
     const key = engine.keyOf(request)
