@@ -31,6 +31,9 @@ const log = debug('sluice:cache')
 /** How long nothing is fetched again behind what is served stale, after that has failed. In ms. */
 const pause = 1000
 
+/** Bytes of a body that may well be in memory twice while somebody reads it: to look for the store's copy costs more. */
+const worthHandingOver = 64 * 1024
+
 const decisions = channel('sluice:cache:decision')
 
 /** What all visits of one cache share. */
@@ -84,7 +87,7 @@ export class Engine {
   /** Those who are slow to read what is stored by now need no copy of their own. */
   handOver(fill: Fill, { head, key }: Kept): void {
     // A store that answers later has no copy in memory.
-    if (!fill.isLagging || this.store.waits) return
+    if (fill.received < worthHandingOver || !fill.isLagging || this.store.waits) return
     const entry = this.store.get(key)
     if (entry === undefined || entry instanceof Promise) return
     const sound = this.isSound(entry, head.primary) && entry.head.id === head.id
@@ -234,8 +237,8 @@ export class Engine {
   }
 
   /** The same, of an answer whose list of fields is its own. */
-  brought(reply: Reply, decision: Omit<Decision, 'hit'>, request: CacheRequest): Reply {
-    return this.#tell(reply, { hit: false, ...decision }, request)
+  brought(reply: Reply, decision: Decision, request: CacheRequest): Reply {
+    return this.#tell(reply, decision, request)
   }
 
   #tell(reply: Reply, decision: Decision, request: CacheRequest): Reply {

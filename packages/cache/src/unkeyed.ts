@@ -1,4 +1,5 @@
 import type { HeaderList } from '@sluice/headers'
+import { nameVerdicts } from './name-verdicts.js'
 
 /**
  * Request fields that change what frameworks answer, and that no cache has in its key: one client could choose what all others get
@@ -74,12 +75,13 @@ const unkeyed: ReadonlySet<string> = new Set(unkeyedFields)
 export function withoutUnkeyed(keyed: readonly string[] = []): (headers: HeaderList) => HeaderList {
   const away = new Set(unkeyed)
   for (const name of keyed) away.delete(name.toLowerCase())
+  // Servers that make variables of fields (CGI, WSGI, Rack, PHP) read X_Host as X-Host.
+  const isAway = nameVerdicts((lower) => away.has(lower.replaceAll('_', '-')))
   return (headers) => {
     let to = 0
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] as string
-      // Servers that make variables of fields (CGI, WSGI, Rack, PHP) read X_Host as X-Host.
-      if (away.has(name.toLowerCase().replaceAll('_', '-'))) continue
+      if (isAway(name)) continue
       if (to !== i) {
         headers[to] = name
         headers[to + 1] = headers[i + 1] as string

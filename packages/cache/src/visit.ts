@@ -277,6 +277,7 @@ export class Visit<T> {
   /** What a fetch has brought, or confirmed. */
   #brought(reply: Reply, flight: Flight, ttl: number, own: boolean, stored: boolean): Reply {
     const decision = {
+      hit: false,
       forwarded: this.forwarded,
       forwardedStatus: flight.status,
       stored: own && stored ? true : undefined,
