@@ -17,7 +17,7 @@ const methods = [
 /** What it looks at. Node's own code reads none of these while it sends, but those that stand in calls of ours. */
 const properties = [
   ...['statusCode', 'statusMessage', 'headersSent', 'writableEnded', 'writableFinished'],
-  ...['writableNeedDrain', 'writableLength', 'chunkedEncoding', 'useChunkedEncodingByDefault'],
+  ...['writableNeedDrain', 'writableLength'],
 ] as const
 
 /** Node's own code goes by these as long as it sends. */
@@ -89,12 +89,7 @@ export class InPlace {
       set: (target, name, value) => this.#out(() => Reflect.set(target, name, value, target)),
     })
     this.#redirect(originals)
-    // Whoever looks whether there may be trailers: there may.
-    shadow.chunkedEncoding = true
-    shadow.useChunkedEncodingByDefault = true
     for (const name of properties) this.#share(name)
-    // The app's side is none of HTTP/2: what is done to a stream would be done to the client's.
-    if ('stream' in res) this.#share('stream')
   }
 
   /** The client has its answer, or has left: nothing is written to it any more. */
@@ -207,6 +202,11 @@ export class InPlace {
       this.#outside--
     }
   }
+}
+
+/** Whether what is written to a response goes to a stand-in, which speaks HTTP/1 and takes trailers: it has no connection of its own. */
+export function isInPlace(res: InboundResponse): boolean {
+  return (res as unknown as Open)[place] !== undefined
 }
 
 function descriptorOf(of: object, name: string): PropertyDescriptor | undefined {

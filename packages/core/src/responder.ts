@@ -15,6 +15,7 @@ import { noteEnd } from './ending-connection.js'
 import { errorReply } from './error-reply.js'
 import type { Exchange } from './exchange.js'
 import { HeldFlush, type Holding } from './flush-held.js'
+import { isInPlace } from './in-place.js'
 import { mergeField } from './merge-field.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { discard, type Reply } from './reply.js'
@@ -58,6 +59,8 @@ export class Responder implements EndSink {
   private context: AsyncResource | undefined = undefined
   private held: HeldFlush | undefined = undefined
   private readonly h1: boolean
+  /** The response is an app's side of another one: its connection isn't ours to end. */
+  private readonly within: boolean
   /** The body of the request, while it may not be whole. */
   private readonly request: RequestBody | undefined
   private reply: Reply | undefined = undefined
@@ -69,7 +72,8 @@ export class Responder implements EndSink {
     /** Nobody has heard the end of the request. */
     private readonly endTaken = false,
   ) {
-    this.h1 = (res as Partial<Http2ServerResponse>).stream === undefined
+    this.within = isInPlace(res)
+    this.h1 = this.within || !('stream' in res)
     const { body } = exchange.out
     this.request = body instanceof RequestBody ? body : undefined
   }
@@ -243,7 +247,13 @@ export class Responder implements EndSink {
     }
     // What was sent must not pass for a whole answer; a body that ends with its connection needs a reset to show it.
     const { socket } = res
-    if (this.h1 && socket !== null && !(res as ServerResponse).chunkedEncoding && this.length === undefined) {
+    if (this.within) res.destroy()
+    else if (
+      this.h1 &&
+      socket !== null &&
+      !(res as ServerResponse).chunkedEncoding &&
+      this.length === undefined
+    ) {
       if (!resetSocket(socket as Socket)) res.destroy()
     } else if ('stream' in res && res.stream !== undefined) res.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     else res.destroy()
@@ -361,7 +371,7 @@ export class Responder implements EndSink {
 
   private addTrailers(fields: HeaderList): void {
     const { res } = this
-    if (this.h1 && !(res as ServerResponse).chunkedEncoding) return
+    if (this.h1 && !this.within && !(res as ServerResponse).chunkedEncoding) return
     res.addTrailers(trailerFields(fields, this.h1))
   }
 }
