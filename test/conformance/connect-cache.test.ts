@@ -383,6 +383,7 @@ describe.each(places)('connectCache in $name', (place) => {
     })
     expect((await client.ask({ path: '/early' })).status).toBe(500)
     expect(status(await client.ask({ path: '/early' }))).toContain('hit')
+    // There the framework ends half an answer as if it were whole, also without a cache.
     if (place.http2) return
     for (const _ of [1, 2]) {
       const half = await client
@@ -518,6 +519,26 @@ describe.each(places)('connectCache in $name', (place) => {
     await client.ask({ headers: headers.slice(2) })
     const [raw = []] = seen
     expect(raw.map((text) => text.toLowerCase())).toEqual(['x-a', '1', 'x-b', '2'])
+  })
+
+  it('cuts off all who read an answer that fails, and runs the app again for the next', async () => {
+    const fails: ((error: Error) => void)[] = []
+    let runs = 0
+    const half: Handler = (_req, res, next) => {
+      runs++
+      res.setHeader('Cache-Control', 'max-age=60')
+      if (runs > 1) return res.end('whole')
+      res.write('half')
+      return fails.push(next)
+    }
+    const { client } = await serve(place, connectCache({}, { abandoned: 0 }), half)
+    const calls = [client.call(), client.call(), client.call()]
+    for (const call of calls) await within(call.head, 'a head')
+    fails[0]?.(new Error('late'))
+    // On HTTP/2 the framework ends the stream of the first in a way that looks whole, as it does without a cache.
+    for (const call of calls.slice(place.http2 ? 1 : 0)) expect((await call.answer()).complete).toBe(false)
+    expect((await client.ask()).text).toBe('whole')
+    expect(runs).toBe(2)
   })
 
   it('has two of them, one within the other', async () => {
@@ -884,25 +905,6 @@ describe('connectCache', () => {
       }, 'the whole file')
       expect(answer.body.equals(bytes)).toBe(true)
     }
-  })
-
-  it('cuts off all who read an answer that fails, and runs the app again for the next', async () => {
-    const fails: ((error: Error) => void)[] = []
-    let runs = 0
-    const half: Handler = (_req, res, next) => {
-      runs++
-      res.setHeader('Cache-Control', 'max-age=60')
-      if (runs > 1) return res.end('whole')
-      res.write('half')
-      return fails.push(next)
-    }
-    const { client } = await serve(express5, connectCache({}, { abandoned: 0 }), half)
-    const calls = [client.call(), client.call(), client.call()]
-    for (const call of calls) await within(call.head, 'a head')
-    fails[0]?.(new Error('late'))
-    for (const call of calls) expect((await call.answer()).complete).toBe(false)
-    expect((await client.ask()).text).toBe('whole')
-    expect(runs).toBe(2)
   })
 
   it('keeps an answer for a client that leaves while nothing has come', async () => {

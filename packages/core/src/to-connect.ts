@@ -113,7 +113,9 @@ class RestOfApp implements Rest {
   }
 }
 
-/** The connection has been destroyed on this side: a client that leaves ends it, or resets it. */
-function destroyedHere({ socket }: IncomingMessage): boolean {
+/** The connection, or the stream, has been destroyed on this side: a client that leaves ends it, or resets it with a code. */
+function destroyedHere(req: InboundRequest): boolean {
+  if ('stream' in req) return req.stream.destroyed && req.stream.rstCode === 0
+  const { socket } = req
   return socket.destroyed && !socket.readableEnded && socket.errored === null
 }
