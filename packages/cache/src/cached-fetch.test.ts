@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import {
@@ -344,6 +346,24 @@ describe('cachedFetch', () => {
     await until(() => stopped, 'backpressure')
     expect(await atRest(() => written)).toBeLessThan(400 * part.length)
     expect((await response.arrayBuffer()).byteLength).toBe(400 * part.length)
+  })
+
+  it('ends a fetch whose response has been dropped unread', async () => {
+    // A process of its own, since a runner of tests holds what passes through it.
+    const program = `
+      import { createServer } from 'node:http'
+      import { cachedFetch } from '@sluice/cache'
+      const server = createServer((_req, res) => {
+        res.setHeader('Cache-Control', 'no-store')
+        res.on('close', () => process.exit(0))
+        res.write(Buffer.alloc(8_000_000))
+      }).listen(0, '127.0.0.1', async () => {
+        await (async () => void await cachedFetch(fetch)('http://127.0.0.1:' + server.address().port))()
+        setInterval(gc, 5)
+      })`
+    const args = ['--expose-gc', '--input-type=module', '-e', program]
+    const options = { cwd: new URL('..', import.meta.url), timeout: 10_000 }
+    await expect(promisify(execFile)(process.execPath, args, options)).resolves.toMatchObject({ stderr: '' })
   })
 
   it('names a wrong option', () => {

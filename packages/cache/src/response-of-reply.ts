@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { type Body, discard, type Reply, toBody } from '@sluice/core'
+import { BodySource } from './body-source.js'
 
 /** Bytes that wait for whoever reads a response. */
 const heldAtMost = 64 * 1024
@@ -15,6 +16,9 @@ export interface ResponseOptions {
   readonly method: string
   readonly signal: AbortSignal | undefined
 }
+
+/** What a stream came from, when nobody has it any more. */
+const dropped = new FinalizationRegistry<Body>((body) => body.cancel())
 
 /** A reply as `fetch` gives it. */
 export function responseOfReply(
@@ -42,55 +46,13 @@ export function responseOfReply(
   return response
 }
 
-/** The bytes at the pace of whoever reads; each part is a copy, since whoever gets it may write to it or transfer it. */
+/** The bytes at the pace of whoever reads. */
 function streamOf(body: Body, signal: AbortSignal | undefined): ReadableStream<Uint8Array> {
-  let drained: (() => void) | undefined
-  let over = false
-  let abort: (() => void) | undefined
-  const end = (): void => {
-    over = true
-    if (abort !== undefined) signal?.removeEventListener('abort', abort)
-  }
-  return new ReadableStream<Uint8Array>(
-    {
-      start(controller) {
-        const lose = (error: unknown): void => {
-          if (over) return
-          end()
-          controller.error(error)
-        }
-        body.pipe({
-          write(chunk) {
-            if (over) return false
-            controller.enqueue(Uint8Array.from(chunk))
-            return (controller.desiredSize ?? 0) > 0
-          },
-          end() {
-            if (over) return
-            end()
-            controller.close()
-          },
-          abort: (error) => lose(new TypeError('terminated', { cause: error })),
-          onDrain(fn) {
-            drained = fn
-          },
-        })
-        if (over || signal === undefined) return
-        abort = () => {
-          lose(signal.reason)
-          body.cancel()
-        }
-        if (signal.aborted) abort()
-        else signal.addEventListener('abort', abort, { once: true })
-      },
-      pull() {
-        drained?.()
-      },
-      cancel() {
-        end()
-        body.cancel()
-      },
-    },
+  const source = new BodySource(body, signal)
+  const stream = new ReadableStream<Uint8Array>(
+    source,
     new ByteLengthQueuingStrategy({ highWaterMark: heldAtMost }),
   )
+  dropped.register(stream, body)
+  return stream
 }
