@@ -261,12 +261,12 @@ describe.each(places)('connectCache in $name', (place) => {
         told.push((error as NodeJS.ErrnoException).code)
       }
       res.end()
-      told.push(res.writableEnded)
+      told.push(res.writableEnded, res.writableFinished)
     })
     expect((await client.ask()).status).toBe(404)
     await until(() => told.includes('close'), 'close')
     expect(told).toEqual([
-      ...[false, false, true, false, 404, 'ERR_HTTP_HEADERS_SENT', true, 'finish', 'close'],
+      ...[false, false, true, false, 404, 'ERR_HTTP_HEADERS_SENT', true, true, 'finish', 'close'],
     ])
   })
 

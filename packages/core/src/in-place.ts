@@ -9,6 +9,7 @@ const methods = [
   ...['setHeader', 'setHeaders', 'appendHeader', 'getHeader', 'getHeaderNames', 'getRawHeaderNames'],
   ...['getHeaders', 'hasHeader', 'removeHeader', 'writeHead', 'writeHeader', 'write', 'end', 'flushHeaders'],
   ...['addTrailers', 'destroy', 'cork', 'uncork', 'writeContinue', 'writeProcessing', 'writeEarlyHints'],
+  ...['writeInformation'],
   ...['on', 'once', 'addListener', 'prependListener', 'prependOnceListener', 'off', 'removeListener'],
   ...['removeAllListeners', 'listeners', 'rawListeners', 'listenerCount', 'eventNames'],
   ...['setMaxListeners', 'getMaxListeners'],

@@ -59,7 +59,7 @@ export class Responder implements EndSink {
   private context: AsyncResource | undefined = undefined
   private held: HeldFlush | undefined = undefined
   private readonly h1: boolean
-  /** The response is an app's side of another one: its connection isn't ours to end. */
+  /** The response is an app's side of another one: its connection isn't ours to end, and how its end goes out isn't ours to hear. */
   private readonly within: boolean
   /** The body of the request, while it may not be whole. */
   private readonly request: RequestBody | undefined
@@ -274,7 +274,8 @@ export class Responder implements EndSink {
   closed(): void {
     const { exchange, res } = this
     if (this.endTaken) tellEnd(exchange.req as IncomingMessage)
-    const done = this.ended && (this.h1 ? (res as ServerResponse).writableFinished : !failedStream(res))
+    const done =
+      this.ended && (this.within || (this.h1 ? (res as ServerResponse).writableFinished : !failedStream(res)))
     const failed = exchange.failure ?? this.aborted
     if (failed !== undefined) exchange.end({ kind: 'error', error: asProxyError(failed), bytes: this.bytes })
     else if (done) exchange.end({ kind: 'done', bytes: this.bytes })

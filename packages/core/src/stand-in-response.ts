@@ -42,6 +42,7 @@ class CapturedBody extends PushBody {
   }
 }
 
+type Informing = { writeInformation(status: number, fields?: object): void }
 type Internals = { _header: string | null; finished: boolean; destroyed: boolean }
 
 /**
@@ -88,6 +89,11 @@ export class StandIn {
     res.writeEarlyHints = (hints: Record<string, string | string[]>) => {
       ctx.inform(103, flat(Object.entries(hints)))
     }
+    // Of newer versions of Node.
+    ;(res as unknown as Informing).writeInformation = (status, fields) => {
+      ctx.inform(status, flat(groups(fields)))
+    }
+    Object.defineProperty(res, 'writableFinished', { configurable: true, get: () => this.over })
     this.own = { writeHead: res.writeHead, write: res.write, end: res.end }
     const body = clientBody(ctx.out.body)
     // Code of others reads the request itself, and the client sends nothing before it is told to.
