@@ -4,14 +4,18 @@ import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { statusOf } from '../kit/cached-site.js'
 import {
+  deferred,
   type HttpClient,
   httpClient,
+  leakCheck,
   listen,
   type OriginHandler,
   originServer,
   owner,
   trapUnhandled,
+  until,
   values,
+  within,
 } from '../kit/index.js'
 import { pattern, same } from '../kit/store-entries.js'
 
@@ -255,11 +259,51 @@ describe('who the client is', () => {
   })
 })
 
-it('a proxy that closes lets what its cache fetches come to an end', async () => {
-  const origin = await target(named('x'))
-  const proxy = own(createProxy({ upstreams: { x: origin.url }, cache: true }))
-  const { client } = own(await listen(createServer(proxy.listener)))
-  expect(await ask(client)).toEqual(['x 1', 'fwd=uri-miss'])
-  await proxy.close()
-  expect((await client.ask()).status).toBe(503)
+describe('a proxy that closes', () => {
+  it('answers those who wait, and takes no more', async () => {
+    const gate = deferred()
+    const origin = await target(async (_req, res) => {
+      res.writeHead(200, ['Cache-Control', 'max-age=60'])
+      res.write('one')
+      await gate.promise
+      res.end('two')
+    })
+    const proxy = own(createProxy({ upstreams: { x: origin.url }, cache: true }))
+    const { client } = own(await listen(createServer(proxy.listener)))
+    const calls = Array.from({ length: 4 }, () => client.call())
+    for (const call of calls) await call.head
+    const closed = proxy.close()
+    gate.resolve()
+    for (const call of calls) expect((await call.answer()).text).toBe('onetwo')
+    await closed
+    expect((await client.ask()).status).toBe(503)
+    expect(origin.requests).toHaveLength(1)
+    await until(() => origin.sockets === 0, 'the connection to the target to close')
+  })
+
+  it.each([0, '10s'] as const)(
+    'waits for no fetch that nobody waits for, after a drain of %s',
+    async (drain) => {
+      const check = leakCheck()
+      const origin = await target((_req, res) => {
+        res.writeHead(200, ['Cache-Control', 'max-age=60, stale-while-revalidate=60'])
+        // It never ends.
+        res.write('one')
+      })
+      const proxy = own(createProxy({ upstreams: { x: origin.url }, cache: true }))
+      const mounted = own(await listen(createServer(proxy.listener)))
+      const { client } = mounted
+      const call = client.call()
+      const { body } = await call.head
+      body.on('error', () => {})
+      call.abort()
+      await until(() => mounted.sockets === 0, 'the client to have left')
+      expect(origin.sockets).toBe(1)
+      await within(proxy.close({ drain }), 'the proxy to close', 5_000)
+      await until(() => origin.sockets === 0, 'the connection to the target to close')
+      await mounted.close()
+      await origin.close()
+      await check.settled()
+    },
+  )
 })

@@ -124,6 +124,35 @@ describe.each(fronts)('behind $name', (kind) => {
   })
 })
 
+describe.each(twoFronts)('a hundred clients behind $name', (kind) => {
+  it.each([
+    ['private', 'Cookie'],
+    ['max-age=60', 'Authorization'],
+    ['no-cache="set-cookie", private="x-who", max-age=60', 'Cookie'],
+  ])('who ask at once, and again, get nothing of one another under %s', async (life, field) => {
+    const gate = deferred()
+    const site = await cachedSite(own, kind, async (req, res) => {
+      await gate.promise
+      const who = String(req.headers[field.toLowerCase()])
+      const mine = ['Set-Cookie', `id=${who}`, 'X-Who', who]
+      const body = life.includes('="') ? 'for all' : who
+      res.writeHead(200, [...minute.slice(0, 2), 'Cache-Control', life, ...mine]).end(body)
+    })
+    const all = () =>
+      Array.from({ length: 100 }, (_, i) => site.client.call({ headers: [field, `who ${i}`] }))
+    for (const calls of [all(), all()]) {
+      await site.origin.request()
+      gate.resolve()
+      for (const [i, call] of calls.entries()) {
+        const { headers, text } = await call.answer()
+        expect([`who ${i}`, 'for all']).toContain(text)
+        for (const name of ['set-cookie', 'x-who'])
+          for (const given of values(headers, name)) expect(given.replace('id=', '')).toBe(`who ${i}`)
+      }
+    }
+  })
+})
+
 describe.each(twoFronts)('Set-Cookie behind $name', (kind) => {
   const cookies: OriginHandler = (req, res) => {
     const lives = req.url === '/explicit' ? ['Cache-Control', 'max-age=60'] : []

@@ -109,7 +109,8 @@ export function assemble(
     async disconnect(force) {
       for (const each of guards) each[Symbol.dispose]()
       const owned = [...groups.values()].flatMap(({ transports }) => transports.owned)
-      await Promise.all(owned.map((transport) => transport.close(force)))
+      // What a cache fetches goes on without its client: it would hold up the end for as long as a target likes, and nobody waits for it.
+      await Promise.all(owned.map((transport) => transport.close(force || caches.isOn)))
       await caches.close()
     },
   }
