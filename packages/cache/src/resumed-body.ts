@@ -46,7 +46,9 @@ class ResumedBody extends PushBody implements Sink {
   }
 
   end(): void {
-    this.finish()
+    const { given, length } = this
+    if (length === undefined || given === length) this.finish()
+    else this.fail(new Error(`the body has ${given} bytes, where ${length} were to come`))
   }
 
   abort(error: Error): void {
@@ -75,16 +77,17 @@ class ResumedBody extends PushBody implements Sink {
  * the same to the byte (RFC 9111 section 3.4); else it breaks off there, as a body does that never was whole.
  */
 export function withRest<T>(
-  reply: Reply,
+  reply: Reply | undefined,
   entry: Entry,
   engine: Engine,
   request: CacheRequest,
   fetcher: Fetcher<T>,
   arg: T,
-): Reply {
-  const { body, status } = reply
+): Reply | undefined {
   // What is in memory can't be lost, and fields after a body come with the body alone.
-  if (entry.bytes !== undefined || entry.trailers !== undefined || !isBody(body)) return reply
+  if (reply === undefined || entry.bytes !== undefined || entry.trailers !== undefined) return reply
+  const { body, status } = reply
+  if (!isBody(body)) return reply
   const { headers: stored } = entry.head
   const tag = strongTag(stored)
   const range = status === 206 ? partOf(reply) : { first: 0, last: entry.size - 1 }

@@ -203,6 +203,7 @@ describe('what is not what was stored', () => {
     await at.read('/')
     await settled()
     at.store.trouble.set('body', 'rejects')
+    at.origin = () => ({ status: 200, headers: [...fresh, 'ETag', '"b"'], body: 'of another version' })
     await expect(at.read('/')).rejects.toThrow('the disk is gone')
   })
 

@@ -18,6 +18,7 @@ import { ownReply } from './own-reply.js'
 import { parseRequestDirectives, type RequestDirectives } from './policy/request-directives.js'
 import { mayServeOnError, reuse } from './policy/reuse.js'
 import { type Prepared, ttlOf } from './prepared.js'
+import { withRest } from './resumed-body.js'
 import { revalidate } from './revalidate.js'
 import type { Entry } from './store.js'
 import { variantKey } from './variant-key.js'
@@ -114,15 +115,16 @@ export class Visit<T> {
       return this.#fetch(reply === undefined ? 'partial' : 'request')
     }
     letGo(entry)
-    if (use === 'stale-while-revalidate')
-      revalidate(engine, this, entry.head, this.request, this.fetcher, this.arg)
-    return engine.hit(reply, prepared, now, use === 'fresh' ? undefined : use, this.request)
+    const { arg, fetcher, request } = this
+    if (use === 'stale-while-revalidate') revalidate(engine, this, entry.head, request, fetcher, arg)
+    return engine.hit(reply, prepared, now, use === 'fresh' ? undefined : use, request)
   }
 
   /** `undefined`: the bytes that are wanted aren't there, or the store can't give them. */
   #answer(entry: Entry, prepared: Prepared): Reply | undefined {
     try {
-      return answer(this.request, this.asked, entry, prepared, this.now)
+      const reply = answer(this.request, this.asked, entry, prepared, this.now)
+      return withRest(reply, entry, this.engine, this.request, this.fetcher, this.arg)
     } catch (error) {
       return this.engine.store.failed('body', error)
     }
@@ -134,10 +136,8 @@ export class Visit<T> {
     this.forwarded = forwarded
     if (ask.onlyIfCached) {
       this.#release()
-      return this.#told(
-        { status: 504, headers: ['Content-Length', '0'], body: null },
-        { detail: 'only-if-cached' },
-      )
+      const none: Reply = { status: 504, headers: ['Content-Length', '0'], body: null }
+      return this.#told(none, { detail: 'only-if-cached' })
     }
     if (ask.noStore) return this.#pass(forwarded, 'request-no-store')
     const isHead = request.method === 'HEAD'
@@ -342,8 +342,8 @@ export class Visit<T> {
       const reply = await this.fetcher(this.#alone(), this.arg)
       this.now = engine.now()
       if (reply.status >= 500) return this.#failed(reply.status, undefined, reply)
-      this.#release()
       const times = { requestTime, responseTime: this.now }
+      this.#release()
       // What came of before a purge says nothing of what is there now.
       if (!alone.doomed && !engine.isUnkeyed(this.request.headers))
         await engine.headCame(this.entryKey, entry.head, reply, times, this.vary)
@@ -373,12 +373,12 @@ export class Visit<T> {
 
   /** Answers for this key were nobody else's a moment ago, so nobody waits for this one. It tells whether that is still so. */
   async #passKnown(key: string, why: string): Promise<Reply> {
-    const { engine, forwarded } = this
+    const { engine } = this
     const requestTime = engine.now()
     const reply = await this.fetcher(this.#alone(), this.arg)
     const times = { requestTime, responseTime: engine.now() }
     engine.knownCame(key, why, reply, { request: this.request, key: this.key, vary: this.vary, times })
-    return this.#passed(reply, forwarded, why)
+    return this.#passed(reply, this.forwarded, why)
   }
 
   #passed(reply: Reply, forwarded: Forwarded, detail: string | undefined): Reply {
@@ -394,8 +394,7 @@ export class Visit<T> {
   }
 
   #release(): void {
-    const { entry } = this
+    letGo(this.entry)
     this.entry = undefined
-    letGo(entry)
   }
 }
