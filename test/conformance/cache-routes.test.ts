@@ -234,9 +234,16 @@ describe('who the client is', () => {
     })
     const cookies = (headers: readonly string[]) =>
       values(headers, 'set-cookie').map((one) => one.split('=')[0])
-    for (const found of ['stored', 'hit', 'hit']) {
+    for (const [found, given] of [
+      ['stored', ['own', 'sluice_x']],
+      ['hit', ['own']],
+      ['hit', ['own']],
+    ] as const) {
       const { headers } = await client.ask({ path: '/shared' })
-      expect([statusOf({ headers }), cookies(headers)]).toEqual([expect.stringContaining(found), ['own']])
+      expect([statusOf({ headers }), cookies(headers).sort()]).toEqual([
+        expect.stringContaining(found),
+        given,
+      ])
     }
     for (let i = 0; i < 3; i++) {
       const { headers, text } = await client.ask({ path: '/own' })
@@ -247,7 +254,7 @@ describe('who the client is', () => {
     }
   })
 
-  it('and who else waits, is as much: those who share a fetch get no cookie of one of them', async () => {
+  it('and who else waits, is as much: those who share a fetch get no cookie of the one whose it is', async () => {
     const origin = await target(named('x'))
     const { client } = await proxyOf({
       upstreams: { x: { targets: [origin.url], sticky: { secret: 'a secret of the tests' } } },
@@ -255,7 +262,7 @@ describe('who the client is', () => {
     })
     const answers = await Promise.all(Array.from({ length: 20 }, () => client.ask()))
     expect(origin.requests).toHaveLength(1)
-    expect(answers.flatMap(({ headers }) => values(headers, 'set-cookie'))).toEqual([])
+    expect(answers.flatMap(({ headers }) => values(headers, 'set-cookie'))).toHaveLength(1)
   })
 })
 
