@@ -124,11 +124,11 @@ describe.each(twoFronts)('what to purge behind $name', (kind) => {
   it('is checked', async () => {
     const site = await cachedSite(own, kind, tagged())
     for (const [what, message] of [
-      [{}, /^purge: got none, takes one of url, tag and prefix$/],
-      [{ url: 'http://a/', tag: 'x' }, /^purge: got url, tag/],
-      [{ url: '/a' }, /^purge\.url: got "\/a", takes an absolute URL/],
+      [{}, /^purge: got \{\}, takes one of \{ url \}, \{ tag \} and \{ prefix \}$/],
+      [{ url: 'http://a/', tag: 'x' }, /^purge: got \{ url: .*, tag: 'x' \}, takes/],
+      [{ url: '/a' }, /^purge\.url: got '\/a', takes an absolute URL/],
       [{ prefix: 'a.example' }, /^purge\.prefix: /],
-      [{ tag: '' }, /^purge\.tag: got "", takes a text/],
+      [{ tag: '' }, /^purge\.tag: got '', takes a text/],
     ] as const)
       await expect(site.purge(what)).rejects.toThrow(
         expect.objectContaining({ name: 'TypeError', message: expect.stringMatching(message) }),

@@ -1,4 +1,4 @@
-import { memoryStore } from '@sluice/cache'
+import { cache, connectCache, createCache, memoryStore } from '@sluice/cache'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 
@@ -60,7 +60,32 @@ describe('a wrong option of the cache', () => {
   it('is a store beside a size: one of them would have no effect', () => {
     const cache = { store: memoryStore(), maxSize: '1mb' } as const
     expect(() => createProxy({ upstreams: { x: 'http://127.0.0.1:9' }, cache })).toThrow(
-      /^cache: .*maxSize or store/,
+      /^cache\.maxSize: got '1mb', takes nothing beside store/,
     )
   })
+
+  it.each([
+    ['a store in place of options', memoryStore(), /takes options: a store goes into \{ store \}$/],
+    ['a cache that is made', createCache(), /takes options, and makes a cache of them$/],
+    ['a text', 'on', /^cache: got 'on', takes true, false, or \{ store, /],
+  ])('is %s', (_, cache, message) => {
+    expect(() => createProxy({ upstreams: { x: 'http://127.0.0.1:9' }, cache: cache as never })).toThrow(
+      message,
+    )
+  })
+})
+
+it.each([
+  ['cache', cache],
+  ['createCache', createCache],
+  ['connectCache', connectCache],
+])('%s tells what it got where that are no options', (_, make) => {
+  for (const [wrong, message] of [
+    ['x', /^cache: got 'x', takes \{ store, /],
+    [null, /^cache: got null, takes \{ store, /],
+    [memoryStore(), /takes options: a store goes into \{ store \}$/],
+  ] as const)
+    expect(() => make(wrong as never)).toThrow(
+      expect.objectContaining({ name: 'TypeError', message: expect.stringMatching(message) }),
+    )
 })

@@ -1,4 +1,5 @@
 import { type Duration, duration, integer, oneOf, parse, type Size, size, that, v } from '@sluice/options'
+import { isCache } from './is-cache.js'
 import { type KeyOptions, type KeySettings, keyOptions } from './key-options.js'
 import { memoryStore } from './memory-store.js'
 import type { Store } from './store.js'
@@ -112,64 +113,70 @@ const limit = v.pipe(
   v.transform((bytes) => (bytes === 0 ? Number.POSITIVE_INFINITY : bytes)),
 )
 
-/** Validates {@link CacheOptions} and fills in the defaults. */
-export const cacheOptions = v.pipe(
-  v.strictObject({
-    store: v.optional(that<Store>(isStore, 'a store, such as memoryStore() or fileStore() gives')),
-    maxSize: v.optional(
-      v.pipe(
-        size(),
-        v.check((bytes) => bytes > 0, 'more than 0'),
-      ),
+const entries = {
+  store: v.optional(that<Store>(isStore, 'a store, such as memoryStore() or fileStore() gives')),
+  maxSize: v.optional(
+    v.pipe(
+      size(),
+      v.check((bytes) => bytes > 0, 'more than 0'),
     ),
-    maxEntry: v.optional(limit, 8 * 1024 * 1024),
-    maxFilling: v.optional(limit, 256 * 1024 * 1024),
-    key: v.optional(keyOptions, {}),
-    heuristic: v.optional(v.boolean(), true),
-    setCookie: v.optional(oneOf('explicit', 'never', 'strip'), 'explicit'),
-    staleWhileRevalidate: v.optional(duration(), 0),
-    staleIfError: v.optional(duration(), 0),
-    staleIfDisconnected: v.optional(duration(), 60 * 60 * 1000),
-    negative: v.optional(
-      v.record(that<string>(status, 'a status from 200 to 599'), duration()) as unknown as v.GenericSchema<
-        Readonly<Record<number, Duration>>,
-        Record<number, number>
-      >,
-      {},
-    ),
-    coalesce: v.optional(v.boolean(), true),
-    lockWait: v.optional(duration(), 10_000),
-    lockAge: v.optional(duration(), 5000),
-    storeTimeout: v.optional(duration(), 100),
-    targeted: v.optional(
-      v.pipe(
-        v.array(that<string>(token, "a field's name, such as 'cdn-cache-control'")),
-        v.transform((names) => names.map((name) => name.toLowerCase())),
-      ),
-      ['cdn-cache-control'],
-    ),
-    pathGuard: v.optional(v.boolean(), false),
-    privateCookies: v.optional(v.array(that<string>(token, "a cookie's name")), []),
-    maxVariants: v.optional(integer(1, 10_000), 64),
-    statusName: v.optional(
-      that<string | false>(
-        (value) => value === false || token(value),
-        "a name that begins with a letter, such as 'sluice', or false",
-      ),
-      'sluice',
-    ),
-    statusKey: v.optional(v.boolean(), false),
-    xCache: v.optional(v.boolean(), false),
-    clock: v.optional(
-      that<() => number>((value) => typeof value === 'function', 'a function'),
-      () => Date.now,
-    ),
-  }),
-  v.check(
-    ({ store, maxSize }) => store === undefined || maxSize === undefined,
-    'maxSize or store: a store has a bound of its own',
   ),
-)
+  maxEntry: v.optional(limit, 8 * 1024 * 1024),
+  maxFilling: v.optional(limit, 256 * 1024 * 1024),
+  key: v.optional(keyOptions, {}),
+  heuristic: v.optional(v.boolean(), true),
+  setCookie: v.optional(oneOf('explicit', 'never', 'strip'), 'explicit'),
+  staleWhileRevalidate: v.optional(duration(), 0),
+  staleIfError: v.optional(duration(), 0),
+  staleIfDisconnected: v.optional(duration(), 60 * 60 * 1000),
+  negative: v.optional(
+    v.record(that<string>(status, 'a status from 200 to 599'), duration()) as unknown as v.GenericSchema<
+      Readonly<Record<number, Duration>>,
+      Record<number, number>
+    >,
+    {},
+  ),
+  coalesce: v.optional(v.boolean(), true),
+  lockWait: v.optional(duration(), 10_000),
+  lockAge: v.optional(duration(), 5000),
+  storeTimeout: v.optional(duration(), 100),
+  targeted: v.optional(
+    v.pipe(
+      v.array(that<string>(token, "a field's name, such as 'cdn-cache-control'")),
+      v.transform((names) => names.map((name) => name.toLowerCase())),
+    ),
+    ['cdn-cache-control'],
+  ),
+  pathGuard: v.optional(v.boolean(), false),
+  privateCookies: v.optional(v.array(that<string>(token, "a cookie's name")), []),
+  maxVariants: v.optional(integer(1, 10_000), 64),
+  statusName: v.optional(
+    that<string | false>(
+      (value) => value === false || token(value),
+      "a name that begins with a letter, such as 'sluice', or false",
+    ),
+    'sluice',
+  ),
+  statusKey: v.optional(v.boolean(), false),
+  xCache: v.optional(v.boolean(), false),
+  clock: v.optional(
+    that<() => number>((value) => typeof value === 'function', 'a function'),
+    () => Date.now,
+  ),
+}
+
+const withoutStore = v.strictObject(entries)
+const nothing = that<undefined>(() => false, 'nothing beside store: that has a bound of its own')
+const withStore = v.strictObject({ ...entries, maxSize: v.optional(nothing) })
+const noStore = that(() => false, 'options: a store goes into { store }')
+const noCache = that(() => false, 'options, and makes a cache of them')
+
+/** Validates {@link CacheOptions} and fills in the defaults. */
+export const cacheOptions = v.lazy((value) => {
+  if (isStore(value)) return noStore
+  if (isCache(value as CacheOptions)) return noCache
+  return (value as CacheOptions | null | undefined)?.store === undefined ? withoutStore : withStore
+}) as unknown as typeof withoutStore
 
 /**
  * Cache options with defaults for those left out.

@@ -17,7 +17,7 @@ describe('options', () => {
     [{ stor: {} }, /cache\.stor\b/],
     [{ store: {} }, /cache\.store: .*a store/],
     [{ maxEntry: '5 bananas' }, /cache\.maxEntry/],
-    [{ store: new TestStore(), maxSize: 5 }, /maxSize or store/],
+    [{ store: new TestStore(), maxSize: 5 }, /^cache\.maxSize: got 5, takes nothing beside store/],
     [{ setCookie: 'always' }, /cache\.setCookie/],
     [{ staleIfError: -1 }, /cache\.staleIfError/],
     [{ negative: { 99: '1s' } }, /cache\.negative/],

@@ -1,6 +1,7 @@
 import type { Reply } from '@sluice/core'
 import { type CacheOptions, resolveCache } from './cache-options.js'
 import type { CacheRequest, Fetcher } from './cache-request.js'
+import { checkPurge } from './check-purge.js'
 import { Engine } from './engine.js'
 import type { PurgeKey } from './store.js'
 import { Visit } from './visit.js'
@@ -16,7 +17,7 @@ export interface Cache extends AsyncDisposable {
   /**
    * Drops what is stored for a URL, a tag (of `Surrogate-Key` or `Cache-Tag`) or all URLs with a prefix, and tells how much that was.
    * `soft`: it is stale instead, and may be served where stale answers may. What is being fetched meanwhile isn't stored.
-   * @throws TypeError where it isn't one of the three, or a URL isn't absolute; and what the store does
+   * @throws TypeError where it isn't one of the three, a URL isn't absolute, or an option is unknown; and what the store does
    */
   purge(what: PurgeKey, options?: { soft?: boolean }): Promise<number>
   /** Closes the store, if the cache has made it. */
@@ -33,26 +34,11 @@ export function createCache(options: CacheOptions = {}, path = 'cache'): Cache {
   return {
     handle: (request, fetch, arg) => new Visit(engine, request, fetch, arg as never).start(),
     // Whatever is wrong with it is a rejection, as what the store does is.
-    purge: async (what, { soft = false } = {}) => {
-      checkPurge(what)
+    purge: async (what, options) => {
+      const soft = checkPurge(what, options)
       return engine.purge(what, soft)
     },
     close: () => engine.close(),
     [Symbol.asyncDispose]: () => engine.close(),
   }
-}
-
-/** @throws TypeError */
-function checkPurge(what: PurgeKey): void {
-  const given = Object.entries(what ?? {}).filter(([, value]) => value !== undefined)
-  const [name, value] = given[0] ?? []
-  if (given.length !== 1 || (name !== 'url' && name !== 'tag' && name !== 'prefix')) {
-    const got = given.map(([key]) => key).join(', ') || 'none'
-    throw new TypeError(`purge: got ${got}, takes one of url, tag and prefix`)
-  }
-  const got = JSON.stringify(value)
-  if (typeof value !== 'string' || value === '')
-    throw new TypeError(`purge.${name}: got ${got}, takes a text`)
-  if (name !== 'tag' && !/^https?:\/\/[^/]/i.test(value))
-    throw new TypeError(`purge.${name}: got ${got}, takes an absolute URL such as 'https://example.com/shop'`)
 }

@@ -217,7 +217,7 @@ export class Engine {
     request: CacheRequest,
   ): Reply {
     const { statusKey, statusName, xCache } = this.settings
-    if (decisions.hasSubscribers || statusKey) {
+    if (decisions.hasSubscribers || log.enabled || statusKey) {
       return this.#tell(reply, { hit: true, ttl: prepared.ttl(now), detail }, request)
     }
     // The answer's list is its own here, and most of the text the same for a second.
@@ -244,24 +244,23 @@ export class Engine {
   #tell(reply: Reply, decision: Decision, request: CacheRequest): Reply {
     const { statusKey, statusName, xCache } = this.settings
     if (decisions.hasSubscribers) decisions.publish({ request, status: reply.status, ...decision })
-    if (log.enabled) log('%s %s%s: %o', request.method, request.authority, request.path, decision)
-    if (statusName !== false) {
+    if (statusName !== false || log.enabled) {
       const key = statusKey ? this.keyOf(request) : undefined
       const shown = key?.refused === undefined ? key?.primary : undefined
-      reply.headers.push(
-        'Cache-Status',
-        formatCacheStatus({
-          name: statusName,
-          hit: decision.hit,
-          fwd: decision.forwarded,
-          fwdStatus: decision.forwardedStatus,
-          stored: decision.stored,
-          collapsed: decision.collapsed,
-          ttl: decision.ttl,
-          key: shown,
-          detail: decision.detail,
-        }),
-      )
+      const text = formatCacheStatus({
+        name: statusName === false ? 'sluice' : statusName,
+        hit: decision.hit,
+        fwd: decision.forwarded,
+        fwdStatus: decision.forwardedStatus,
+        stored: decision.stored,
+        collapsed: decision.collapsed,
+        ttl: decision.ttl,
+        key: shown,
+        detail: decision.detail,
+      })
+      const { authority, method, path, scheme } = request
+      if (log.enabled) log('%s %s://%s%s %d %s', method, scheme, authority, path, reply.status, text)
+      if (statusName !== false) reply.headers.push('Cache-Status', text)
     }
     if (xCache) reply.headers.push('X-Cache', xCacheOf(decision))
     return reply

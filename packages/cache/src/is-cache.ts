@@ -3,5 +3,6 @@ import type { Cache } from './create-cache.js'
 
 /** Tells a cache that was made before from options of one. */
 export function isCache(options: CacheOptions | Cache): options is Cache {
-  return 'handle' in options && typeof options.handle === 'function'
+  // What isn't even an object is told of with the options.
+  return typeof (options as Partial<Cache> | null)?.handle === 'function'
 }

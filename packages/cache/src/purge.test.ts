@@ -158,15 +158,32 @@ describe('a purge', () => {
   })
 
   it.each([
-    [{}, /got none, takes one of url, tag and prefix/],
-    [{ url: 'http://a/', tag: 'x' }, /got url, tag/],
-    [{ url: '/x' }, /purge\.url: got "\/x", takes an absolute URL/],
+    [{}, /^purge: got \{\}, takes one of \{ url \}, \{ tag \} and \{ prefix \}$/],
+    [{ url: 'http://a/', tag: 'x' }, /^purge: got \{ url: 'http:\/\/a\/', tag: 'x' \}, takes one of/],
+    [{ tag: 'x', soft: true } as never, /^purge: got \{ tag: 'x', soft: true \}, takes one of/],
+    ['http://a/' as never, /^purge: got 'http:\/\/a\/', takes one of/],
+    [{ url: '/x' }, /purge\.url: got '\/x', takes an absolute URL/],
     [{ prefix: 'ftp://a' }, /purge\.prefix: got .* takes an absolute URL/],
-    [{ tag: '' }, /purge\.tag: got "", takes a text/],
+    [{ tag: '' }, /purge\.tag: got '', takes a text/],
     [{ tag: 5 as never }, /purge\.tag: got 5, takes a text/],
-    [undefined as never, /got none/],
+    [undefined as never, /^purge: got nothing/],
   ])('%j is a TypeError', async (what: PurgeKey, message) => {
     await expect(rig().cache.purge(what)).rejects.toThrow(message)
+  })
+
+  it.each([
+    [{ softly: true }, /^purge\.softly: unknown option, did you mean soft\?/],
+    [{ soft: 'yes' }, /^purge\.soft: got 'yes', takes true or false/],
+    [true, /^purge: got true, takes \{ soft \}/],
+    [null, /^purge: got null/],
+  ])('with %j purges nothing harder than was meant', async (options, message) => {
+    const at = rig()
+    at.origin = (_, who) => ({ status: 200, headers: [...fresh, 'Cache-Tag', 'x'], body: who })
+    await at.read('/', { who: 'old' })
+    await expect(at.cache.purge({ tag: 'x' }, options as never)).rejects.toThrow(
+      expect.objectContaining({ name: 'TypeError', message: expect.stringMatching(message) }),
+    )
+    expect((await at.read('/', { who: 'new' })).text).toBe('old')
   })
 
   it('tells what the store says', async () => {
