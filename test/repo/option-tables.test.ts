@@ -1,4 +1,5 @@
 import { preferZoneOptions, slowStartOptions, stickyOptions } from '@sluice/balance'
+import { cacheOptions } from '@sluice/cache'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
 import { parse } from '@sluice/options'
 import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
@@ -60,8 +61,10 @@ function written(value: unknown): string[] {
     [1, 'ms'],
     [1_000, 's'],
     [60_000, 'm'],
+    [3_600_000, 'h'],
     [1_024, 'kb'],
     [1_048_576, 'mb'],
+    [1_073_741_824, 'gb'],
   ]
   const whole = units.filter(([unit]) => value % unit === 0 || value % (unit / 10) === 0)
   return [
@@ -171,6 +174,46 @@ const cases: Case[] = [
     tables: [4],
     interfaces: ['ConcurrencyOptions'],
     defaults: { ...parse(concurrencyOptions, { limit: 1 }, ''), limit: undefined },
+  },
+  {
+    short: 'cache',
+    tables: [0],
+    interfaces: ['CacheOptions'],
+    // Those of the key stand in a table of their own.
+    defaults: { maxSize: 64 * 1024 ** 2, ...parse(cacheOptions, {}, ''), key: undefined },
+  },
+  {
+    short: 'cache',
+    tables: [1],
+    interfaces: ['KeyOptions'],
+    defaults: parse(cacheOptions, {}, '').key,
+  },
+  {
+    short: 'cache',
+    tables: [2],
+    interfaces: ['MemoryStoreOptions'],
+    defaults: { maxSize: 64 * 1024 ** 2, maxEntry: 8 * 1024 ** 2 },
+  },
+  {
+    short: 'cache',
+    tables: [3],
+    interfaces: ['FileStoreOptions'],
+    defaults: { maxSize: 1024 ** 3, maxEntry: 64 * 1024 ** 2, maxPending: 32 * 1024 ** 2, maxOpen: 512 },
+  },
+  { short: 'cache', tables: [4], interfaces: ['TieredOptions'], defaults: { promote: 1024 ** 2 } },
+  {
+    short: 'redis',
+    tables: [0],
+    interfaces: ['RedisStoreOptions'],
+    defaults: {
+      prefix: 'sluice:',
+      timeout: 100,
+      pause: 1000,
+      leaseTime: 30_000,
+      maxEntry: 8 * 1024 ** 2,
+      chunk: 256 * 1024,
+      buffer: 32 * 1024 ** 2,
+    },
   },
   { short: 'discovery', tables: [1], interfaces: ['FileOptions'] },
   { short: 'upstream', tables: [0], interfaces: ['UpstreamSettings'], defaults: { panic: 0 } },

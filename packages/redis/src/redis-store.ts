@@ -24,11 +24,11 @@ export interface RedisStoreOptions {
   pause?: Duration
   /** How long a lease stands at most: so long the other proxies wait for one that died. Default 30 s. */
   leaseTime?: Duration
-  /** Largest body that is kept; 0 for any. Default 8 MB. */
+  /** Largest body that is kept; 0 for any. Default 8mb. */
   maxEntry?: Size
-  /** Bytes of a part of a body. A body of one part is read along with its head. Default 256 kB. */
+  /** Bytes of a part of a body. A body of one part is read along with its head. Default 256kb. */
   chunk?: Size
-  /** Bytes that may wait for Redis to take them; what would exceed it isn't kept. Default 32 MB. */
+  /** Bytes that may wait for Redis to take them; what would exceed it isn't kept. Default 32mb. */
   buffer?: Size
   /** Monotonic milliseconds. Default `performance.now`. */
   clock?: () => number
