@@ -84,6 +84,21 @@ describe('routes of one URL', () => {
     expect(await ask(client)).toEqual(['b 1', 'hit'])
   })
 
+  it('keep their answers where they change places, in a store that outlives the proxy', async () => {
+    const store = own(memoryStore())
+    const origins = { a: (await target(named('a'))).url, b: (await target(named('b'))).url }
+    const routes = [
+      { upstream: 'a', headers: { 'x-site': 'a' } },
+      { upstream: 'b', headers: { 'x-site': /^b/ } },
+    ]
+    const before = await proxyOf({ upstreams: origins, routes, cache: { store } })
+    const after = await proxyOf({ upstreams: origins, routes: routes.toReversed(), cache: { store } })
+    const host = ['Host', 'site.example']
+    expect(await ask(before.client, '/', ...host, 'X-Site', 'a')).toEqual(['a 1', 'fwd=uri-miss'])
+    expect(await ask(after.client, '/', ...host, 'X-Site', 'b')).toEqual(['b 1', 'fwd=uri-miss'])
+    expect(await ask(after.client, '/', ...host, 'X-Site', 'a')).toEqual(['a 1', 'hit'])
+  })
+
   it('of two sites over one store never mix either', async () => {
     const store = own(memoryStore())
     const sites = []

@@ -134,13 +134,18 @@ function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>, caches:
       route(
         routes.map(({ upstream, hostHeader, rewrite, timeouts, use, cache, ...match }, index) => ({
           ...match,
-          handler: routed(groups.get(upstream) as Group, options, caches.layer(cache, index), {
-            upstream,
-            hostHeader,
-            rewrite,
-            timeouts,
-            use,
-          } as RouteOptions),
+          handler: routed(
+            groups.get(upstream) as Group,
+            options,
+            caches.layer(cache, { index, upstream, match }),
+            {
+              upstream,
+              hostHeader,
+              rewrite,
+              timeouts,
+              use,
+            } as RouteOptions,
+          ),
         })),
       ),
     )

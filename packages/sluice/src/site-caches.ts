@@ -1,6 +1,16 @@
+import { createHash } from 'node:crypto'
 import { type Cache, type CacheOptions, cache, createCache, memoryStore, type Store } from '@sluice/cache'
 import type { Middleware } from '@sluice/core'
+import type { RouteMatch } from '@sluice/route'
 import type { ProxyCache } from './proxy.js'
+
+/** A route that has a cache. */
+export interface CachedRoute {
+  /** Its place in what the user wrote. */
+  readonly index: number
+  readonly upstream: string
+  readonly match: RouteMatch
+}
 
 /**
  * The caches of a proxy: one for each route, since two routes may have one URL and different answers to it. They share a store, in
@@ -26,10 +36,10 @@ export class SiteCaches implements ProxyCache {
   /**
    * The layer for a route; `undefined` where it has none.
    * @param own what the route says
-   * @param index of the route; `undefined` without routes
+   * @param route with its place among the routes; `undefined` without routes
    * @throws TypeError that names the option
    */
-  layer(own?: boolean | CacheOptions, index?: number): Middleware | undefined {
+  layer(own?: boolean | CacheOptions, route?: CachedRoute): Middleware | undefined {
     if (own === false || (own === undefined && this.#options === undefined)) return undefined
     const ownOptions = typeof own === 'object' ? own : {}
     const options: CacheOptions = { ...this.#options, ...ownOptions }
@@ -38,9 +48,9 @@ export class SiteCaches implements ProxyCache {
       options.store ??= this.#store(options)
       delete options.maxSize
     } else delete options.store
-    if (index !== undefined) options.key = { ...options.key, scope: scopeOf(index, options.key?.scope) }
+    if (route !== undefined) options.key = { ...options.key, scope: scopeOf(route, options.key?.scope) }
     options.privateCookies = [...(options.privateCookies ?? []), ...this.#cookies]
-    const made = createCache(options, index === undefined ? 'cache' : `routes[${index}].cache`)
+    const made = createCache(options, route === undefined ? 'cache' : `routes[${route.index}].cache`)
     this.#caches.push(made)
     return cache(made)
   }
@@ -68,7 +78,13 @@ export class SiteCaches implements ProxyCache {
   }
 }
 
-/** A scope that the user has given tells sites apart that share a store: each has routes of its own. */
-function scopeOf(index: number, given: string | undefined): string {
-  return given === undefined ? `route ${index}` : `route ${index} of ${given}`
+/**
+ * Sets the answers of a route apart in a store that may outlive the process, or be shared with others: by what it takes and where that
+ * goes, since routes may change places. A scope that the user has given tells sites apart that have the same routes.
+ */
+function scopeOf({ match, upstream }: CachedRoute, given: string | undefined): string {
+  const { headers = {}, host, method, path } = match
+  const fields = Object.entries(headers).map(([name, value]) => [name, String(value), typeof value])
+  const text = JSON.stringify([upstream, host ?? null, path ?? null, method ?? null, fields, given ?? null])
+  return createHash('sha256').update(text).digest('base64url').slice(0, 22)
 }
