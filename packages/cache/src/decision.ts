@@ -1,4 +1,5 @@
 import type { Forwarded } from '@sluice/headers'
+import type { CacheRequest } from './cache-request.js'
 
 /** What a cache did with a request, as `Cache-Status` tells it and `sluice:cache:decision` publishes it. */
 export interface Decision {
@@ -16,4 +17,12 @@ export interface Decision {
   readonly ttl?: number | undefined
   /** The name of what else has decided: why it isn't stored, why it may be served stale. */
   readonly detail?: string | undefined
+}
+
+/** A message of the channel `sluice:cache:decision`: one for each answer. */
+export interface DecisionEvent extends Decision {
+  /** As the cache has seen it. Not to be changed. */
+  readonly request: CacheRequest
+  /** Of the answer. */
+  readonly status: number
 }

@@ -4,7 +4,7 @@ import { formatCacheStatus, type HeaderList, remove, varyNames } from '@sluice/h
 import debug from 'debug'
 import type { CacheSettings } from './cache-options.js'
 import type { CacheRequest } from './cache-request.js'
-import type { Decision } from './decision.js'
+import type { Decision, DecisionEvent } from './decision.js'
 import { Fill } from './fill.js'
 import { FillBudget } from './fill-budget.js'
 import { Flights } from './flights.js'
@@ -243,7 +243,10 @@ export class Engine {
 
   #tell(reply: Reply, decision: Decision, request: CacheRequest): Reply {
     const { statusKey, statusName, xCache } = this.settings
-    if (decisions.hasSubscribers) decisions.publish({ request, status: reply.status, ...decision })
+    if (decisions.hasSubscribers) {
+      const event: DecisionEvent = { request, status: reply.status, ...decision }
+      decisions.publish(event)
+    }
     if (statusName !== false || log.enabled) {
       const key = statusKey ? this.keyOf(request) : undefined
       const shown = key?.refused === undefined ? key?.primary : undefined
