@@ -11,6 +11,8 @@ export interface CacheRequest {
   readonly path: string
   readonly headers: HeaderList
   readonly body?: BodyInit
+  /** What else `fetch` tells the target of where the request goes, another host say: it may answer by that, so it is part of the key. */
+  readonly also?: string | undefined
 }
 
 /** What a cache wants fetched. */

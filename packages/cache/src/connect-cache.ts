@@ -6,7 +6,7 @@ import {
   type Reply,
   toConnect,
 } from '@sluice/core'
-import { type HeaderList, isAuthority, mountPath } from '@sluice/headers'
+import { asScheme, type HeaderList, isAuthority, mountPath } from '@sluice/headers'
 import { type Duration, duration, parse, v } from '@sluice/options'
 import type { CacheOptions } from './cache-options.js'
 import type { CacheFetch, CacheRequest } from './cache-request.js'
@@ -31,7 +31,9 @@ interface Expressed {
 interface Seen {
   readonly scheme: string
   readonly authority: string
-  /** Fields that the app believes, and that the key holds by that. */
+  /** The host of the connection, where another one has been told: the app may look at either. */
+  readonly also: string | undefined
+  /** Fields that the app believes, with the values that the key holds, and no others. */
   readonly believed: HeaderList
 }
 
@@ -65,6 +67,7 @@ export function connectCache(
         path: mountPath(req) + out.path,
         headers: out.headers,
         body: hasContent(req) ? '' : null,
+        also: seen.also,
       }
       return engine.handle(request, ({ headers, inform, method, shared }: CacheFetch): Promise<Reply> => {
         if (!shared) return rest.run(ctx)
@@ -84,20 +87,23 @@ function seenBy({ authority, peer, req, scheme }: Context): Seen {
   const { app, headers } = req as unknown as Expressed
   const trust = app?.get?.('trust proxy fn')
   if (typeof trust !== 'function' || trust(peer.address, 0) !== true)
-    return { authority, believed: [], scheme }
-  const believed: HeaderList = []
+    return { also: undefined, authority, believed: [], scheme }
   const first = (name: string): string | undefined => {
     const value = headers[name]
-    if (typeof value !== 'string') return undefined
-    believed.push(name, value)
-    return value.split(',', 1)[0]?.trim()
+    return typeof value === 'string' ? value.split(',', 1)[0]?.trim() : undefined
   }
-  const proto = first('x-forwarded-proto')?.toLowerCase()
+  const believed: HeaderList = []
+  const proto = asScheme(first('x-forwarded-proto'))
   const host = first('x-forwarded-host')
+  const isHost = host !== undefined && isAuthority(host)
+  // What is no scheme and no host has no place in the key: whoever sent it would choose what others get.
+  if (proto !== undefined) believed.push('x-forwarded-proto', proto)
+  if (isHost) believed.push('x-forwarded-host', host)
   return {
-    scheme: proto === 'http' || proto === 'https' ? proto : scheme,
-    authority: host !== undefined && isAuthority(host) ? host : authority,
+    also: isHost && host !== authority ? authority : undefined,
+    authority: isHost ? host : authority,
     believed,
+    scheme: proto ?? scheme,
   }
 }
 

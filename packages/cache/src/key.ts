@@ -10,6 +10,8 @@ export interface KeyRequest {
   /** Path and query, as their bytes came. */
   readonly path: string
   readonly headers: HeaderList
+  /** What else the target is told of where the request goes, and may answer by. It is part of the key, and of no URL. */
+  readonly also?: string | undefined
 }
 
 /** The key of a resource: GET and HEAD share it. */
@@ -54,7 +56,7 @@ export function createKey(settings: KeySettings): (request: KeyRequest) => Cache
   const classOf = device === true ? deviceClass : device
   const originOf = createOrigin()
 
-  return ({ scheme, authority, path, headers }) => {
+  return ({ also, scheme, authority, path, headers }) => {
     const origin = originOf(scheme, authority)
     if (origin === undefined) return noAuthority
     if (noUrl.test(path)) return noPath
@@ -68,9 +70,10 @@ export function createKey(settings: KeySettings): (request: KeyRequest) => Cache
       if (start !== -1) target = target.slice(0, start) + edit(target.slice(start))
     }
     const url = origin + target
-    if (!adds) return url.length > maxKey ? tooLong : { primary: url, url }
+    if (!adds && also === undefined) return url.length > maxKey ? tooLong : { primary: url, url }
 
     let primary = url + suffix
+    if (also !== undefined) primary += ` a=${escaped(also)}`
     for (const name of names) primary += ` h:${name}${values(getAll(headers, name))}`
     if (cookies.length > 0) {
       const came = getAll(headers, 'cookie')

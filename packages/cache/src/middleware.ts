@@ -1,7 +1,7 @@
 import { type Client, type Context, type Handler, type Middleware, type Reply, unhandled } from '@sluice/core'
-import { mountPath } from '@sluice/headers'
+import { joinPath, mountPath } from '@sluice/headers'
 import type { CacheOptions } from './cache-options.js'
-import type { CacheFetch, Fetcher } from './cache-request.js'
+import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
 import { isCache } from './is-cache.js'
 import { noAnswer } from './no-answers.js'
@@ -22,9 +22,9 @@ export function cache(options: CacheOptions | Cache = {}): Middleware {
     return (ctx) => {
       if (ctx.upgrade !== undefined) return next(ctx)
       const { authority, out, scheme } = ctx
-      // What the client was told of its connection counts, where somebody who is trusted has told it.
+      // What the client has asked for counts, where somebody who is trusted has told it: the target is told it, too.
       const { client } = ctx as Context & Partial<Client>
-      const request = {
+      const request: Writable<CacheRequest> = {
         method: out.method,
         scheme: client?.scheme ?? scheme,
         authority,
@@ -32,10 +32,24 @@ export function cache(options: CacheOptions | Cache = {}): Middleware {
         path: mountPath(ctx.req) + out.path,
         headers: out.headers,
         body: out.body,
+        also: undefined,
       }
+      if (client !== undefined && client.believed.length > 0) believe(request, client)
       return engine.handle(request, fetch, ctx)
     }
   }
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** Two hosts, ports or prefixes are two resources: targets make links of them, and choose sites by them. */
+function believe(request: Writable<CacheRequest>, { host, port, prefix }: Client['client']): void {
+  const { authority } = request
+  const told = host ?? authority
+  const isWhole = port === undefined || /:\d*$/.test(told)
+  request.authority = isWhole ? told : `${told}:${port}`
+  if (told !== authority || (isWhole && port !== undefined)) request.also = `${authority}:${port ?? ''}`
+  if (prefix !== undefined) request.path = joinPath(prefix, request.path)
 }
 
 /** One for each place in a chain, none for each request. */
