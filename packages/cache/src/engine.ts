@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Reply } from '@sluice/core'
-import { formatCacheStatus, type HeaderList, remove, varyNames } from '@sluice/headers'
+import { formatCacheStatus, type HeaderList, has, remove, varyNames } from '@sluice/headers'
 import debug from 'debug'
 import type { CacheSettings } from './cache-options.js'
 import type { CacheRequest } from './cache-request.js'
@@ -20,6 +20,7 @@ import { invalidates } from './policy/invalidation.js'
 import { keepUntil, life } from './policy/life.js'
 import { storable, storedFields } from './policy/storable.js'
 import { tagsOf } from './policy/tags.js'
+import type { PolicyResponse } from './policy/types.js'
 import { freshen, headUpdates } from './policy/validation.js'
 import { Prepared } from './prepared.js'
 import { withoutCookies } from './private-cookies.js'
@@ -98,6 +99,18 @@ export class Engine {
   /** Whether a request that goes out as it came may be answered by what the key doesn't tell apart: its client would choose for others. */
   isUnkeyed(headers: HeaderList): boolean {
     return this.withoutUnkeyed(headers.slice()).length !== headers.length
+  }
+
+  /** Whether others may get an answer to a request that may have said who asks (RFC 9111 section 3.5): of what only renews a stored one, too. */
+  isForOthers(requested: HeaderList, { headers, status }: PolicyResponse): boolean {
+    if (!has(requested, 'authorization')) return true
+    const request = { method: 'GET', headers: requested }
+    return storable(request, { status, headers }, this.settings, this.now()) !== 'authorization'
+  }
+
+  /** Whether the answer to a client's own request may renew what others get. */
+  mayRenew(requested: HeaderList, reply: Reply): boolean {
+    return !this.isUnkeyed(requested) && this.isForOthers(requested, reply)
   }
 
   /** Whether what the store gave is what it was asked for. Everything else is a miss, since a wrong answer is worse than none. */

@@ -179,7 +179,7 @@ export class Flight implements Doomable {
       if (stale !== undefined && reply.status === 304) {
         discard(reply)
         // RFC 9111 section 4.3.4: if it speaks of another response than ours, the answer has to come whole.
-        return matchesValidator(stale, reply) ? this.#validated(stale, reply, times) : undefined
+        return matchesValidator(stale, reply) ? this.#validated(stale, reply, times, request) : undefined
       }
       if (bytes === undefined) return this.#came(reply, request, times, mark)
       if (range !== undefined) return this.#came(reply, request, times, mark, bytes)
@@ -255,13 +255,15 @@ export class Flight implements Doomable {
     return this.#land({ kind: 'unshared', why })
   }
 
-  #validated(stale: EntryHead, reply: Reply, times: Times): Landing {
+  #validated(stale: EntryHead, reply: Reply, times: Times, request: CacheRequest): Landing {
     const { engine, plan } = this
     const head = engine.validated(stale, reply, times)
-    const why = engine.unkeepable(head, plan.vary)
+    // What it says is this client's then: what is stored stays as it is.
+    const isForOthers = engine.isForOthers(request.headers, head)
+    const why = isForOthers ? engine.unkeepable(head, plan.vary) : 'authorization'
     if (why !== undefined) engine.hitForMiss.note(this.key, why, engine.now())
     // What was confirmed before a purge was that of before.
-    if (!this.doomed) void engine.renew(plan.entryKey, head, plan.vary)
+    if (isForOthers && !this.doomed) void engine.renew(plan.entryKey, head, plan.vary)
     this.reply = reply
     return this.#land({ kind: 'validated', head, why })
   }

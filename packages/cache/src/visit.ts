@@ -345,7 +345,7 @@ export class Visit<T> {
       const times = { requestTime, responseTime: this.now }
       this.#release()
       // What came of before a purge says nothing of what is there now.
-      if (!alone.doomed && !engine.isUnkeyed(this.request.headers))
+      if (!alone.doomed && engine.mayRenew(this.request.headers, reply))
         await engine.headCame(this.entryKey, entry.head, reply, times, this.vary)
       return this.#passed(reply, this.forwarded, undefined)
     } catch (error) {
