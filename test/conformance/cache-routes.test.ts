@@ -42,6 +42,22 @@ const ask = async (client: HttpClient, path = '/', ...headers: string[]) => {
 }
 
 describe('routes of one URL', () => {
+  it('that share a store count once what a soft purge makes stale', async () => {
+    const [a, b] = [await target(named('a')), await target(named('b'))]
+    const { client, proxy, at } = await proxyOf({
+      upstreams: { a: a.url, b: b.url },
+      routes: [
+        { headers: { 'x-side': 'a' }, upstream: 'a' },
+        { upstream: 'b' },
+        { path: '/c', upstream: 'b' },
+      ],
+      cache: true,
+    })
+    await ask(client, '/', 'X-Side', 'a')
+    await ask(client, '/')
+    expect(await proxy.cache?.purge({ url: `${at}/` }, { soft: true })).toBe(2)
+  })
+
   it('that go by fields never mix, and a purge reaches both', async () => {
     const [a, b] = [await target(named('a')), await target(named('b'))]
     const { client, proxy, at } = await proxyOf({

@@ -19,7 +19,7 @@ export interface CachedRoute {
 export class SiteCaches implements ProxyCache {
   readonly #options: CacheOptions | undefined
   readonly #cookies: readonly string[]
-  readonly #caches: Cache[] = []
+  readonly #caches: { readonly cache: Cache; readonly store: Store | undefined }[] = []
   /** The store that is made here, once a cache needs it. */
   #made: Store | undefined = undefined
 
@@ -51,19 +51,25 @@ export class SiteCaches implements ProxyCache {
     if (route !== undefined) options.key = { ...options.key, scope: scopeOf(route, options.key?.scope) }
     options.privateCookies = [...(options.privateCookies ?? []), ...this.#cookies]
     const made = createCache(options, route === undefined ? 'cache' : `routes[${route.index}].cache`)
-    this.#caches.push(made)
+    this.#caches.push({ cache: made, store: options.store })
     return cache(made)
   }
 
   async purge(what: Parameters<ProxyCache['purge']>[0], options?: { soft?: boolean }): Promise<number> {
     let count = 0
-    // One by one: those that share a store would count the same twice.
-    for (const one of this.#caches) count += await one.purge(what, options)
+    const shared = new Map<Store, number>()
+    for (const { cache, store } of this.#caches) {
+      const found = await cache.purge(what, options)
+      if (store === undefined) count += found
+      // Those that share a store find the same: what one has made stale is there for the next.
+      else shared.set(store, Math.max(found, shared.get(store) ?? 0))
+    }
+    for (const found of shared.values()) count += found
     return count
   }
 
   async close(): Promise<void> {
-    for (const one of this.#caches) await one.close()
+    for (const { cache } of this.#caches) await cache.close()
     await this.#made?.close()
   }
 
