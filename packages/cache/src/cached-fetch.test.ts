@@ -381,3 +381,16 @@ describe('cachedFetch', () => {
     await leaks.settled()
   })
 })
+
+it('rejects for a caller that leaves between a redirect and what it leads to', async () => {
+  const controller = new AbortController()
+  const from: Fetch = async (input) => {
+    if (!String(input).endsWith('/a')) return new Response('page')
+    // Nobody wants the body of a redirect: it is told just before the next step.
+    const body = new ReadableStream({ cancel: () => controller.abort(new Error('gone')) })
+    return new Response(body, { status: 302, headers: { location: '/b' } })
+  }
+  const cached = cachedFetch(from)
+  const called = cached('http://site.test/a', { signal: controller.signal })
+  await expect(within(called, 'the caller to hear')).rejects.toThrow('gone')
+})

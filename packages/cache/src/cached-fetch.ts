@@ -146,6 +146,8 @@ function pairs(list: HeaderList, whole: boolean): [string, string][] {
 function inTime(make: () => Promise<Reply>, signal: AbortSignal | undefined): Promise<Reply> {
   if (signal === undefined) return make()
   return new Promise((resolve, reject) => {
+    // It may have left between two steps, and isn't told again.
+    if (signal.aborted) return reject(signal.reason as Error)
     const leave = (): void => reject(signal.reason as Error)
     signal.addEventListener('abort', leave, { once: true })
     make().then(
