@@ -22,10 +22,12 @@ export async function otherMethod<T>(
     const fetch: CacheFetch = { method, headers, shared: false, inform: true }
     const reply = await fetcher(fetch, arg)
     const times = { requestTime, responseTime: engine.now() }
-    // Before it dooms itself: what it says of its own URL is newer than what it invalidates.
     const { doomed } = alone
-    await engine.invalidate(method, key.url, reply)
-    if (method !== 'POST' || doomed || passesAsItIs(reply)) return reply
+    const dropped = engine.invalidate(method, key.url, reply)
+    // By now it has doomed itself: what it says of its own URL is newer than what it drops, but not than a purge that comes meanwhile.
+    alone.doomed = false
+    await dropped
+    if (method !== 'POST' || doomed || alone.doomed || passesAsItIs(reply)) return reply
     return keepPost(engine, request, key, reply, times)
   } finally {
     engine.flights.unwatch(alone)
