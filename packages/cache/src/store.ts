@@ -121,7 +121,7 @@ export interface Store {
   watch?(fn: (what: PurgeKey, soft: boolean) => void): () => void
   /**
    * For stores that several proxies share: one fetch among all of them. Resolves to what ends the lease, for the one that is to
-   * fetch; to `undefined` where another has fetched meanwhile, so that a look into the store is worth while. After `wait` ms, or
+   * fetch; to `undefined` where another has fetched meanwhile, so that a look into the store is worth while. After `wait` ms (0: never), or
    * where the store can't tell, the caller is to fetch. Never rejects.
    */
   lease?(key: string, wait: number): Promise<(() => void) | undefined>

@@ -38,6 +38,23 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('a lease'
   const held = async (): Promise<boolean> => (await client.exists(`${prefix}l:k`)) === 1
   const free = (): Promise<boolean> => until(async () => !(await held()), 'the end of the lease')
 
+  it('is waited for without end where the wait is 0', async () => {
+    const [one, other] = stores(2) as [RedisStore, RedisStore]
+    const end = await one.lease('k', 0)
+    const waiting = other.lease('k', 0)
+    // Commands go out in their order: by the second answer the first has come.
+    await other.lease('another', 0).then((release) => release?.())
+    let answer: unknown = 'none'
+    void waiting.then((found) => {
+      answer = found
+    })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(answer).toBe('none')
+    end?.()
+    expect(await waiting).toBe(undefined)
+    await free()
+  })
+
   it('has one holder at a time, of all who ask anywhere', async () => {
     const all = stores(3)
     let holders = 0

@@ -31,7 +31,7 @@ export class Leases {
 
   /**
    * Takes the lease of a key: gives what ends it. Where another has it: `undefined` when that one's has ended, what does nothing
-   * after `wait` ms or where Redis can't tell.
+   * after `wait` ms (0: however long it takes) or where Redis can't tell.
    */
   async take(key: string, wait: number): Promise<Answer> {
     const token = randomUUID()
@@ -92,8 +92,8 @@ export class Leases {
       }
       resolve(with_)
     }
-    const late = setTimeout(leave, ms, nothing)
-    late.unref()
+    const late = ms === 0 ? undefined : setTimeout(leave, ms, nothing)
+    late?.unref()
     all.add(leave)
     return { answer, leave }
   }
