@@ -36,6 +36,10 @@ describe('what is in the repository', () => {
     expect(found(/https?:\/\/|tarball:/, lock)).toEqual([])
   })
 
+  it('holds no merge that somebody has left half done', () => {
+    expect(found(/^(?:<{7}|>{7}) /)).toEqual([])
+  })
+
   it('leaves no test out and lets none run alone', () => {
     const tests = texts.filter(({ file }) => /\.test(-d)?\.ts$/.test(file))
     expect(
