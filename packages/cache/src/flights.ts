@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import type { Flight } from './flight.js'
 import { keyHash } from './key-hash.js'
 import { type Linked, LinkedList } from './linked-list.js'
+import { purgeMatches } from './purge-matches.js'
 import type { EntryHead, PurgeKey } from './store.js'
 
 /** A fetch that a purge may overtake. */
@@ -60,12 +61,10 @@ export class Flights {
 }
 
 /** What has no head yet may carry any tag. */
-function doomIf(one: Doomable, { url, tag, prefix }: PurgeKey): void {
-  if (url !== undefined) {
-    if (one.url === url) one.doom()
-  } else if (prefix !== undefined) {
-    if (one.url.startsWith(prefix)) one.doom()
-  } else if (one.head === undefined || one.head.tags.includes(tag as string)) one.doom()
+function doomIf(one: Doomable, what: PurgeKey): void {
+  const { head, url } = one
+  const unknown = head === undefined && what.tag !== undefined
+  if (unknown || purgeMatches(what, { url, tags: head === undefined ? [] : head.tags })) one.doom()
 }
 
 /** The request of one client, on which a purge may come: an answer that is older than a purge renews nothing. */

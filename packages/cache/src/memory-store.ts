@@ -17,6 +17,7 @@ import { MemoryWriter } from './memory-writer.js'
 import { type PackedHead, packedId, packedPurged, packHead, unpackHead } from './packed-head.js'
 import { ProbationCache } from './probation-cache.js'
 import { PurgeIndex } from './purge-index.js'
+import { purgeMatches } from './purge-matches.js'
 import type { Entry, EntryHead, EntryWriter, PurgeKey, Store } from './store.js'
 
 /** A store in this process's memory. It answers without promises. */
@@ -250,7 +251,7 @@ class Memory implements MemoryStore {
   }
 
   private apply(ban: Ban, slot: MemorySlot): MemorySlot | undefined {
-    if (slot.born > ban.upTo || !matches(ban.what, slot)) return slot
+    if (slot.born > ban.upTo || !purgeMatches(ban.what, slot)) return slot
     ban.count++
     if (!ban.soft) {
       this.drop(slot)
@@ -312,17 +313,11 @@ class Memory implements MemoryStore {
 }
 
 function doomIf(writer: MemoryWriter, what: PurgeKey): void {
-  writer.doomed ||= matches(what, writer.head)
+  writer.doomed ||= purgeMatches(what, writer.head)
 }
 
 function abort(writer: MemoryWriter): void {
   writer.abort()
-}
-
-function matches({ url, tag, prefix }: PurgeKey, of: Pick<EntryHead, 'url' | 'tags'>): boolean {
-  if (url !== undefined) return of.url === url
-  if (tag !== undefined) return of.tags.includes(tag)
-  return prefix !== undefined && of.url.startsWith(prefix)
 }
 
 /** @param alone in memory of its own, for long: what is used once may share its memory */
