@@ -8,6 +8,7 @@ import type { Decision, DecisionEvent } from './decision.js'
 import { Fill } from './fill.js'
 import { FillBudget } from './fill-budget.js'
 import { Flights } from './flights.js'
+import { flightsOver } from './flights-over.js'
 import { GuardedStore, letGo } from './guarded-store.js'
 import { HitForMiss } from './hit-for-miss.js'
 import { isEntry, isEntryHead } from './is-entry.js'
@@ -53,6 +54,8 @@ export class Engine {
   readonly #purgeKeyOf: ReturnType<typeof createPurgeKey>
   readonly #budget: FillBudget
   readonly #unwatch: (() => void) | undefined
+  /** The fetches of all caches over the same store. */
+  readonly #overStore: Set<Flights>
 
   constructor(readonly settings: CacheSettings) {
     this.now = settings.clock
@@ -62,6 +65,7 @@ export class Engine {
     this.#purgeKeyOf = createPurgeKey(settings.key)
     this.#budget = new FillBudget(settings.maxFilling)
     this.withoutUnkeyed = withoutUnkeyed(settings.key.headers)
+    this.#overStore = flightsOver(settings.store, this.flights)
     this.#unwatch = settings.store.watch?.((what) => this.flights.doom(what))
   }
 
@@ -175,13 +179,17 @@ export class Engine {
     if (found.length === 0) return
     // Its own by its bytes: what a URL is made of them may be spelt otherwise.
     const all = [{ url }, ...found.map((one) => this.#purgeKeyOf({ url: one }))]
-    for (const one of all) this.flights.doom(one)
+    for (const one of all) this.#doom(one)
     await Promise.all(all.map((one) => this.store.invalidate(one)))
+  }
+
+  #doom(what: PurgeKey): void {
+    for (const flights of this.#overStore) flights.doom(what)
   }
 
   purge(what: PurgeKey, soft: boolean): Promise<number> {
     const exact = this.#purgeKeyOf(what)
-    this.flights.doom(exact)
+    this.#doom(exact)
     return this.store.purge(exact, soft)
   }
 
@@ -284,6 +292,7 @@ export class Engine {
 
   close(): Promise<void> {
     this.#unwatch?.()
+    this.#overStore.delete(this.flights)
     return this.settings.ownStore ? this.settings.store.close() : Promise.resolve()
   }
 }
