@@ -36,9 +36,9 @@ export interface CacheOptions {
   negative?: Readonly<Record<number, Duration>>
   /** One fetch serves all who wait for the same. Default true. */
   coalesce?: boolean
-  /** How long a request waits for another's fetch before it makes its own. Default 10s. */
+  /** How long a request waits for another's fetch before it makes its own. 0: as long as that takes. Default 10s. */
   lockWait?: Duration
-  /** A fetch without a head for so long takes no more who wait: the next request makes another. Default 5s. */
+  /** A fetch without a head for so long takes no more who wait: the next request makes another. 0: however old. Default 5s. */
   lockAge?: Duration
   /** How long the store may take to look something up: more is a miss. Default 100ms; 0: as long as it takes. */
   storeTimeout?: Duration
