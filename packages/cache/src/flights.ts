@@ -24,20 +24,25 @@ export class Flights {
   readonly #alone = new LinkedList<Doomable>()
   readonly #seed = randomInt(2 ** 32)
 
+  /** What a key is found by here: to be made once for each request. */
+  hash(key: string): number {
+    return keyHash(key, this.#seed)
+  }
+
   /** The newest that others may still wait for. */
-  find(key: string): Flight | undefined {
-    let one = this.#bucket(key).first as Flight | undefined
+  find(key: string, hash: number = this.hash(key)): Flight | undefined {
+    let one = this.#bucket(hash).first as Flight | undefined
     while (one !== undefined && (one.key !== key || one.doomed)) one = one.next as Flight | undefined
     return one
   }
 
   add(flight: Flight): void {
-    flight.before = this.find(flight.key)
-    this.#bucket(flight.key).add(flight)
+    flight.before = this.find(flight.key, flight.hash)
+    this.#bucket(flight.hash).add(flight)
   }
 
   remove(flight: Flight): void {
-    this.#bucket(flight.key).remove(flight)
+    this.#bucket(flight.hash).remove(flight)
   }
 
   /** A request that nobody else waits for, and whose answer changes what is stored. */
@@ -55,8 +60,8 @@ export class Flights {
     for (const bucket of this.#byKey) bucket.forEach(doomIf, what)
   }
 
-  #bucket(key: string): LinkedList<Doomable> {
-    return this.#byKey[keyHash(key, this.#seed) & (buckets - 1)] as LinkedList<Doomable>
+  #bucket(hash: number): LinkedList<Doomable> {
+    return this.#byKey[hash & (buckets - 1)] as LinkedList<Doomable>
   }
 }
 

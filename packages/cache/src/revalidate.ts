@@ -1,7 +1,7 @@
 import { discard } from '@sluice/core'
 import type { CacheRequest, Fetcher } from './cache-request.js'
 import type { Engine } from './engine.js'
-import { Flight, type Plan } from './flight.js'
+import { Flight, type Leader, type Plan } from './flight.js'
 import type { EntryHead } from './store.js'
 
 /**
@@ -18,7 +18,8 @@ export function revalidate<T>(
   arg: T,
 ): void {
   const now = engine.now()
-  const before = engine.flights.find(entryKey)
+  const hash = engine.flights.hash(entryKey)
+  const before = engine.flights.find(entryKey, hash)
   if (before?.isJoinable(now) === true || engine.failing.has(entryKey, now)) return
   const { part } = head
   const plan: Plan = {
@@ -32,11 +33,15 @@ export function revalidate<T>(
     // Among all who share the store there is one, too.
     lease: true,
   }
-  const flight = new Flight(entryKey, plan, engine)
+  const flight = new Flight(entryKey, hash, plan, engine)
   engine.flights.add(flight)
-  void flight.fly(request, fetcher, arg).then((landing) => {
+  void flight.fly(request, fetcher, arg, background)
+}
+
+const background: Leader<void> = {
+  landed({ engine, key, reply }, landing) {
     if (landing.kind === 'stored') return landing.fill.start()
-    if (landing.kind === 'failed') engine.failing.note(entryKey, 'failed', engine.now())
-    if (flight.reply !== undefined) discard(flight.reply)
-  })
+    if (landing.kind === 'failed') engine.failing.note(key, 'failed', engine.now())
+    if (reply !== undefined) discard(reply)
+  },
 }

@@ -7,7 +7,7 @@ import type { Decision } from './decision.js'
 import type { Engine } from './engine.js'
 import { fillEntry } from './fill-entry.js'
 import { addWithheld, firstReply, wantsAll } from './first-reply.js'
-import { Flight, type Landing } from './flight.js'
+import { Flight, type Landing, type Leader } from './flight.js'
 import { Alone } from './flights.js'
 import { letGo } from './guarded-store.js'
 import { isDisconnected } from './is-disconnected.js'
@@ -38,7 +38,7 @@ const clockSlack = 60_000
  *            ├─ not there ─────────▶ waits for a fetch: its own, or the one on its way
  *            └─ not the cache's ────▶ passed on, alone
  */
-export class Visit<T> {
+export class Visit<T> implements Leader<Reply> {
   private now: number
   key: CacheKey = undefined as never
   private asked: Asked = undefined as never
@@ -148,17 +148,18 @@ export class Visit<T> {
       const why = engine.hitForMiss.why(key, now)
       if (why !== undefined) return this.#passKnown(key, why)
     }
+    const hash = engine.flights.hash(key)
     const shares = this.looks < looksAtMost && mayShare(engine, ask, entry)
     if (shares) {
       // Of all of it on its way there are also the head and each range.
-      const flight = engine.flights.find(entryKey) ?? engine.flights.find(key)
+      const flight = (partial ? engine.flights.find(entryKey) : undefined) ?? engine.flights.find(key, hash)
       if (flight?.isJoinable(now) === true) return this.#join(flight)
     }
     if (this.looks < looksAtMost) {
       const settling = engine.store.settling(this.key.primary)
       if (settling !== undefined) return this.#whenSettled(settling)
     }
-    return isHead ? this.#head() : this.#lead(key, partial, shares)
+    return isHead ? this.#head() : this.#lead(key, hash, partial, shares)
   }
 
   async #whenSettled(settling: Promise<void>): Promise<Reply> {
@@ -166,9 +167,27 @@ export class Visit<T> {
     return this.#lookAgain()
   }
 
-  async #lead(key: string, partial: boolean, shares: boolean): Promise<Reply> {
-    const flight = this.#flight(key, this.entry, partial, shares)
-    const landing = await flight.fly(this.request, this.fetcher, this.arg)
+  #lead(key: string, hash: number, partial: boolean, shares: boolean): Promise<Reply> {
+    const { asked, engine, entry, entryKey, vary } = this
+    const isPart = entry?.head.part !== undefined
+    const plan = {
+      key: this.key,
+      entryKey,
+      vary,
+      stale: isPart ? undefined : entry?.head,
+      have: isPart ? entry : undefined,
+      range: partial ? asked.range : undefined,
+      ifRange: partial ? asked.ifRange : undefined,
+      inform: true,
+      lease: shares && this.looks === 0,
+    }
+    const flight = new Flight(key, hash, plan, engine)
+    engine.flights.add(flight)
+    return flight.fly(this.request, this.fetcher, this.arg, this)
+  }
+
+  /** Its own fetch has come to an end. */
+  landed(flight: Flight, landing: Landing): Reply | Promise<Reply> {
     return this.#landed(flight, landing, true)
   }
 
@@ -176,28 +195,6 @@ export class Visit<T> {
     const landing = await flight.wait(this.engine.settings.lockWait)
     if (landing === undefined) return this.#pass(this.forwarded, 'lock-wait')
     return this.#landed(flight, landing, false)
-  }
-
-  #flight(key: string, entry: Entry | undefined, partial: boolean, shares: boolean): Flight {
-    const { asked, engine, entryKey, vary } = this
-    const isPart = entry?.head.part !== undefined
-    const flight = new Flight(
-      key,
-      {
-        key: this.key,
-        entryKey,
-        vary,
-        stale: isPart ? undefined : entry?.head,
-        have: isPart ? entry : undefined,
-        range: partial ? asked.range : undefined,
-        ifRange: partial ? asked.ifRange : undefined,
-        inform: true,
-        lease: shares && this.looks === 0,
-      },
-      engine,
-    )
-    engine.flights.add(flight)
-    return flight
   }
 
   /** @param own the fetch was made for this request */
