@@ -14,7 +14,7 @@ function headOf(i) {
   const time = new Date(now - i * 1000).toUTCString()
   return {
     id: `e${i.toString(36)}`,
-    primary: `GET http://shop.example.com/products/${i}?lang=en`,
+    primary: `http://shop.example.com/products/${i}?lang=en`,
     url: `http://shop.example.com/products/${i}?lang=en`,
     tags: [`product-${i}`],
     status: 200,

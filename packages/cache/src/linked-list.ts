@@ -11,11 +11,13 @@ export interface Linked<T> {
  */
 export class LinkedList<T extends Linked<T>> {
   first: T | undefined = undefined
+  last: T | undefined = undefined
 
   add(one: T): void {
     const { first } = this
     one.next = first
-    if (first !== undefined) first.previous = one
+    if (first === undefined) this.last = one
+    else first.previous = one
     this.first = one
   }
 
@@ -26,8 +28,15 @@ export class LinkedList<T extends Linked<T>> {
     else if (this.first === one) this.first = next
     else return
     if (next !== undefined) next.previous = previous
+    else this.last = previous
     one.next = undefined
     one.previous = undefined
+  }
+
+  /** Lets go of all. What was in it is in no list any more, and not to be taken out. */
+  clear(): void {
+    this.first = undefined
+    this.last = undefined
   }
 
   /** Calls `fn` with each; which may take itself out. */

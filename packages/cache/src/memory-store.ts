@@ -19,6 +19,7 @@ import { ProbationCache } from './probation-cache.js'
 import { PurgeIndex } from './purge-index.js'
 import { purgeMatches } from './purge-matches.js'
 import type { Entry, EntryHead, EntryWriter, PurgeKey, Store } from './store.js'
+import { UrlIndex } from './url-index.js'
 
 /** A store in this process's memory. It answers without promises. */
 export interface MemoryStore extends Store {
@@ -34,7 +35,7 @@ export interface MemoryStore extends Store {
 /**
  * Keeps responses in memory, bounded in bytes. What is asked for once doesn't push out what is asked for often (see `ProbationCache`).
  *
- * Bytes are what an entry takes in all: its body, its head, its key, and some 500 for the objects around them, measured with a
+ * Bytes are what an entry takes in all: its body, its head, its key, and some 450 for the objects around them, measured with a
  * million entries. Bodies on their way in aren't counted: each is bounded by `maxEntry`. An entry that is past its `keepUntil` goes when it is
  * asked for or when its turn comes; no timer runs.
  *
@@ -66,7 +67,7 @@ const longest = 2 ** 30
 class Memory implements MemoryStore {
   readonly maxEntry: number
   private readonly slots: ProbationCache<MemorySlot>
-  private readonly byUrl = new PurgeIndex<MemorySlot>()
+  private readonly byUrl = new UrlIndex<MemorySlot>((key) => this.slots.peek(key))
   private readonly byTag = new PurgeIndex<MemorySlot>()
   private readonly fields = new FieldTable()
   private readonly writers = new LinkedList<MemoryWriter>()
@@ -210,7 +211,7 @@ class Memory implements MemoryStore {
     trailers: HeaderList | undefined,
     born: number,
   ): MemorySlot {
-    const url = key.endsWith(head.url) ? key.slice(key.length - head.url.length) : flatCopy(head.url)
+    const url = key.startsWith(head.url) ? key.slice(0, head.url.length) : flatCopy(head.url)
     const tags = head.tags.length === 0 ? noTags : head.tags.map(flatCopy)
     const packed = packHead(head, key, this.fields)
     const until = Math.min(longest, Math.ceil((head.keepUntil - this.begun) / 1000))
@@ -275,23 +276,19 @@ class Memory implements MemoryStore {
     this.index(slot)
   }
 
-  private *candidates({ url, tag, prefix }: PurgeKey): Generator<MemorySlot | undefined, void> {
+  /** All that a purge may match. */
+  private *candidates({ url, tag, prefix }: PurgeKey): Generator<MemorySlot, void> {
     if (url !== undefined) yield* this.byUrl.of(url)
     else if (tag !== undefined) yield* this.byTag.of(tag)
-    else if (prefix !== undefined) {
-      for (const [text, slots] of this.byUrl.entries()) {
-        if (text.startsWith(prefix)) yield* slots
-        else yield undefined
-      }
-    }
+    else if (prefix !== undefined) yield* this.slots.values()
   }
 
   /** Carries a purge on. True when it is done. */
-  private walk(ban: Ban, steps: Generator<MemorySlot | undefined, void>): boolean {
+  private walk(ban: Ban, steps: Generator<MemorySlot, void>): boolean {
     for (let i = 0; i < slice; i++) {
-      const { done, value } = steps.next()
-      if (done === true) return true
-      if (value !== undefined) this.apply(ban, value)
+      const step = steps.next()
+      if (step.done === true) return true
+      this.apply(ban, step.value)
     }
     return false
   }
@@ -302,12 +299,12 @@ class Memory implements MemoryStore {
   }
 
   private index(slot: MemorySlot): void {
-    this.byUrl.add(slot.url, slot)
+    this.byUrl.add(slot)
     for (const tag of slot.tags) this.byTag.add(tag, slot)
   }
 
   private forget(slot: MemorySlot): void {
-    this.byUrl.remove(slot.url, slot)
+    this.byUrl.remove(slot)
     for (const tag of slot.tags) this.byTag.remove(tag, slot)
   }
 }

@@ -4,13 +4,17 @@ import { seeded } from '../../../test/kit/seeded.js'
 import { keyHash } from './key-hash.js'
 import { type Held, ProbationCache } from './probation-cache.js'
 
-const held = (key: string, cost = 1): Held => ({ key, hash: keyHash(key, 1), cost, hits: 0, place: 0 })
+interface One extends Held<One> {}
+const held = (key: string, cost = 1): One => ({
+  ...{ key, hash: keyHash(key, 1), cost, hits: 0, place: 0 },
+  ...{ next: undefined, previous: undefined },
+})
 
 /** Asks for a key as a cache is asked: what isn't there is fetched and kept. True for a hit. */
 type Ask = (key: string) => boolean
 
 function probation(entries: number): Ask {
-  const cache = new ProbationCache<Held>(entries, () => {})
+  const cache = new ProbationCache<One>(entries, () => {})
   return (key) => {
     const found = cache.get(key)
     if (found === undefined) cache.add(held(key))
@@ -112,9 +116,9 @@ describe('ProbationCache', () => {
 
   it('never lets go of what it has just taken, and holds no more than it may', () => {
     const random = seeded(6)
-    const gone = new Set<Held>()
-    const cache = new ProbationCache<Held>(100, (one) => gone.add(one))
-    const all = new Map<string, Held>()
+    const gone = new Set<One>()
+    const cache = new ProbationCache<One>(100, (one) => gone.add(one))
+    const all = new Map<string, One>()
     for (let i = 0; i < 6_000; i++) {
       const key = `key ${Math.floor(random() ** 2 * 60)}`
       const cost = 1 + Math.floor(random() ** 4 * 100)
@@ -147,6 +151,7 @@ describe('ProbationCache', () => {
       else bytes += there.cost
     }
     expect(cache.bytes).toBe(bytes)
+    expect([...cache.values()].map(({ cost }) => cost).reduce((a, b) => a + b)).toBe(bytes)
     expect(gone.size).toBeGreaterThan(300)
   })
 })

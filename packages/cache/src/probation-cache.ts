@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache'
 import { Ghosts } from './ghosts.js'
+import { type Linked, LinkedList } from './linked-list.js'
 
 /** What a {@link ProbationCache} holds. The fields below are the cache's to write, but for `hits`. */
-export interface Held {
+export interface Held<T> extends Linked<T> {
   readonly key: string
   /** Of the key. */
   readonly hash: number
@@ -40,8 +41,11 @@ const proof = 2
  *
  * `add`, `replace` and `reweigh` never let go of what they were given: to make room for what is larger than the queue, the main part shrinks by as much.
  */
-export class ProbationCache<T extends Held> {
-  private readonly queue: LRUCache<string, T>
+export class ProbationCache<T extends Held<T>> {
+  /** All that is held, of both parts. */
+  private readonly all = new Map<string, T>()
+  private readonly queue = new LinkedList<T>()
+  private queueBytes = 0
   private readonly main: LRUCache<string, T>
   private readonly ghosts = new Ghosts()
 
@@ -53,34 +57,41 @@ export class ProbationCache<T extends Held> {
     private readonly maxSize: number,
     private readonly letGo: (held: T) => void,
   ) {
-    // Their own bounds are never reached: room is made here, over both.
-    this.queue = new LRUCache({ maxSize: maxSize * 2 })
+    // Its own bound is never reached: room is made here, over both parts.
     this.main = new LRUCache({ maxSize: maxSize * 2 })
   }
 
   /** Bytes held. */
   get bytes(): number {
-    return this.queue.calculatedSize + this.main.calculatedSize
+    return this.queueBytes + this.main.calculatedSize
   }
 
   /** How many are held. */
   get count(): number {
-    return this.queue.size + this.main.size
+    return this.all.size
   }
 
   /** What is held for a key; counts as a use in the main part, and in probation by its `hits`. */
   get(key: string): T | undefined {
-    return this.main.get(key) ?? this.queue.peek(key)
+    const held = this.all.get(key)
+    if (held !== undefined && held.place === main) this.main.get(key)
+    return held
   }
 
   /** What is held for a key, without a use. */
   peek(key: string): T | undefined {
-    return this.main.peek(key) ?? this.queue.peek(key)
+    return this.all.get(key)
+  }
+
+  /** All that is held. What comes and goes between two steps does no harm: nothing that stays is left out. */
+  values(): IterableIterator<T> {
+    return this.all.values()
   }
 
   /** Takes what isn't held for a key yet. Its cost is at most the cache's bytes. */
   add(held: T): void {
     const proven = this.ghosts.take(held.hash, this.count)
+    this.all.set(held.key, held)
     this.place(held, proven ? main : probation)
     this.makeRoom(held)
   }
@@ -89,7 +100,8 @@ export class ProbationCache<T extends Held> {
   replace(old: T, held: T): void {
     const { place } = old
     held.hits = old.hits
-    this.remove(old)
+    this.displace(old)
+    this.all.set(held.key, held)
     this.place(held, place)
     this.makeRoom(held)
   }
@@ -97,7 +109,7 @@ export class ProbationCache<T extends Held> {
   /** Counts one that is held for another cost; a use. */
   reweigh(held: T, cost: number): void {
     const { place } = held
-    this.remove(held)
+    this.displace(held)
     held.cost = cost
     this.place(held, place)
     this.makeRoom(held)
@@ -105,39 +117,55 @@ export class ProbationCache<T extends Held> {
 
   /** Takes one out. Nobody hears of it. */
   remove(held: T): void {
-    if (held.place === main) this.main.delete(held.key)
-    else if (held.place === probation) this.queue.delete(held.key)
-    held.place = nowhere
+    if (held.place === nowhere) return
+    this.displace(held)
+    this.all.delete(held.key)
   }
 
   /** Takes all out. */
   clear(): void {
+    this.all.clear()
     this.queue.clear()
+    this.queueBytes = 0
     this.main.clear()
   }
 
   private place(held: T, place: Place): void {
     held.place = place
-    const part = place === main ? this.main : this.queue
-    part.set(held.key, held, { size: held.cost })
+    if (place === main) this.main.set(held.key, held, { size: held.cost })
+    else {
+      this.queue.add(held)
+      this.queueBytes += held.cost
+    }
+  }
+
+  private displace(held: T): void {
+    if (held.place === main) this.main.delete(held.key)
+    else {
+      this.queue.remove(held)
+      this.queueBytes -= held.cost
+    }
+    held.place = nowhere
   }
 
   private makeRoom(keep: T): void {
     while (this.bytes > this.maxSize) {
-      const young = this.queue.size > (keep.place === probation ? 1 : 0)
-      const old = this.main.size > (keep.place === main ? 1 : 0)
-      if (young && (!old || this.queue.calculatedSize > this.maxSize * onProbation)) this.endProbation(keep)
+      const inMain = this.main.size
+      const young = this.count - inMain > (keep.place === probation ? 1 : 0)
+      const old = inMain > (keep.place === main ? 1 : 0)
+      if (young && (!old || this.queueBytes > this.maxSize * onProbation)) this.endProbation(keep)
       else if (old) this.giveUp(keep)
       else return
     }
   }
 
   private endProbation(keep: T): void {
-    const held = this.queue.pop() as T
-    if (held === keep) this.place(held, probation)
-    else if (held.hits >= proof) this.place(held, main)
-    else {
-      held.place = nowhere
+    const held = this.queue.last as T
+    if (held === keep || held.hits >= proof) {
+      this.displace(held)
+      this.place(held, held === keep ? probation : main)
+    } else {
+      this.remove(held)
       this.ghosts.add(held.hash, this.count)
       this.letGo(held)
     }
@@ -147,6 +175,7 @@ export class ProbationCache<T extends Held> {
     const held = this.main.pop() as T
     if (held === keep) return this.place(held, main)
     held.place = nowhere
+    this.all.delete(held.key)
     this.letGo(held)
   }
 }
