@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Reply } from '@sluice/core'
-import { formatCacheStatus, type HeaderList, has, remove, varyNames } from '@sluice/headers'
+import { type HeaderList, has, remove, varyNames } from '@sluice/headers'
 import debug from 'debug'
 import type { CacheSettings } from './cache-options.js'
 import type { CacheRequest } from './cache-request.js'
@@ -9,6 +9,7 @@ import { Fill } from './fill.js'
 import { FillBudget } from './fill-budget.js'
 import { Flights } from './flights.js'
 import { flightsOver } from './flights-over.js'
+import { growingCopy } from './growing-copy.js'
 import { GuardedStore, letGo } from './guarded-store.js'
 import { HitForMiss } from './hit-for-miss.js'
 import { isEntry, isEntryHead } from './is-entry.js'
@@ -26,6 +27,7 @@ import { freshen, headUpdates } from './policy/validation.js'
 import { Prepared } from './prepared.js'
 import { withoutCookies } from './private-cookies.js'
 import { createPurgeKey } from './purge-key.js'
+import { StatusText } from './status-text.js'
 import type { Entry, EntryHead, EntryWriter, PurgeKey } from './store.js'
 import { withoutUnkeyed } from './unkeyed.js'
 
@@ -53,6 +55,7 @@ export class Engine {
   readonly #prepared = new WeakMap<EntryHead, Prepared>()
   readonly #purgeKeyOf: ReturnType<typeof createPurgeKey>
   readonly #budget: FillBudget
+  readonly #statusText: StatusText
   readonly #unwatch: (() => void) | undefined
   /** The fetches of all caches over the same store. */
   readonly #overStore: Set<Flights>
@@ -64,6 +67,7 @@ export class Engine {
     this.keyOf = createKey(settings.key)
     this.#purgeKeyOf = createPurgeKey(settings.key)
     this.#budget = new FillBudget(settings.maxFilling)
+    this.#statusText = new StatusText(settings.statusName === false ? 'sluice' : settings.statusName)
     this.withoutUnkeyed = withoutUnkeyed(settings.key.headers)
     this.#overStore = flightsOver(settings.store, this.flights)
     this.#unwatch = settings.store.watch?.((what) => this.flights.doom(what))
@@ -254,7 +258,7 @@ export class Engine {
   forwarded(reply: Reply, decision: Omit<Decision, 'hit'>, request: CacheRequest): Reply {
     if (passesAsItIs(reply)) return reply
     // A handler may give one reply many times: its list isn't ours.
-    return this.#tell({ ...reply, headers: reply.headers.slice() }, { hit: false, ...decision }, request)
+    return this.#tell({ ...reply, headers: growingCopy(reply.headers) }, { hit: false, ...decision }, request)
   }
 
   /** The same, of an answer whose list of fields is its own. */
@@ -271,17 +275,7 @@ export class Engine {
     if (statusName !== false || log.enabled) {
       const key = statusKey ? this.keyOf(request) : undefined
       const shown = key?.refused === undefined ? key?.primary : undefined
-      const text = formatCacheStatus({
-        name: statusName === false ? 'sluice' : statusName,
-        hit: decision.hit,
-        fwd: decision.forwarded,
-        fwdStatus: decision.forwardedStatus,
-        stored: decision.stored,
-        collapsed: decision.collapsed,
-        ttl: decision.ttl,
-        key: shown,
-        detail: decision.detail,
-      })
+      const text = this.#statusText.of(decision, shown)
       const { authority, method, path, scheme } = request
       if (log.enabled) log('%s %s://%s%s %d %s', method, scheme, authority, path, reply.status, text)
       if (statusName !== false) reply.headers.push('Cache-Status', text)

@@ -3,6 +3,7 @@ import { has, remove, set } from '@sluice/headers'
 import type { Asked } from './asked.js'
 import type { Fill } from './fill.js'
 import type { Flight } from './flight.js'
+import { growingCopy } from './growing-copy.js'
 import type { Kept } from './keep.js'
 import { ageOf } from './prepared.js'
 import type { EntryHead } from './store.js'
@@ -19,7 +20,7 @@ export function firstReply(
   fill: Fill,
   now: number,
 ): Reply {
-  const headers = came.slice()
+  const headers = growingCopy(came)
   if (head.length !== undefined && !has(came, 'content-length'))
     headers.push('Content-Length', String(head.length))
   // Another cache further in had it: since then it has got older.

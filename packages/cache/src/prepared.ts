@@ -1,6 +1,7 @@
 import { get, type HeaderList } from '@sluice/headers'
 import type { CacheSettings } from './cache-options.js'
 import { fieldsOf304 } from './conditional-reply.js'
+import { growingCopy } from './growing-copy.js'
 import { type Life, life } from './policy/life.js'
 import type { EntryHead } from './store.js'
 
@@ -46,7 +47,7 @@ export class Prepared {
    */
   fields(now: number, size: number | undefined): HeaderList {
     this.#turn(now)
-    const list = this.#whole.slice()
+    const list = growingCopy(this.#whole)
     if (size !== undefined && this.#size === undefined) list.push('Content-Length', String(size))
     return list
   }
