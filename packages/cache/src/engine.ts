@@ -85,12 +85,7 @@ export class Engine {
 
   /** An answer's body, to be stored while it comes. */
   fill({ body, trailers }: Reply, writer: EntryWriter | undefined, { length }: EntryHead): Fill {
-    return new Fill(body, writer, {
-      keep: this.settings.maxEntry,
-      budget: this.#budget,
-      ...(length === undefined ? undefined : { length }),
-      ...(trailers === undefined ? undefined : { trailers }),
-    })
+    return new Fill(body, writer, { keep: this.settings.maxEntry, budget: this.#budget, length, trailers })
   }
 
   /** Those who are slow to read what is stored by now need no copy of their own. */

@@ -13,9 +13,9 @@ export interface FillOptions {
   /** Bytes that are kept for whoever joins later. A body that grows larger is neither stored nor joined. */
   readonly keep: number
   /** Bytes of the body, where its head says so: any other number is a failure. Default: what the source says. */
-  readonly length?: number
+  readonly length?: number | undefined
   /** Fields after the body, where its end doesn't bring them: asked once the body is whole. */
-  readonly trailers?: () => HeaderList | undefined
+  readonly trailers?: (() => HeaderList | undefined) | undefined
   /** What all fills of a cache may keep together: a body beyond that is as one that outgrows `keep`. Default: no such bound. */
   readonly budget?: FillBudget
   /** Hears of a reader that has fallen behind by more than `keep` bytes, before it fails. */

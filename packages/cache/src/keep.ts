@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type BodyInit, isBody, type Reply } from '@sluice/core'
-import { formatHttpDate, getAll, has, remove, varyNames } from '@sluice/headers'
+import { formatHttpDate, has, remove, varyNames } from '@sluice/headers'
 import type { CacheSettings } from './cache-options.js'
 import type { CacheRequest } from './cache-request.js'
 import { pathConfusion } from './deception.js'
@@ -101,9 +101,15 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
 /** Bytes of the body, where they are known. NaN: its fields say something else, or nothing that can be read. */
 function lengthOf({ body, headers }: Reply): number | undefined {
   const known = knownLength(body)
-  const said = getAll(headers, 'content-length')
-  if (said.length === 0) return known
-  const length = said.length === 1 && /^\d+$/.test(said[0] as string) ? Number(said[0]) : Number.NaN
+  let said: string | undefined
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string
+    if (name.length !== 14 || name.toLowerCase() !== 'content-length') continue
+    if (said !== undefined) return Number.NaN
+    said = headers[i + 1] as string
+  }
+  if (said === undefined) return known
+  const length = /^\d+$/.test(said) ? Number(said) : Number.NaN
   return known === undefined || known === length ? length : Number.NaN
 }
 

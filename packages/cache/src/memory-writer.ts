@@ -15,15 +15,17 @@ export interface WriterTarget {
   keep(writer: MemoryWriter, body: Uint8Array | string, trailers: HeaderList | undefined): void
 }
 
-/** Collects a body. Its bytes are copied once: as they come where the length is known, at the end where not. */
+/** Collects a body: while it is small as the text that is kept. Its bytes are copied once: as they come where the length is known, at the end where not. */
 export class MemoryWriter implements EntryWriter, Linked<MemoryWriter> {
   next: MemoryWriter | undefined = undefined
   previous: MemoryWriter | undefined = undefined
   /** A purge has matched it. */
   doomed = false
+  private open = true
   private size = 0
-  private parts: Uint8Array[] | undefined = []
+  private text = ''
   private whole: Buffer | undefined = undefined
+  private parts: Uint8Array[] | undefined = undefined
   /** Parts since the last that were joined, and their bytes. */
   private loose = 0
   private looseSize = 0
@@ -37,23 +39,28 @@ export class MemoryWriter implements EntryWriter, Linked<MemoryWriter> {
   ) {}
 
   write(chunk: Uint8Array): boolean {
-    const { parts, size } = this
-    if (parts === undefined) return false
-    const most = this.head.length ?? this.to.maxEntry
+    if (!this.open) return false
+    const { size } = this
+    const { length } = this.head
+    const most = length ?? this.to.maxEntry
     this.size += chunk.length
     if (this.size > most || this.doomed) {
       this.abort()
       return false
     }
     if (chunk.length === 0) return true
-    if (this.head.length !== undefined && most > smallBody) {
+    if (length !== undefined && most > smallBody) {
       this.whole ??= Buffer.allocUnsafeSlow(most)
       this.whole.set(chunk, size)
-    } else this.add(parts, chunk)
+    } else if (this.size > smallBody) this.add(chunk)
+    // `join` makes a text of its own, where `+` would refer to both for as long as it is kept.
+    else this.text = size === 0 ? textOf(chunk) : [this.text, textOf(chunk)].join('')
     return true
   }
 
-  private add(parts: Uint8Array[], chunk: Uint8Array): void {
+  private add(chunk: Uint8Array): void {
+    this.parts ??= this.text === '' ? [] : [Buffer.from(this.text, 'latin1')]
+    const { parts } = this
     // A view of much more would hold all of that.
     parts.push(chunk.length * 4 < chunk.buffer.byteLength ? new Uint8Array(chunk) : chunk)
     this.looseSize += chunk.length
@@ -65,30 +72,23 @@ export class MemoryWriter implements EntryWriter, Linked<MemoryWriter> {
   }
 
   commit(trailers?: HeaderList): void {
-    const { parts, size } = this
-    if (parts === undefined) return
+    if (!this.open) return
+    const { parts, size, text, whole } = this
     const { length } = this.head
-    // Less than was announced isn't the whole of it.
-    if (this.doomed || (length !== undefined && length !== size)) return this.abort()
-    const body = this.whole ?? joined(parts, size)
     this.abort()
-    this.to.keep(this, body, trailers)
+    // Less than was announced isn't the whole of it.
+    if (this.doomed || (length !== undefined && length !== size)) return
+    this.to.keep(this, whole ?? (parts === undefined ? text : concat(parts, size)), trailers)
   }
 
   abort(): void {
-    if (this.parts === undefined) return
-    this.parts = undefined
+    if (!this.open) return
+    this.open = false
     this.whole = undefined
+    this.parts = undefined
+    this.text = ''
     this.to.ended(this)
   }
-}
-
-function joined(parts: readonly Uint8Array[], size: number): Uint8Array | string {
-  if (size === 0) return ''
-  const small = size <= smallBody
-  if (small && parts.length === 1) return textOf(parts[0] as Uint8Array)
-  const whole = concat(parts, size)
-  return small ? textOf(whole) : whole
 }
 
 function concat(parts: readonly Uint8Array[], size: number): Uint8Array {
@@ -101,6 +101,8 @@ function concat(parts: readonly Uint8Array[], size: number): Uint8Array {
   return whole
 }
 
-function textOf({ buffer, byteOffset, length }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, length).toString('latin1')
+/** Its bytes as characters. */
+function textOf(chunk: Uint8Array): string {
+  const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+  return bytes.toString('latin1')
 }
