@@ -5,6 +5,7 @@ import debug from 'debug'
 import type { CacheSettings } from './cache-options.js'
 import type { CacheRequest } from './cache-request.js'
 import type { Decision, DecisionEvent } from './decision.js'
+import { fetchFields } from './fetch-fields.js'
 import { Fill } from './fill.js'
 import { FillBudget } from './fill-budget.js'
 import { Flights } from './flights.js'
@@ -16,6 +17,7 @@ import { isEntry, isEntryHead } from './is-entry.js'
 import { type Kept, keep, type Times } from './keep.js'
 import { type CacheKey, createKey } from './key.js'
 import { Markers } from './markers.js'
+import { nameVerdicts } from './name-verdicts.js'
 import { passesAsItIs } from './no-answers.js'
 import { withAge } from './policy/age.js'
 import { invalidates } from './policy/invalidation.js'
@@ -29,7 +31,7 @@ import { withoutCookies } from './private-cookies.js'
 import { createPurgeKey } from './purge-key.js'
 import { StatusText } from './status-text.js'
 import type { Entry, EntryHead, EntryWriter, PurgeKey } from './store.js'
-import { withoutUnkeyed } from './unkeyed.js'
+import { unkeyed } from './unkeyed.js'
 
 const log = debug('sluice:cache')
 /** How long nothing is fetched again behind what is served stale, after that has failed. In ms. */
@@ -49,8 +51,8 @@ export class Engine {
   readonly failing = new HitForMiss(pause)
   readonly markers: Markers
   readonly keyOf: ReturnType<typeof createKey>
-  /** Takes out of the fields of a fetch what a target might answer by though the key doesn't tell it apart (cache poisoning). */
-  readonly withoutUnkeyed: ReturnType<typeof withoutUnkeyed>
+  readonly fetchFields: ReturnType<typeof fetchFields>
+  readonly #isUnkeyed: (name: string) => boolean
   readonly now: () => number
   readonly #prepared = new WeakMap<EntryHead, Prepared>()
   readonly #purgeKeyOf: ReturnType<typeof createPurgeKey>
@@ -68,7 +70,8 @@ export class Engine {
     this.#purgeKeyOf = createPurgeKey(settings.key)
     this.#budget = new FillBudget(settings.maxFilling)
     this.#statusText = new StatusText(settings.statusName === false ? 'sluice' : settings.statusName)
-    this.withoutUnkeyed = withoutUnkeyed(settings.key.headers)
+    this.fetchFields = fetchFields(settings.key.headers)
+    this.#isUnkeyed = nameVerdicts(unkeyed(settings.key.headers))
     this.#overStore = flightsOver(settings.store, this.flights)
     this.#unwatch = settings.store.watch?.((what) => this.flights.doom(what))
   }
@@ -101,7 +104,7 @@ export class Engine {
 
   /** Whether a request that goes out as it came may be answered by what the key doesn't tell apart: its client would choose for others. */
   isUnkeyed(headers: HeaderList): boolean {
-    return this.withoutUnkeyed(headers.slice()).length !== headers.length
+    return headers.some((text, i) => i % 2 === 0 && this.#isUnkeyed(text))
   }
 
   /** Whether others may get an answer to a request that may have said who asks (RFC 9111 section 3.5): of what only renews a stored one, too. */

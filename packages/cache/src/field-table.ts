@@ -14,8 +14,8 @@ interface Name {
   readonly code: number
   readonly text: string
   readonly values: string[]
-  /** By value the place in `values`; dropped where values don't repeat. */
-  codes: Map<string, number> | undefined
+  /** By value what is written for the name with it; dropped where values don't repeat. */
+  codes: Map<string, string> | undefined
   room: number
   known: number
   unknown: number
@@ -42,7 +42,7 @@ export class FieldTable {
         continue
       }
       const code = name.codes === undefined ? undefined : codeOf(name, value)
-      if (code !== undefined) parts.push(pairs[name.code + 1] as string, chars[code] as string)
+      if (code !== undefined) parts.push(code)
       else {
         parts.push(chars[name.code + 1] as string)
         packText(parts, value)
@@ -58,7 +58,7 @@ export class FieldTable {
       if (code === 0) headers.push(from.text(), from.text())
       else {
         const name = this.byCode[(code & 127) - 1] as Name
-        headers.push(name.text, code > 127 ? (name.values[from.code()] as string) : from.text())
+        headers.push(name.text, code >= withValue ? (name.values[from.code()] as string) : from.text())
       }
     }
     return headers
@@ -82,11 +82,11 @@ export class FieldTable {
 }
 
 const chars = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code))
-/** Say that a value's number follows. */
-const pairs = chars.slice(128)
+/** Added to a name's number, says that a value's number follows. */
+const withValue = 128
 
-function codeOf(name: Name, value: string): number | undefined {
-  const codes = name.codes as Map<string, number>
+function codeOf(name: Name, value: string): string | undefined {
+  const codes = name.codes as Map<string, string>
   const code = codes.get(value)
   if (code !== undefined) {
     name.known++
@@ -99,6 +99,8 @@ function codeOf(name: Name, value: string): number | undefined {
   if (codes.size === mostValues || value.length > name.room) return undefined
   name.room -= value.length
   const text = flatCopy(value)
-  codes.set(text, name.values.length)
-  return name.values.push(text) - 1
+  const made = String.fromCharCode(name.code + 1 + withValue, name.values.length)
+  name.values.push(text)
+  codes.set(text, made)
+  return made
 }

@@ -8,6 +8,7 @@ import type { CacheKey } from './key.js'
 import { withAge } from './policy/age.js'
 import { keepUntil, type Life, life } from './policy/life.js'
 import { isWhole, partOf, shortPartOf } from './policy/partial.js'
+import { responseDirectives } from './policy/response-directives.js'
 import { storable, storedFields } from './policy/storable.js'
 import { tagsOf } from './policy/tags.js'
 import { withoutCookies } from './private-cookies.js'
@@ -54,7 +55,8 @@ export function keep(
 ): Kept | string {
   const fields = withoutCookies(came.headers, settings.privateCookies)
   const reply = fields === came.headers ? came : { status: came.status, headers: fields, body: came.body }
-  const why = storable(request, reply, settings, times.responseTime)
+  const said = responseDirectives(reply, settings)
+  const why = storable(request, reply, settings, times.responseTime, said)
   if (why !== undefined) return why
   if (settings.pathGuard) {
     const confused = pathConfusion(request.path, reply.headers)
@@ -71,7 +73,7 @@ export function keep(
   if (length !== undefined && length > settings.maxEntry) return 'too-large'
   const vary = together(known, varyNames(reply.headers) as readonly string[])
 
-  const headers = storedFields(reply, settings)
+  const headers = storedFields(reply, settings, said)
   // RFC 9110 section 6.6.1: what comes without a date has that of its arrival.
   if (!has(headers, 'date')) headers.push('Date', formatHttpDate(times.responseTime))
   // RFC 9111 section 3.4: a part that is all of it is no part.

@@ -300,12 +300,14 @@ class Memory implements MemoryStore {
 
   private index(slot: MemorySlot): void {
     this.byUrl.add(slot)
-    for (const tag of slot.tags) this.byTag.add(tag, slot)
+    const { tags } = slot
+    for (let i = 0; i < tags.length; i++) this.byTag.add(tags[i] as string, slot)
   }
 
   private forget(slot: MemorySlot): void {
     this.byUrl.remove(slot)
-    for (const tag of slot.tags) this.byTag.remove(tag, slot)
+    const { tags } = slot
+    for (let i = 0; i < tags.length; i++) this.byTag.remove(tags[i] as string, slot)
   }
 }
 

@@ -23,7 +23,8 @@ export function packHead(head: EntryHead, key: string, table: FieldTable): Packe
   if (more) flags |= withMore
   const parts = [String.fromCharCode(flags)]
   packText(parts, id)
-  let numbers = `${status} ${requestTime} ${responseTime} ${keepUntil}`
+  // A time by what has passed since another is a short number, and the same for many.
+  let numbers = `${status} ${responseTime} ${responseTime - requestTime} ${keepUntil - responseTime}`
   if (length !== undefined) numbers += ` ${length}`
   packText(parts, numbers)
   if (primary !== key) packText(parts, primary)
@@ -44,6 +45,7 @@ export function unpackHead(
   const flags = from.code()
   const id = from.text()
   const numbers = from.text().split(' ')
+  const responseTime = Number(numbers[1])
   const primary = (flags & otherPrimary) === 0 ? key : from.text()
   const more = (flags & withMore) === 0 ? undefined : (JSON.parse(from.text()) as Partial<EntryHead>)
   const head: EntryHead & { purged?: true; length?: number } = {
@@ -53,9 +55,9 @@ export function unpackHead(
     tags,
     status: Number(numbers[0]),
     headers: table.read(from),
-    requestTime: Number(numbers[1]),
-    responseTime: Number(numbers[2]),
-    keepUntil: Number(numbers[3]),
+    requestTime: responseTime - Number(numbers[2]),
+    responseTime,
+    keepUntil: responseTime + Number(numbers[3]),
     ...more,
   }
   if ((flags & withLength) !== 0) head.length = Number(numbers[4])

@@ -2,7 +2,6 @@ import { type Body, discard, isBody, PushBody, type Reply, type Sink, type Spent
 import { get } from '@sluice/headers'
 import type { CacheRequest, Fetcher } from './cache-request.js'
 import type { Engine } from './engine.js'
-import { fetchFields } from './fetch-fields.js'
 import { partOf } from './policy/partial.js'
 import { strongTag } from './policy/strong-validator.js'
 import { sliceBody } from './slice-body.js'
@@ -99,8 +98,8 @@ export function withRest<T>(
     engine.store.failed('body', why)
     const from = range.first + given
     if (from > last) return undefined
-    const fields = fetchFields(request.headers, ['Range', `bytes=${from}-${last}`, 'If-Range', tag])
-    const headers = engine.withoutUnkeyed(fields)
+    const more = ['Range', `bytes=${from}-${last}`, 'If-Range', tag]
+    const headers = engine.fetchFields(request.headers, more)
     const came = await fetcher({ method: 'GET', headers, shared: true, inform: false }, arg)
     const coding = get(came.headers, 'content-encoding')
     if (strongTag(came.headers) === tag && coding === get(stored, 'content-encoding')) {

@@ -1,6 +1,3 @@
-import type { HeaderList } from '@sluice/headers'
-import { nameVerdicts } from './name-verdicts.js'
-
 /**
  * Request fields that change what frameworks answer, and that no cache has in its key: one client could choose what all others get
  * ("cache poisoning"). Beside each, what it does.
@@ -65,30 +62,14 @@ export const unkeyedFields: readonly string[] = [
   'surrogate-capability', // Edge Architecture: the answer is then no page, but its parts
 ]
 
-const unkeyed: ReadonlySet<string> = new Set(unkeyedFields)
-
 /**
- * Makes an edit of the fields of a fetch whose answer others will get: it takes {@link unkeyedFields} out, but for those that are
- * part of the key. `forward` writes its own `X-Forwarded-*` after it. The edit returns the list.
+ * Tells which fields of a request change what others get: {@link unkeyedFields}, but for those that are part of the key.
  * @param keyed names of request fields in the key, in any case
+ * @returns of a name in lower case
  */
-export function withoutUnkeyed(keyed: readonly string[] = []): (headers: HeaderList) => HeaderList {
-  const away = new Set(unkeyed)
-  for (const name of keyed) away.delete(name.toLowerCase())
+export function unkeyed(keyed: readonly string[]): (lower: string) => boolean {
+  const names = new Set(unkeyedFields)
+  for (const name of keyed) names.delete(name.toLowerCase())
   // Servers that make variables of fields (CGI, WSGI, Rack, PHP) read X_Host as X-Host.
-  const isAway = nameVerdicts((lower) => away.has(lower.replaceAll('_', '-')))
-  return (headers) => {
-    let to = 0
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i] as string
-      if (isAway(name)) continue
-      if (to !== i) {
-        headers[to] = name
-        headers[to + 1] = headers[i + 1] as string
-      }
-      to += 2
-    }
-    headers.length = to
-    return headers
-  }
+  return (lower) => names.has(lower.replaceAll('_', '-'))
 }

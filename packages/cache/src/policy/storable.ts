@@ -29,6 +29,7 @@ const mostNames = 32
 /**
  * Whether a response may be stored (RFC 9111 section 3), and is of any use then.
  * @param now ms since 1970, when it came: counts where its `Date` can't be read
+ * @param said what the response says, for who has read it already
  * @returns `undefined`: store it
  */
 export function storable(
@@ -36,8 +37,8 @@ export function storable(
   response: PolicyResponse,
   options: PolicyOptions,
   now: number = Date.now(),
+  said: ResponseDirectives = responseDirectives(response, options),
 ): Unstorable | undefined {
-  const said = responseDirectives(response, options)
   const vary = varyNames(response.headers)
   if (!isForGet(request, response, said)) return 'method'
   if (!isStorable(response.status)) return 'status'
@@ -117,11 +118,16 @@ function hasWindow(said: ResponseDirectives, options: PolicyOptions): boolean {
 /**
  * What of a response's fields is kept: neither those of one hop (RFC 9111 section 3.1), nor those that `private` and `no-cache` name,
  * nor `Age`, which is in the times of a head (see `withAge`), nor under `strip` cookies. Makes a new list.
+ * @param said what the response says, for who has read it already
  */
-export function storedFields(response: PolicyResponse, options: PolicyOptions): HeaderList {
+export function storedFields(
+  response: PolicyResponse,
+  options: PolicyOptions,
+  { withheld }: ResponseDirectives = responseDirectives(response, options),
+): HeaderList {
   const kept = withoutHopByHop(response.headers, { response: true })
   if (has(kept, 'age')) remove(kept, 'age')
-  for (const name of responseDirectives(response, options).withheld) remove(kept, name)
+  for (let i = 0; i < withheld.length; i++) remove(kept, withheld[i] as string)
   if (options.setCookie === 'strip') remove(kept, 'set-cookie')
   return kept
 }
