@@ -74,7 +74,7 @@ class Memory implements MemoryStore {
   private readonly seed = randomInt(2 ** 32)
   private readonly maxSize: number
   private readonly clock: () => number
-  /** Times are kept as seconds from here on, which takes no object. */
+  /** Times are counted from here on, which keeps them small. */
   private readonly begun: number
   private bans: Ban[] = []
   /** Purges so far. */
@@ -213,7 +213,7 @@ class Memory implements MemoryStore {
   ): MemorySlot {
     const url = key.startsWith(head.url) ? key.slice(0, head.url.length) : flatCopy(head.url)
     const tags = head.tags.length === 0 ? noTags : head.tags.map(flatCopy)
-    const packed = packHead(head, key, this.fields)
+    const packed = packHead(head, key, this.fields, this.begun)
     const until = Math.min(longest, Math.ceil((head.keepUntil - this.begun) / 1000))
     const slot = new MemorySlot(key, hash, url, tags, packed, until, body, trailers, born)
     slot.cost = slotCost(slot)
@@ -223,7 +223,7 @@ class Memory implements MemoryStore {
   /** The entry of a slot that has none yet. */
   private entryOf(slot: MemorySlot): Entry {
     const { packed, key, url, tags, body } = slot
-    const head = unpackHead(packed, key, url, tags, this.fields)
+    const head = unpackHead(packed, key, url, tags, this.fields, this.begun)
     const often = slot.hits === hitsToKeepEntry
     const entry = new MemoryEntry(head, bytesOf(body, often), slot, this)
     if (!often) return entry

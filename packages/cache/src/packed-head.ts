@@ -13,8 +13,11 @@ const otherPrimary = 2
 const withLength = 4
 const withMore = 8
 
-/** Packs a head. */
-export function packHead(head: EntryHead, key: string, table: FieldTable): PackedHead {
+/**
+ * Packs a head.
+ * @param since what its times are counted from: a short number is a short text, and made soon
+ */
+export function packHead(head: EntryHead, key: string, table: FieldTable, since: number): PackedHead {
   const { id, primary, status, requestTime, responseTime, keepUntil, length, part, vary, variants } = head
   const more = part !== undefined || vary !== undefined || variants !== undefined
   let flags = head.purged === true ? purged : 0
@@ -23,8 +26,7 @@ export function packHead(head: EntryHead, key: string, table: FieldTable): Packe
   if (more) flags |= withMore
   const parts = [String.fromCharCode(flags)]
   packText(parts, id)
-  // A time by what has passed since another is a short number, and the same for many.
-  let numbers = `${status} ${responseTime} ${responseTime - requestTime} ${keepUntil - responseTime}`
+  let numbers = `${status} ${responseTime - since} ${responseTime - requestTime} ${keepUntil - responseTime}`
   if (length !== undefined) numbers += ` ${length}`
   packText(parts, numbers)
   if (primary !== key) packText(parts, primary)
@@ -33,19 +35,20 @@ export function packHead(head: EntryHead, key: string, table: FieldTable): Packe
   return parts.join('')
 }
 
-/** The head that was packed. */
+/** The head that was packed, with the same `since`. */
 export function unpackHead(
   packed: PackedHead,
   key: string,
   url: string,
   tags: readonly string[],
   table: FieldTable,
+  since: number,
 ): EntryHead {
   const from = new PackedReader(packed)
   const flags = from.code()
   const id = from.text()
   const numbers = from.text().split(' ')
-  const responseTime = Number(numbers[1])
+  const responseTime = since + Number(numbers[1])
   const primary = (flags & otherPrimary) === 0 ? key : from.text()
   const more = (flags & withMore) === 0 ? undefined : (JSON.parse(from.text()) as Partial<EntryHead>)
   const head: EntryHead & { purged?: true; length?: number } = {
