@@ -15,6 +15,7 @@ export class MemorySlot implements Held<MemorySlot> {
   place: Place = 0
   next: MemorySlot | undefined = undefined
   previous: MemorySlot | undefined = undefined
+  twin: MemorySlot | undefined = undefined
   /** Set once it is asked for often. */
   entry: MemoryEntry | undefined = undefined
   /** Coded forms of the body: passed on to the slot that takes this one's place with the same body. */

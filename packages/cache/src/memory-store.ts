@@ -67,7 +67,7 @@ const longest = 2 ** 30
 class Memory implements MemoryStore {
   readonly maxEntry: number
   private readonly slots: ProbationCache<MemorySlot>
-  private readonly byUrl = new UrlIndex<MemorySlot>((key) => this.slots.peek(key))
+  private readonly byUrl = new UrlIndex<MemorySlot>((key) => this.slots.peek(key, this.hash(key)))
   private readonly byTag = new PurgeIndex<MemorySlot>()
   private readonly fields = new FieldTable()
   private readonly writers = new LinkedList<MemoryWriter>()
@@ -98,7 +98,7 @@ class Memory implements MemoryStore {
   }
 
   get(key: string): Entry | undefined {
-    let slot = this.slots.get(key)
+    let slot = this.slots.get(key, this.hash(key))
     if (slot !== undefined && this.bans.length > 0) slot = this.spared(slot)
     if (slot === undefined) return undefined
     if (this.clock() - this.begun > slot.until * 1000) {
@@ -122,10 +122,11 @@ class Memory implements MemoryStore {
 
   keep({ key, head, born }: MemoryWriter, body: Uint8Array | string, trailers?: HeaderList): void {
     if (this.closed) return
-    const old = this.current(key)
+    const hash = this.hash(key)
+    const old = this.current(key, hash)
     const ownKey = old?.key ?? flatCopy(key)
     const kept = trailers === undefined || trailers.length === 0 ? undefined : trailers.map(flatCopy)
-    const slot = this.slotOf(ownKey, old?.hash ?? keyHash(key, this.seed), head, body, kept, born)
+    const slot = this.slotOf(ownKey, hash, head, body, kept, born)
     if (slot.cost > this.maxSize) return
     if (old === undefined) this.slots.add(slot)
     else {
@@ -136,13 +137,13 @@ class Memory implements MemoryStore {
   }
 
   touch(key: string, head: EntryHead): void {
-    const slot = this.current(key)
+    const slot = this.current(key, this.hash(key))
     if (slot === undefined || packedId(slot.packed) !== head.id) return
     this.swap(slot, this.slotOf(slot.key, slot.hash, head, slot.body, slot.trailers, this.purges))
   }
 
   delete(key: string): void {
-    const slot = this.slots.peek(key)
+    const slot = this.slots.peek(key, this.hash(key))
     if (slot !== undefined) this.drop(slot)
   }
 
@@ -182,7 +183,7 @@ class Memory implements MemoryStore {
     const current = (): MemorySlot | undefined => {
       if (this.closed) return undefined
       if (holder.place !== 0) return holder
-      const found = this.slots.peek(slot.key)
+      const found = this.slots.peek(slot.key, slot.hash)
       if (found?.coded !== forms) return undefined
       holder = found
       return found
@@ -201,6 +202,10 @@ class Memory implements MemoryStore {
       },
     )
     return forms
+  }
+
+  private hash(key: string): number {
+    return keyHash(key, this.seed)
   }
 
   private slotOf(
@@ -239,8 +244,8 @@ class Memory implements MemoryStore {
   }
 
   /** What stands at a key, where no purge matches it. */
-  private current(key: string): MemorySlot | undefined {
-    const slot = this.slots.peek(key)
+  private current(key: string, hash: number): MemorySlot | undefined {
+    const slot = this.slots.peek(key, hash)
     return slot === undefined || this.bans.length === 0 ? slot : this.spared(slot)
   }
 
@@ -288,7 +293,8 @@ class Memory implements MemoryStore {
     for (let i = 0; i < slice; i++) {
       const step = steps.next()
       if (step.done === true) return true
-      this.apply(ban, step.value)
+      // One that has gone since the step before leads to those of its hash.
+      if (step.value.place !== 0) this.apply(ban, step.value)
     }
     return false
   }

@@ -45,7 +45,10 @@ describe('packHead()', () => {
         expect(unpackHead(packed, 'key', head.url, head.tags, table, since)).toStrictEqual(head)
         expect(packedId(packed)).toBe(head.id)
         const purged = packedPurged(packed)
-        expect(unpackHead(purged, 'key', head.url, head.tags, table, since)).toStrictEqual({ ...head, purged: true })
+        expect(unpackHead(purged, 'key', head.url, head.tags, table, since)).toStrictEqual({
+          ...head,
+          purged: true,
+        })
         expect(packedPurged(purged)).toBe(purged)
       }),
       { numRuns: 200 },

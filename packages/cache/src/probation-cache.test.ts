@@ -4,10 +4,12 @@ import { seeded } from '../../../test/kit/seeded.js'
 import { keyHash } from './key-hash.js'
 import { type Held, ProbationCache } from './probation-cache.js'
 
+const hashOf = (key: string) => keyHash(key, 1)
+
 interface One extends Held<One> {}
 const held = (key: string, cost = 1): One => ({
-  ...{ key, hash: keyHash(key, 1), cost, hits: 0, place: 0 },
-  ...{ next: undefined, previous: undefined },
+  ...{ key, hash: hashOf(key), cost, hits: 0, place: 0 },
+  ...{ next: undefined, previous: undefined, twin: undefined },
 })
 
 /** Asks for a key as a cache is asked: what isn't there is fetched and kept. True for a hit. */
@@ -16,7 +18,7 @@ type Ask = (key: string) => boolean
 function probation(entries: number): Ask {
   const cache = new ProbationCache<One>(entries, () => {})
   return (key) => {
-    const found = cache.get(key)
+    const found = cache.get(key, hashOf(key))
     if (found === undefined) cache.add(held(key))
     else found.hits++
     return found !== undefined
@@ -122,7 +124,7 @@ describe('ProbationCache', () => {
     for (let i = 0; i < 6_000; i++) {
       const key = `key ${Math.floor(random() ** 2 * 60)}`
       const cost = 1 + Math.floor(random() ** 4 * 100)
-      const old = cache.peek(key)
+      const old = cache.peek(key, hashOf(key))
       expect(old === undefined || !gone.has(old)).toBe(true)
       const what = random()
       let one = held(key, cost)
@@ -136,17 +138,17 @@ describe('ProbationCache', () => {
         gone.add(old)
         continue
       } else {
-        cache.get(key)
+        cache.get(key, hashOf(key))
         old.hits++
         continue
       }
       all.set(key, one)
-      expect(cache.peek(key)).toBe(one)
+      expect(cache.peek(key, hashOf(key))).toBe(one)
       expect(cache.bytes).toBeLessThanOrEqual(100)
     }
     let bytes = 0
     for (const [key, one] of all) {
-      const there = cache.peek(key)
+      const there = cache.peek(key, hashOf(key))
       if (there === undefined) expect(one.place).toBe(0)
       else bytes += there.cost
     }

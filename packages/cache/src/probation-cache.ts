@@ -1,12 +1,10 @@
 import { LRUCache } from 'lru-cache'
 import { Ghosts } from './ghosts.js'
+import { type Hashed, KeyTable } from './key-table.js'
 import { type Linked, LinkedList } from './linked-list.js'
 
 /** What a {@link ProbationCache} holds. The fields below are the cache's to write, but for `hits`. */
-export interface Held<T> extends Linked<T> {
-  readonly key: string
-  /** Of the key. */
-  readonly hash: number
+export interface Held<T> extends Linked<T>, Hashed<T> {
   /** Bytes it counts for: 1 or more. */
   cost: number
   /** How often it was used, up to a few. */
@@ -43,7 +41,7 @@ const proof = 2
  */
 export class ProbationCache<T extends Held<T>> {
   /** All that is held, of both parts. */
-  private readonly all = new Map<string, T>()
+  private readonly all = new KeyTable<T>()
   private readonly queue = new LinkedList<T>()
   private queueBytes = 0
   private readonly main: LRUCache<string, T>
@@ -72,15 +70,15 @@ export class ProbationCache<T extends Held<T>> {
   }
 
   /** What is held for a key; counts as a use in the main part, and in probation by its `hits`. */
-  get(key: string): T | undefined {
-    const held = this.all.get(key)
+  get(key: string, hash: number): T | undefined {
+    const held = this.all.get(key, hash)
     if (held !== undefined && held.place === main) this.main.get(key)
     return held
   }
 
   /** What is held for a key, without a use. */
-  peek(key: string): T | undefined {
-    return this.all.get(key)
+  peek(key: string, hash: number): T | undefined {
+    return this.all.get(key, hash)
   }
 
   /** All that is held. What comes and goes between two steps does no harm: nothing that stays is left out. */
@@ -91,7 +89,7 @@ export class ProbationCache<T extends Held<T>> {
   /** Takes what isn't held for a key yet. Its cost is at most the cache's bytes. */
   add(held: T): void {
     const proven = this.ghosts.take(held.hash, this.count)
-    this.all.set(held.key, held)
+    this.all.add(held)
     this.place(held, proven ? main : probation)
     this.makeRoom(held)
   }
@@ -101,7 +99,7 @@ export class ProbationCache<T extends Held<T>> {
     const { place } = old
     held.hits = old.hits
     this.displace(old)
-    this.all.set(held.key, held)
+    this.all.replace(old, held)
     this.place(held, place)
     this.makeRoom(held)
   }
@@ -119,7 +117,7 @@ export class ProbationCache<T extends Held<T>> {
   remove(held: T): void {
     if (held.place === nowhere) return
     this.displace(held)
-    this.all.delete(held.key)
+    this.all.remove(held)
   }
 
   /** Takes all out. */
@@ -175,7 +173,7 @@ export class ProbationCache<T extends Held<T>> {
     const held = this.main.pop() as T
     if (held === keep) return this.place(held, main)
     held.place = nowhere
-    this.all.delete(held.key)
+    this.all.remove(held)
     this.letGo(held)
   }
 }
