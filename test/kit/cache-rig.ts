@@ -1,4 +1,12 @@
-import type { Cache, CacheFetch, CacheOptions, CacheRequest, createCache, Fetcher } from '@sluice/cache'
+import type {
+  Cache,
+  CacheFetch,
+  CacheOptions,
+  CacheRequest,
+  createCache,
+  ErrorMaker,
+  Fetcher,
+} from '@sluice/cache'
 import type { BodyInit, Reply } from '@sluice/core'
 import { WrittenBody } from './attempt.js'
 import { bodyBytes } from './store-entries.js'
@@ -26,6 +34,7 @@ export interface AskOptions {
   /** Handed to the fetcher. */
   readonly who?: string
   readonly fetcher?: Fetcher<string>
+  readonly failed?: ErrorMaker
 }
 
 export const fresh = ['Cache-Control', 'max-age=60']
@@ -49,7 +58,7 @@ export class CacheRig {
   /** The same, but for what `handle` itself gives: a reply without a promise, say. */
   handle(
     path: string,
-    { authority, body, fetcher, headers, method, who }: AskOptions = {},
+    { authority, body, failed, fetcher, headers, method, who }: AskOptions = {},
   ): Reply | Promise<Reply> {
     const request: CacheRequest = {
       method: method ?? 'GET',
@@ -59,7 +68,7 @@ export class CacheRig {
       headers: headers ?? [],
       body: body ?? null,
     }
-    return this.cache.handle(request, fetcher ?? this.fetcher, who ?? '')
+    return this.cache.handle(request, fetcher ?? this.fetcher, who ?? '', failed)
   }
 
   async ask(path: string, options?: AskOptions): Promise<Reply> {

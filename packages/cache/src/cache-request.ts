@@ -32,3 +32,10 @@ export interface CacheFetch {
  * @param arg what `handle` was given: so one function serves all requests
  */
 export type Fetcher<T> = (fetch: CacheFetch, arg: T) => Reply | Promise<Reply>
+
+/**
+ * Makes of what `fetch` has thrown, where nothing else can be served, what is thrown to whoever asked: whoever makes an answer of that is to
+ * give it these fields.
+ * @param fields what the cache has done, as `Cache-Status` and the like
+ */
+export type ErrorMaker = (error: unknown, fields: HeaderList) => unknown

@@ -5,6 +5,7 @@ import {
   type Next,
   type Reply,
   toConnect,
+  withFields,
 } from '@sluice/core'
 import { asScheme, type HeaderList, isAuthority, mountPath } from '@sluice/headers'
 import { type Duration, duration, parse, v } from '@sluice/options'
@@ -69,14 +70,15 @@ export function connectCache(
         body: hasContent(req) ? '' : null,
         also: seen.also,
       }
-      return engine.handle(request, ({ headers, inform, method, shared }: CacheFetch): Promise<Reply> => {
+      const fetch = ({ headers, inform, method, shared }: CacheFetch): Promise<Reply> => {
         if (!shared) return rest.run(ctx)
         const fork = ctx.fork({ detach: true, inform })
         fork.out.method = method
         fork.out.headers = [...headers, ...seen.believed]
         // Nobody waits for it, so the client has its answer before the app is at work.
         return rest.run(fork, inform ? undefined : new Promise((resolve) => ctx.onClose(() => resolve())))
-      })
+      }
+      return engine.handle(request, fetch, undefined, withFields)
     },
     { abandoned },
   )

@@ -1,10 +1,12 @@
 import { channel } from 'node:diagnostics_channel'
+import { ProxyError } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
-import { answered, CacheRig, fresh, settled } from '../../../test/kit/cache-rig.js'
+import { type AskOptions, answered, CacheRig, fresh, settled } from '../../../test/kit/cache-rig.js'
 import { owner } from '../../../test/kit/owner.js'
 import { TestStore } from '../../../test/kit/test-store.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import type { CacheOptions } from './cache-options.js'
+import type { ErrorMaker } from './cache-request.js'
 import { createCache } from './create-cache.js'
 
 trapUnhandled()
@@ -92,6 +94,81 @@ describe('a hit', () => {
     }
     expect((await at.read('/')).of('content-length')).toBe('5')
     expect((await at.read('/trailed')).of('content-length')).toBeUndefined()
+  })
+})
+
+describe('what fetch throws', () => {
+  const thrown = (at: CacheRig, path: string, options?: AskOptions, make?: ErrorMaker): Promise<unknown> =>
+    at.ask(path, { ...options, ...(make === undefined ? undefined : { failed: make }) }).then(
+      () => expect.unreachable(),
+      (error: unknown) => error,
+    )
+
+  it('is thrown as it is, to each who waits', async () => {
+    const at = rig()
+    const both = [thrown(at, '/'), thrown(at, '/')]
+    const error = new TypeError('no')
+    ;(await at.call()).fail(error)
+    for (const got of await Promise.all(both)) expect(got).toBe(error)
+  })
+
+  it.each<[string, AskOptions, string]>([
+    ['a miss', {}, 'sluice; fwd=uri-miss; detail=error'],
+    ['HEAD', { method: 'HEAD' }, 'sluice; fwd=uri-miss; detail=error'],
+    ['no-store', { headers: ['Cache-Control', 'no-store'] }, 'sluice; fwd=uri-miss; detail=request-no-store'],
+    ['POST', { method: 'POST' }, 'sluice; fwd=method; detail=error'],
+    ['a GET with content', { body: 'x' }, 'sluice; fwd=bypass; detail=request-content'],
+    ['no key', { authority: 'a b' }, 'sluice; fwd=bypass; detail=key-authority'],
+  ])('goes through the maker with the fields to give the answer: %s', async (_name, options, expected) => {
+    const at = rig({ xCache: true })
+    for (const sync of [false, true]) {
+      const error = new Error('no')
+      const fetcher = () => {
+        if (sync) throw error
+        return Promise.reject(error)
+      }
+      const got = await thrown(at, '/', { ...options, fetcher }, (...args) => args)
+      const x = expected.includes('uri-miss') ? 'MISS' : 'BYPASS'
+      expect(got).toEqual([error, ['Cache-Status', expected, 'X-Cache', x]])
+    }
+  })
+
+  it('and with those of each who waits, of one of them collapsed', async () => {
+    const at = rig()
+    const both = [1, 2].map(() => thrown(at, '/', {}, (_, fields) => fields[1]))
+    ;(await at.call()).fail(new Error('no'))
+    expect(await Promise.all(both)).toEqual([
+      'sluice; fwd=uri-miss; detail=error',
+      'sluice; fwd=uri-miss; collapsed; detail=error',
+    ])
+  })
+
+  it('where there is nothing to tell, or nobody to tell it, stays as it is', async () => {
+    for (const [at, error] of [
+      [rig({ statusName: false }), new Error('no')],
+      [rig(), new ProxyError('client_left')],
+    ] as const) {
+      const fetcher = () => Promise.reject(error)
+      expect(await thrown(at, '/', { fetcher }, () => 'made')).toBe(error)
+    }
+  })
+
+  it('of a key that was one client alone says so, and a function of the key does too', async () => {
+    const at = rig()
+    await at.read('/', { fetcher: () => ({ status: 200, headers: ['Cache-Control', 'private'], body: 'x' }) })
+    const fetcher = () => Promise.reject(new Error('no'))
+    expect(await thrown(at, '/', { fetcher }, (_, fields) => fields[1])).toBe(
+      'sluice; fwd=uri-miss; detail=private',
+    )
+    const wrong = rig({
+      key: {
+        device: () => {
+          throw new Error('no')
+        },
+      },
+    })
+    for (const method of ['GET', 'POST'])
+      expect(await thrown(wrong, '/', { method }, (_, fields) => fields[1])).toBe('sluice; detail=error')
   })
 })
 

@@ -1,6 +1,6 @@
 import type { Reply } from '@sluice/core'
 import { type CacheOptions, resolveCache } from './cache-options.js'
-import type { CacheRequest, Fetcher } from './cache-request.js'
+import type { CacheRequest, ErrorMaker, Fetcher } from './cache-request.js'
 import { checkPurge } from './check-purge.js'
 import { Engine } from './engine.js'
 import type { PurgeKey } from './store.js'
@@ -11,9 +11,15 @@ export interface Cache extends AsyncDisposable {
   /**
    * Answers a request from what is stored, or by what `fetch` brings. A hit from a store that answers at once is no promise.
    * @param arg handed on to `fetch`
+   * @param failed makes another error of what `fetch` throws, with the fields that the answer to it is to have. Default: it stays as it is
    * @throws what `fetch` throws, unless something stale may be served instead
    */
-  handle<T = undefined>(request: CacheRequest, fetch: Fetcher<T>, arg?: T): Reply | Promise<Reply>
+  handle<T = undefined>(
+    request: CacheRequest,
+    fetch: Fetcher<T>,
+    arg?: T,
+    failed?: ErrorMaker,
+  ): Reply | Promise<Reply>
   /**
    * Drops what is stored for a URL, a tag (of `Surrogate-Key` or `Cache-Tag`) or all URLs with a prefix, and tells how much that was.
    * `soft`: it is stale instead, and may be served where stale answers may. What is being fetched meanwhile isn't stored.
@@ -32,7 +38,7 @@ export interface Cache extends AsyncDisposable {
 export function createCache(options: CacheOptions = {}, path = 'cache'): Cache {
   const engine = new Engine(resolveCache(options, path))
   return {
-    handle: (request, fetch, arg) => new Visit(engine, request, fetch, arg as never).start(),
+    handle: (request, fetch, arg, failed) => new Visit(engine, request, fetch, arg as never, failed).start(),
     // Whatever is wrong with it is a rejection, as what the store does is.
     purge: async (what, options) => {
       const soft = checkPurge(what, options)

@@ -19,10 +19,10 @@ export interface Decision {
   readonly detail?: string | undefined
 }
 
-/** A message of the channel `sluice:cache:decision`: one for each answer. */
+/** A message of the channel `sluice:cache:decision`: one for each answer, and each error in place of one. */
 export interface DecisionEvent extends Decision {
   /** As the cache has seen it. Not to be changed. */
   readonly request: CacheRequest
-  /** Of the answer. */
+  /** Of the answer; of the error, where somebody further out is to make an answer of one. */
   readonly status: number
 }

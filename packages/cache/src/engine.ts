@@ -1,9 +1,9 @@
 import { channel } from 'node:diagnostics_channel'
-import type { Reply } from '@sluice/core'
+import { ProxyError, type Reply } from '@sluice/core'
 import { type HeaderList, has, remove, varyNames } from '@sluice/headers'
 import debug from 'debug'
 import type { CacheSettings } from './cache-options.js'
-import type { CacheRequest } from './cache-request.js'
+import type { CacheRequest, ErrorMaker } from './cache-request.js'
 import type { Decision, DecisionEvent } from './decision.js'
 import { fetchFields } from './fetch-fields.js'
 import { Fill } from './fill.js'
@@ -15,7 +15,7 @@ import { GuardedStore, letGo } from './guarded-store.js'
 import { HitForMiss } from './hit-for-miss.js'
 import { isEntry, isEntryHead } from './is-entry.js'
 import { type Kept, keep, type Times } from './keep.js'
-import { type CacheKey, createKey } from './key.js'
+import { type CacheKey, createKey, type RefusedKey } from './key.js'
 import { Markers } from './markers.js'
 import { nameVerdicts } from './name-verdicts.js'
 import { passesAsItIs } from './no-answers.js'
@@ -262,6 +262,33 @@ export class Engine {
   /** The same, of an answer whose list of fields is its own. */
   brought(reply: Reply, decision: Decision, request: CacheRequest): Reply {
     return this.#tell(reply, decision, request)
+  }
+
+  /**
+   * What came instead of an answer, for somebody further out to make one of.
+   * @returns what to throw
+   */
+  failed(
+    error: unknown,
+    { detail = 'error', ...decision }: Omit<Decision, 'hit'>,
+    request: CacheRequest,
+    make: ErrorMaker | undefined,
+  ): unknown {
+    const known = error instanceof ProxyError ? error : undefined
+    // Who has left gets no answer.
+    if (known?.code === 'client_left') return error
+    const told: Reply = { status: known?.status ?? 500, headers: [], body: null }
+    this.#tell(told, { hit: false, ...decision, detail }, request)
+    return make === undefined || told.headers.length === 0 ? error : make(error, told.headers)
+  }
+
+  /** The key of a request. @throws what a function of the options throws, told of */
+  keyFor(request: CacheRequest, make: ErrorMaker | undefined): CacheKey | RefusedKey {
+    try {
+      return this.keyOf(request)
+    } catch (error) {
+      throw this.failed(error, {}, request, make)
+    }
   }
 
   #tell(reply: Reply, decision: Decision, request: CacheRequest): Reply {

@@ -1,4 +1,12 @@
-import { type Client, type Context, type Handler, type Middleware, type Reply, unhandled } from '@sluice/core'
+import {
+  type Client,
+  type Context,
+  type Handler,
+  type Middleware,
+  type Reply,
+  unhandled,
+  withFields,
+} from '@sluice/core'
 import { joinPath, mountPath } from '@sluice/headers'
 import type { CacheOptions } from './cache-options.js'
 import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
@@ -35,7 +43,7 @@ export function cache(options: CacheOptions | Cache = {}): Middleware {
         also: undefined,
       }
       if (client !== undefined && client.believed.length > 0) believe(request, client)
-      return engine.handle(request, fetch, ctx)
+      return engine.handle(request, fetch, ctx, withFields)
     }
   }
 }

@@ -2,14 +2,14 @@ import { discard, type Reply } from '@sluice/core'
 import type { Forwarded } from '@sluice/headers'
 import { answer } from './answer.js'
 import { Asked } from './asked.js'
-import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
+import type { CacheFetch, CacheRequest, ErrorMaker, Fetcher } from './cache-request.js'
 import type { Decision } from './decision.js'
 import type { Engine } from './engine.js'
 import { fillEntry } from './fill-entry.js'
 import { addWithheld, firstReply, wantsAll } from './first-reply.js'
-import { Flight, type Landing, type Leader } from './flight.js'
-import { Alone } from './flights.js'
+import { Flight, type Landing, type Leader, type Plan } from './flight.js'
 import { letGo } from './guarded-store.js'
+import { headRequest } from './head-request.js'
 import { isDisconnected } from './is-disconnected.js'
 import type { CacheKey } from './key.js'
 import { mayShare } from './may-share.js'
@@ -57,6 +57,7 @@ export class Visit<T> implements Leader<Reply> {
     private readonly request: CacheRequest,
     private readonly fetcher: Fetcher<T>,
     private readonly arg: T,
+    private readonly errorMaker?: ErrorMaker,
   ) {
     this.now = engine.now()
   }
@@ -66,7 +67,7 @@ export class Visit<T> implements Leader<Reply> {
     if (request.method !== 'GET' && request.method !== 'HEAD') return this.#otherMethod()
     // A target that reads the content of a GET may answer by it, and the key doesn't tell it apart (RFC 9110 section 9.3.1).
     if (request.body !== undefined && request.body !== null) return this.#pass('bypass', 'request-content')
-    const key = engine.keyOf(request)
+    const key = engine.keyFor(request, this.errorMaker)
     if (key.refused !== undefined) return this.#pass('bypass', key.refused)
     this.key = key
     this.asked = new Asked(request.headers)
@@ -170,7 +171,7 @@ export class Visit<T> implements Leader<Reply> {
   #lead(key: string, hash: number, partial: boolean, shares: boolean): Promise<Reply> {
     const { asked, engine, entry, entryKey, vary } = this
     const isPart = entry?.head.part !== undefined
-    const plan = {
+    const plan: Plan = {
       key: this.key,
       entryKey,
       vary,
@@ -206,7 +207,7 @@ export class Visit<T> implements Leader<Reply> {
       case 'validated':
         return this.#validated(flight, landing, own)
       case 'failed':
-        return this.#failed(flight.status, landing.error, own ? flight.reply : undefined)
+        return this.#failed(flight.status, landing.error, own, flight.reply)
       case 'unshared':
         if (own) return this.#own(flight.reply as Reply, landing.why)
         return this.#pass(this.forwarded, landing.why)
@@ -286,9 +287,10 @@ export class Visit<T> implements Leader<Reply> {
 
   /**
    * There is no answer, or one that says that the target has failed while something stale is there.
-   * @param reply that one, where it is this client's
+   * @param own the target was asked for this client, whose the answer then is
    */
-  #failed(status: number | undefined, error: unknown, reply: Reply | undefined): Reply | Promise<Reply> {
+  #failed(status: number | undefined, error: unknown, own: boolean, came?: Reply): Reply | Promise<Reply> {
+    const reply = own ? came : undefined
     const { engine, entry, now } = this
     if (entry !== undefined) {
       const prepared = engine.prepare(entry.head)
@@ -299,25 +301,26 @@ export class Visit<T> implements Leader<Reply> {
           if (reply !== undefined) discard(reply)
           this.#release()
           const ttl = prepared.ttl(now)
-          const { forwarded } = this
           // It may be fresh: then the client has wanted better.
           const detail = ttl > 0 ? 'error' : 'stale-if-error'
-          return this.#told(stale, { forwarded, forwardedStatus: status, ttl, detail })
+          return this.#told(stale, { forwarded: this.forwarded, forwardedStatus: status, ttl, detail })
         }
       }
     }
     if (reply !== undefined) return this.#own(reply, 'error')
     if (error === undefined) return this.#pass(this.forwarded, 'error')
+    return this.#throw(error, { forwarded: this.forwarded, collapsed: own ? undefined : true })
+  }
+
+  /** There is nothing to serve: what the host app threw, or a ProxyError, and whoever waits gets the same. */
+  #throw(error: unknown, decision: Omit<Decision, 'hit'>): never {
     this.#release()
-    // What the host app threw, or a ProxyError: whoever waits gets the same.
-    // oxlint-disable-next-line typescript/only-throw-error
-    throw error
+    throw this.engine.failed(error, decision, this.request, this.errorMaker)
   }
 
   #own(came: Reply, detail: string): Reply {
     this.#release()
-    const reply = ownReply(this.asked, came)
-    return this.#told(reply, { forwarded: this.forwarded, forwardedStatus: came.status, detail })
+    return this.#passed(ownReply(this.asked, came), this.forwarded, detail, came.status)
   }
 
   /** Another has fetched it: in this process, or in one that shares the store. */
@@ -328,58 +331,63 @@ export class Visit<T> implements Leader<Reply> {
     return this.#look(this.key.primary)
   }
 
-  /** RFC 9111 section 4.3.5: what a HEAD tells of a stored response goes for that one too. */
   async #head(): Promise<Reply> {
-    const { engine, entry } = this
+    const { arg, engine, entry, fetcher, request } = this
     if (entry === undefined) return this.#pass(this.forwarded)
-    const alone = new Alone(this.key.url)
-    engine.flights.watch(alone)
-    const requestTime = engine.now()
+    let reply: Reply
     try {
-      const reply = await this.fetcher(this.#alone(), this.arg)
-      this.now = engine.now()
-      if (reply.status >= 500) return this.#failed(reply.status, undefined, reply)
-      const times = { requestTime, responseTime: this.now }
-      this.#release()
-      // What came of before a purge says nothing of what is there now.
-      if (!alone.doomed && engine.mayRenew(this.request.headers, reply))
-        await engine.headCame(this.entryKey, entry.head, reply, times, this.vary)
-      return this.#passed(reply, this.forwarded, undefined)
+      reply = await headRequest(engine, this, entry.head, request, fetcher, arg)
     } catch (error) {
       this.now = engine.now()
-      return this.#failed(undefined, error, undefined)
-    } finally {
-      engine.flights.unwatch(alone)
+      return this.#failed(undefined, error, true)
     }
+    this.now = engine.now()
+    if (reply.status >= 500) return this.#failed(reply.status, undefined, true, reply)
+    this.#release()
+    return this.#passed(reply, this.forwarded)
   }
 
   async #otherMethod(): Promise<Reply> {
     const { arg, engine, fetcher, request } = this
-    const key = engine.keyOf(request)
+    const key = engine.keyFor(request, this.errorMaker)
     if (key.refused !== undefined) return this.#pass('method', key.refused)
-    return this.#passed(await otherMethod(engine, request, key, fetcher, arg), 'method', undefined)
+    try {
+      return this.#passed(await otherMethod(engine, request, key, fetcher, arg), 'method')
+    } catch (error) {
+      return this.#throw(error, { forwarded: 'method' })
+    }
   }
 
   /** The client's own request, for it alone. */
   #pass(forwarded: Forwarded, detail?: string): Reply | Promise<Reply> {
     this.#release()
-    const reply = this.fetcher(this.#alone(), this.arg)
-    if (reply instanceof Promise) return reply.then((came) => this.#passed(came, forwarded, detail))
+    const failed = (error: unknown): never => this.#throw(error, { forwarded, detail })
+    let reply: Reply | Promise<Reply>
+    try {
+      reply = this.fetcher(this.#alone(), this.arg)
+    } catch (error) {
+      return failed(error)
+    }
+    if (reply instanceof Promise) return reply.then((came) => this.#passed(came, forwarded, detail), failed)
     return this.#passed(reply, forwarded, detail)
   }
 
   /** Answers for this key were nobody else's a moment ago, so nobody waits for this one. It tells whether that is still so. */
   async #passKnown(key: string, why: string): Promise<Reply> {
-    const { engine } = this
+    const { engine, forwarded } = this
     const requestTime = engine.now()
-    const reply = await this.fetcher(this.#alone(), this.arg)
-    const times = { requestTime, responseTime: engine.now() }
-    engine.knownCame(key, why, reply, { request: this.request, key: this.key, vary: this.vary, times })
-    return this.#passed(reply, this.forwarded, why)
+    try {
+      const reply = await this.fetcher(this.#alone(), this.arg)
+      const times = { requestTime, responseTime: engine.now() }
+      engine.knownCame(key, why, reply, { request: this.request, key: this.key, vary: this.vary, times })
+      return this.#passed(reply, forwarded, why)
+    } catch (error) {
+      return this.#throw(error, { forwarded, detail: why })
+    }
   }
 
-  #passed(reply: Reply, forwarded: Forwarded, detail: string | undefined): Reply {
-    return this.#told(reply, { forwarded, forwardedStatus: reply.status, detail })
+  #passed(reply: Reply, forwarded: Forwarded, detail?: string, forwardedStatus = reply.status): Reply {
+    return this.#told(reply, { forwarded, forwardedStatus, detail })
   }
 
   #told(reply: Reply, decision: Omit<Decision, 'hit'>): Reply {

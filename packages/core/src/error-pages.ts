@@ -102,6 +102,7 @@ async function pageFor<C extends Context>(
   const after = retryAfterOf(error)
   if (after !== undefined && !has(reply.headers, 'retry-after')) reply.headers.push('retry-after', after)
   if (endsConnection(error) && !has(reply.headers, 'connection')) reply.headers.push('connection', 'close')
+  if (error.headers !== undefined) reply.headers.push(...error.headers)
   return reply
 }
 
@@ -127,10 +128,10 @@ function acceptOf({ req }: Context): string | undefined {
  * Fields of a replaced reply that tell a client what to do about the status, and not of the body that is gone: the challenge
  * without which a 401 is none (RFC 9110 section 11.6.1), when to come back (10.2.3), which methods there are (10.2.1), which
  * contents and codings (12.5.1, 12.5.3), which version to upgrade to (RFC 6455 section 4.4). And what lets a script of another site read the status at all. All else goes: validators, cookies,
- * `Server` and whatever names the target.
+ * `Server` and whatever names the target. What caches have done with the request stays true (RFC 9211).
  */
 const kept =
-  /^(?:www-authenticate|proxy-authenticate|retry-after|allow|accept|accept-encoding|accept-patch|accept-post|sec-websocket-version|access-control-.+)$/i
+  /^(?:www-authenticate|proxy-authenticate|retry-after|allow|accept|accept-encoding|accept-patch|accept-post|sec-websocket-version|cache-status|access-control-.+)$/i
 
 function keep(from: HeaderList, { headers }: Reply): void {
   const own = headers.slice()

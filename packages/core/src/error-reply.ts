@@ -1,17 +1,26 @@
 import { STATUS_CODES } from 'node:http'
+import { getAll } from '@sluice/headers'
 import type { ProxyError } from './proxy-error.js'
 import type { Reply } from './reply.js'
 
-/** What a client sees of an error: its status, when to come back if that is known, and nothing of who serves. */
+/** What a client sees of an error: its status, when to come back if that is known, what layers have to tell of it, and nothing of who serves. */
 export function errorReply(error: ProxyError): Reply {
   const { code, status } = error
   const headers = ['content-type', 'text/plain; charset=utf-8', 'cache-control', 'no-store']
   const after = retryAfterOf(error)
   if (after !== undefined) headers.push('retry-after', after)
   if (endsConnection(error)) headers.push('connection', 'close')
+  if (error.headers !== undefined) headers.push(...error.headers)
   // The one error that a developer meets in the first minute says what to do: it holds nothing but our own text.
   const hint = code === 'body_consumed' ? `${error.message}\n` : ''
   return { status, headers, body: `${status} ${STATUS_CODES[status] ?? 'Error'}\n${hint}` }
+}
+
+/** The same in place of a reply whose body has failed before anything of it went out: what caches have said of it stays true (RFC 9211). */
+export function errorReplyInstead(reply: Reply | undefined, error: ProxyError): Reply {
+  const page = errorReply(error)
+  for (const status of getAll(reply?.headers ?? [], 'cache-status')) page.headers.push('cache-status', status)
+  return page
 }
 
 /** The most that a recipient has to understand as seconds (RFC 9111 section 1.2.2). */

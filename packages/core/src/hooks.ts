@@ -167,7 +167,7 @@ function isTaken(body: BodyInit): boolean {
 /**
  * Calls `fn` with each error that is thrown further in. A reply that it gives goes out in place of the error's page; without
  * one the error goes on. If it throws, that is the error. A reply with a status below 400 has mended the exchange, which then
- * ends well; any other is a page of the error, and the exchange ends with it.
+ * ends well; any other is a page of the error, and the exchange ends with it. `error.headers`, such as `Cache-Status`, go with either.
  */
 export function onError<C extends Context>(fn: (error: ProxyError, ctx: NoInfer<C>) => HookResult): Layer<C> {
   checkHook('onError', fn)
@@ -190,7 +190,11 @@ export function onError<C extends Context>(fn: (error: ProxyError, ctx: NoInfer<
         drop(given)
         throw appFault('onError', wrong)
       }
-      const reply = given as Reply
+      let reply = given as Reply
+      const { headers } = error
+      // It may give one reply many times: its list isn't ours.
+      if (headers !== undefined && reply !== unhandled)
+        reply = { ...reply, headers: [...reply.headers, ...headers] }
       if (reply.status >= 400 && ctx instanceof Exchange) ctx.failed(error)
       return reply
     }

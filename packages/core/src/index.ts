@@ -30,6 +30,7 @@ export {
   type ProxyErrorCode,
   type ProxyErrorOptions,
   proxyErrors,
+  withFields,
 } from './proxy-error.js'
 export { PushBody } from './push-body.js'
 export { discard, onBodyEnd, type Reply, unhandled, type Variants } from './reply.js'

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import type { HeaderList } from '@sluice/headers'
 
 /** Whose fault an error is: decides whether a target's health suffers for it. */
 export type ErrorSource = 'client' | 'upstream' | 'proxy'
@@ -96,11 +97,13 @@ export interface ProxyErrorOptions {
    * `Retry-After`, so it must not be what somebody outside should not know. Default: nothing is said.
    */
   readonly retryAfter?: number
+  /** Fields of whatever answer is made of it: what a layer has to tell its client of what it did, such as `Cache-Status`. */
+  readonly headers?: HeaderList
 }
 
 /**
  * The one error of the proxy: whose fault, where, and may it be retried. Its status is what the client gets, and `retryAfter`
- * where that is known; nothing else of it goes to the client.
+ * where that is known, with `headers`; nothing else of it goes to the client.
  */
 export class ProxyError extends Error {
   override readonly name = 'ProxyError'
@@ -117,6 +120,8 @@ export class ProxyError extends Error {
   declare readonly reused?: boolean
   /** Milliseconds after which another request may fare better, where that is known. */
   readonly retryAfter?: number
+  /** Fields of whatever answer is made of it. */
+  declare readonly headers?: HeaderList
 
   constructor(code: ProxyErrorCode, options: ProxyErrorOptions = {}) {
     const known = proxyErrors[code]
@@ -132,6 +137,7 @@ export class ProxyError extends Error {
     if (options.target !== undefined) this.target = options.target
     if (options.reused === true) this.reused = true
     if (options.retryAfter !== undefined) this.retryAfter = options.retryAfter
+    if (options.headers !== undefined) this.headers = options.headers
   }
 }
 
@@ -148,4 +154,24 @@ export function asProxyError(error: unknown, what = 'a handler threw'): ProxyErr
     // Anything may be thrown, also what throws when it is looked at; as the cause it would do so in the log.
     return new ProxyError('proxy_internal_error', { message: `${what}: something that can't be read` })
   }
+}
+
+/**
+ * An error with more fields for the answer that is made of it, behind those that it has. It is another one, since several who have waited for
+ * the same may get the same error, each with fields of its own. Never throws.
+ */
+export function withFields(error: unknown, fields: HeaderList): ProxyError {
+  const from = asProxyError(error)
+  const { cause, code, message, retryAfter, reused, stack, target } = from
+  const made = new ProxyError(code, {
+    message,
+    cause,
+    ...(target === undefined ? undefined : { target }),
+    ...(reused === undefined ? undefined : { reused }),
+    ...(retryAfter === undefined ? undefined : { retryAfter }),
+    headers: [...(from.headers ?? []), ...fields],
+  })
+  // Where it has happened, and not where it was told of.
+  if (stack !== undefined) made.stack = stack
+  return made
 }

@@ -12,7 +12,7 @@ import { endInOneWrite, endsInOneWrite } from './end-in-one-write.js'
 import { tellEnd } from './end-of-request.js'
 import { endOfTurn } from './end-of-turn.js'
 import { noteEnd } from './ending-connection.js'
-import { errorReply } from './error-reply.js'
+import { errorReplyInstead } from './error-reply.js'
 import type { Exchange } from './exchange.js'
 import { HeldFlush, type Holding } from './flush-held.js'
 import { isInPlace } from './in-place.js'
@@ -230,7 +230,7 @@ export class Responder implements EndSink {
     report(failure, this.exchange)
     this.exchange.failed(failure)
     if (this.corked && !res.headersSent) {
-      const { body } = this
+      const { body, reply } = this
       this.aborted = undefined
       this.first = undefined
       this.body = null
@@ -238,7 +238,7 @@ export class Responder implements EndSink {
       this.bytes = 0
       try {
         this.forget()
-        this.start(errorReply(failure))
+        this.start(errorReplyInstead(reply, failure))
         return
       } catch {
         // What the app has set can't be sent either.
