@@ -136,7 +136,10 @@ export class InPlace {
         })
       }
       res[name] = (...args: unknown[]) => {
-        if (this.isOutside) return Reflect.apply(original as Method, res, args) as unknown
+        if (this.isOutside) {
+          if (name === 'cork' && this.#around === undefined) this.#uncorkSoon(originals)
+          return Reflect.apply(original as Method, res, args) as unknown
+        }
         const result = instead(...args)
         return result === shadow ? res : result
       }
@@ -154,6 +157,16 @@ export class InPlace {
       this.isOutside || told.has(event)
         ? this.#out(() => Reflect.apply(emit, res, [event, ...args]))
         : this.#tell(event, args)
+  }
+
+  /**
+   * From version 26 on Node holds back on the object what is written in a turn, and asks it for that when the turn is over: the call would pass
+   * for one of the app's. So it is made before.
+   */
+  #uncorkSoon(originals: ReadonlyMap<string | symbol, unknown>): void {
+    process.nextTick(() => {
+      if (this.#res.writableCorked > 0) (originals.get('uncork') as Method)()
+    })
   }
 
   /** From now on the app's side has its own value of it. */
