@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import { memoryStore } from '@sluice/cache'
+import { type CacheOptions, memoryStore } from '@sluice/cache'
 import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { statusOf } from '../kit/cached-site.js'
@@ -229,6 +229,101 @@ describe('a route', () => {
     expect(origin.requests[0]?.url).toBe('/a')
     expect(await proxy.cache?.purge({ url: `${at}/a` })).toBe(0)
     expect(await proxy.cache?.purge({ url: `${at}/v1/a` })).toBe(1)
+  })
+})
+
+describe('an unsafe method drops what the caches of all routes have for its URL', () => {
+  const query = { ignore: ['utm_*'] }
+  it.each<[string, () => CacheOptions | boolean, CacheOptions | boolean]>([
+    ['of which one has a size of its own', () => ({ maxSize: '1mb' }), true],
+    ['of which the other has', () => true, { maxSize: '1mb' }],
+    ['of which each has', () => ({ maxSize: '1mb' }), { maxSize: '1mb' }],
+    ['of which one has a store', () => ({ store: own(memoryStore()) }), true],
+    ['of which one has none', () => true, false],
+    ['of which one has none, and the other a size', () => ({ maxSize: '1mb' }), false],
+    ['of which one ignores parameters', () => ({ key: { query } }), true],
+    ['of which the other does', () => true, { key: { query } }],
+    ['which are alike', () => true, true],
+  ])('%s', async (_name, forGet, forOthers) => {
+    const origin = await target((req, res) => {
+      const made = req.method === 'POST' ? ['Location', '/made'] : ['Cache-Control', 'max-age=60']
+      res.writeHead(req.method === 'DELETE' ? 404 : 200, made).end(`${req.method} ${origin.requests.length}`)
+    })
+    const { client } = await proxyOf({
+      upstreams: { x: origin.url },
+      routes: [
+        { method: ['GET', 'HEAD'], upstream: 'x', cache: forGet() },
+        { upstream: 'x', cache: forOthers },
+      ],
+      cache: true,
+    })
+    const hits = async () => {
+      const found = []
+      for (const path of ['/a?utm_x=1', '/made', '/other'])
+        found.push((await ask(client, path))[1] === 'hit' ? path : '')
+      return found.filter((path) => path !== '')
+    }
+    await hits()
+    expect(await hits()).toEqual(['/a?utm_x=1', '/made', '/other'])
+    for (const method of ['OPTIONS', 'DELETE']) await client.ask({ method, path: '/a?utm_x=1' })
+    expect(await hits()).toEqual(['/a?utm_x=1', '/made', '/other'])
+    await client.ask({ method: 'PUT', path: '/a?utm_x=1' })
+    expect(await hits()).toEqual(['/made', '/other'])
+    await client.ask({ method: 'POST', path: '/a?utm_x=1' })
+    expect(await hits()).toEqual(['/other'])
+  })
+
+  it('by the public URL of a route that rewrites it', async () => {
+    const origin = await target(named('x'))
+    const { client } = await proxyOf({
+      upstreams: { x: origin.url },
+      routes: [
+        { path: '/v1', method: 'GET', upstream: 'x', cache: true },
+        { path: '/v1', upstream: 'x', rewrite: { strip: '/v1' } },
+      ],
+    })
+    await ask(client, '/v1/a')
+    expect((await ask(client, '/v1/a'))[1]).toBe('hit')
+    await client.ask({ method: 'PUT', path: '/v1/a' })
+    expect((await ask(client, '/v1/a'))[1]).toBe('fwd=uri-miss')
+  })
+
+  it('and what they are fetching meanwhile is not stored', async () => {
+    const origin = await target(async (_req, _res) => {})
+    const { client } = await proxyOf({
+      upstreams: { x: origin.url },
+      routes: [
+        { method: 'GET', upstream: 'x', cache: { maxSize: '1mb' } },
+        { upstream: 'x', cache: false },
+      ],
+    })
+    const early = client.call()
+    const { res } = await origin.request()
+    const put = client.call({ method: 'PUT' })
+    ;(await origin.request(1)).res.end('put')
+    await put.answer()
+    res.writeHead(200, ['Cache-Control', 'max-age=60']).end('old')
+    expect((await early.answer()).text).toBe('old')
+    const later = client.call()
+    ;(await origin.request(2)).res.end('new')
+    expect((await later.answer()).text).toBe('new')
+  })
+
+  it('but for the answer to a POST that the route itself keeps', async () => {
+    const origin = await target((_req, res) =>
+      res.writeHead(200, ['Cache-Control', 'max-age=60', 'Content-Location', '/']).end('posted'),
+    )
+    const { client } = await proxyOf({
+      upstreams: { x: origin.url },
+      routes: [
+        { path: '/other', upstream: 'x', cache: { maxSize: '1mb' } },
+        { path: '/more', upstream: 'x', cache: { key: { query } } },
+        { upstream: 'x' },
+      ],
+      cache: true,
+    })
+    await client.ask({ method: 'POST' })
+    expect(await ask(client)).toEqual(['posted', 'hit'])
   })
 })
 

@@ -1,4 +1,5 @@
 import { type Duration, duration, integer, oneOf, parse, type Size, size, that, v } from '@sluice/options'
+import type { Cache } from './create-cache.js'
 import { isCache } from './is-cache.js'
 import { type KeyOptions, type KeySettings, keyOptions } from './key-options.js'
 import { memoryStore } from './memory-store.js'
@@ -53,6 +54,11 @@ export interface CacheOptions {
   privateCookies?: readonly string[]
   /** Responses kept for one URL, where they vary. The oldest goes. Default 64. */
   maxVariants?: number
+  /**
+   * Other caches of the same site, with stores of their own: what an unsafe method has changed (RFC 9111 section 4.4) is dropped from them too.
+   * It is read at each such request, so it may grow, and hold this cache itself. Default none.
+   */
+  peers?: readonly Cache[]
   /** The name of this cache in `Cache-Status` (RFC 9211). `false`: the field isn't written. Default sluice. */
   statusName?: string | false
   /** Adds the key to `Cache-Status`. It may hold cookies, if they are part of it. Default false. */
@@ -85,6 +91,7 @@ export interface CacheSettings {
   readonly pathGuard: boolean
   readonly privateCookies: readonly string[]
   readonly maxVariants: number
+  readonly peers: readonly Cache[]
   readonly statusName: string | false
   readonly statusKey: boolean
   readonly xCache: boolean
@@ -150,6 +157,13 @@ const entries = {
   pathGuard: v.optional(v.boolean(), false),
   privateCookies: v.optional(v.array(that<string>(token, "a cookie's name")), []),
   maxVariants: v.optional(integer(1, 10_000), 64),
+  peers: v.optional(
+    that<readonly Cache[]>(
+      (value) => Array.isArray(value) && value.every(isCache),
+      'an array of caches, such as createCache() gives',
+    ),
+    () => [],
+  ),
   statusName: v.optional(
     that<string | false>(
       (value) => value === false || token(value),

@@ -27,6 +27,8 @@ describe('options', () => {
     [{ targeted: ['a b'] }, /cache\.targeted/],
     [{ privateCookies: [''] }, /cache\.privateCookies/],
     [{ maxVariants: 0 }, /cache\.maxVariants/],
+    [{ peers: [{}] }, /cache\.peers: .*an array of caches/],
+    [{ peers: createCache() }, /cache\.peers: .*an array of caches/],
     [{ statusName: 'a b' }, /cache\.statusName/],
     [{ clock: 5 }, /cache\.clock/],
     [

@@ -26,6 +26,12 @@ export interface Cache extends AsyncDisposable {
    * @throws TypeError where it isn't one of the three, a URL isn't absolute, or an option is unknown; and what the store does
    */
   purge(what: PurgeKey, options?: { soft?: boolean }): Promise<number>
+  /**
+   * Drops what a request has changed that went by another way than this cache, if it was an unsafe one that succeeded (RFC 9111 section 4.4).
+   * Never rejects, and takes no longer than the store may.
+   * @param reply the answer to it
+   */
+  invalidate(request: CacheRequest, reply: Reply): Promise<void>
   /** Closes the store, if the cache has made it. */
   close(): Promise<void>
 }
@@ -37,14 +43,17 @@ export interface Cache extends AsyncDisposable {
  */
 export function createCache(options: CacheOptions = {}, path = 'cache'): Cache {
   const engine = new Engine(resolveCache(options, path))
-  return {
+  const cache: Cache = {
     handle: (request, fetch, arg, failed) => new Visit(engine, request, fetch, arg as never, failed).start(),
     // Whatever is wrong with it is a rejection, as what the store does is.
     purge: async (what, options) => {
       const soft = checkPurge(what, options)
       return engine.purge(what, soft)
     },
+    invalidate: (request, reply) => engine.changedElsewhere(request, reply),
     close: () => engine.close(),
     [Symbol.asyncDispose]: () => engine.close(),
   }
+  engine.itself = cache
+  return cache
 }

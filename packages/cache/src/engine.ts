@@ -4,6 +4,7 @@ import { type HeaderList, has, remove, varyNames } from '@sluice/headers'
 import debug from 'debug'
 import type { CacheSettings } from './cache-options.js'
 import type { CacheRequest, ErrorMaker } from './cache-request.js'
+import type { Cache } from './create-cache.js'
 import type { Decision, DecisionEvent } from './decision.js'
 import { fetchFields } from './fetch-fields.js'
 import { Fill } from './fill.js'
@@ -54,6 +55,8 @@ export class Engine {
   readonly fetchFields: ReturnType<typeof fetchFields>
   readonly #isUnkeyed: (name: string) => boolean
   readonly now: () => number
+  /** The cache that this is the engine of. */
+  itself: Cache | undefined = undefined
   readonly #prepared = new WeakMap<EntryHead, Prepared>()
   readonly #purgeKeyOf: ReturnType<typeof createPurgeKey>
   readonly #budget: FillBudget
@@ -175,8 +178,30 @@ export class Engine {
     return touched
   }
 
-  /** Drops what an unsafe method has changed, before its answer is seen (RFC 9111 section 4.4). Never rejects, and takes no longer than the store may. */
-  async invalidate(method: string, url: string, reply: Reply): Promise<void> {
+  /** Drops what an unsafe method has changed, before its answer is seen (RFC 9111 section 4.4), from the peers as well. Never rejects. */
+  async changed(request: CacheRequest, url: string, reply: Reply): Promise<void> {
+    const peers = this.settings.peers.filter((peer) => peer !== this.itself)
+    const all = [
+      this.#invalidate(request.method, url, reply),
+      ...peers.map(async (peer) => peer.invalidate(request, reply)),
+    ]
+    // What fails at one has been told of there.
+    await Promise.allSettled(all)
+  }
+
+  /** The same for a request that went by another way. */
+  async changedElsewhere(request: CacheRequest, reply: Reply): Promise<void> {
+    if (passesAsItIs(reply)) return
+    try {
+      const key = this.keyOf(request)
+      if (key.refused === undefined) await this.#invalidate(request.method, key.url, reply)
+    } catch (error) {
+      if (log.enabled) log('what %s has changed at %s is not known: %s', request.method, request.path, error)
+    }
+  }
+
+  /** Takes no longer than the store may. */
+  async #invalidate(method: string, url: string, reply: Reply): Promise<void> {
     const found = invalidates({ method, url }, reply)
     if (found.length === 0) return
     // Its own by its bytes: what a URL is made of them may be spelt otherwise.

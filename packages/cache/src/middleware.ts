@@ -13,6 +13,7 @@ import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
 import { isCache } from './is-cache.js'
 import { noAnswer } from './no-answers.js'
+import { isSafe } from './policy/invalidation.js'
 
 noAnswer(unhandled)
 
@@ -29,23 +30,52 @@ export function cache(options: CacheOptions | Cache = {}): Middleware {
     const fetch = fetcher(next)
     return (ctx) => {
       if (ctx.upgrade !== undefined) return next(ctx)
-      const { authority, out, scheme } = ctx
-      // What the client has asked for counts, where somebody who is trusted has told it: the target is told it, too.
-      const { client } = ctx as Context & Partial<Client>
-      const request: Writable<CacheRequest> = {
-        method: out.method,
-        scheme: client?.scheme ?? scheme,
-        authority,
-        // The public URL: what links, Location and purges speak of.
-        path: mountPath(ctx.req) + out.path,
-        headers: out.headers,
-        body: out.body,
-        also: undefined,
-      }
-      if (client !== undefined && client.believed.length > 0) believe(request, client)
-      return engine.handle(request, fetch, ctx, withFields)
+      return engine.handle(requestOf(ctx), fetch, ctx, withFields)
     }
   }
+}
+
+/**
+ * Stands where requests go by no cache, and drops from these what such a request changes (RFC 9111 section 4.4), before its answer is seen: a
+ * POST, say, of a site whose other pages are cached. What goes by a cache does so itself, for that one and its `peers`.
+ * @param caches of the same site; read at each such request, so it may grow
+ */
+export function invalidation(caches: readonly Cache[]): Middleware {
+  return <C extends Context>(next: Handler<C>): Handler<C> =>
+    (ctx) => {
+      if (isSafe(ctx.out.method) || ctx.upgrade !== undefined) return next(ctx)
+      return changing(next, ctx, caches)
+    }
+}
+
+async function changing<C extends Context>(
+  next: Handler<C>,
+  ctx: C,
+  caches: readonly Cache[],
+): Promise<Reply> {
+  // As it is now: further in its path may be another.
+  const request = requestOf(ctx)
+  const reply = await next(ctx)
+  await Promise.all(caches.map((cache) => cache.invalidate(request, reply)))
+  return reply
+}
+
+function requestOf(ctx: Context): CacheRequest {
+  const { authority, out, scheme } = ctx
+  // What the client has asked for counts, where somebody who is trusted has told it: the target is told it, too.
+  const { client } = ctx as Context & Partial<Client>
+  const request: Writable<CacheRequest> = {
+    method: out.method,
+    scheme: client?.scheme ?? scheme,
+    authority,
+    // The public URL: what links, Location and purges speak of.
+    path: mountPath(ctx.req) + out.path,
+    headers: out.headers,
+    body: out.body,
+    also: undefined,
+  }
+  if (client !== undefined && client.believed.length > 0) believe(request, client)
+  return request
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }

@@ -23,7 +23,7 @@ export async function otherMethod<T>(
     const reply = await fetcher(fetch, arg)
     const times = { requestTime, responseTime: engine.now() }
     const { doomed } = alone
-    const dropped = engine.invalidate(method, key.url, reply)
+    const dropped = engine.changed(request, key.url, reply)
     // By now it has doomed itself: what it says of its own URL is newer than what it drops, but not than a purge that comes meanwhile.
     alone.doomed = false
     await dropped

@@ -4,7 +4,7 @@ import { answered, CacheRig, fresh, settled } from '../../../test/kit/cache-rig.
 import { owner } from '../../../test/kit/owner.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import type { CacheOptions } from './cache-options.js'
-import { createCache } from './create-cache.js'
+import { type Cache, createCache } from './create-cache.js'
 import type { PurgeKey } from './store.js'
 
 trapUnhandled()
@@ -281,6 +281,43 @@ describe('an unsafe method', () => {
       expect((await at.read('/', { authority, who: 'new' })).text).toBe('new')
     },
   )
+
+  it('drops it from the peers of the cache too, by what their keys make of its URL', async () => {
+    const peers: Cache[] = []
+    const all = [{ peers }, { key: { query: { ignore: ['x'] } } }, {}].map((options) => {
+      const at = rig(options)
+      at.origin = (_fetch, who) => ({ status: 200, headers: fresh, body: who })
+      peers.push(at.cache)
+      return at
+    })
+    for (const at of all) await at.read('/a?x=1', { who: 'old' })
+    // Nobody has told the second of any.
+    await all[1]?.read('/a?x=1', { method: 'PUT', who: 'put' })
+    const texts = () => Promise.all(all.map(async (at) => (await at.read('/a?x=1', { who: 'new' })).text))
+    expect(await texts()).toEqual(['old', 'new', 'old'])
+    for (const at of all) await at.cache.purge({ prefix: 'http://a.example/' })
+    for (const at of all) await at.read('/a?x=1', { who: 'old' })
+    await all[0]?.read('/a?x=1', { method: 'PUT', who: 'put' })
+    expect(await texts()).toEqual(['new', 'new', 'new'])
+  })
+
+  it('waits for a peer that throws, hangs or does not know the URL no longer than for its own store', async () => {
+    const broken = rig({
+      key: {
+        device: () => {
+          throw new Error('no')
+        },
+      },
+    })
+    const hanging = rig({ storeTimeout: 1 })
+    hanging.store.trouble.set('purge', 'hangs')
+    const peers = [broken.cache, hanging.cache, rig({ key: { maxKey: 1 } }).cache]
+    const mine = rig({ peers })
+    mine.origin = (_fetch, who) => ({ status: 200, headers: fresh, body: who })
+    await mine.read('/', { who: 'old' })
+    expect((await mine.read('/', { method: 'PUT', who: 'put' })).text).toBe('put')
+    expect((await mine.read('/', { who: 'new' })).text).toBe('new')
+  })
 
   it('goes through without a key', async () => {
     const at = rig()

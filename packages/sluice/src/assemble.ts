@@ -126,27 +126,25 @@ function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>, caches:
   if (options.onResponse !== undefined) layers = layers.use(onResponse<Site>(options.onResponse))
   if (options.onRequest !== undefined) layers = layers.use(onRequest<Site>(options.onRequest))
   for (const layer of options.use ?? []) layers = layers.use(layer)
-  const { routes } = options
+  // All of them first: routes without a cache drop what they change from all others.
+  const rules = options.routes?.map(
+    ({ upstream, hostHeader, rewrite, timeouts, use = [], cache, ...match }, index) => ({
+      layer: caches.layer(cache, { index, upstream, match }),
+      match,
+      rule: { upstream, hostHeader, rewrite, timeouts } as RouteOptions,
+      use,
+    }),
+  )
   const [only] = groups.values()
-  if (routes === undefined) return layers.handle(cached(caches.layer(), toUpstream(only as Group, options)))
+  if (rules === undefined) return layers.handle(cached(caches.layer(), toUpstream(only as Group, options)))
   return layers
     .use(
       route(
-        routes.map(({ upstream, hostHeader, rewrite, timeouts, use, cache, ...match }, index) => ({
-          ...match,
-          handler: routed(
-            groups.get(upstream) as Group,
-            options,
-            caches.layer(cache, { index, upstream, match }),
-            {
-              upstream,
-              hostHeader,
-              rewrite,
-              timeouts,
-              use,
-            } as RouteOptions,
-          ),
-        })),
+        rules.map(({ layer, match, rule, use }) => {
+          const end = routed(groups.get(rule.upstream) as Group, options, rule)
+          const kept = layer === undefined ? (caches.invalidation()?.(end) ?? end) : cached(layer, end)
+          return { ...match, handler: use.reduceRight<Handler<Site>>((next, one) => one(next), kept) }
+        }),
       ),
     )
     .handle(() => unhandled)
@@ -160,16 +158,10 @@ interface SiteChain {
   handle(handler: Handler<Site>): Handler
 }
 
-function routed(
-  group: Group,
-  options: ProxyOptions,
-  cache: Middleware | undefined,
-  rule: RouteOptions,
-): Handler<Site> {
+function routed(group: Group, options: ProxyOptions, rule: RouteOptions): Handler<Site> {
   const end = toUpstream(group, options, rule)
   const rewrite = pathRewriteOf(rule.rewrite)
-  const handler = cached(cache, rewrite === undefined ? end : rewritePath(rewrite)<Site>(end))
-  return (rule.use ?? []).reduceRight<Handler<Site>>((next, layer) => layer(next), handler)
+  return rewrite === undefined ? end : rewritePath(rewrite)<Site>(end)
 }
 
 /** Linked as a chain: what the cache fetches for others is an attempt of its own, which ends with its body. */

@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto'
-import { type Cache, type CacheOptions, cache, createCache, memoryStore, type Store } from '@sluice/cache'
+import {
+  type Cache,
+  type CacheOptions,
+  cache,
+  createCache,
+  invalidation,
+  memoryStore,
+  type Store,
+} from '@sluice/cache'
 import type { Middleware } from '@sluice/core'
 import type { RouteMatch } from '@sluice/route'
 import type { ProxyCache } from './proxy.js'
@@ -12,14 +20,26 @@ export interface CachedRoute {
   readonly match: RouteMatch
 }
 
+/** Caches that drop the same where a URL has changed: those over one store that read URLs alike. */
+interface Alike {
+  readonly store: Store | undefined
+  readonly options: CacheOptions
+  /** One of each other kind, and those that the user has given. */
+  readonly peers: Cache[]
+}
+
 /**
  * The caches of a proxy: one for each route, since two routes may have one URL and different answers to it. They share a store, in
- * which the route is part of the key, but for those that bring one of their own.
+ * which the route is part of the key, but for those that bring one of their own. A purge reaches them all, and so does what an unsafe method has
+ * changed, whichever route it went by.
  */
 export class SiteCaches implements ProxyCache {
   readonly #options: CacheOptions | undefined
   readonly #cookies: readonly string[]
   readonly #caches: { readonly cache: Cache; readonly store: Store | undefined }[] = []
+  readonly #kinds: Alike[] = []
+  /** One of each kind. */
+  readonly #firsts: Cache[] = []
   /** The store that is made here, once a cache needs it. */
   #made: Store | undefined = undefined
 
@@ -50,9 +70,30 @@ export class SiteCaches implements ProxyCache {
     } else delete options.store
     if (route !== undefined) options.key = { ...options.key, scope: scopeOf(route, options.key?.scope) }
     options.privateCookies = [...(options.privateCookies ?? []), ...this.#cookies]
-    const made = createCache(options, route === undefined ? 'cache' : `routes[${route.index}].cache`)
+    const kind = this.#kinds.find(
+      ({ store, options: of }) =>
+        store !== undefined &&
+        store === options.store &&
+        of.key?.query === options.key?.query &&
+        of.peers === options.peers,
+    )
+    const peers = kind?.peers ?? [...(options.peers ?? []), ...this.#firsts]
+    const made = createCache(
+      { ...options, peers },
+      route === undefined ? 'cache' : `routes[${route.index}].cache`,
+    )
     this.#caches.push({ cache: made, store: options.store })
+    if (kind === undefined) {
+      for (const other of this.#kinds) other.peers.push(made)
+      this.#kinds.push({ store: options.store, options, peers })
+      this.#firsts.push(made)
+    }
     return cache(made)
+  }
+
+  /** The layer for routes without a cache, once all layers are made; `undefined` where no route has one. */
+  invalidation(): Middleware | undefined {
+    return this.isOn ? invalidation(this.#firsts) : undefined
   }
 
   async purge(what: Parameters<ProxyCache['purge']>[0], options?: { soft?: boolean }): Promise<number> {

@@ -4,6 +4,11 @@ import type { PolicyResponse } from './types.js'
 /** Methods that change nothing (RFC 9110 section 9.2.1, and the registry). One that isn't known may change anything. */
 const safe = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PROPFIND', 'QUERY', 'REPORT', 'SEARCH', 'PRI'])
 
+/** Whether a method changes nothing, as far as anybody knows. */
+export function isSafe(method: string): boolean {
+  return safe.has(method)
+}
+
 const nothing: readonly string[] = Object.freeze([])
 
 /**
