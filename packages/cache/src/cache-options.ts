@@ -13,7 +13,7 @@ export interface CacheOptions {
   maxSize?: Size
   /** Bytes of the largest body that is stored; 0: any. While it comes, so much is held in memory. Default 8mb. */
   maxEntry?: Size
-  /** Bytes of all bodies that are being stored or shared, together: one more is neither. 0: no bound. Default 256mb. */
+  /** Bytes of all bodies that are being stored or shared, together: one more is neither. A stored part that is read to be completed counts too. 0: no bound. Default 256mb. */
   maxFilling?: Size
   /** What tells one resource from another. Default scheme, host, path and query. */
   key?: KeyOptions

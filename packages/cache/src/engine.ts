@@ -59,7 +59,7 @@ export class Engine {
   itself: Cache | undefined = undefined
   readonly #prepared = new WeakMap<EntryHead, Prepared>()
   readonly #purgeKeyOf: ReturnType<typeof createPurgeKey>
-  readonly #budget: FillBudget
+  readonly budget: FillBudget
   readonly #statusText: StatusText
   readonly #unwatch: (() => void) | undefined
   /** The fetches of all caches over the same store. */
@@ -71,7 +71,7 @@ export class Engine {
     this.markers = new Markers(this.store, settings.maxVariants)
     this.keyOf = createKey(settings.key)
     this.#purgeKeyOf = createPurgeKey(settings.key)
-    this.#budget = new FillBudget(settings.maxFilling)
+    this.budget = new FillBudget(settings.maxFilling)
     this.#statusText = new StatusText(settings.statusName === false ? 'sluice' : settings.statusName)
     this.fetchFields = fetchFields(settings.key.headers)
     this.#isUnkeyed = nameVerdicts(unkeyed(settings.key.headers))
@@ -91,7 +91,7 @@ export class Engine {
 
   /** An answer's body, to be stored while it comes. */
   fill({ body, trailers }: Reply, writer: EntryWriter | undefined, { length }: EntryHead): Fill {
-    return new Fill(body, writer, { keep: this.settings.maxEntry, budget: this.#budget, length, trailers })
+    return new Fill(body, writer, { keep: this.settings.maxEntry, budget: this.budget, length, trailers })
   }
 
   /** Those who are slow to read what is stored by now need no copy of their own. */

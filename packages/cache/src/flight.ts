@@ -1,4 +1,4 @@
-import { discard, type Reply } from '@sluice/core'
+import { discard, onBodyEnd, type Reply } from '@sluice/core'
 import { type HeaderList, has } from '@sluice/headers'
 import type { CacheRequest, Fetcher } from './cache-request.js'
 import { bytesOf, completed, GrownWriter, grown } from './combine.js'
@@ -75,6 +75,10 @@ export class Flight implements Doomable {
   readonly startedAt: number
   #waiting: ((landing: Landing) => void)[] | undefined = undefined
   #lease: (() => void) | undefined = undefined
+  /** Bytes of the stored part that it holds, where they aren't the store's own. */
+  #held = 0
+  /** What it lands with is made of them. */
+  #usesHeld = false
 
   constructor(
     /** What others find it by. */
@@ -170,7 +174,7 @@ export class Flight implements Doomable {
       const mark = engine.store.mark()
       const { have, stale } = plan
       // Before anything is asked for: what can't be read needs no rest.
-      const bytes = have === undefined ? undefined : await bytesOf(have)
+      const bytes = have === undefined ? undefined : await this.#bytesOf(have)
       const rest = bytes === undefined || plan.range !== undefined ? undefined : restOf((have as Entry).head)
       let more: Readonly<HeaderList> = stale === undefined ? rangeFields(plan, rest) : validators(stale)
       for (;;) {
@@ -232,6 +236,7 @@ export class Flight implements Doomable {
       if (range !== undefined) return this.#came(reply, request, times, mark, bytes)
       if (reply.status !== 206 && reply.status !== 416) return this.#came(reply, request, times, mark)
       const whole = completed((have as Entry).head, bytes, reply)
+      this.#usesHeld = whole !== undefined
       if (whole !== undefined) return this.#came(whole, request, times, mark)
       discard(reply)
       return undefined
@@ -288,6 +293,7 @@ export class Flight implements Doomable {
     const { have } = this.plan
     const both = bytes && grown((have as Entry).head, bytes, reply, head.headers, settings.maxEntry)
     if (both === undefined) return store.put(key, head, mark)
+    this.#usesHeld = true
     const { after, before, headers, part, status } = both
     const length = part.last - part.first + 1
     const { part: _, ...rest } = head
@@ -315,8 +321,25 @@ export class Flight implements Doomable {
     return this.#land({ kind: 'validated', head, why })
   }
 
+  /** Those of the stored part, if there is room for them: else what is wanted is asked for as if it weren't there. */
+  async #bytesOf(have: Entry): Promise<Uint8Array | undefined> {
+    if (have.bytes === undefined) {
+      if (!this.engine.budget.take(have.size)) return undefined
+      this.#held = have.size
+    }
+    return bytesOf(have)
+  }
+
+  #letGoHeld(): void {
+    this.engine.budget.giveBack(this.#held)
+    this.#held = 0
+  }
+
   #land(landing: Landing): Landing {
     this.landing = landing
+    if (!this.#usesHeld) this.#letGoHeld()
+    else if (landing.kind !== 'stored' && this.reply !== undefined)
+      onBodyEnd(this.reply, () => this.#letGoHeld(), undefined)
     if (landing.kind !== 'stored') this.#leave()
     this.#overtake(landing.kind === 'stored' || landing.kind === 'validated')
     const waiting = this.#waiting
@@ -340,6 +363,7 @@ export class Flight implements Doomable {
   /** The body has ended, and what is stored of it can be found. */
   over(stored: boolean): void {
     const { engine, landing, plan } = this
+    this.#letGoHeld()
     // It was larger than could be known: who comes next shall not have to keep pace with others.
     if (landing?.kind === 'stored' && landing.fill.received > engine.settings.maxEntry)
       engine.hitForMiss.note(this.key, 'too-large', engine.now())

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { answered, CacheRig, fresh, settled } from '../../../test/kit/cache-rig.js'
+import { answered, CacheRig, type FetchCall, fresh, settled } from '../../../test/kit/cache-rig.js'
 import { owner } from '../../../test/kit/owner.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import type { CacheOptions } from './cache-options.js'
@@ -112,6 +112,58 @@ describe('parts', () => {
       undefined,
       '5',
     ])
+  })
+
+  describe('that are to grow', () => {
+    const later = [...strong, 'Content-Range', 'bytes 5-9/10']
+
+    it.each<[string, (call: FetchCall) => void]>([
+      ['has come', (call) => call.answer(206, later, '56789')],
+      ['has come whole', (call) => call.answer(200, strong, text)],
+      ['is for one client alone', (call) => call.answer(200, ['Cache-Control', 'private'], text)],
+      [
+        'is a rest that is',
+        (call) => call.answer(206, ['ETag', '"a"', 'Cache-Control', 'private', ...later.slice(-2)], '56789'),
+      ],
+      ['has failed', (call) => call.fail(new Error('no'))],
+      ['is an error', (call) => call.answer(503, [], 'error')],
+    ])(
+      'are read within maxFilling, others left aside meanwhile, until what was asked for %s',
+      async (_, end) => {
+        const at = rig({ maxFilling: 8 })
+        const read: string[] = []
+        at.store.slow = true
+        at.store.alter = (entry) => ({
+          ...entry,
+          body(from, to) {
+            if (from === undefined) read.push(entry.head.url.slice(-2))
+            return entry.body(from, to)
+          },
+        })
+        serves(at)
+        const paths = ['/0', '/1', '/2', '/3', '/4', '/5', '/6', '/7']
+        for (const path of paths) {
+          await at.read(path, range('0-4'))
+          await at.call()
+        }
+        at.origin = undefined
+        for (const asked of [range('5-9'), { headers: [] }, range('5-9'), { headers: [] }]) {
+          const [path = '', beside = ''] = paths.splice(0, 2)
+          const one = at.ask(path, asked)
+          const call = await at.call()
+          expect(read.splice(0)).toEqual([path])
+          const other = at.ask(beside, asked)
+          const alone = await at.call()
+          // As if nothing were there.
+          expect([read.splice(0), alone.fetch.headers]).toEqual([[], asked.headers])
+          alone.answer(200, ['Cache-Control', 'private'], 'alone')
+          expect((await answered(await other)).text).toBe('alone')
+          end(call)
+          await one.then(answered, () => undefined)
+          await settled()
+        }
+      },
+    )
   })
 
   it('of another version are not put together', async () => {
