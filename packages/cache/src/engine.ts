@@ -68,7 +68,7 @@ export class Engine {
   constructor(readonly settings: CacheSettings) {
     this.now = settings.clock
     this.store = new GuardedStore(settings.store, settings.storeTimeout)
-    this.markers = new Markers(this.store, settings.maxVariants)
+    this.markers = new Markers(this.store, settings.maxVariants, settings.store)
     this.keyOf = createKey(settings.key)
     this.#purgeKeyOf = createPurgeKey(settings.key)
     this.budget = new FillBudget(settings.maxFilling)

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { answered, CacheRig, fresh, settled } from '../../../test/kit/cache-rig.js'
 import { owner } from '../../../test/kit/owner.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
 import type { CacheOptions } from './cache-options.js'
-import { createCache } from './create-cache.js'
+import { type Cache, createCache } from './create-cache.js'
 
 trapUnhandled()
 const own = owner()
@@ -71,6 +72,53 @@ describe('responses that vary', () => {
     for (const reply of [...asked, ...other]) await answered(await reply)
     expect(markerOf(at)?.variants).toHaveLength(5)
     expect(at.store.kept.size).toBe(6)
+  })
+
+  it.each([
+    ['one cache', 1],
+    ['two caches over one store', 2],
+  ])('that end at once are all known after, to a store that answers later too: %s', async (_, count) => {
+    const at = rig({ maxVariants: 4 })
+    at.store.slow = true
+    let looked = 0
+    at.store.alter = (entry) => {
+      if (entry.head.status === 0) looked++
+      return entry
+    }
+    const caches = [at.cache, own(createCache({ store: at.store, clock: () => at.now, maxVariants: 4 }))]
+    varies(at, 'X-A')
+    await at.read('/', { headers: ['X-A', '0'] })
+    at.origin = undefined
+    const request = { method: 'GET', scheme: 'http', authority: 'a.example', path: '/', body: null }
+    const all = Array.from({ length: 10 }, async (_, i) => {
+      const cache = caches[i % count] as Cache
+      return answered(await cache.handle({ ...request, headers: ['X-A', `${i + 1}`] }, at.fetcher, ''))
+    })
+    await until(() => at.calls.length === 11, 'all fetches')
+    looked = 0
+    for (const { answer } of at.calls.slice(1)) answer(200, [...fresh, 'Vary', 'X-A'], 'x')
+    await Promise.all(all)
+    await until(() => markerOf(at)?.variants?.length === 4, 'the marker of the newest')
+    await settled()
+    // The four newest, and the marker: none is left that no marker knows, and so is never dropped.
+    expect(new Set(at.store.kept.keys())).toEqual(new Set([key, ...(markerOf(at)?.variants ?? [])]))
+    // What waits for its turn goes in one.
+    expect(looked).toBeLessThanOrEqual(2)
+  })
+
+  it('are known after a round in which the store has failed, too', async () => {
+    const at = rig()
+    at.store.slow = true
+    varies(at, 'X-A')
+    await at.read('/', { headers: ['X-A', '0'] })
+    await settled()
+    at.store.trouble.set('commit', 'rejects')
+    await at.read('/', { headers: ['X-A', '1'] })
+    await settled()
+    at.store.trouble.clear()
+    await Promise.all(['2', '3'].map((value) => at.read('/', { headers: ['X-A', value] })))
+    await settled()
+    expect(markerOf(at)?.variants).toHaveLength(3)
   })
 
   it('one that ends after names have grown is not kept where nobody would find it', async () => {
