@@ -1,6 +1,7 @@
 import { type Duration, duration, integer, oneOf, parse, type Size, size, that, v } from '@sluice/options'
 import type { Cache } from './create-cache.js'
 import { isCache } from './is-cache.js'
+import { isStore } from './is-store.js'
 import { type KeyOptions, type KeySettings, keyOptions } from './key-options.js'
 import { memoryStore } from './memory-store.js'
 import type { Store } from './store.js'
@@ -96,16 +97,6 @@ export interface CacheSettings {
   readonly statusKey: boolean
   readonly xCache: boolean
   readonly clock: () => number
-}
-
-const storeMethods = ['get', 'put', 'touch', 'delete', 'purge', 'close'] as const
-
-function isStore(value: unknown): boolean {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    storeMethods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
-  )
 }
 
 /** A name of a field, and of a cache in `Cache-Status`: both are tokens (RFC 9110 section 5.6.2). */

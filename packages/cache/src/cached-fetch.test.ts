@@ -42,6 +42,16 @@ const page = (n: number, res: ServerResponse): void => {
 }
 
 describe('cachedFetch', () => {
+  it.each([undefined, null, {}, 'https://example.com/', { fetch }])(
+    'of %j is a TypeError that says so',
+    (given) => {
+      expect(() => cachedFetch(given as never)).toThrow(TypeError)
+      expect(() => cachedFetch(given as never)).toThrow(
+        /^cachedFetch: got .+, takes a function such as fetch$/,
+      )
+    },
+  )
+
   it('answers again what it has fetched, for strings, URLs and requests', async () => {
     const { url, asked } = await counting((n, _req, res) => page(n, res))
     const now = Date.now()

@@ -1,5 +1,6 @@
 import { discard, ProxyError, type Reply } from '@sluice/core'
 import { get, type HeaderList } from '@sluice/headers'
+import { fault, quote } from '@sluice/options'
 import type { CacheOptions } from './cache-options.js'
 import type { CacheFetch } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
@@ -27,9 +28,11 @@ const ofOrigin: ReadonlySet<string> = new Set(['authorization', 'proxy-authoriza
  * @param fetch what fetches, such as the global one
  * @param options of a cache of its own, or a cache that `createCache` has made, to purge it
  * @returns a function that rejects with what `fetch` rejects with, and with the reason of `signal`
- * @throws TypeError that names the option
+ * @throws TypeError that names the option, or says what it got for `fetch`
  */
 export function cachedFetch(fetch: Fetch, options: CacheOptions | Cache = {}): Fetch {
+  if (typeof fetch !== 'function')
+    throw new TypeError(fault('cachedFetch', quote(fetch), 'a function such as fetch'))
   const engine = isCache(options) ? options : createCache(options)
   return async (input, init) => {
     const call = readCall(input, init)

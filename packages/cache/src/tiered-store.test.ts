@@ -128,6 +128,16 @@ describe('tieredStore()', () => {
   it('refuses what is no store, and options that it does not have', () => {
     const store = memoryStore()
     expect(() => tieredStore({} as Store, store)).toThrow(/tieredStore\.near/)
+    for (const name of ['get', 'put', 'touch', 'delete', 'purge', 'close']) {
+      const lacking = Object.assign(Object.create(store) as Store, { [name]: undefined })
+      for (const make of [() => tieredStore(lacking, store), () => tieredStore(store, lacking)]) {
+        expect(make).toThrow(TypeError)
+        expect(make).toThrow(new RegExp(`^tieredStore\\.(near|far): .* takes a store: it has no ${name}$`))
+      }
+    }
+    expect(() => tieredStore({ get() {}, put() {} } as never, 5 as never)).toThrow(
+      /near: .* it has no touch, delete, purge, close.*far: got 5, takes a store: it has no get, put, /s,
+    )
     expect(() => tieredStore(store, undefined as unknown as Store)).toThrow(/tieredStore\.far/)
     expect(() => tieredStore(store, store, { promote: -1 })).toThrow(/tieredStore\.promote/)
     expect(() => tieredStore(store, store, { much: 1 } as object)).toThrow(/tieredStore\.much/)

@@ -1,4 +1,5 @@
 import { fault, parse, quote, type Size, size, v } from '@sluice/options'
+import { lackingOfStore } from './is-store.js'
 import { PromotedEntry } from './promoted-entry.js'
 import { type Promotion, Promotions } from './promotions.js'
 import type { Entry, EntryHead, EntryWriter, PurgeKey, Store } from './store.js'
@@ -22,10 +23,13 @@ const tieredOptions = v.strictObject({ promote: v.optional(size(), '1mb') })
  * @throws TypeError for wrong arguments
  */
 export function tieredStore(near: Store, far: Store, options: TieredOptions = {}): Store {
+  const faults: string[] = []
   for (const [path, store] of Object.entries({ near, far })) {
-    if (typeof store?.get !== 'function' || typeof store.put !== 'function')
-      throw new TypeError(fault(`tieredStore.${path}`, quote(store), 'a store'))
+    const lacking = lackingOfStore(store)
+    if (lacking.length > 0)
+      faults.push(fault(`tieredStore.${path}`, quote(store), `a store: it has no ${lacking.join(', ')}`))
   }
+  if (faults.length > 0) throw new TypeError(faults.join('\n'))
   return new TieredStore(near, far, parse(tieredOptions, options, 'tieredStore').promote)
 }
 
