@@ -1,50 +1,30 @@
 import type { EntryHead } from '@sluice/cache'
 import { toReadable } from '@sluice/core'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import {
-  hasRedis,
-  owner,
-  type RedisServer,
-  redisClient,
-  redisServer,
-  skipUnless,
-  trapUnhandled,
-  until,
-} from '../../../test/kit/index.js'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { owner, until, withRedis } from '../../../test/kit/index.js'
 import { bodyBytes, entryHead, pattern } from '../../../test/kit/store-entries.js'
 import { type RedisStore, type RedisStoreOptions, redisStore } from './redis-store.js'
 
-describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('what redisStore keeps', () => {
-  trapUnhandled()
+withRedis('what redisStore keeps', (redis) => {
   const own = owner()
-  let redis: RedisServer
-  let client: Awaited<ReturnType<typeof redisClient>>
   let store: RedisStore
-  beforeAll(async () => {
-    redis = await redisServer()
-    client = await redisClient(redis)
-  })
-  afterAll(async () => {
-    client.close()
-    await redis.close()
-  })
   beforeEach(async () => {
-    await client.flushAll()
+    await redis.client.flushAll()
     store = storeOn()
   })
 
   const storeOn = (options: Partial<RedisStoreOptions> = {}): RedisStore =>
-    own(redisStore({ client, prefix: '', timeout: '10s', chunk: 1_000, ...options }))
+    own(redisStore({ client: redis.client, prefix: '', timeout: '10s', chunk: 1_000, ...options }))
   const put = async (key: string, bytes: Buffer, head: EntryHead = entryHead()): Promise<EntryHead> => {
     const writer = store.put(key, head)
     writer?.write(bytes)
     await writer?.commit()
     return head
   }
-  const keys = async (pattern = '*'): Promise<string[]> => (await client.keys(pattern)).sort()
+  const keys = async (pattern = '*'): Promise<string[]> => (await redis.client.keys(pattern)).sort()
   const withoutTime = async (): Promise<string[]> => {
     const found: string[] = []
-    for (const key of await keys()) if (Number(await client.pTTL(key)) <= 0) found.push(key)
+    for (const key of await keys()) if (Number(await redis.client.pTTL(key)) <= 0) found.push(key)
     return found
   }
   const changed = async (
@@ -52,11 +32,11 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('what red
     field: string,
     change: (bytes: Buffer) => Buffer | undefined,
   ): Promise<void> => {
-    const mapped = client.withTypeMapping({ 36: Buffer })
+    const mapped = redis.client.withTypeMapping({ 36: Buffer })
     const bytes = Buffer.from((await mapped.hGet(key, field)) as unknown as Buffer)
     const other = change(bytes)
-    if (other === undefined) await client.hDel(key, field)
-    else await client.hSet(key, field, other)
+    if (other === undefined) await redis.client.hDel(key, field)
+    else await redis.client.hSet(key, field, other)
   }
 
   it('has a time to live, whatever was done', async () => {
@@ -76,14 +56,14 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('what red
     writer?.write(pattern(5_500, 1))
     await until(async () => (await keys('b:*')).length >= 5 + 6 + 11, 'the parts')
     expect(await withoutTime()).toEqual([])
-    const drafts = await Promise.all((await keys('b:*')).map((key) => client.pTTL(key)))
+    const drafts = await Promise.all((await keys('b:*')).map((key) => redis.client.pTTL(key)))
     for (const ttl of drafts) expect(ttl).toBeLessThanOrEqual(3_600_000 + 30_000)
     await store.delete('large')
     await store.purge({ url: 'http://a.example/' })
     expect(await withoutTime()).toEqual([])
     // What is left: purges, the lease, and parts that somebody may still read, or that nobody finished.
     expect((await keys()).filter((key) => !key.startsWith('b:'))).toEqual(['l:k', 'log'])
-    for (const key of await keys('b:*')) expect(await client.pTTL(key)).toBeLessThanOrEqual(300_000)
+    for (const key of await keys('b:*')) expect(await redis.client.pTTL(key)).toBeLessThanOrEqual(300_000)
   })
 
   it('goes with the time of the entry, in the lists as well', async () => {
@@ -93,9 +73,9 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('what red
     for (let i = 0; i < 20; i++) await put(`soon ${i}`, pattern(10, 1), soon())
     await until(async () => (await keys('e:*')).length === 1, 'the end of all')
     for (let i = 0; i < 3; i++) await put(`${i}`, pattern(10, 1), entryHead({ tags: ['a'] }))
-    expect(await client.zCard('urls')).toBe(4)
-    expect(await client.zCard('due')).toBe(4)
-    expect(await client.zCard('t:a')).toBe(4)
+    expect(await redis.client.zCard('urls')).toBe(4)
+    expect(await redis.client.zCard('due')).toBe(4)
+    expect(await redis.client.zCard('t:a')).toBe(4)
   })
 
   it('does not grow with replacements', async () => {
@@ -105,7 +85,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('what red
         await put('k', pattern(size, i), entryHead({ tags: [`${i % 10}`, 'all'] }))
         if (i % 500 !== 499) continue
         let bytes = 0
-        for (const key of await keys()) bytes += Number(await client.memoryUsage(key))
+        for (const key of await keys()) bytes += Number(await redis.client.memoryUsage(key))
         sizes.push(bytes)
       }
     expect(sizes[1]).toBe(sizes[0])
@@ -140,7 +120,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('what red
       const found = await keys('b:*')
       return found.length === 5 && found
     }, 'the parts')
-    await client.del(parts[2] as string)
+    await redis.client.del(parts[2] as string)
     await writer?.commit()
     expect(await keys()).toEqual(['log'])
   })
@@ -168,10 +148,10 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('what red
       await put('k', right)
       const entry = await store.get('k')
       const part = (await keys('b:*'))[3] as string
-      const mapped = client.withTypeMapping({ 36: Buffer })
+      const mapped = redis.client.withTypeMapping({ 36: Buffer })
       const other = change(Buffer.from((await mapped.get(part)) as unknown as Buffer))
-      if (other === undefined) await client.del(part)
-      else await client.set(part, other)
+      if (other === undefined) await redis.client.del(part)
+      else await redis.client.set(part, other)
       const read: Buffer[] = []
       const whole = async (): Promise<void> => {
         for await (const bytes of toReadable(entry?.body() ?? null)) read.push(bytes as Buffer)
@@ -185,27 +165,27 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('what red
 
   it('is a miss where a part is gone before it is asked for', async () => {
     await put('k', pattern(5_500, 1))
-    await client.del((await keys('b:*'))[5] as string)
+    await redis.client.del((await keys('b:*'))[5] as string)
     expect(await store.get('k')).toBeUndefined()
   })
 
   it('is a miss where it belongs to another key or part', async () => {
     await put('k', pattern(500, 1))
-    await client.copy('e:k', 'e:other')
+    await redis.client.copy('e:k', 'e:other')
     expect(await store.get('other')).toBeUndefined()
     await put('parts', pattern(5_500, 1))
     const [first, second] = await keys('b:*')
-    await client.copy(first as string, second as string, { REPLACE: true })
+    await redis.client.copy(first as string, second as string, { REPLACE: true })
     const entry = await store.get('parts')
     await expect(bodyBytes(entry?.body() ?? null)).rejects.toThrow('a part of the stored body')
   })
 
   it('may be anything at all', async () => {
     for (const write of [
-      () => client.set('e:k', 'text'),
-      () => client.lPush('e:k', 'list'),
-      () => client.hSet('e:k', { h: 'x', d: 'y', b: 'z', u: 'http://a/', g: '{', o: 'x', n: 'many' }),
-      () => client.hSet('e:k', { i: 'only an id' }),
+      () => redis.client.set('e:k', 'text'),
+      () => redis.client.lPush('e:k', 'list'),
+      () => redis.client.hSet('e:k', { h: 'x', d: 'y', b: 'z', u: 'http://a/', g: '{', o: 'x', n: 'many' }),
+      () => redis.client.hSet('e:k', { i: 'only an id' }),
     ]) {
       await write()
       expect(await store.get('k')).toBeUndefined()

@@ -1,41 +1,18 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  hasRedis,
-  owner,
-  patience,
-  type RedisServer,
-  redisClient,
-  redisServer,
-  relayTo,
-  skipUnless,
-  trapUnhandled,
-  until,
-} from '../../../test/kit/index.js'
+import { expect, it } from 'vitest'
+import { owner, patience, redisClient, relayTo, until, withRedis } from '../../../test/kit/index.js'
 import { type RedisStore, type RedisStoreOptions, redisStore } from './redis-store.js'
 
-describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('a lease', () => {
-  trapUnhandled()
+withRedis('a lease', (redis) => {
   const own = owner()
-  let redis: RedisServer
-  let client: Awaited<ReturnType<typeof redisClient>>
-  let count = 0
   let prefix = ''
-  beforeAll(async () => {
-    redis = await redisServer()
-    client = await redisClient(redis)
-  })
-  afterAll(async () => {
-    client.close()
-    await redis.close()
-  })
 
   const storeOn = (options: Partial<RedisStoreOptions> = {}): RedisStore =>
-    own(redisStore({ client, prefix, timeout: '10s', ...options }))
+    own(redisStore({ client: redis.client, prefix, timeout: '10s', ...options }))
   const stores = (number: number, options: Partial<RedisStoreOptions> = {}): RedisStore[] => {
-    prefix = `lease ${++count}:`
+    prefix = redis.prefix()
     return Array.from({ length: number }, () => storeOn(options))
   }
-  const held = async (): Promise<boolean> => (await client.exists(`${prefix}l:k`)) === 1
+  const held = async (): Promise<boolean> => (await redis.client.exists(`${prefix}l:k`)) === 1
   const free = (): Promise<boolean> => until(async () => !(await held()), 'the end of the lease')
 
   it('is waited for without end where the wait is 0', async () => {
@@ -65,7 +42,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('a lease'
         const end = await store.lease('k', patience)
         if (end === undefined) continue
         most.holders = Math.max(most.holders, ++holders)
-        await client.sendCommand(['PING'])
+        await redis.client.sendCommand(['PING'])
         fetched++
         holders--
         return end()
@@ -123,7 +100,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('a lease'
   })
 
   it('is for everybody where Redis can not tell', async () => {
-    const relay = own(await relayTo(redis.path))
+    const relay = own(await relayTo(redis.server.path))
     const troubled = own(await redisClient(relay))
     const [here] = stores(1) as [RedisStore]
     const there = storeOn({ client: troubled, timeout: 50 })
@@ -138,7 +115,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('a lease'
     end?.()
     await free()
     // What was asked for in vain, and granted after all, is given back.
-    await until(async () => (await client.exists(`${prefix}l:another`)) === 0, 'its end')
+    await until(async () => (await redis.client.exists(`${prefix}l:another`)) === 0, 'its end')
   })
 
   it('is waited for by nobody once the store is closed', async () => {

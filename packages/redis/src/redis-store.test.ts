@@ -1,33 +1,12 @@
-import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  hasRedis,
-  owner,
-  type RedisServer,
-  redisClient,
-  redisServer,
-  skipUnless,
-  trapUnhandled,
-  until,
-} from '../../../test/kit/index.js'
+import { describe, expect, it } from 'vitest'
+import { owner, redisClient, until, withRedis } from '../../../test/kit/index.js'
 import { entryHead } from '../../../test/kit/store-entries.js'
 import { storeSuite } from '../../../test/kit/store-suite.js'
 import type { RedisClient } from './redis-client.js'
 import { redisStore } from './redis-store.js'
 
-describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('redisStore', () => {
-  trapUnhandled()
+withRedis('redisStore', (redis) => {
   const own = owner()
-  let redis: RedisServer
-  let client: Awaited<ReturnType<typeof redisClient>>
-  beforeAll(async () => {
-    redis = await redisServer()
-    client = await redisClient(redis)
-  })
-  afterAll(async () => {
-    client.close()
-    await redis.close()
-  })
 
   for (const [name, chunk] of [
     ['with bodies in one part', '4mb'],
@@ -36,43 +15,43 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('redisSto
     storeSuite(
       `redisStore ${name}`,
       async ({ maxEntry }) => ({
-        store: redisStore({ client, prefix: `${randomUUID()}:`, timeout: '10s', chunk, maxEntry }),
+        store: redisStore({ client: redis.client, prefix: redis.prefix(), timeout: '10s', chunk, maxEntry }),
       }),
       { sync: false, bounded: false },
     )
 
   const connections = async (): Promise<number> =>
-    String(await client.sendCommand(['CLIENT', 'LIST']))
+    String(await redis.client.sendCommand(['CLIENT', 'LIST']))
       .trim()
       .split('\n').length
 
   it('asks nothing of Redis before it is used, and lets go of its own connection alone', async () => {
     const before = await connections()
-    const store = redisStore({ client, timeout: '10s' })
+    const store = redisStore({ client: redis.client, timeout: '10s' })
     expect(await connections()).toBe(before)
     store.mark()
     await until(async () => (await connections()) === before + 1, 'the subscription')
     await store.close()
     await store.close()
     await until(async () => (await connections()) === before, 'the end of the subscription')
-    expect(client.isReady).toBe(true)
+    expect(redis.client.isReady).toBe(true)
     expect(store.mark()).toBeTypeOf('number')
     expect(await store.lease('k', 1)).toBeTypeOf('function')
     expect(await connections()).toBe(before)
   })
 
   it("leaves a subscriber of its user's as it was", async () => {
-    const subscriber = own(await redisClient(redis))
-    const store = redisStore({ client, subscriber, prefix: 'own:', timeout: '10s' })
+    const subscriber = own(await redisClient(redis.server))
+    const store = redisStore({ client: redis.client, subscriber, prefix: 'own:', timeout: '10s' })
     const heard: string[] = []
     await subscriber.subscribe('own:say', (message) => heard.push(message))
     store.mark()
-    const count = async (): Promise<unknown> => client.sendCommand(['PUBSUB', 'NUMSUB', 'own:say'])
+    const count = async (): Promise<unknown> => redis.client.sendCommand(['PUBSUB', 'NUMSUB', 'own:say'])
     await until(async () => String(await count()) === 'own:say,1', 'the subscription')
     await store.close()
     await store.purge({ url: 'http://a/' })
     expect(subscriber.isReady).toBe(true)
-    const other = own(redisStore({ client, prefix: 'own:', timeout: '10s' }))
+    const other = own(redisStore({ client: redis.client, prefix: 'own:', timeout: '10s' }))
     await other.purge({ url: 'http://a/' })
     await until(() => heard.length === 1, 'the purge at the listener of the user')
   })
@@ -87,7 +66,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('redisSto
   })
 
   it('refuses what can be of no use, and a body of another length than was told', async () => {
-    const store = own(redisStore({ client, prefix: 'short:', timeout: '10s' }))
+    const store = own(redisStore({ client: redis.client, prefix: 'short:', timeout: '10s' }))
     expect(store.put('k', entryHead({ keepUntil: Date.now() - 1 }))).toBeUndefined()
     expect(store.put('k', entryHead({ keepUntil: Number.NaN }))).toBeUndefined()
     const writer = store.put('k', entryHead({ length: 4 }))

@@ -1,42 +1,20 @@
 import type { EntryHead, PurgeKey } from '@sluice/cache'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  hasRedis,
-  owner,
-  type RedisServer,
-  redisClient,
-  redisServer,
-  relayTo,
-  skipUnless,
-  trapUnhandled,
-  until,
-} from '../../../test/kit/index.js'
+import { describe, expect, it } from 'vitest'
+import { owner, redisClient, relayTo, until, withRedis } from '../../../test/kit/index.js'
 import { bodyBytes, entryHead } from '../../../test/kit/store-entries.js'
 import type { RedisClient } from './redis-client.js'
 import { type RedisStore, type RedisStoreOptions, redisStore } from './redis-store.js'
 import { sweep } from './scripts.js'
 
-describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores that share a Redis', () => {
-  trapUnhandled()
+withRedis('stores that share a Redis', (redis) => {
   const own = owner()
-  let redis: RedisServer
-  let client: Awaited<ReturnType<typeof redisClient>>
-  let count = 0
   let prefix = ''
-  beforeAll(async () => {
-    redis = await redisServer()
-    client = await redisClient(redis)
-  })
-  afterAll(async () => {
-    client.close()
-    await redis.close()
-  })
 
   const storeOn = (options: Partial<RedisStoreOptions> = {}): RedisStore =>
-    own(redisStore({ client, prefix, timeout: '10s', chunk: 1_000, ...options }))
+    own(redisStore({ client: redis.client, prefix, timeout: '10s', chunk: 1_000, ...options }))
   /** Two proxies of a deployment of their own. */
   const pair = (): [here: RedisStore, there: RedisStore] => {
-    prefix = `${++count}:`
+    prefix = redis.prefix()
     return [storeOn(), storeOn()]
   }
   const put = async (
@@ -109,7 +87,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
       // It knows of the purge by now: what is asked for from here on is kept.
       await put(here, 'k', 'new', matching(), here.mark())
       expect(await bodyOf(here, 'k')).toBe('new')
-      const left = await client.sendCommand(['KEYS', `${prefix}b:*`])
+      const left = await redis.client.sendCommand(['KEYS', `${prefix}b:*`])
       expect(left).toEqual([])
     })
   })
@@ -129,7 +107,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
     const [here] = pair()
     await watching(here)
     const mark = here.mark()
-    await client.sendCommand(['DEL', `${prefix}log`])
+    await redis.client.sendCommand(['DEL', `${prefix}log`])
     await put(here, 'k', 'a', matching(), mark)
     expect(await here.get('k')).toBeUndefined()
     await put(here, 'k', 'a', matching(), here.mark())
@@ -140,8 +118,8 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
     const [here, there] = pair()
     const heard = await watching(here)
     const mark = here.mark() as number
-    await client.sendCommand(['DEL', `${prefix}log`])
-    await client.sendCommand(['ZADD', `${prefix}log`, '5', '5|0|f||'])
+    await redis.client.sendCommand(['DEL', `${prefix}log`])
+    await redis.client.sendCommand(['ZADD', `${prefix}log`, '5', '5|0|f||'])
     await put(here, 'k', 'a', matching(), mark)
     expect(await here.get('k')).toBeUndefined()
     await until(() => heard.length > 0, 'the purge of everything')
@@ -161,7 +139,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
     const mark = here.mark()
     for (let i = 0; i < 11; i++)
       await Promise.all(Array.from({ length: 100 }, (_, n) => there.purge({ url: `http://b/${i}/${n}` })))
-    expect(await client.sendCommand(['ZCARD', `${prefix}log`])).toBeLessThanOrEqual(1_001)
+    expect(await redis.client.sendCommand(['ZCARD', `${prefix}log`])).toBeLessThanOrEqual(1_001)
     await put(here, 'k', 'a', matching(), mark)
     expect(await here.get('k')).toBeUndefined()
     await put(here, 'k', 'a', matching(), here.mark())
@@ -184,7 +162,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
     await fill()
     expect((await here.get('k0'))?.head.purged).toBeUndefined()
     expect(await there.purge({ prefix: 'http://' })).toBe(450)
-    expect(await client.sendCommand(['KEYS', `${prefix}*`])).toEqual([`${prefix}log`])
+    expect(await redis.client.sendCommand(['KEYS', `${prefix}*`])).toEqual([`${prefix}log`])
   })
 
   it('a purge leaves what was asked for after it has begun', async () => {
@@ -192,7 +170,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
     await watching(here)
     let first = true
     const slow: RedisClient = {
-      duplicate: () => client.duplicate(),
+      duplicate: () => redis.client.duplicate(),
       async sendCommand(args, options) {
         // Between the two steps of the purge.
         if (args[1] === sweep.sha && first) {
@@ -200,7 +178,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
           await until(() => (here.mark() as number) > mark, 'the purge')
           await put(here, 'new', 'new', matching(), here.mark())
         }
-        return client.sendCommand(args, options)
+        return redis.client.sendCommand(args, options)
       },
     }
     await put(here, 'old', 'old', matching())
@@ -212,7 +190,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
 
   it('a soft purge that one has not heard of yet outlives its touch', async () => {
     const [, there] = pair()
-    const relay = own(await relayTo(redis.path))
+    const relay = own(await relayTo(redis.server.path))
     const subscriber = own(await redisClient(relay))
     const here = storeOn({ subscriber })
     await watching(here)
@@ -232,7 +210,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
 
   it('a purge whose message was lost with the connection is heard once there is another', async () => {
     const [, there] = pair()
-    const relay = own(await relayTo(redis.path))
+    const relay = own(await relayTo(redis.server.path))
     const here = storeOn({ client: own(await redisClient(relay)), pause: 5 })
     const heard = await watching(here)
     relay.refuse()
@@ -252,7 +230,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
   it('a purge whose message was lost without a sign is heard with the next one', async () => {
     const [, there] = pair()
     let lose = false
-    const subscriber = own(await redisClient(redis))
+    const subscriber = own(await redisClient(redis.server))
     const here = storeOn({
       subscriber: {
         subscribe: (channel, listener) =>
@@ -276,12 +254,12 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))('stores t
 
   it('all counts as purged where a purge may have been missed', async () => {
     const [, there] = pair()
-    const relay = own(await relayTo(redis.path))
+    const relay = own(await relayTo(redis.server.path))
     const here = storeOn({ client: own(await redisClient(relay)), pause: 5 })
     const heard = await watching(here)
     relay.refuse()
     await there.purge({ tag: 'one' })
-    await client.sendCommand(['DEL', `${prefix}log`])
+    await redis.client.sendCommand(['DEL', `${prefix}log`])
     relay.pass()
     await until(() => heard.length > 0, 'the purge of everything')
     expect(heard).toEqual([[{ prefix: '' }, false]])
