@@ -13,7 +13,7 @@ export interface SharedRedis {
 
 /** Tests over one Redis, which stands from the first to the last of them. Where it isn't installed they are skipped, and say so. */
 export function withRedis(name: string, tests: (redis: SharedRedis) => void): void {
-  describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))(name, () => {
+  describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))(`${name}`, () => {
     trapUnhandled()
     let server: RedisServer
     let client: SharedRedis['client']

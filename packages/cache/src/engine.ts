@@ -205,9 +205,9 @@ export class Engine {
     const found = invalidates({ method, url }, reply)
     if (found.length === 0) return
     // Its own by its bytes: what a URL is made of them may be spelt otherwise.
-    const all = [{ url }, ...found.map((one) => this.#purgeKeyOf({ url: one }))]
-    for (const one of all) this.#doom(one)
-    await Promise.all(all.map((one) => this.store.invalidate(one)))
+    const all = new Set([url, ...found.map((one) => this.#purgeKeyOf({ url: one }).url as string)])
+    for (const one of all) this.#doom({ url: one })
+    await Promise.all([...all].map((one) => this.store.invalidate({ url: one })))
   }
 
   #doom(what: PurgeKey): void {

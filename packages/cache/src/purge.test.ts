@@ -319,6 +319,19 @@ describe('an unsafe method', () => {
     expect((await mine.read('/', { who: 'new' })).text).toBe('new')
   })
 
+  it('asks the store for each URL once', async () => {
+    const at = rig()
+    const asked: PurgeKey[] = []
+    const { purge } = at.store
+    at.store.purge = (what, soft) => {
+      asked.push(what)
+      return purge.call(at.store, what, soft)
+    }
+    at.origin = () => ({ status: 201, headers: ['Location', '/made', 'Content-Location', '/'], body: null })
+    await at.read('/', { method: 'PUT' })
+    expect(asked).toEqual([{ url: 'http://a.example/' }, { url: 'http://a.example/made' }])
+  })
+
   it('goes through without a key', async () => {
     const at = rig()
     at.origin = () => ({ status: 200, headers: [], body: 'x' })

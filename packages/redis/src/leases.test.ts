@@ -99,6 +99,44 @@ withRedis('a lease', (redis) => {
     expect(await waiting).toBeUndefined()
   })
 
+  it('is waited for until its own end, whatever comes late of one before', async () => {
+    const heard: string[] = []
+    let hear = (_message: string): void => {}
+    const late = {
+      subscribe: async (_channel: string, listener: (message: string) => void) => {
+        hear = listener
+      },
+      unsubscribe: async () => {},
+    }
+    const [here] = stores(1) as [RedisStore]
+    const there = storeOn({ subscriber: late })
+    const ear = own(await redisClient(redis.server))
+    await ear.subscribe(`${prefix}say`, (message) => heard.push(message))
+    const first = await here.lease('k', patience)
+    first?.()
+    await until(() => heard.length === 1, 'the end of the first')
+    for (const early of [true, false]) {
+      const second = await here.lease('k', patience)
+      const waiting = there.lease('k', patience)
+      let answer: unknown = 'none'
+      void waiting.then((found) => {
+        answer = found
+      })
+      // Before it is known who has it, and after.
+      if (!early) await there.lease('another', patience).then((release) => release?.())
+      hear(heard[0] as string)
+      await there.lease('another', patience).then((release) => release?.())
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(answer).toBe('none')
+      const known = heard.length
+      second?.()
+      await until(() => heard.slice(known).some((one) => one.endsWith('k')), 'its end')
+      hear(heard.findLast((one) => one.endsWith('k')) as string)
+      expect(await waiting).toBe(undefined)
+      await free()
+    }
+  })
+
   it('is for everybody where Redis can not tell', async () => {
     const relay = own(await relayTo(redis.server.path))
     const troubled = own(await redisClient(relay))

@@ -19,8 +19,8 @@ export interface NewsOptions {
   readonly subscriber: RedisSubscriber | undefined
   /** Names this store among all that share the prefix: of its own purges it knows. */
   readonly from: string
-  /** Hears that the lease of a key has ended. */
-  released(key: string): void
+  /** Hears that the lease of a key has ended, and whose it was. */
+  released(key: string, token: string): void
 }
 
 /**
@@ -157,7 +157,10 @@ export class PurgeNews {
   }
 
   private message(message: string): void {
-    if (message.startsWith('r')) return this.options.released(message.slice(1))
+    if (message.startsWith('r')) {
+      const end = message.indexOf('|')
+      return this.options.released(message.slice(end + 1), message.slice(1, end))
+    }
     const found = /^p(\d+)\|(.*)$/s.exec(message)
     if (found === null) return
     const member = found[2] as string

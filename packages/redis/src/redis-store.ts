@@ -82,7 +82,7 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
   const from = randomBytes(9).toString('hex')
   const link = new Link(client, { timeout, pause, clock })
   const leases = new Leases(link, prefix, Math.ceil(settings.leaseTime))
-  const released = (key: string): void => leases.released(key)
+  const released = (key: string, token: string): void => leases.released(key, token)
   const news = new PurgeNews({ link, prefix, client, subscriber, from, released })
   const { chunk, maxEntry, buffer } = settings
   const learned = (number: number, mark: number): void => news.learned(number, mark)

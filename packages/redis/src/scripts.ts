@@ -13,7 +13,7 @@ import { type Script, script } from './script.js'
  *   log          set      "<number>|<soft>|<kind>|<from>|<value>" of the last purges by their number. The first one is the floor: up to
  *                         its number nothing is remembered
  *   l:<key>      string   who has the lease of a key
- *   say          channel  "p<number before>|<entry of the log>" for a purge, "r<key>" when a lease ends
+ *   say          channel  "p<number before>|<entry of the log>" for a purge, "r<who had it>|<key>" when a lease ends
  *
  * A purge's number is the time of Redis in µs, and more than the one before. So numbers go on where Redis has lost all it knew,
  * and a floor made then is above every mark from before; where the clock was set back, such a mark is above all of them, which no other is. Whatever is written has a time to live.
@@ -230,10 +230,19 @@ expire(ARGV[2],ARGV[3],tonumber(ARGV[4]))
 return 1
 `)
 
+/** Takes a lease, if nobody has it: P, key, token, ms. Gives the token of who has it by now. */
+export const acquire: Script = script(`
+local k=ARGV[1]..'l:'..ARGV[2]
+local held=redis.call('GET',k)
+if held then return held end
+redis.call('SET',k,ARGV[3],'PX',ARGV[4])
+return ARGV[3]
+`)
+
 /** Ends a lease, if it is still the one of that token, and tells who waits for it: P, key, token. */
 export const release: Script = script(`${common}
 if redis.call('GET',P..'l:'..ARGV[2])~=ARGV[3] then return 0 end
 redis.call('DEL',P..'l:'..ARGV[2])
-redis.call('PUBLISH',P..'say','r'..ARGV[2])
+redis.call('PUBLISH',P..'say','r'..ARGV[3]..'|'..ARGV[2])
 return 1
 `)
