@@ -17,9 +17,11 @@ import {
   status,
 } from '@grpc/grpc-js'
 import { balance } from '@sluice/balance'
+import { cache } from '@sluice/cache'
 import { chain, clientAddress, toListener } from '@sluice/core'
 import { forward, http2Transport, type TimeoutOptions } from '@sluice/forward'
 import { createUpstream } from '@sluice/upstream'
+import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import {
   deferred,
@@ -69,13 +71,32 @@ interface Handlers {
   chat?: handleBidiStreamingCall<string, string>
 }
 
+/** Where the proxy stands, and whether a cache is in it: that has nothing to do there. */
+interface Place {
+  readonly mount: string
+  readonly cached: boolean
+}
+
 /** A gRPC server, a proxy in front of it, and a client that speaks to the proxy. */
 async function service(
-  mount: string,
+  { cached, mount }: Place,
   handlers: Handlers,
   timeouts: TimeoutOptions = {},
 ): Promise<TextClient> {
+  const upstream = createUpstream({ name: 'grpc', targets: [await serverOf(handlers)] })
+  const transport = http2Transport()
+  own({ close: () => transport.close(true) })
+  const layers = chain().use(clientAddress())
+  const picked = (cached ? layers.use(cache()) : layers).use(balance(upstream))
+  return clientOf(mount, toListener(picked.handle(forward({ transport, timeouts }))))
+}
+
+/** Those that were started, the newest last. */
+const servers: Server[] = []
+
+async function serverOf(handlers: Handlers): Promise<string> {
   const server = new Server()
+  servers.push(server)
   server.addService(definition, handlers as never)
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
@@ -84,12 +105,12 @@ async function service(
     })
   })
   own({ close: () => server.forceShutdown() })
-  const upstream = createUpstream({ name: 'grpc', targets: [`http://127.0.0.1:${port}`] })
-  const transport = http2Transport()
-  own({ close: () => transport.close(true) })
-  const handler = chain().use(clientAddress()).use(balance(upstream)).handle(forward({ transport, timeouts }))
+  return `http://127.0.0.1:${port}`
+}
+
+async function clientOf(mount: string, listener: ReturnType<typeof toListener>): Promise<TextClient> {
   const { tls, serve } = mountNamed(mount)
-  const mounted = own(await serve({ listener: toListener(handler) }))
+  const mounted = own(await serve({ listener }))
   const Client = makeClientConstructor(definition, 'test.Text')
   const secure = tls ? credentials.createSsl(testCertificate()?.cert ?? null) : credentials.createInsecure()
   const client = new Client(`localhost:${mounted.port}`, secure) as unknown as TextClient
@@ -137,12 +158,14 @@ async function all(stream: ClientReadableStream<string>): Promise<{ texts: strin
   return { texts, code }
 }
 
-const grpcMounts = mounts.filter(({ http2 }) => http2).map(({ name }) => name)
+const places = mounts
+  .filter(({ http2 }) => http2)
+  .flatMap(({ name }) => [false, true].map((cached) => ({ mount: name, cached })))
 
-describe.each(grpcMounts)('gRPC through %s', (mount) => {
+describe.each(places)('gRPC through $mount, cached: $cached', (place) => {
   it('unary: the message, metadata both ways, and the status in the trailers', async () => {
     let seen = new Metadata()
-    const client = await service(mount, {
+    const client = await service(place, {
       unary({ request, metadata, sendMetadata, ...rest }, done) {
         seen = metadata
         const head = new Metadata()
@@ -173,25 +196,25 @@ describe.each(grpcMounts)('gRPC through %s', (mount) => {
   })
 
   it('unary: a large message', async () => {
-    const client = await service(mount, { unary: ({ request }, done) => done(null, request) })
+    const client = await service(place, { unary: ({ request }, done) => done(null, request) })
     const text = 'x'.repeat(3 * 1024 * 1024)
     expect((await call(client, text)).text).toBe(text)
   })
 
   it('an error of the method, with its details, though there is nothing but trailers', async () => {
-    const client = await service(mount, {
+    const client = await service(place, {
       unary: (_call, done) => done({ code: status.NOT_FOUND, details: 'no such text: ä' }),
     })
     expect(await call(client, 'x')).toMatchObject({ code: status.NOT_FOUND, details: 'no such text: ä' })
   })
 
   it('a method that the server does not have', async () => {
-    const client = await service(mount, {})
+    const client = await service(place, {})
     expect(await call(client, 'x')).toMatchObject({ code: status.UNIMPLEMENTED })
   })
 
   it('client streaming', async () => {
-    const client = await service(mount, {
+    const client = await service(place, {
       collect(stream, done) {
         const texts: string[] = []
         stream.on('data', (text: string) => texts.push(text))
@@ -209,7 +232,7 @@ describe.each(grpcMounts)('gRPC through %s', (mount) => {
   })
 
   it('server streaming, with an error behind the messages', async () => {
-    const client = await service(mount, {
+    const client = await service(place, {
       spread(stream) {
         for (let i = 0; i < 100; i++) stream.write(`${stream.request} ${i}`)
         stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details: 'enough' })
@@ -220,7 +243,7 @@ describe.each(grpcMounts)('gRPC through %s', (mount) => {
   })
 
   it('bidirectional streaming: each message as it comes', async () => {
-    const client = await service(mount, {
+    const client = await service(place, {
       chat(stream) {
         stream.on('data', (text: string) => stream.write(text.toUpperCase()))
         stream.on('end', () => stream.end())
@@ -243,7 +266,7 @@ describe.each(grpcMounts)('gRPC through %s', (mount) => {
   it('a stream that rests for longer than a body may', async () => {
     const go = deferred()
     const client = await service(
-      mount,
+      place,
       {
         chat(stream) {
           stream.on('data', async (text: string) => {
@@ -270,7 +293,7 @@ describe.each(grpcMounts)('gRPC through %s', (mount) => {
   it('a client that cancels: the server hears', async () => {
     const started = deferred()
     const cancelled = deferred()
-    const client = await service(mount, {
+    const client = await service(place, {
       spread(stream) {
         stream.on('cancelled', () => cancelled.resolve())
         stream.write('one')
@@ -292,7 +315,7 @@ describe.each(grpcMounts)('gRPC through %s', (mount) => {
   it('a client that cancels before there is an answer: the server hears', async () => {
     const started = deferred()
     const cancelled = deferred()
-    const client = await service(mount, {
+    const client = await service(place, {
       unary(sent) {
         sent.on('cancelled', () => cancelled.resolve())
         started.resolve()
@@ -309,7 +332,7 @@ describe.each(grpcMounts)('gRPC through %s', (mount) => {
   it('a deadline: the client gives up in time, and the server knows of it', async () => {
     const cancelled = deferred()
     let known: unknown
-    const client = await service(mount, {
+    const client = await service(place, {
       unary(sent) {
         known = sent.getDeadline()
         sent.on('cancelled', () => cancelled.resolve())
@@ -322,9 +345,67 @@ describe.each(grpcMounts)('gRPC through %s', (mount) => {
   })
 
   it('many calls at once on one connection', async () => {
-    const client = await service(mount, { unary: ({ request }, done) => done(null, request) })
+    const client = await service(place, { unary: ({ request }, done) => done(null, request) })
     const texts = Array.from({ length: 300 }, (_, i) => `text ${i}`)
     const told = await Promise.all(texts.map((text) => call(client, text)))
     expect(told.map(({ text }) => text)).toEqual(texts)
+  })
+})
+
+describe.each(places.filter(({ cached }) => cached))('a cache before gRPC through $mount', (place) => {
+  it('passes each call on, whatever its answer says of its lifetime, and says so', async () => {
+    let count = 0
+    const client = await service(place, {
+      unary({ request, sendMetadata, ...rest }, done) {
+        const head = new Metadata()
+        head.set('cache-control', 'public, max-age=60')
+        head.set('content-location', '/test.Text/Unary')
+        sendMetadata.call(rest, head)
+        done(null, `${request} ${++count}`)
+      },
+    })
+    for (const n of [1, 2, 3]) {
+      const { metadata, text } = await call(client, 'call')
+      expect(text).toBe(`call ${n}`)
+      expect(metadata.get('cache-status')).toEqual(['sluice; fwd=method; fwd-status=200'])
+    }
+  })
+
+  it('says of a server that is gone what it says of any target', async () => {
+    const client = await service(place, {
+      unary(_call, done) {
+        // The connection goes, and the call with it.
+        servers.at(-1)?.forceShutdown()
+        done(null, 'never')
+      },
+    })
+    const { code, metadata } = await call(client, 'call')
+    expect(code).toBe(status.UNAVAILABLE)
+    expect(metadata.get('cache-status')).toEqual(['sluice; fwd=method; detail=error'])
+  })
+
+  it('stands in the way of no stream of createProxy either', async () => {
+    const server = await serverOf({
+      chat(stream) {
+        stream.on('data', (text: string) => stream.write(text.toUpperCase()))
+        stream.on('end', () => stream.emit('error', { code: status.ABORTED, details: 'after all' }))
+      },
+    })
+    const upstreams = { grpc: { targets: [server], http2: 'prior-knowledge' as const } }
+    const proxy = own(createProxy({ upstreams, cache: true }))
+    const client = await clientOf(place.mount, proxy.listener)
+    const stream = client.chat()
+    const texts: string[] = []
+    stream.on('data', (text: string) => texts.push(text))
+    stream.on('error', () => {})
+    for (const text of ['a', 'b', 'c']) {
+      const before = texts.length
+      stream.write(text)
+      await until(() => texts.length > before, 'the echo')
+    }
+    const ended = new Promise<{ code: status; details: string }>((resolve) => stream.on('status', resolve))
+    stream.end()
+    expect(await within(ended, 'the end')).toMatchObject({ code: status.ABORTED, details: 'after all' })
+    expect(texts).toEqual(['A', 'B', 'C'])
   })
 })
