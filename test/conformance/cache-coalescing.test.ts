@@ -66,21 +66,33 @@ describe.each(fronts)('clients who want the same behind $name', (kind) => {
     expect(site.origin.requests).toHaveLength(1)
   })
 
-  it('lose nothing when the one whose fetch it is leaves', async () => {
-    const { handler, head, rest } = gated()
-    const site = await cachedSite(own, kind, handler)
-    const leader = site.client.call()
-    await site.origin.request()
-    const others = Array.from({ length: 3 }, () => site.client.call())
-    // All have come when one more that the target doesn't see is through.
-    leader.abort()
-    await expect(leader.head).rejects.toThrow()
-    head.resolve()
-    rest.resolve()
-    for (const call of others) expect((await call.answer()).text).toBe('onetwo')
-    expect((await site.ask()).text).toBe('onetwo')
-    expect(site.origin.requests).toHaveLength(1)
-  })
+  it.each(['before its head', 'in the middle of its body'])(
+    'lose nothing when the one whose fetch it is leaves %s',
+    async (when) => {
+      const { handler, head, rest } = gated()
+      const site = await cachedSite(own, kind, handler)
+      const leader = site.client.call()
+      await site.origin.request()
+      const others = Array.from({ length: 3 }, () => site.client.call())
+      if (when === 'before its head') {
+        leader.abort()
+        await expect(leader.head).rejects.toThrow()
+        head.resolve()
+      } else {
+        head.resolve()
+        const { body } = await within(leader.head, 'a head')
+        body.on('error', () => {})
+        await within(once(body, 'data'), 'the first bytes')
+        await Promise.all(others.map((call) => within(call.head, 'a head')))
+        leader.abort()
+      }
+      rest.resolve()
+      for (const call of others) expect((await call.answer()).text).toBe('onetwo')
+      expect((await site.ask()).text).toBe('onetwo')
+      expect(site.origin.requests).toHaveLength(1)
+      await until(() => site.front.inFlight === 0, 'the lease to be released')
+    },
+  )
 
   it('get what is their own where the answer is for one alone', async () => {
     const gate = deferred()

@@ -17,6 +17,7 @@ import {
   owner,
   rawOrigin,
   trapUnhandled,
+  until,
   values,
 } from '../kit/index.js'
 
@@ -59,6 +60,8 @@ describe.each(fronts)('Cache-Status of an error, through $name', (kind) => {
       }),
     )
     const answers = await Promise.all([front.client.ask(), front.client.ask()])
+    expect(answers.map(({ status }) => status)).toEqual([502, 502])
+    await until(() => front.inFlight === 0, 'all leases to be released')
     expect(answers.map((answer) => all(answer)).sort()).toEqual([
       ['inner; fwd=uri-miss; detail=error', 'outer; fwd=uri-miss; collapsed; detail=error'],
       ['inner; fwd=uri-miss; detail=error', 'outer; fwd=uri-miss; detail=error'],
