@@ -267,7 +267,7 @@ export class Flight implements Doomable {
     const writer = this.doomed ? undefined : this.#writer(kept, reply, mark, bytes)
     const fill = engine.fill(reply, writer, head)
     fill.onEnd(ended, this)
-    if (this.engine.hitForMiss.size > 0) this.engine.hitForMiss.forget(this.key)
+    this.engine.hitForMiss.forget(this.key)
     return this.#land({ kind: 'stored', kept, fill, stores: writer !== undefined && fill.joinable })
   }
 

@@ -79,7 +79,8 @@ export class GuardedStore {
    * longer than a look-up.
    */
   settling(primary: string): Promise<void> | undefined {
-    const settling = this.#settling.get(primary)
+    // To look for a text that is new is to hash it first.
+    const settling = this.#settling.size === 0 ? undefined : this.#settling.get(primary)
     return settling && this.#inTime('commit', settling, this.timeout, undefined, nothing)
   }
 

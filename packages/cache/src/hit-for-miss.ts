@@ -46,7 +46,8 @@ export class HitForMiss {
 
   /** Why answers for this key could not be stored; `undefined` where nothing is known against it. */
   why(key: string, now: number): string | undefined {
-    const packed = this.until.get(key)
+    // To look for a text that is new is to hash it first.
+    const packed = this.until.size === 0 ? undefined : this.until.get(key)
     if (packed === undefined) return undefined
     const index = packed % reasonsAtMost
     if ((packed - index) / reasonsAtMost > now) return this.reasons[index]
@@ -61,7 +62,7 @@ export class HitForMiss {
 
   /** An answer for this key has been stored. */
   forget(key: string): void {
-    this.until.delete(key)
+    if (this.until.size > 0) this.until.delete(key)
   }
 
   private indexOf(why: string): number {

@@ -54,7 +54,7 @@ const perField = 56
 export function slotCost(slot: MemorySlot): number {
   const { key, url, tags, packed, body, trailers, entry, coded } = slot
   let cost = perSlot + perText * 3 + key.length + packed.length + body.length
-  if (!key.startsWith(url)) cost += url.length
+  if (url !== key && !key.startsWith(url)) cost += url.length
   for (let i = 0; i < tags.length; i++) cost += perTag + (tags[i] as string).length
   if (typeof body !== 'string') cost += perBuffer
   if (entry !== undefined) cost += perEntry + entry.head.headers.length * (perField / 2)
