@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type BodyInit, isBody, type Reply } from '@sluice/core'
-import { formatHttpDate, has, remove, varyNames } from '@sluice/headers'
+import { formatHttpDate, has, isNamed, remove, varyNames } from '@sluice/headers'
 import type { CacheSettings } from './cache-options.js'
 import type { CacheRequest } from './cache-request.js'
 import { pathConfusion } from './deception.js'
@@ -105,8 +105,7 @@ function lengthOf({ body, headers }: Reply): number | undefined {
   const known = knownLength(body)
   let said: string | undefined
   for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string
-    if (name.length !== 14 || name.toLowerCase() !== 'content-length') continue
+    if (!isNamed(headers[i] as string, 'content-length')) continue
     if (said !== undefined) return Number.NaN
     said = headers[i + 1] as string
   }

@@ -1,13 +1,22 @@
 /** Header fields as they were sent: name, value, name, value. Case, order and repeated fields are kept. */
 export type HeaderList = string[]
 
-function same(name: string, lower: string): boolean {
-  return name.length === lower.length && (name === lower || name.toLowerCase() === lower)
+/**
+ * Whether a field has this name, in whatever case. Many names are of one length, and to fold the case of one takes a new text: those that
+ * begin otherwise are told apart before.
+ * @param lower in lower case
+ */
+export function isNamed(name: string, lower: string): boolean {
+  return (
+    name.length === lower.length &&
+    (name.charCodeAt(0) | 32) === (lower.charCodeAt(0) | 32) &&
+    (name === lower || name.toLowerCase() === lower)
+  )
 }
 
 /** The first value of a field, if it is there. `name` in lower case. */
 export function get(list: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < list.length; i += 2) if (same(list[i] as string, name)) return list[i + 1]
+  for (let i = 0; i < list.length; i += 2) if (isNamed(list[i] as string, name)) return list[i + 1]
   return undefined
 }
 
@@ -15,7 +24,7 @@ export function get(list: readonly string[], name: string): string | undefined {
 export function getAll(list: readonly string[], name: string): string[] {
   const values: string[] = []
   for (let i = 0; i < list.length; i += 2)
-    if (same(list[i] as string, name)) values.push(list[i + 1] as string)
+    if (isNamed(list[i] as string, name)) values.push(list[i + 1] as string)
   return values
 }
 
@@ -36,7 +45,7 @@ export function set(list: HeaderList, name: string, value: string): HeaderList {
   let to = 0
   let done = false
   for (let i = 0; i < list.length; i += 2) {
-    const match = same(list[i] as string, lower)
+    const match = isNamed(list[i] as string, lower)
     if (match && done) continue
     list[to] = match ? name : (list[i] as string)
     list[to + 1] = match ? value : (list[i + 1] as string)
@@ -53,7 +62,7 @@ export function remove(list: HeaderList, name: string): HeaderList {
   const lower = name.toLowerCase()
   let to = 0
   for (let i = 0; i < list.length; i += 2) {
-    if (same(list[i] as string, lower)) continue
+    if (isNamed(list[i] as string, lower)) continue
     list[to++] = list[i] as string
     list[to++] = list[i + 1] as string
   }

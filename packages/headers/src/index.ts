@@ -54,7 +54,7 @@ export {
 export { cleanAddress, type ForwardedFor, walkForwardedFor } from './forwarded-for.js'
 export { type Framing, judgeFraming } from './framing.js'
 export { groupByName } from './group.js'
-export { append, get, getAll, type HeaderList, has, remove, set } from './header-list.js'
+export { append, get, getAll, type HeaderList, has, isNamed, remove, set } from './header-list.js'
 export { type HopByHopOptions, withoutHopByHop } from './hop-by-hop.js'
 export { formatHttpDate, parseHttpDate } from './http-date.js'
 export { http2Values } from './http2-values.js'

@@ -1,3 +1,4 @@
+import { isNamed } from './header-list.js'
 import { listMembers } from './list-members.js'
 
 const nothing: readonly string[] = Object.freeze([])
@@ -9,8 +10,7 @@ const nothing: readonly string[] = Object.freeze([])
 export function varyNames(headers: readonly string[]): readonly string[] | '*' {
   let names: Set<string> | undefined
   for (let i = 0; i < headers.length; i += 2) {
-    const field = headers[i] as string
-    if (field.length !== 4 || field.toLowerCase() !== 'vary') continue
+    if (!isNamed(headers[i] as string, 'vary')) continue
     for (const part of (headers[i + 1] as string).split(',')) {
       const name = part.trim().toLowerCase()
       if (name === '') continue

@@ -1,4 +1,4 @@
-import type { HeaderList } from '@sluice/headers'
+import { type HeaderList, isNamed } from '@sluice/headers'
 
 /** Bounds of what a response may be tagged with. */
 const mostTags = 1000
@@ -12,11 +12,10 @@ const longestTag = 1024
 export function tagsOf(headers: Readonly<HeaderList>): readonly string[] | undefined {
   let tags: Set<string> | undefined
   for (let i = 0; i < headers.length; i += 2) {
-    const { length } = headers[i] as string
-    if (length !== 13 && length !== 9) continue
-    const name = (headers[i] as string).toLowerCase()
-    if (name !== 'surrogate-key' && name !== 'cache-tag') continue
-    for (const part of (headers[i + 1] as string).split(name === 'cache-tag' ? ',' : /\s+/)) {
+    const name = headers[i] as string
+    const byBlanks = isNamed(name, 'surrogate-key')
+    if (!byBlanks && !isNamed(name, 'cache-tag')) continue
+    for (const part of (headers[i + 1] as string).split(byBlanks ? /\s+/ : ',')) {
       const tag = part.trim()
       if (tag === '') continue
       tags ??= new Set()
