@@ -35,7 +35,7 @@ export interface MemoryStore extends Store {
 /**
  * Keeps responses in memory, bounded in bytes. What is asked for once doesn't push out what is asked for often (see `ProbationCache`).
  *
- * Bytes are what an entry takes in all: its body, its head, its key, and some 450 for the objects around them, measured with a
+ * Bytes are what an entry takes in all: its body, its head, its key, and some 400 for the objects around them, measured with a
  * million entries. Bodies on their way in aren't counted: each is bounded by `maxEntry`. An entry that is past its `keepUntil` goes when it is
  * asked for or when its turn comes; no timer runs.
  *
