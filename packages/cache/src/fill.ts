@@ -62,7 +62,8 @@ export class Fill implements Sink {
   /** What the budget knows of. */
   private counted = 0
   private resumeSource: (() => void) | undefined = undefined
-  private listeners: unknown[] | undefined = undefined
+  private listener: EndListener | undefined = undefined
+  private listenerArg: unknown = undefined
 
   /** @param writer where it is stored; `undefined`: nowhere */
   constructor(
@@ -146,13 +147,13 @@ export class Fill implements Sink {
   }
 
   /**
-   * Calls `fn` once when it is over for the cache: with `stored` when the store has it, without when it isn't stored, with the error
+   * Calls `fn`, the only one, once when it is over for the cache: with `stored` when the store has it, without when it isn't stored, with the error
    * when it has failed; at once if that was before. Readers may go on after that.
    */
   onEnd<T>(fn: (error: Error | undefined, stored: boolean, arg: T) => void, arg: T): void {
     if (this.settled) return fn(this.error, this.stored, arg)
-    if (this.listeners === undefined) this.listeners = [fn, arg]
-    else this.listeners.push(fn, arg)
+    this.listener = fn as EndListener
+    this.listenerArg = arg
   }
 
   /** Somebody who reads is slow, and still has to get what has come. */
@@ -322,11 +323,11 @@ export class Fill implements Sink {
     this.keeping = false
     this.parts = undefined
     if (this.readers.length === 0) this.count(0)
-    const { listeners } = this
-    if (listeners === undefined) return
-    this.listeners = undefined
-    for (let i = 0; i < listeners.length; i += 2)
-      (listeners[i] as EndListener)(this.error, stored, listeners[i + 1])
+    const { listener, listenerArg } = this
+    // Some may read for long: what has heard of the end is not to be kept by them.
+    this.listener = undefined
+    this.listenerArg = undefined
+    listener?.(this.error, stored, listenerArg)
   }
 
   /** Whether the source is to go on. */
