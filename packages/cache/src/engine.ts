@@ -52,6 +52,7 @@ export class Engine {
   readonly failing = new HitForMiss(pause)
   readonly markers: Markers
   readonly keyOf: ReturnType<typeof createKey>
+  /** Makes the fields of a fetch whose answer others will get. */
   readonly fetchFields: ReturnType<typeof fetchFields>
   readonly #isUnkeyed: (name: string) => boolean
   readonly now: () => number
@@ -278,10 +279,10 @@ export class Engine {
   }
 
   /** An answer for which the target was asked, or would have been. */
-  forwarded(reply: Reply, decision: Omit<Decision, 'hit'>, request: CacheRequest): Reply {
+  forwarded(reply: Reply, decision: Decision, request: CacheRequest): Reply {
     if (passesAsItIs(reply)) return reply
     // A handler may give one reply many times: its list isn't ours.
-    return this.#tell({ ...reply, headers: growingCopy(reply.headers) }, { hit: false, ...decision }, request)
+    return this.#tell({ ...reply, headers: growingCopy(reply.headers) }, decision, request)
   }
 
   /** The same, of an answer whose list of fields is its own. */

@@ -138,7 +138,7 @@ export class Visit<T> implements Leader<Reply> {
     if (ask.onlyIfCached) {
       this.#release()
       const none: Reply = { status: 504, headers: ['Content-Length', '0'], body: null }
-      return this.#told(none, { detail: 'only-if-cached' })
+      return this.#told(none, { hit: false, detail: 'only-if-cached' })
     }
     if (ask.noStore) return this.#pass(forwarded, 'request-no-store')
     const isHead = request.method === 'HEAD'
@@ -303,7 +303,13 @@ export class Visit<T> implements Leader<Reply> {
           const ttl = prepared.ttl(now)
           // It may be fresh: then the client has wanted better.
           const detail = ttl > 0 ? 'error' : 'stale-if-error'
-          return this.#told(stale, { forwarded: this.forwarded, forwardedStatus: status, ttl, detail })
+          return this.#told(stale, {
+            hit: false,
+            forwarded: this.forwarded,
+            forwardedStatus: status,
+            ttl,
+            detail,
+          })
         }
       }
     }
@@ -387,10 +393,10 @@ export class Visit<T> implements Leader<Reply> {
   }
 
   #passed(reply: Reply, forwarded: Forwarded, detail?: string, forwardedStatus = reply.status): Reply {
-    return this.#told(reply, { forwarded, forwardedStatus, detail })
+    return this.#told(reply, { hit: false, forwarded, forwardedStatus, detail })
   }
 
-  #told(reply: Reply, decision: Omit<Decision, 'hit'>): Reply {
+  #told(reply: Reply, decision: Decision): Reply {
     return this.engine.forwarded(reply, decision, this.request)
   }
 
