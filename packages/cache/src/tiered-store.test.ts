@@ -292,6 +292,23 @@ describe('tieredStore()', () => {
     expect(known).toBeUndefined()
   })
 
+  it.each([
+    ['before', true],
+    ['behind', false],
+  ])('leaves what came since a purge to one that was begun %s it', async (_name, first) => {
+    const { both } = pair()
+    const doomed = both.put('k', entryHead({ tags: ['old'] }))
+    const newer = (): Promise<EntryHead> => put(both, 'k', pattern(100, 1))
+    const head = first ? await newer() : undefined
+    await both.purge({ tag: 'old' })
+    const now = head ?? (await newer())
+    expect(doomed?.write(pattern(100, 2))).toBe(false)
+    await doomed?.commit()
+    const entry = await both.get('k')
+    expect(entry?.head).toEqual(now)
+    entry?.release?.()
+  })
+
   it('keeps near what a far one that throws does not, and tells of purges that have failed', async () => {
     const fails = (): never => {
       throw new Error('gone')

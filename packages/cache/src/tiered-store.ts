@@ -2,6 +2,7 @@ import { fault, parse, quote, type Size, size, v } from '@sluice/options'
 import { lackingOfStore } from './is-store.js'
 import { PromotedEntry } from './promoted-entry.js'
 import { type Promotion, Promotions } from './promotions.js'
+import { purgeMatches } from './purge-matches.js'
 import type { Entry, EntryHead, EntryWriter, PurgeKey, Store } from './store.js'
 import { TieredWriter } from './tiered-writer.js'
 
@@ -38,6 +39,7 @@ class TieredStore implements Store {
   declare readonly watch?: (fn: (what: PurgeKey, soft: boolean) => void) => () => void
   declare readonly lease?: (key: string, wait: number) => Promise<(() => void) | undefined>
   private readonly promotions = new Promotions()
+  private readonly open = new Set<TieredWriter>()
   private readonly unwatch: (() => void) | undefined
 
   constructor(
@@ -79,12 +81,16 @@ class TieredStore implements Store {
     const near = attempt(() => this.near.put(key, head))
     const far = attempt(() => this.far.put(key, head, mark))
     if (near === undefined && far === undefined) return undefined
-    return new TieredWriter(
+    const writer = new TieredWriter(
+      head,
       near,
       far,
       (store) => this.lost(key, store),
       () => this.promotions.change(key),
+      (one) => this.open.delete(one),
     )
+    this.open.add(writer)
+    return writer
   }
 
   touch(key: string, head: EntryHead): void | Promise<void> {
@@ -97,6 +103,7 @@ class TieredStore implements Store {
 
   async purge(what: PurgeKey, soft?: boolean): Promise<number> {
     const over = this.promotions.changeAll()
+    this.doom(what)
     // Both are told before anything is waited for.
     const counts = [this.near, this.far].map((store) => outcome(() => store.purge(what, soft)))
     const ends = await Promise.all(counts)
@@ -176,7 +183,13 @@ class TieredStore implements Store {
   /** A purge was made elsewhere. */
   private heard(what: PurgeKey, soft: boolean): void {
     const over = this.promotions.changeAll()
+    this.doom(what)
     void Promise.resolve(outcome(() => this.near.purge(what, soft))).then(over)
+  }
+
+  /** What is on its way isn't kept; and what has come under its key since isn't its to drop. */
+  private doom(what: PurgeKey): void {
+    for (const writer of this.open) if (purgeMatches(what, writer.head)) writer.abort()
   }
 
   private async leased(key: string, wait: number): Promise<(() => void) | undefined> {

@@ -1,19 +1,22 @@
 import type { HeaderList } from '@sluice/headers'
-import type { EntryWriter } from './store.js'
+import type { EntryHead, EntryWriter } from './store.js'
 
-/** Writes into both stores of a tiered one. Either may refuse. */
+/** Writes into both stores of a tiered one. Either may refuse; it is aborted where a purge matches it. */
 export class TieredWriter implements EntryWriter {
   private over = false
 
   /**
+   * @param head what a purge is held against
    * @param lost drops what this store has under the key, since it doesn't keep what comes
    * @param change tells that the key's entry is being changed, until what it returns is called
    */
   constructor(
+    readonly head: EntryHead,
     private near: EntryWriter | undefined,
     private far: EntryWriter | undefined,
     private readonly lost: (store: 'near' | 'far') => void | Promise<void>,
     private readonly change: () => () => void,
+    private readonly ended: (writer: TieredWriter) => void,
   ) {}
 
   write(chunk: Uint8Array): boolean {
@@ -25,7 +28,7 @@ export class TieredWriter implements EntryWriter {
 
   commit(trailers?: HeaderList): void | Promise<void> {
     if (this.over) return
-    this.over = true
+    this.end()
     const { near, far } = this
     const over = this.change()
     const done = settled(() => (near === undefined ? this.lost('near') : near.commit(trailers)))
@@ -36,8 +39,13 @@ export class TieredWriter implements EntryWriter {
 
   abort(): void {
     if (this.over) return
+    this.end()
+    for (const writer of [this.near, this.far]) if (writer !== undefined) giveUp(writer)
+  }
+
+  private end(): void {
     this.over = true
-    for (const writer of [this.near, this.far]) if (writer !== undefined) end(writer)
+    this.ended(this)
   }
 }
 
@@ -47,11 +55,11 @@ function takes(writer: EntryWriter, chunk: Uint8Array): boolean {
   } catch {
     // As good as a refusal.
   }
-  end(writer)
+  giveUp(writer)
   return false
 }
 
-function end(writer: EntryWriter): void {
+function giveUp(writer: EntryWriter): void {
   try {
     writer.abort()
   } catch {
