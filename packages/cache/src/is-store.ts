@@ -7,6 +7,7 @@ export function lackingOfStore(value: unknown): string[] {
   return methods.filter((name) => typeof has[name] !== 'function')
 }
 
+/** Whether a value has all that a cache calls of a store. */
 export function isStore(value: unknown): boolean {
   return lackingOfStore(value).length === 0
 }
