@@ -6,9 +6,8 @@ import type { Engine } from './engine.js'
 import type { Fill } from './fill.js'
 import type { Doomable } from './flights.js'
 import { type Kept, keep, type Times } from './keep.js'
-import type { CacheKey } from './key.js'
 import { passesAsItIs } from './no-answers.js'
-import { type MissingRange, missingFor } from './policy/partial.js'
+import { noFields, type Plan, rangeFields, restOf } from './plan.js'
 import { noDirectives } from './policy/request-directives.js'
 import { mayServeOnError } from './policy/reuse.js'
 import { matchesValidator, validators } from './policy/validation.js'
@@ -27,26 +26,6 @@ export type Landing =
   | { readonly kind: 'elsewhere' }
   /** An answer for one client alone: `why` has the name. */
   | { readonly kind: 'unshared'; readonly why: string }
-
-/** What a fetch begins with. */
-export interface Plan {
-  readonly key: CacheKey
-  /** Key of the entry that it is for: the primary one, or that of a variant. */
-  readonly entryKey: string
-  /** What responses there are known to vary on. */
-  readonly vary: readonly string[] | undefined
-  /** What may still be good: it is asked for by its validators. */
-  readonly stale?: EntryHead | undefined
-  /** A part of what is wanted. Whoever began the fetch lets go of it, once that has landed. */
-  readonly have?: Entry | undefined
-  /** The range that is wanted, where there is nothing to serve it from, and what it is conditional on. */
-  readonly range?: string | undefined
-  readonly ifRange?: string | undefined
-  /** The client that has asked waits for it. */
-  readonly inform: boolean
-  /** Whether others who share the store are asked first if one of them is fetching it. */
-  readonly lease: boolean
-}
 
 /** Whoever begins a fetch, and is told how it has turned out after all who wait for it. */
 export interface Leader<R> {
@@ -385,21 +364,6 @@ export class Flight implements Doomable {
 async function later<R>(leader: Leader<R>, flight: Flight, landing: Landing): Promise<R> {
   await undefined
   return leader.landed(flight, landing)
-}
-
-const noFields: Readonly<HeaderList> = []
-
-/** The range that the client wants, or the rest of what is wanted whole. */
-function rangeFields(plan: Plan, rest: MissingRange | undefined): Readonly<HeaderList> {
-  const { range, ifRange } = rest ?? plan
-  if (range === undefined) return noFields
-  return ifRange === undefined ? ['Range', range] : ['Range', range, 'If-Range', ifRange]
-}
-
-/** Without a strong validator what comes couldn't be put to what is there (RFC 9111 section 3.4). */
-function restOf({ headers, part }: EntryHead): MissingRange | undefined {
-  const rest = part === undefined ? undefined : missingFor(part, headers)
-  return rest?.ifRange === undefined ? undefined : rest
 }
 
 function ended(_: Error | undefined, stored: boolean, flight: Flight): void {

@@ -1,8 +1,8 @@
 import type { Reply } from '@sluice/core'
 import type { CacheRequest, Fetcher } from './cache-request.js'
 import type { Engine } from './engine.js'
-import type { Plan } from './flight.js'
 import { Alone } from './flights.js'
+import type { Plan } from './plan.js'
 import type { EntryHead } from './store.js'
 
 /**

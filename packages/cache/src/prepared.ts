@@ -5,6 +5,9 @@ import { growingCopy } from './growing-copy.js'
 import { type Life, life } from './policy/life.js'
 import type { EntryHead } from './store.js'
 
+/** What was stored later than now by more than that was stored before the clock was set back. In ms. */
+const clockSlack = 60_000
+
 /** What serving an entry needs of its head, read once for all that it is served to. */
 export class Prepared {
   readonly life: Life
@@ -68,6 +71,11 @@ export class Prepared {
   /** Whole seconds for which it stays fresh; less than 0 for how long it hasn't been. 0 at most once it was purged. */
   ttl(now: number): number {
     return ttlOf(this.life, now)
+  }
+
+  /** Whether it was stored before the clock was set back: its age isn't known. */
+  isOfLater(now: number): boolean {
+    return this.head.responseTime > now + clockSlack
   }
 
   /** What is the same for a second is made once in it. */

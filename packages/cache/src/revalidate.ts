@@ -1,7 +1,8 @@
 import { discard } from '@sluice/core'
 import type { CacheRequest, Fetcher } from './cache-request.js'
 import type { Engine } from './engine.js'
-import { Flight, type Leader, type Plan } from './flight.js'
+import { Flight, type Leader } from './flight.js'
+import type { Plan } from './plan.js'
 import type { EntryHead } from './store.js'
 
 /**

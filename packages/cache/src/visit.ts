@@ -7,7 +7,7 @@ import type { Decision } from './decision.js'
 import type { Engine } from './engine.js'
 import { fillEntry } from './fill-entry.js'
 import { addWithheld, firstReply, wantsAll } from './first-reply.js'
-import { Flight, type Landing, type Leader, type Plan } from './flight.js'
+import { Flight, type Landing, type Leader } from './flight.js'
 import { letGo } from './guarded-store.js'
 import { headRequest } from './head-request.js'
 import { isDisconnected } from './is-disconnected.js'
@@ -25,9 +25,6 @@ import { variantKey } from './variant-key.js'
 
 /** A purge, say, takes from many what they have waited for: they may wait for another, and so often. */
 const looksAtMost = 3
-
-/** What was stored later than now by more than that was stored before the clock was set back: its age isn't known. In ms. */
-const clockSlack = 60_000
 
 /**
  * One request at the cache.
@@ -105,7 +102,7 @@ export class Visit<T> implements Leader<Reply> {
     const { engine, now } = this
     const prepared = engine.prepare(entry.head)
     const { use, why } = reuse(prepared.life, this.ask, now)
-    if (use === 'validate' || entry.head.responseTime > now + clockSlack) {
+    if (use === 'validate' || prepared.isOfLater(now)) {
       this.entry = entry
       return this.#fetch(why === 'request' ? 'request' : 'stale')
     }
@@ -138,7 +135,7 @@ export class Visit<T> implements Leader<Reply> {
     if (ask.onlyIfCached) {
       this.#release()
       const none: Reply = { status: 504, headers: ['Content-Length', '0'], body: null }
-      return this.#told(none, { hit: false, detail: 'only-if-cached' })
+      return engine.forwarded(none, { hit: false, detail: 'only-if-cached' }, request)
     }
     if (ask.noStore) return this.#pass(forwarded, 'request-no-store')
     const isHead = request.method === 'HEAD'
@@ -171,7 +168,7 @@ export class Visit<T> implements Leader<Reply> {
   #lead(key: string, hash: number, partial: boolean, shares: boolean): Promise<Reply> {
     const { asked, engine, entry, entryKey, vary } = this
     const isPart = entry?.head.part !== undefined
-    const plan: Plan = {
+    const plan = {
       key: this.key,
       entryKey,
       vary,
@@ -300,16 +297,12 @@ export class Visit<T> implements Leader<Reply> {
         if (stale !== undefined && stale.status !== 412) {
           if (reply !== undefined) discard(reply)
           this.#release()
+          const { forwarded } = this
           const ttl = prepared.ttl(now)
           // It may be fresh: then the client has wanted better.
           const detail = ttl > 0 ? 'error' : 'stale-if-error'
-          return this.#told(stale, {
-            hit: false,
-            forwarded: this.forwarded,
-            forwardedStatus: status,
-            ttl,
-            detail,
-          })
+          const decision = { hit: false, forwarded, forwardedStatus: status, ttl, detail }
+          return engine.forwarded(stale, decision, this.request)
         }
       }
     }
@@ -393,11 +386,7 @@ export class Visit<T> implements Leader<Reply> {
   }
 
   #passed(reply: Reply, forwarded: Forwarded, detail?: string, forwardedStatus = reply.status): Reply {
-    return this.#told(reply, { hit: false, forwarded, forwardedStatus, detail })
-  }
-
-  #told(reply: Reply, decision: Decision): Reply {
-    return this.engine.forwarded(reply, decision, this.request)
+    return this.engine.forwarded(reply, { hit: false, forwarded, forwardedStatus, detail }, this.request)
   }
 
   #alone(): CacheFetch {
