@@ -309,6 +309,27 @@ describe('tieredStore()', () => {
     entry?.release?.()
   })
 
+  it.each([{ url }, { tag: 'red' }, { prefix: 'http://a' }])(
+    'takes nothing near that a purge of %j elsewhere has yet to reach in the far one',
+    async (what) => {
+      const { far, near } = pair()
+      let tell = (_what: PurgeKey, _soft: boolean): void => {}
+      const shared: Store = Object.assign(Object.create(far) as Store, {
+        watch: (fn: typeof tell) => {
+          tell = fn
+          return () => {}
+        },
+      })
+      const both = own(tieredStore(near, shared))
+      await put(far, 'k', pattern(100, 1), entryHead({ tags: ['red'] }))
+      const other = await put(far, 'other', pattern(100, 2), entryHead({ url: 'http://b.example/' }))
+      tell(what, false)
+      await new Promise((resolve) => setImmediate(resolve))
+      for (const key of ['k', 'other']) expect((await bodyOf(both, key))?.length).toBe(100)
+      expect([await near.get('k'), (await near.get('other'))?.head]).toEqual([undefined, other])
+    },
+  )
+
   it('keeps near what a far one that throws does not, and tells of purges that have failed', async () => {
     const fails = (): never => {
       throw new Error('gone')

@@ -3,6 +3,7 @@ import { lackingOfStore } from './is-store.js'
 import { PromotedEntry } from './promoted-entry.js'
 import { type Promotion, Promotions } from './promotions.js'
 import { purgeMatches } from './purge-matches.js'
+import { RecentPurges } from './recent-purges.js'
 import type { Entry, EntryHead, EntryWriter, PurgeKey, Store } from './store.js'
 import { TieredWriter } from './tiered-writer.js'
 
@@ -40,6 +41,7 @@ class TieredStore implements Store {
   declare readonly lease?: (key: string, wait: number) => Promise<(() => void) | undefined>
   private readonly promotions = new Promotions()
   private readonly open = new Set<TieredWriter>()
+  private readonly recent = new RecentPurges()
   private readonly unwatch: (() => void) | undefined
 
   constructor(
@@ -141,7 +143,8 @@ class TieredStore implements Store {
 
   /** An entry of the far store, on its way into the near one where it may go there. */
   private promoted(entry: Entry | undefined, promotion: Promotion): Entry | undefined {
-    if (entry !== undefined && entry.size <= this.promote && !promotion.outdated) {
+    const fits = entry !== undefined && entry.size <= this.promote
+    if (fits && !promotion.outdated && !this.recent.meet(entry.head)) {
       if (entry.bytes === undefined) return new PromotedEntry(entry, this.near, promotion, this.promotions)
       this.copy(entry, entry.bytes, promotion)
     } else this.promotions.end(promotion)
@@ -180,8 +183,9 @@ class TieredStore implements Store {
     })
   }
 
-  /** A purge was made elsewhere. */
+  /** A purge was made elsewhere: it is told of before the far store is through with it, and what that gives meanwhile must not stay here. */
   private heard(what: PurgeKey, soft: boolean): void {
+    this.recent.add(what)
     const over = this.promotions.changeAll()
     this.doom(what)
     void Promise.resolve(outcome(() => this.near.purge(what, soft))).then(over)
