@@ -1,0 +1,2 @@
+export { type Coding, codings } from './coding.js'
+export type { Timers } from './timers.js'
