@@ -14,15 +14,28 @@ export function parseEntityTag(text: string): EntityTag | undefined {
 }
 
 /**
+ * The members of a list of entity tags, the value of `If-None-Match` or `If-Match`, as they are written and without the blanks around
+ * them. Commas are characters of a tag like others. What is no entity tag is a member too, up to the next comma.
+ */
+export function entityTagMembers(value: string): string[] {
+  const members: string[] = []
+  for (const [text] of value.matchAll(/[ \t]*(?:W\/)?"[^"]*"(?=[ \t]*(?:,|$))|[^,]+/g)) {
+    const member = text.trim()
+    if (member !== '') members.push(member)
+  }
+  return members
+}
+
+/**
  * Reads a list of entity tags, the value of `If-None-Match` or `If-Match`, several lines joined by commas. Members that are no entity tags
- * are left out. Commas are characters of a tag like others.
+ * are left out.
  * @returns `'*'` where it is that
  */
 export function parseEntityTags(value: string): readonly EntityTag[] | '*' {
   if (value.trim() === '*') return '*'
   const tags: EntityTag[] = []
-  for (const [member] of value.matchAll(/[ \t]*(?:W\/)?"[^"]*"(?=[ \t]*(?:,|$))|[^,]+/g)) {
-    const tag = parseEntityTag(member.trim())
+  for (const member of entityTagMembers(value)) {
+    const tag = parseEntityTag(member)
     if (tag !== undefined) tags.push(tag)
   }
   return tags

@@ -32,9 +32,11 @@ export {
   judgeConditions,
   type ValidatorFields,
 } from './conditions.js'
+export { contentCodings } from './content-codings.js'
 export { editQuery, type QueryRules } from './edit-query.js'
 export {
   type EntityTag,
+  entityTagMembers,
   parseEntityTag,
   parseEntityTags,
   strongMatch,
