@@ -28,14 +28,18 @@ const floors: Record<string, number> = {
 
 /** What an engine may use of core at run time (docs/decisions/003). */
 const engineMayUse = [
+  'asProxyError',
   'ProxyError',
   'PushBody',
+  'ReplayBody',
   'discard',
   'isBody',
   'endOfTurn',
   'freeMemory',
   'turnTime',
   'onBodyEnd',
+  'publicAuthority',
+  'publicPath',
   'unhandled',
   'toBody',
   'toReadable',

@@ -32,7 +32,9 @@ export {
   proxyErrors,
   withFields,
 } from './proxy-error.js'
+export { publicAuthority, publicPath } from './public-url.js'
 export { PushBody } from './push-body.js'
+export { ReplayBody } from './replay-body.js'
 export { discard, onBodyEnd, type Reply, unhandled, type Variants } from './reply.js'
 export { RequestBody } from './request-body.js'
 export { type Rest, type RestOptions, toConnect } from './to-connect.js'

@@ -40,6 +40,7 @@ export const proxyErrors = {
   total_timeout: kind(504, 'proxy', 'headers', 'the exchange took longer than its total timeout'),
 
   http_request_error: kind(400, 'client', 'request', 'the request is malformed'),
+  http_request_body_size: kind(413, 'client', 'request', 'the body of the request is too large'),
   request_timeout: kind(408, 'client', 'request', 'the client stopped sending its body'),
   client_left: kind(499, 'client', 'request', 'the client left'),
 
@@ -75,6 +76,7 @@ export const proxyErrors = {
   http_protocol_error: kind(502, 'upstream', 'headers', 'the answer of the target is not valid HTTP'),
   http_response_header_section_size: kind(502, 'upstream', 'headers', 'the head of the answer is too large'),
   http_response_incomplete: kind(502, 'upstream', 'body', 'the target ended its body too early'),
+  http_response_content_coding: kind(502, 'upstream', 'body', 'the body of the answer can not be decoded'),
   connection_read_timeout: kind(504, 'upstream', 'body', 'the target stopped sending its body'),
   http_upgrade_failed: kind(502, 'upstream', 'upgrade', 'the upgraded connection failed'),
 } as const satisfies Record<string, ErrorKind>

@@ -25,7 +25,10 @@ export interface Reply {
 export interface Variants {
   /** The body in this coding, if it is there. */
   get(coding: string): BodyInit | undefined
-  /** Where to write the body in this coding, if it may be kept. */
+  /**
+   * Where to write the body in this coding, if it may be kept; it is destroyed as soon as it may not. What `get` gives stays until it has
+   * finished, and is this one from then on: so a form that is there can be made better.
+   */
   put(coding: string): Writable | undefined
 }
 

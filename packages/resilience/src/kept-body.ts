@@ -1,5 +1,4 @@
-import { type Body, type BodyInit, isBody, type Outbound, toBody } from '@sluice/core'
-import { ReplayBody } from './replay-body.js'
+import { type Body, type BodyInit, isBody, type Outbound, ReplayBody, toBody } from '@sluice/core'
 
 /** Bodies that can tell whether they were taken. */
 type Taken = Body & { readonly taken?: boolean }

@@ -1,4 +1,5 @@
-import { type Body, type EndSink, PushBody, type Sink, type Spent } from '@sluice/core'
+import type { Body, EndSink, Sink, Spent } from './body.js'
+import { PushBody } from './push-body.js'
 
 /** A body may come byte by byte, and a part costs some 200 bytes beside its own: so many are kept as they are, then they are joined. */
 const partsAtMost = 64

@@ -1,7 +1,6 @@
-import { type Body, PushBody, type Sink } from '@sluice/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ReplayBody } from './replay-body.js'
+import { type Body, PushBody, ReplayBody, type Sink } from './index.js'
 
 /** A source that gives its chunks as long as there is room, and counts what it gave in spite of being asked to wait. */
 class Chunks extends PushBody {
