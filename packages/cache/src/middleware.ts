@@ -3,11 +3,13 @@ import {
   type Context,
   type Handler,
   type Middleware,
+  publicAuthority,
+  publicPath,
   type Reply,
   unhandled,
   withFields,
 } from '@sluice/core'
-import { joinPath, mountPath } from '@sluice/headers'
+import { mountPath } from '@sluice/headers'
 import type { CacheOptions } from './cache-options.js'
 import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
@@ -64,30 +66,24 @@ function requestOf(ctx: Context): CacheRequest {
   const { authority, out, scheme } = ctx
   // What the client has asked for counts, where somebody who is trusted has told it: the target is told it, too.
   const { client } = ctx as Context & Partial<Client>
-  const request: Writable<CacheRequest> = {
+  return {
     method: out.method,
     scheme: client?.scheme ?? scheme,
-    authority,
     // The public URL: what links, Location and purges speak of.
-    path: mountPath(ctx.req) + out.path,
+    authority: publicAuthority(authority, client),
+    path: publicPath(mountPath(ctx.req) + out.path, client),
     headers: out.headers,
     body: out.body,
-    also: undefined,
+    also: alsoOf(authority, client),
   }
-  if (client !== undefined && client.believed.length > 0) believe(request, client)
-  return request
 }
 
-type Writable<T> = { -readonly [K in keyof T]: T[K] }
-
-/** Two hosts, ports or prefixes are two resources: targets make links of them, and choose sites by them. */
-function believe(request: Writable<CacheRequest>, { host, port, prefix }: Client['client']): void {
-  const { authority } = request
-  const told = host ?? authority
-  const isWhole = port === undefined || /:\d*$/.test(told)
-  request.authority = isWhole ? told : `${told}:${port}`
-  if (told !== authority || (isWhole && port !== undefined)) request.also = `${authority}:${port ?? ''}`
-  if (prefix !== undefined) request.path = joinPath(prefix, request.path)
+/** Two hosts or ports are two resources, also where the public URL has one of each: targets make links of them, and choose sites by them. */
+function alsoOf(authority: string, client: Client['client'] | undefined): string | undefined {
+  if (client === undefined || client.believed.length === 0) return undefined
+  const { host = authority, port } = client
+  const isInUrl = port === undefined || publicAuthority(authority, client) !== host
+  return host === authority && isInUrl ? undefined : `${authority}:${port ?? ''}`
 }
 
 /** One for each place in a chain, none for each request. */
