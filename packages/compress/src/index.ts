@@ -1,2 +1,5 @@
+export type { EtagMode } from './coded-fields.js'
 export { type Coding, codings } from './coding.js'
+export { acceptEncodingOf, type Chosen, Negotiation } from './negotiate.js'
 export type { Timers } from './timers.js'
+export { isCompressible, type WhyNot } from './worth.js'
