@@ -1,5 +1,8 @@
 export type { EtagMode } from './coded-fields.js'
 export { type Coding, codings } from './coding.js'
+export { encodeOnce } from './encode-once.js'
+export { type EncodeOptions, encodeBody } from './encoded-body.js'
+export { createEncoder, type EncoderOptions, encodeSync } from './encoder.js'
 export { acceptEncodingOf, type Chosen, Negotiation } from './negotiate.js'
 export type { Timers } from './timers.js'
 export { isCompressible, type WhyNot } from './worth.js'
