@@ -6,6 +6,12 @@ export { type AskedCoding, Compressor, type CompressRequest, createCompressor } 
 export { DecodeError, type DecodeFault } from './decode-error.js'
 export { type DecodeLimits, decodeBody } from './decoded-body.js'
 export { decodable } from './decoder.js'
+export { type DecompressOptions, decompress } from './decompress.js'
+export {
+  type DecompressRequestsOptions,
+  decompressRequests,
+  decompressRequestsOptions,
+} from './decompress-requests.js'
 export { encodeOnce } from './encode-once.js'
 export { type EncodeOptions, encodeBody } from './encoded-body.js'
 export { createEncoder, type EncoderOptions, encodeSync } from './encoder.js'
