@@ -14,6 +14,17 @@ export {
   decompressRequests,
   decompressRequestsOptions,
 } from './decompress-requests.js'
+export { Dictionaries, type DictionaryCase, type DictionaryRequest } from './dictionaries.js'
+export type { DictionaryCoding, DictionarySupport } from './dictionary-coding.js'
+export {
+  type DictionaryOptions,
+  type DictionaryRule,
+  type DictionarySettings,
+  dictionaryOptions,
+  type GivenDictionary,
+  resolveDictionaries,
+} from './dictionary-options.js'
+export { dictionarySupport } from './dictionary-support.js'
 export { encodeOnce } from './encode-once.js'
 export { type EncodeOptions, encodeBody } from './encoded-body.js'
 export { createEncoder, type EncoderOptions, encodeSync } from './encoder.js'
@@ -22,5 +33,6 @@ export { type ChooseCompressor, compress } from './middleware.js'
 export { acceptEncodingOf, type Chosen, Negotiation } from './negotiate.js'
 export { poolPressure, poolProbe } from './pool-probe.js'
 export { Pressure, type PressureSeams, type Probe } from './pressure.js'
+export { sharedDictionaries } from './shared-dictionaries.js'
 export type { Timers } from './timers.js'
 export { isCompressible, type WhyNot } from './worth.js'
