@@ -105,11 +105,11 @@ describe('options that are wrong', () => {
       { upstreams: { api: { targets: [a], targts: [] } } },
       /upstreams\.api\.targts.*unknown/is,
     ],
-    ['an option whose time has not come', { upstreams: { api: a }, compress: true }, /compress.*unknown/is],
+    ['an option whose time has not come', { upstreams: { api: a }, guard: true }, /guard.*unknown/is],
     [
       'another of those',
-      { upstreams: { api: { targets: [a], compressRequests: true } } },
-      /upstreams\.api\.compressRequests.*unknown/is,
+      { upstreams: { api: { targets: [a], http3: true } } },
+      /upstreams\.api\.http3.*unknown/is,
     ],
     [
       'an unknown option deep down',

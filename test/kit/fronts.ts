@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import { balance } from '@sluice/balance'
 import { type CacheOptions, cache, createCache } from '@sluice/cache'
+import { type CompressOptions, compress } from '@sluice/compress'
 import {
   attach,
   type Client,
@@ -64,6 +65,8 @@ export interface FrontOptions {
   hedge?: HedgeOptions
   /** Default: no cache. */
   cache?: boolean | CacheOptions
+  /** Default: answers aren't compressed. */
+  compress?: boolean | CompressOptions
 }
 
 /** A proxy that stands somewhere, with a client that speaks to it. */
@@ -148,6 +151,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     concurrency,
     hedge: hedged,
     cache: cached,
+    compress: coded,
   } = options(given)
   const proxy = createProxy({
     upstreams: {
@@ -170,6 +174,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     ...(forwarded === undefined ? {} : { forwarded }),
     ...(use === undefined ? {} : { use: [...use] }),
     ...(cached === undefined ? {} : { cache: cached }),
+    ...(coded === undefined ? {} : { compress: coded }),
   })
   return {
     handler: proxy.handler,
@@ -198,6 +203,7 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
     concurrency,
     hedge: hedged,
     cache: cached,
+    compress: coded,
   } = options(given)
   const upstream = createUpstream({ name: 'by hand', targets: list(targets) })
   const transport = makers[kind](connections === undefined ? {} : { connections })
@@ -216,6 +222,7 @@ export function chainOf(given: FrontOptions | string, kind: TransportName = 'wir
     }),
   )
   for (const layer of use) links = links.use(layer)
+  if (coded) links = links.use(compress(coded === true ? {} : coded))
   const store = cached ? createCache(cached === true ? {} : cached) : undefined
   if (store !== undefined) links = links.use(cache(store))
   if (retries !== false) links = links.use(retry(retries === true ? {} : retries))

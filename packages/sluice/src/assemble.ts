@@ -1,4 +1,5 @@
 import { type Balancer, balance } from '@sluice/balance'
+import { compressRequests, decompress, sharedDictionaries } from '@sluice/compress'
 import {
   type Client,
   type Context,
@@ -19,12 +20,13 @@ import { forward, type TimeoutOptions } from '@sluice/forward'
 import { declared, ejection, healthCheck, resolveEjection } from '@sluice/health'
 import { breakers, concurrencyOf, hedge, retry, type UpstreamConcurrency } from '@sluice/resilience'
 import { pathPolicy, rewritePath, route } from '@sluice/route'
-import { createUpstream, type Upstream } from '@sluice/upstream'
+import { createUpstream, type Selected, type Upstream } from '@sluice/upstream'
 import { policyOf, stickyCookies } from './policy-option.js'
 import type { Parts } from './proxy.js'
 import type { ProxyOptions, RouteOptions, UpstreamOptions } from './proxy-options.js'
 import { pathRewriteOf, rewriteOf } from './rewrite-option.js'
 import { SiteCaches } from './site-caches.js'
+import { requestDecoding, SiteCompression } from './site-compression.js'
 import { type Transports, transportsOf } from './transports.js'
 
 type Site = Context & Client
@@ -45,8 +47,8 @@ interface Group {
 
 /**
  * Builds the chain that the options describe:
- * client's address, `pages`, `onError`, `paths`, `onResponse`, `onRequest`, `use`, then for each route its `use`, cache, `rewrite`, retry, hedge,
- * concurrency, balance and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
+ * client's address, `compress`, `dictionaries`, `pages`, `onError`, `paths`, `onResponse`, `onRequest`, `decompressRequests`, `use`, then for each route its `use`,
+ * cache, `rewrite`, `decompress`, retry, hedge, concurrency, balance, `compressRequests` and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
  * what `onRequest` answers.
  */
 export function assemble(
@@ -120,30 +122,41 @@ export function assemble(
 function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>, caches: SiteCaches): Handler {
   const { trust = [], trustFields: fields = 'x-forwarded' } = options
   let layers = chain().use(clientAddress({ trust, fields })) as unknown as SiteChain
+  const compression = new SiteCompression(options.compress)
+  // All of them first: the layer of compression asks whether one has its own, and routes without a cache drop what they change from all others.
+  const rules = options.routes?.map(
+    (
+      { upstream, hostHeader, rewrite, timeouts, use = [], cache, compress, decompressRequests, ...match },
+      index,
+    ) => ({
+      cache: caches.layer(cache, { index, upstream, match }),
+      match,
+      rule: { upstream, hostHeader, rewrite, timeouts } as RouteOptions,
+      layers: [
+        ...compression.route(compress, index),
+        ...requestDecoding(decompressRequests, `routes[${index}].decompressRequests`),
+        ...use,
+      ],
+    }),
+  )
+  for (const layer of compression.layer()) layers = layers.use(layer)
+  if (options.dictionaries !== undefined) layers = layers.use(sharedDictionaries(options.dictionaries))
   if (options.pages !== undefined) layers = layers.use(errorPages<Site>(pagesOf(options.pages)))
   if (options.onError !== undefined) layers = layers.use(onError<Site>(options.onError))
   if (options.paths !== undefined) layers = layers.use(pathPolicy(options.paths))
   if (options.onResponse !== undefined) layers = layers.use(onResponse<Site>(options.onResponse))
   if (options.onRequest !== undefined) layers = layers.use(onRequest<Site>(options.onRequest))
-  for (const layer of options.use ?? []) layers = layers.use(layer)
-  // All of them first: routes without a cache drop what they change from all others.
-  const rules = options.routes?.map(
-    ({ upstream, hostHeader, rewrite, timeouts, use = [], cache, ...match }, index) => ({
-      layer: caches.layer(cache, { index, upstream, match }),
-      match,
-      rule: { upstream, hostHeader, rewrite, timeouts } as RouteOptions,
-      use,
-    }),
-  )
+  for (const layer of [...requestDecoding(options.decompressRequests), ...(options.use ?? [])])
+    layers = layers.use(layer)
   const [only] = groups.values()
   if (rules === undefined) return layers.handle(cached(caches.layer(), toUpstream(only as Group, options)))
   return layers
     .use(
       route(
-        rules.map(({ layer, match, rule, use }) => {
+        rules.map(({ cache, layers: ofRoute, match, rule }) => {
           const end = routed(groups.get(rule.upstream) as Group, options, rule)
-          const kept = layer === undefined ? (caches.invalidation()?.(end) ?? end) : cached(layer, end)
-          return { ...match, handler: use.reduceRight<Handler<Site>>((next, one) => one(next), kept) }
+          const kept = cache === undefined ? (caches.invalidation()?.(end) ?? end) : cached(cache, end)
+          return { ...match, handler: ofRoute.reduceRight<Handler<Site>>((next, one) => one(next), kept) }
         }),
       ),
     )
@@ -182,10 +195,17 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
     ...pick(options, 'via'),
     ...pick(options, 'forwarded'),
   })
+  const { compressRequests: coding = false } = own
+  const sending =
+    coding === false
+      ? end
+      : compressRequests(coding === true ? {} : coding, { path: `${group.path}.compressRequests` })<
+          Site & Selected
+        >(end)
   const picked = chain<Site>().use(balance(upstream, policy, pick(own, 'overflow')))
   const sent = own.declared
-    ? picked.use(declared(upstream, own.declared === true ? {} : own.declared)).handle(end)
-    : picked.handle(end)
+    ? picked.use(declared(upstream, own.declared === true ? {} : own.declared)).handle(sending)
+    : picked.handle(sending)
   const balanced = group.limit === undefined ? sent : group.limit.middleware(sent)
   // Linked as a chain, in which the end of each try is that of its body.
   const hedged =
@@ -194,7 +214,8 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
       : chain<Site>()
           .use(hedge(own.hedge, { path: `${group.path}.hedge` }))
           .handle(balanced)
-  return group.retry === undefined ? hedged : group.retry(hedged)
+  const tried = group.retry === undefined ? hedged : group.retry(hedged)
+  return own.decompress === true ? decompress({ for: 'all' })<Site>(tried) : tried
 }
 
 /** Who is never taken out never comes back. */

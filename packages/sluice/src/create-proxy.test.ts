@@ -220,7 +220,7 @@ describe('wrong options', () => {
       },
       'routes[0].rewrite.locations: unknown option, did you mean location?',
     ],
-    [{ upstreams: { a: url }, compress: true }, 'compress: unknown option'],
+    [{ upstreams: { a: url }, guard: true }, 'guard: unknown option'],
   ])('%j', (options, says) => {
     expect(() => createProxy(options as never)).toThrow(TypeError)
     expect(() => createProxy(options as never)).toThrow(says)

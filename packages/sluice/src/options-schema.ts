@@ -1,5 +1,11 @@
 import { overflowOption, stickyOptions, subsetOptions } from '@sluice/balance'
 import { cacheOptions } from '@sluice/cache'
+import {
+  compressOptions,
+  compressRequestsOptions,
+  decompressRequestsOptions,
+  dictionaryOptions,
+} from '@sluice/compress'
 import { errorPagesOptions, pagesOptions } from '@sluice/core'
 import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
@@ -76,6 +82,8 @@ const upstreamObject = v.strictObject({
   concurrency: v.optional(concurrencyOptions),
   timeouts: v.optional(timeoutOptions),
   connections: v.optional(integer(0)),
+  decompress: v.optional(v.boolean()),
+  compressRequests: v.optional(orSwitch(compressRequestsOptions)),
   host: v.optional(host),
   rewrite: v.optional(rewrite),
   tls: v.optional(v.any()),
@@ -88,12 +96,18 @@ const upstreamObject = v.strictObject({
 const urls = that((value) => typeof value === 'string' || Array.isArray(value), 'URLs')
 const upstream = shortOr(urls, 'a URL, a list of URLs', upstreamObject)
 
+/** Tags that clients send back are read, and a 406 is given, before a route is known. */
+const { etag: _tags, unacceptable: _refused, ...ofRoute } = compressOptions.entries
+const routeCompress = v.strictObject(ofRoute)
+
 const route = v.strictObject({
   ...routeMatchEntries,
   upstream: v.string(),
   hostHeader: v.optional(host),
   rewrite: v.optional(v.strictObject({ ...rewritePathEntries, ...rewriteEntries })),
   cache: v.optional(orSwitch(cacheOptions)),
+  compress: v.optional(orSwitch(routeCompress)),
+  decompressRequests: v.optional(shortOr(v.literal(true), 'true', decompressRequestsOptions)),
   timeouts: v.optional(timeoutOptions),
   use: v.optional(layers),
 })
@@ -114,6 +128,9 @@ const proxyObject = v.strictObject({
   onRequest: v.optional(hook),
   onResponse: v.optional(hook),
   cache: v.optional(orSwitch(cacheOptions)),
+  compress: v.optional(orSwitch(compressOptions)),
+  dictionaries: v.optional(dictionaryOptions),
+  decompressRequests: v.optional(orSwitch(decompressRequestsOptions)),
   timeouts: v.optional(timeoutOptions),
   rewrite: v.optional(rewrite),
   via: v.optional(via),

@@ -1,6 +1,12 @@
 import type { StickyOptions, SubsetOptions } from '@sluice/balance'
 import type { CacheOptions } from '@sluice/cache'
 import type {
+  CompressOptions,
+  CompressRequestsOptions,
+  DecompressRequestsOptions,
+  DictionaryOptions,
+} from '@sluice/compress'
+import type {
   Client,
   Context,
   ErrorPagesOptions,
@@ -65,6 +71,21 @@ export interface ProxyOptions {
    * and outside of the retries; cookies of `sticky` are never kept.
    */
   cache?: boolean | CacheOptions
+  /**
+   * Answers are compressed for clients that take it. `true`, or how. Default false. It stands outside of all else, so that layers see
+   * plain bodies, and error pages are compressed too.
+   */
+  compress?: boolean | CompressOptions
+  /**
+   * Answers are coded by what their client has already, an earlier version of the same file for instance (RFC 9842): over TLS, and where this
+   * Node can. Default none.
+   */
+  dictionaries?: DictionaryOptions
+  /**
+   * Bodies of requests that come coded reach `use`, routes and targets plain. `true`, or within which bounds. Default false: they pass as
+   * they are.
+   */
+  decompressRequests?: boolean | DecompressRequestsOptions
   /** Limits by phase, for every upstream that has none of its own. */
   timeouts?: TimeoutOptions
   /**
@@ -136,6 +157,16 @@ export interface UpstreamOptions {
   timeouts?: TimeoutOptions
   /** Connections over HTTP/1.1 to each target at most; of HTTP/2 there are few. Default 128; 0: no limit. */
   connections?: number
+  /**
+   * Answers that come coded are plain for the cache and all layers; `compress` codes them again for each client. Default false: they pass as
+   * they are.
+   */
+  decompress?: boolean
+  /**
+   * Bodies of requests are compressed towards targets that have said by `Accept-Encoding` in an answer that they take it, or of which the
+   * options tell. Default false.
+   */
+  compressRequests?: boolean | CompressRequestsOptions
   /** What `Host` says to the target. Default `'target'`. */
   host?: HostPolicy
   /** Changes of fields, after those of the proxy. */
@@ -177,6 +208,13 @@ export interface RouteOptions extends RouteMatch {
    * it has one of its own.
    */
   cache?: boolean | CacheOptions
+  /**
+   * Answers of this route: `false` leaves them as they are; options are laid over those of the proxy, whose `etag` and `unacceptable` count
+   * for all.
+   */
+  compress?: boolean | Omit<CompressOptions, 'etag' | 'unacceptable'>
+  /** Bodies of requests to this route come plain, where those to all don't. */
+  decompressRequests?: true | DecompressRequestsOptions
   /** Limits by phase; those left out come from the upstream's. */
   timeouts?: TimeoutOptions
   /** Layers of one's own for this route. */
