@@ -1,36 +1,4 @@
-// nginx with one worker and kept connections to the origin. It streams as the others do, both ways, and spools nothing to
-// disk.
-import { nginx } from '../lib/nginx.mjs'
-import { certificate, origin, scenario } from '../lib/told.mjs'
+// nginx as a proxy.
+import { nginxProxy } from '../lib/nginx-proxy.mjs'
 
-const { host } = new URL(origin)
-const { front } = scenario
-const { key, cert } = certificate
-const protocol = { http: '', https: ' ssl', h2: ' ssl http2', websocket: '' }[front]
-
-const tls = cert && 'ssl_certificate cert.pem; ssl_certificate_key key.pem;'
-const upgrade = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;'
-const kept = 'proxy_set_header Connection "";'
-
-await nginx(
-  (_folder, port) => `
-  upstream origin {
-    server ${host};
-    keepalive 128;
-    keepalive_requests 1000000000;
-    keepalive_timeout 1h;
-  }
-  server {
-    listen 127.0.0.1:${port}${protocol} backlog=1024;
-    ${tls ?? ''}
-    client_max_body_size 0;
-    location / {
-      proxy_pass http://origin;
-      proxy_http_version 1.1;
-      proxy_request_buffering off;
-      proxy_max_temp_file_size 0;
-      ${front === 'websocket' ? upgrade : kept}
-    }
-  }`,
-  cert === undefined ? {} : { 'cert.pem': cert, 'key.pem': key },
-)
+await nginxProxy()

@@ -4,6 +4,7 @@ import { Agent, request } from 'node:http'
 import { connect } from 'node:http2'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { buffer } from 'node:stream/consumers'
+import { gunzipSync } from 'node:zlib'
 import { WebSocket } from 'ws'
 import { bodyOf } from './scenarios.mjs'
 
@@ -12,7 +13,8 @@ const patience = 5000
 /**
  * @param scenario what it asks
  * @param ca certificate of the server, where it speaks TLS
- * @returns `{ ask(), close() }`; `ask` gives `{ status, body, received, fields }`, the third as the origin tells it, the last over HTTP/1.1 alone
+ * @returns `{ ask(), close() }`; `ask` gives `{ status, body, received, fields, bytes, coding }`, the third as the origin tells it, and from
+ *   there on over HTTP/1.1 alone: of a body that was coded the bytes that came, and the coding
  */
 export function clientOf(address, scenario, ca) {
   return clients[scenario.front](address, scenario, ca)
@@ -34,14 +36,14 @@ function http(address, { method, up, kept, fields }, { send, Agent, ca }) {
       new Promise((resolve, reject) => {
         const req = send(address, { method, headers, agent, timeout: patience }, (res) => {
           const { statusCode: status, headers } = res
-          buffer(res).then(
-            (body) =>
-              resolve({
-                ...{ status, body: body.toString('latin1'), received: Number(headers.received) },
-                fields: headers,
-              }),
-            reject,
-          )
+          buffer(res)
+            .then((bytes) => {
+              const coding = headers['content-encoding']
+              const body = (coding === 'gzip' ? gunzipSync(bytes) : bytes).toString('latin1')
+              const received = Number(headers.received)
+              resolve({ status, body, received, fields: headers, bytes: bytes.length, coding })
+            })
+            .catch(reject)
         })
         req.on('timeout', () => req.destroy(new Error('answers nothing')))
         req.on('error', reject).end(bodyOf(up))

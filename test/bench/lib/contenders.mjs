@@ -10,6 +10,8 @@ const contender = (script, cannot = {}) => ({ script, cannot })
 
 const keepsNothing = 'it answers out of its own, and misses nothing'
 
+const noProxy = { memory: 'it is no proxy' }
+
 const onlyHttp1 = 'it takes no HTTP/2 from clients'
 
 export const contenders = {
@@ -42,6 +44,14 @@ export const contenders = {
   'sluice-cache': contender(new URL('../contenders/sluice-cache.mjs', import.meta.url)),
   'nginx-cache': contender(new URL('../contenders/nginx-cache.mjs', import.meta.url)),
   varnish: contender(new URL('../contenders/varnish.mjs', import.meta.url)),
+  'express-compression': contender(
+    new URL('../contenders/express-compression.mjs', import.meta.url),
+    noProxy,
+  ),
+  'sluice-compress': contender(new URL('../contenders/sluice-compress.mjs', import.meta.url), noProxy),
+  'nginx-gzip': contender(new URL('../contenders/nginx-gzip.mjs', import.meta.url)),
+  'sluice-proxy-compress': contender(new URL('../contenders/sluice-proxy-compress.mjs', import.meta.url)),
+  'sluice-cache-compress': contender(new URL('../contenders/sluice-cache-compress.mjs', import.meta.url)),
   apicache: contender(new URL('../contenders/apicache.mjs', import.meta.url), {
     memory: 'it is no proxy',
     'hit-304': 'its 304 tells the length of what it leaves out, and wrk waits for that',
@@ -51,16 +61,36 @@ export const contenders = {
 }
 
 /** Those that keep answers, and so are measured where answers may be kept. */
-export const caches = ['sluice-cache', 'nginx-cache', 'varnish', 'apicache']
+export const caches = ['sluice-cache', 'nginx-cache', 'varnish', 'sluice-cache-compress', 'apicache']
+
+/** Those that compress what is worth it, where the client takes it. */
+export const coders = [
+  'express-compression',
+  'sluice-compress',
+  'nginx-gzip',
+  'sluice-proxy-compress',
+  'sluice-cache-compress',
+]
 
 /** Who is measured in a scenario where nobody is named. */
-export function usual({ control, distinct }) {
-  if (control === undefined) return Object.keys(contenders).filter((name) => !caches.includes(name))
-  return [...(distinct ? ['nginx', 'sluice-proxy'] : ['floor']), ...caches]
+export function usual({ control, distinct, who }) {
+  if (who !== undefined) return who
+  if (control === undefined)
+    return Object.keys(contenders).filter((name) => !caches.includes(name) && !coders.includes(name))
+  const plain = caches.filter((name) => !coders.includes(name))
+  return [...(distinct ? ['nginx', 'sluice-proxy'] : ['floor']), ...plain]
 }
 
 /** Those that aren't Node: they can't be profiled by it, nor run with another one. */
-export const native = ['nginx', 'haproxy', 'nginx-cache', 'varnish']
+export const native = ['nginx', 'haproxy', 'nginx-cache', 'nginx-gzip', 'varnish']
 
 /** Those that every other one is set against, where they are measured. */
-export const references = ['http-proxy-keepalive', 'floor', 'undici-bare', 'nginx', 'nginx-cache']
+export const references = [
+  'http-proxy-keepalive',
+  'floor',
+  'undici-bare',
+  'nginx',
+  'nginx-cache',
+  'express-compression',
+  'nginx-gzip',
+]

@@ -1,7 +1,7 @@
 // The servers of a run: the origin, and the contenders in front of it.
 import { addressOf } from './addresses.mjs'
 import { startServer } from './children.mjs'
-import { caches, contenders, native } from './contenders.mjs'
+import { caches, coders, contenders, native } from './contenders.mjs'
 import { validate } from './validate.mjs'
 import { which } from './which.mjs'
 
@@ -11,6 +11,10 @@ const origins = {
     script: new URL('../origins/node.mjs', import.meta.url),
     told: 'Node in another process (nginx is missing)',
   },
+  slow: {
+    script: new URL('../origins/node.mjs', import.meta.url),
+    told: 'Node in another process (it pauses between parts)',
+  },
   echo: {
     script: new URL('../origins/echo.mjs', import.meta.url),
     told: 'Node in another process (it echoes messages)',
@@ -18,8 +22,9 @@ const origins = {
 }
 
 /** Which origin a scenario has here, by name. */
-function originOf({ front }) {
+function originOf({ front, pause }) {
   if (front === 'websocket') return 'echo'
+  if (pause > 0) return 'slow'
   return which('nginx') === undefined ? 'node' : 'nginx'
 }
 
@@ -65,8 +70,9 @@ export async function startContenders(names, origin, [scenarioName, scenario], s
     let server
     try {
       server = await startContender(name, words, settings)
-      await validate(addressOf(scenario, server.port), scenario, certificate?.cert, caches.includes(name))
-      servers[name] = server
+      const is = { keeps: caches.includes(name), codes: coders.includes(name) }
+      const bytes = await validate(addressOf(scenario, server.port), scenario, certificate?.cert, is)
+      servers[name] = { ...server, bytes }
     } catch (error) {
       await server?.stop()
       signal.throwIfAborted()

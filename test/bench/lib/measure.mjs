@@ -6,7 +6,8 @@ import { coreMicroseconds, cpuMicroseconds, residentBytes } from './usage.mjs'
 /**
  * Puts load on one contender.
  * @param server `{ port, pid }`
- * @returns CPU microseconds a request, requests a second, p99 in ms, memory in bytes, errors; the share of the time that
+ * @returns CPU microseconds a request, requests a second, p99 in ms, ms to the first byte where that is the question, memory in
+ *   bytes, errors; the share of the time that
  *   it was running, and that others took of its core
  */
 async function measure({ port, pid }, settings) {
@@ -15,13 +16,25 @@ async function measure({ port, pid }, settings) {
   const usedBefore = used()
   const before = cpuMicroseconds(pid)
   const began = performance.now()
-  const { requests, perSecond, p99, errors } = await load(addressOf(scenario, port), scenario, settings)
+  const { requests, perSecond, p99, errors, firstByte } = await load(
+    addressOf(scenario, port),
+    scenario,
+    settings,
+  )
   const took = (performance.now() - began) * 1000
   const cpu = cpuMicroseconds(pid) - before
   const others = core === undefined ? 0 : Math.max(0, used() - usedBefore - cpu)
   if (requests === 0) throw new Error('answered no request')
   const shares = { busy: cpu / took, others: others / took }
-  return { microseconds: cpu / requests, perSecond, p99, rss: residentBytes(pid), errors, ...shares }
+  return {
+    microseconds: cpu / requests,
+    perSecond,
+    p99,
+    firstByte,
+    rss: residentBytes(pid),
+    errors,
+    ...shares,
+  }
 }
 
 /** Seconds. What V8 makes of a hot path is there after one or two; until then the proxy is another program. */

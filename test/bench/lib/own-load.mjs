@@ -7,6 +7,9 @@ export const ownLoad = generator(new URL('../load/http.mjs', import.meta.url))
 /** Load by load/websocket.mjs. */
 export const webSocketLoad = generator(new URL('../load/websocket.mjs', import.meta.url))
 
+/** Load by load/slow.mjs. */
+export const slowLoad = generator(new URL('../load/slow.mjs', import.meta.url))
+
 function generator(script) {
   return async (address, scenario, { connections, seconds }) => {
     const args = [fileURLToPath(script), address, JSON.stringify({ ...scenario, connections, seconds })]

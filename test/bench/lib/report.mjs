@@ -19,6 +19,7 @@ function summary(rounds) {
     perSecond: of('perSecond'),
     // Not every generator tells it.
     p99: rounds.some(({ p99 }) => p99 === null) ? null : of('p99'),
+    firstByte: rounds.some(({ firstByte }) => firstByte === undefined) ? undefined : of('firstByte'),
     rss: of('rss'),
     busy: of('busy'),
     others: of('others'),
@@ -58,6 +59,27 @@ function row([name, { microseconds, ratios, perSecond, p99, rss, busy, others, e
     percent(others.median),
     String(errors),
   ]
+}
+
+/** The bytes of each one's answer, where they differ, and when the first of them came, where that is the question. */
+export function apart(results, servers) {
+  const bytes = Object.keys(results).map((name) => [name, servers[name].bytes])
+  const lines = []
+  if (new Set(bytes.map(([, count]) => count)).size > 1)
+    lines.push(`bytes of an answer: ${bytes.map(([name, count]) => `${name} ${count}`).join(', ')}`)
+  const first = Object.entries(results).filter(([, { firstByte }]) => firstByte !== undefined)
+  if (first.length > 0) {
+    const told = first.map(
+      ([
+        name,
+        {
+          firstByte: { median, min, max },
+        },
+      ]) => [name, ...[median, min, max].map((ms) => ms.toFixed(2))],
+    )
+    lines.push(markdown(['contender', 'first byte of the content after ms', 'min', 'max'], told))
+  }
+  return lines.join('\n\n')
 }
 
 const percent = (share) => `${(share * 100).toFixed(0)}%`

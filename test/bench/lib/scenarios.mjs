@@ -1,4 +1,5 @@
 // What is asked for, and what is promised for it.
+import { contentOf } from './contents.mjs'
 
 /** How many client connections the promises are for. */
 export const promisedAt = 50
@@ -8,11 +9,13 @@ export const promisedAt = 50
  * - `what`: a request in words
  * - `method`; `up` and `down`: bytes of its body and of the answer's
  * - `front`: what clients speak: `http`, `https`, `h2` (over TLS) or `websocket`
- * - `chunks`: the answer has no length and comes in so many
+ * - `content` of the answer (lib/contents.mjs), in which those that compress are to code it with `coding`
+ * - `chunks`: the answer has no length and comes in so many, with a pause of `pause` ms between them
  * - `kept`: whether the client's connection serves the next request too
  * - `status` of the answer, and `fields` of the request
  * - `control`: `Cache-Control` of the origin's answer, which then has a validator too (`etag`)
  * - `distinct`: each request is for another path
+ * - `who` is measured where nobody is named, if not everybody
  * - `unit`: what is counted
  * - `goals`: a contender's CPU over another one's, at most
  */
@@ -21,12 +24,16 @@ const plain = {
   up: 0,
   down: 100,
   front: 'http',
+  content: 'plain',
+  coding: undefined,
   chunks: 0,
+  pause: 0,
   kept: true,
   status: 200,
   fields: {},
   control: undefined,
   distinct: false,
+  who: undefined,
   unit: 'request',
   goals: [],
 }
@@ -39,6 +46,14 @@ const hit = { ...plain, control: 'max-age=86400' }
 
 /** The same, over paths that nobody has asked for before. */
 const miss = { ...hit, distinct: true }
+
+/** For those that compress. All of them are set to gzip at level 6. */
+const gzip = {
+  ...plain,
+  coding: 'gzip',
+  fields: { 'Accept-Encoding': 'gzip' },
+  who: ['express-compression', 'sluice-compress', 'nginx-gzip', 'sluice-proxy-compress'],
+}
 
 const hitGoals = [{ contender: 'sluice-cache', against: 'floor', atMost: 1.25 }]
 
@@ -107,16 +122,64 @@ export const scenarios = {
     what: '100 bytes down that a cache may not keep, another path each time',
     control: 'no-store',
   },
+  'gzip-json-10kb': {
+    ...gzip,
+    what: '10 KB of JSON down, compressed',
+    down: 10_000,
+    content: 'json',
+    goals: [{ contender: 'sluice-compress', against: 'express-compression', atMost: 0.8 }],
+  },
+  'gzip-html-1mb': { ...gzip, what: '1 MB of HTML down, compressed', down: 1_000_000, content: 'html' },
+  'gzip-off': {
+    ...gzip,
+    what: '10 KB of an image down, which is not worth compressing',
+    down: 10_000,
+    content: 'image',
+    coding: undefined,
+    who: ['nginx', 'nginx-gzip', 'sluice-proxy', 'sluice-proxy-compress'],
+    goals: [{ contender: 'sluice-proxy-compress', against: 'sluice-proxy', atMost: 1.03 }],
+  },
+  'hit-coded': {
+    ...gzip,
+    what: '10 KB of JSON down, compressed once, out of a cache',
+    down: 10_000,
+    content: 'json',
+    control: 'max-age=86400',
+    who: ['sluice-cache', 'sluice-cache-compress'],
+    goals: [{ contender: 'sluice-cache-compress', against: 'sluice-cache', atMost: 1.1 }],
+  },
+  'first-byte': {
+    ...gzip,
+    what: '2 KB of JSON down in 5 parts, 50 ms between them',
+    down: 2000,
+    content: 'json',
+    chunks: 5,
+    pause: 50,
+    who: [
+      'nginx',
+      'nginx-gzip',
+      'sluice-proxy',
+      'sluice-proxy-compress',
+      'sluice-compress',
+      'express-compression',
+    ],
+  },
 }
 
 /** A body of so many bytes. Text without quotes, so that it can stand in a configuration file. */
 export function bodyOf(size) {
-  return 'sluice-bench '.repeat(Math.ceil(size / 13)).slice(0, size)
+  return contentOf('plain', size)
+}
+
+/** The body of a scenario's answer. */
+export function answerOf({ content, down }) {
+  return contentOf(content, down)
 }
 
 /** The answer's body as the origin writes it: in one piece, or in the chunks of the scenario. */
-export function piecesOf({ down, chunks }) {
-  const body = bodyOf(down)
+export function piecesOf(scenario) {
+  const { down, chunks } = scenario
+  const body = answerOf(scenario)
   const size = Math.ceil(down / Math.max(chunks, 1))
   return Array.from({ length: Math.ceil(down / size) }, (_, i) => body.slice(i * size, (i + 1) * size))
 }

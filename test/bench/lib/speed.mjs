@@ -8,7 +8,7 @@ import { generatorFor } from './load.mjs'
 import { measureInTurn } from './measure.mjs'
 import { profileOf } from './profiles.mjs'
 import { writeRecord } from './record.mjs'
-import { disturbance, figures, table } from './report.mjs'
+import { apart, disturbance, figures, table } from './report.mjs'
 import { scenarios } from './scenarios.mjs'
 
 /**
@@ -58,6 +58,8 @@ async function measured(name, scenario, { generator, certificate }, settings) {
   if (Object.keys(rows).length === 0) throw new Error('nothing could be measured')
   const results = figures(rows)
   console.log(`\n${table(results, scenario.unit)}\n`)
+  const more = apart(results, servers)
+  if (more !== '') console.log(`${more}\n`)
   const warning = disturbance(results)
   if (warning !== undefined) console.log(warning)
   if (profile) {
@@ -67,7 +69,8 @@ async function measured(name, scenario, { generator, certificate }, settings) {
   }
   const goals = judged(results, setting)
   for (const goal of goals) console.log(goalLine(goal))
-  writeRecord(name, json, { ...setting, what: scenario.what, contenders: results, goals, skipped })
+  const bytes = Object.fromEntries(Object.keys(results).map((one) => [one, servers[one].bytes]))
+  writeRecord(name, json, { ...setting, what: scenario.what, contenders: results, bytes, goals, skipped })
   return { goals }
 }
 

@@ -1,16 +1,18 @@
+import { types } from '../lib/contents.mjs'
 import { nginx } from '../lib/nginx.mjs'
-import { bodyOf, etag, piecesOf, scenarios } from '../lib/scenarios.mjs'
+import { answerOf, bodyOf, etag, piecesOf, scenarios } from '../lib/scenarios.mjs'
 
 const scenario = scenarios[process.argv[2]]
 
 /** The part of the configuration that answers, and the files that it serves. */
-function site({ up, down, chunks, control }) {
+function site({ up, down, chunks, content, control }) {
   if (up > 0) return upload(down)
   if (chunks > 0) return chunked()
   const fields = control === undefined ? '' : cacheable(control)
   // A small answer is written in the configuration itself, a large one is a file.
   if (down <= 2048) return [`location / { ${fields} return 200 "${bodyOf(down)}"; }`, {}]
-  return [`location / { ${fields} root .; try_files /body =404; }`, { body: bodyOf(down) }]
+  const type = `default_type ${types[content]};`
+  return [`location / { ${fields} ${type} root .; try_files /body =404; }`, { body: answerOf(scenario) }]
 }
 
 /** What a cache goes by. The stamp is another one for each request, so it tells whether an answer came from here. */
