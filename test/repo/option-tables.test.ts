@@ -1,5 +1,11 @@
 import { preferZoneOptions, slowStartOptions, stickyOptions } from '@sluice/balance'
 import { cacheOptions } from '@sluice/cache'
+import {
+  compressOptions,
+  compressRequestsOptions,
+  decompressRequestsOptions,
+  dictionaryOptions,
+} from '@sluice/compress'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
 import { parse } from '@sluice/options'
 import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
@@ -144,6 +150,12 @@ const cases: Case[] = [
   { short: 'health', tables: [], interfaces: ['FailurePercentOptions'], defaults: failurePercent as object },
   { short: 'health', tables: [], interfaces: ['LatencyOptions'], defaults: latency as object },
   { short: 'health', tables: [4], interfaces: ['DeclaredOptions'], defaults: parse(declaredOptions, {}, '') },
+  {
+    short: 'compress',
+    tables: [],
+    interfaces: ['DictionaryOptions', 'DictionaryRule'],
+    defaults: parse(dictionaryOptions, {}, ''),
+  },
   { short: 'resilience', tables: [0], interfaces: ['RetryOptions'], defaults: parse(retryOptions, {}, '') },
   {
     short: 'resilience',
@@ -214,6 +226,37 @@ const cases: Case[] = [
       chunk: 256 * 1024,
       buffer: 32 * 1024 ** 2,
     },
+  },
+  {
+    short: 'compress',
+    tables: [0],
+    interfaces: ['CompressOptions'],
+    defaults: parse(compressOptions, {}, ''),
+  },
+  { short: 'compress', tables: [1], interfaces: ['DecompressOptions'], defaults: { for: 'client' } },
+  {
+    short: 'compress',
+    tables: [2],
+    interfaces: ['DecompressRequestsOptions'],
+    defaults: parse(decompressRequestsOptions, {}, ''),
+  },
+  {
+    short: 'compress',
+    tables: [3],
+    interfaces: ['CompressRequestsOptions'],
+    defaults: parse(compressRequestsOptions, {}, ''),
+  },
+  {
+    short: 'compress',
+    tables: [4],
+    interfaces: ['CompressionOptions'],
+    defaults: { threshold: 1024, level: { br: 4, gzip: 6, deflate: 6 } },
+  },
+  {
+    short: 'compress',
+    tables: [5],
+    interfaces: ['DictionaryOptions'],
+    defaults: { maxSize: 32 * 1024 ** 2, maxEntry: 4 * 1024 ** 2, maxCount: 256 },
   },
   { short: 'discovery', tables: [1], interfaces: ['FileOptions'] },
   { short: 'upstream', tables: [0], interfaces: ['UpstreamSettings'], defaults: { panic: 0 } },
