@@ -23,6 +23,7 @@ import {
   weightedRandom,
   weightedRoundRobin,
 } from '@sluice/balance'
+import { compressRequests } from '@sluice/compress'
 import {
   type Body,
   type BodyInit,
@@ -128,6 +129,10 @@ const believing: Handler = chain()
   .handle(end)
 // @ts-expect-error there is no target outside of `balance`
 chain().use(declared(made))
+const coding: Middleware<Selected> = compressRequests({ to: 'learnt', coding: 'gzip', replay: '64kb' })
+chain().use(balance(upstream)).use(coding).handle(forward())
+// @ts-expect-error what a target takes is known inside of `balance`
+chain().use(coding)
 const proxy: Proxy = createProxy({
   upstreams: {
     a: 'http://a',
