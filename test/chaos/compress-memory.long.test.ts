@@ -5,17 +5,26 @@ import { codings } from '@sluice/compress'
 import { describe, expect, it } from 'vitest'
 import { within } from '../kit/index.js'
 
-const program = fileURLToPath(new URL('compress-memory-process.mjs', import.meta.url))
+const [engine, proxy] = ['compress-memory-process.mjs', 'compress-leavers-process.mjs'].map((name) =>
+  fileURLToPath(new URL(name, import.meta.url)),
+) as [string, string]
 const MB = 1024 ** 2
 
-/** What a process that does this says of its memory. */
-async function told<T>(...args: (string | number)[]): Promise<T> {
+/** What such a process says of its memory. */
+async function told<T>(program: string, ...args: (string | number)[]): Promise<T> {
   const child = fork(program, args.map(String), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     execArgv: ['--expose-gc'],
   })
   try {
-    const [message] = (await within(once(child, 'message'), args.join(' '), 120_000)) as [T]
+    const failed = once(child, 'exit').then(([code]) => {
+      throw new Error(`${program} has ended with ${code}`)
+    })
+    const [message] = (await within(
+      Promise.race([once(child, 'message'), failed]),
+      args.join(' '),
+      240_000,
+    )) as [T]
     return message
   } finally {
     child.kill('SIGKILL')
@@ -24,7 +33,7 @@ async function told<T>(...args: (string | number)[]): Promise<T> {
 
 describe.each(codings)('bodies in %s', (coding) => {
   it('leave nothing behind when 10,000 takers leave', async () => {
-    const { waves } = await told<{ waves: number[] }>('aborts', 10_000, coding)
+    const { waves } = await told<{ waves: number[] }>(engine, 'aborts', 10_000, coding)
     // A thousand codecs that weren't freed are half a gigabyte and more; the allocator keeps some of what many threads had at once.
     expect(Math.min(...waves.slice(-3))).toBeLessThan(100 * MB)
   })
@@ -39,8 +48,16 @@ describe.each(codings)('bodies in %s', (coding) => {
   it.each(Object.entries(bounds))(
     'take no more than is stated while they flow, on level %s',
     async (level, most) => {
-      const { each } = await told<{ each: number }>('held', 20, coding, level)
+      const { each } = await told<{ each: number }>(engine, 'held', 20, coding, level)
       expect(each).toBeLessThan(most * MB)
     },
   )
+})
+
+describe('a proxy that compresses', () => {
+  it('has nothing left of 10,000 clients that leave in mid-body', async () => {
+    const { made, waves } = await told<{ made: number; waves: number[] }>(proxy, 10_000)
+    expect(made).toBeGreaterThan(5_000)
+    expect(Math.min(...waves.slice(-3))).toBeLessThan(100 * MB)
+  })
 })
