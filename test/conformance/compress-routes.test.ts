@@ -118,6 +118,28 @@ describe('compression in a proxy', () => {
     expect(origin.requests).toHaveLength(3)
   })
 
+  it('with a cache fetches once for all clients of a target that codes for each', async () => {
+    const { client, origin } = await site(
+      (req, res) => {
+        const coded = /gzip/.test(String(req.headers['accept-encoding']))
+        res.writeHead(200, {
+          'Cache-Control': 'max-age=60',
+          'Content-Type': 'text/plain',
+          Vary: 'accept-encoding, Origin',
+          ...(coded ? { 'Content-Encoding': 'gzip' } : {}),
+        })
+        res.end(coded ? zlib.gzipSync(text) : text)
+      },
+      (x) => ({ upstreams: { x: { targets: [x], decompress: true } }, cache: true, compress: steady }),
+    )
+    const answers = [asking('/', 'br'), asking('/', 'gzip'), asking('/')]
+    const got = []
+    for (const one of answers) got.push(await client.ask(one))
+    expect(got.map(codingOf)).toEqual(['br', 'gzip', undefined])
+    expect(value(got[2]?.headers ?? [], 'vary')).toBe('Origin, Accept-Encoding')
+    expect(origin.requests).toHaveLength(1)
+  })
+
   it('decodes the bodies of requests, for all or for one route', async () => {
     const echo: OriginHandler = (req, res) =>
       void req.pipe(res.writeHead(200, { 'X-Coding': String(req.headers['content-encoding']) }))

@@ -1,7 +1,7 @@
 import { contentCodings, getAll, type HeaderList, parseEntityTag, varyNames } from '@sluice/headers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { codedFields, type EtagMode, varyFields } from './coded-fields.js'
+import { codedFields, type EtagMode, varyFields, withoutVary } from './coded-fields.js'
 
 const coded = (...headers: string[]) => codedFields(headers, 'gzip', 'weak')
 const ends = ['Vary', 'Accept-Encoding', 'Content-Encoding', 'gzip']
@@ -175,3 +175,28 @@ function saysAcceptEncoding(headers: HeaderList): boolean {
 function asCoded(tag: string, etag: EtagMode): object {
   return etag === 'weak' ? { tag, weak: true } : { tag: `${tag}--br`, weak: false }
 }
+
+describe('withoutVary', () => {
+  it.each([
+    [['Vary', 'Accept-Encoding'], []],
+    [
+      ['A', '1', 'vary', 'ACCEPT-encoding, Origin', 'B', '2'],
+      ['A', '1', 'vary', 'Origin', 'B', '2'],
+    ],
+    [
+      ['Vary', 'Origin,accept-encoding', 'Vary', 'Accept-Encoding', 'Vary', 'Cookie'],
+      ['Vary', 'Origin', 'Vary', 'Cookie'],
+    ],
+    [
+      ['Vary', '*'],
+      ['Vary', '*'],
+    ],
+  ])('%j is %j', (given, left) => {
+    expect(withoutVary(given)).toEqual(left)
+  })
+
+  it('gives the same list where it is not named', () => {
+    const headers = ['Vary', 'X-Accept-Encoding, Origin', 'Accept-Encoding', 'gzip']
+    expect(withoutVary(headers)).toBe(headers)
+  })
+})

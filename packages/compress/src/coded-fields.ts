@@ -88,6 +88,27 @@ export function varyFields(headers: HeaderList, name = 'Accept-Encoding'): Heade
   return out
 }
 
+/**
+ * The fields of a response that doesn't depend on a field of the request any more.
+ * @returns the same list where `Vary` doesn't name it
+ */
+export function withoutVary(headers: HeaderList, name = 'Accept-Encoding'): HeaderList {
+  const lower = name.toLowerCase()
+  let out: HeaderList | undefined
+  for (let i = 0; i < headers.length; i += 2) {
+    const field = headers[i] as string
+    let value = headers[i + 1] as string
+    if (field.length === 4 && field.toLowerCase() === 'vary' && mentions(value, lower)) {
+      out ??= headers.slice(0, i)
+      const members = value.split(',').map((member) => member.trim())
+      value = members.filter((member) => member.toLowerCase() !== lower).join(', ')
+      if (value === '') continue
+    }
+    out?.push(field, value)
+  }
+  return out ?? headers
+}
+
 /** @param at where the value of the first `Vary` stands, or -1 */
 function addVary(out: HeaderList, at: number, name: string): void {
   if (at === -1) out.push('Vary', name)

@@ -2,7 +2,7 @@ import { type Context, type Middleware, ProxyError, type Reply, unhandled } from
 import { contentCodings, get, getAll, type HeaderList } from '@sluice/headers'
 import { oneOf, parse, v } from '@sluice/options'
 import debug from 'debug'
-import { varyFields } from './coded-fields.js'
+import { varyFields, withoutVary } from './coded-fields.js'
 import { type Coding, codings as ours } from './coding.js'
 import type { DecodeError } from './decode-error.js'
 import { decodeBody, hasNoBytes } from './decoded-body.js'
@@ -28,7 +28,7 @@ const decompressOptions = v.strictObject({ for: v.optional(oneOf('client', 'all'
 /**
  * Decodes the bodies of replies: gzip, deflate, br, and zstd where Node has it, up to three on top of each other. `Content-Encoding`,
  * `Content-Length`, `Accept-Ranges` and digests go; a strong `ETag` becomes weak, and comes back in conditions as the target knows it; for a
- * client's sake `Vary` names `Accept-Encoding`. The body is decoded as it is read; `decodeBody` tells how much memory each one takes. There is
+ * client's sake `Vary` names `Accept-Encoding`, for all it does no more. The body is decoded as it is read; `decodeBody` tells how much memory each one takes. There is
  * no limit on what it comes to: the client takes it at its own pace.
  *
  * A body that is cut, damaged or followed by other bytes is the target's fault, `http_response_content_coding`. By then the head has gone
@@ -61,7 +61,8 @@ export function decompress(options: DecompressOptions = {}, path = 'decompress')
     if (why !== undefined) {
       if (codings.length > 0 && log.enabled)
         log('%s %s: the answer is not decoded: %s', out.method, out.path, why)
-      return why === 'part' ? withFields(reply, reply.headers, forAll) : reply
+      if (why === 'not coded' && forAll) return withFields(reply, reply.headers, forAll)
+      return why === 'part' && !forAll ? withFields(reply, reply.headers, forAll) : reply
     }
     if (!forAll && takesAll(accept, codings)) return withFields(reply, reply.headers, forAll)
     return withFields(decoded(ctx, reply, codings), decodedFields(reply.headers), forAll)
@@ -104,10 +105,11 @@ function decoded({ req }: Context, reply: Reply, codings: readonly string[]): Re
 
 /**
  * A reply with other fields. Where it is for a client's sake it depends on what that takes, and must say so also where it has stayed as it is,
- * and of 206 and 304, of which nobody knows (RFC 9110 sections 12.5.5, 15.3.7 and 15.4.5).
+ * and of 206 and 304, of which nobody knows (RFC 9110 sections 12.5.5, 15.3.7 and 15.4.5). Where it is for all it depends on that no more, whatever
+ * the target says: a cache further out would keep the same plain body once for each kind of client.
  */
 function withFields(reply: Reply, headers: HeaderList, forAll: boolean): Reply {
-  const all = forAll ? headers : varyFields(headers)
+  const all = forAll ? withoutVary(headers) : varyFields(headers)
   return all === reply.headers ? reply : { ...reply, headers: all }
 }
 
