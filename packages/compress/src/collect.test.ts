@@ -41,7 +41,7 @@ it('gives at once what is there, without a copy where it is one part', () => {
   expect(String(collect(source, 4))).toBe('text')
 })
 
-it('gives what comes, in any parts, as bytes or, after 4 ms, as a body', async () => {
+it('gives what comes, in any parts, as bytes or, after 2 ms, as a body', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.string({ maxLength: 5 }), { maxLength: 6 }),
@@ -55,7 +55,7 @@ it('gives what comes, in any parts, as bytes or, after 4 ms, as a body', async (
         for (const part of parts.slice(0, before)) source.give(part)
         const got = Promise.resolve(collect(source, Buffer.from(text).length, time.timers))
         parts.slice(before).forEach((part, i) => {
-          if (i === late) time.passAtOnce(4)
+          if (i === late) time.passAtOnce(2)
           source.give(part)
         })
         const isLate = late < parts.length - before
@@ -89,7 +89,7 @@ it.each(['before', 'early', 'late'])('fails with a body that fails, is short or 
     if (when === 'early') fault(source)
     if (when !== 'late') await expect(got).rejects.toThrow(said)
     else {
-      time.passAtOnce(4)
+      time.passAtOnce(2)
       const text = textOf(await got)
       fault(source)
       await expect(text).rejects.toThrow(said)
@@ -103,7 +103,7 @@ it('a late body stops its source when it is dropped, and is one of the codes tha
   const time = fakeTime()
   const source = new Source()
   const got = collect(source, 4, time.timers)
-  time.passAtOnce(4)
+  time.passAtOnce(2)
   ;((await got) as Body).cancel(new Error('dropped'))
   expect(source.stopped?.message).toBe('dropped')
 

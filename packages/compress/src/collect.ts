@@ -5,7 +5,7 @@ import { patience, type Timers, unheldTimers } from './timers.js'
 import { tooLong, tooShort } from './wrong-length.js'
 
 /**
- * The bytes of a short body without trailers: at once where they are there. Else a promise: of the bytes if they come within 4 ms, or of
+ * The bytes of a short body without trailers: at once where they are there. Else a promise: of the bytes if they come within 2 ms, or of
  * a body that gives what has come and goes on as more comes, so that nobody waits long for a first byte because the last one is late.
  *
  * It rejects, and such a body fails, with what `body` fails with; with `http_response_incomplete` where it ends too early and
@@ -24,7 +24,7 @@ export function collect(
 
 /**
  * collecting ──end()──▶ collected                   resolves with the bytes
- *    ├──── 4 ms, too much, trailers ────▶ late    resolves with itself: a body from the first byte on
+ *    ├──── 2 ms, too much, trailers ────▶ late    resolves with itself: a body from the first byte on
  *    └──── abort(), or another length than it said ────▶ failed
  */
 class Collector extends PushBody implements Sink {

@@ -13,7 +13,7 @@ import type { HeaderList } from '@sluice/headers'
 import type { Codec, Coding } from './coding.js'
 import { withoutDigests } from './decoded-fields.js'
 import { createEncoder, type EncoderOptions, flushOf } from './encoder.js'
-import { patience, type Timers, unheldTimers } from './timers.js'
+import { pause, type Timers, unheldTimers } from './timers.js'
 import { tooLong, tooShort } from './wrong-length.js'
 
 /** How a body is coded. */
@@ -180,7 +180,7 @@ export class EncodedBody extends PushBody implements EndSink {
       if (this.unflushed && !this.hasFlushed && (rest || !this.sourceEnded)) this.flush()
       else if (rest) this.feed()
       else if (this.sourceEnded) this.close()
-      else if (this.unflushed) this.timer ??= this.timers.set(this.paused, patience)
+      else if (this.unflushed) this.timer ??= this.timers.set(this.paused, pause)
     } catch (error) {
       this.broken(error)
     }

@@ -12,5 +12,11 @@ export const unheldTimers: Timers = {
   clear: (timer) => clearTimeout(timer as NodeJS.Timeout),
 }
 
-/** For how long bytes may be held back, in ms: with the grain of a timer they are still less than 5 late. */
-export const patience = 4
+/** For how long bytes of a body that has begun are held back while more may come, in ms. With the grain of a timer they are less than 5 late. */
+export const pause = 4
+
+/**
+ * For how long the head is held back while a short body may come, in ms. What is held beside it is coded after that, by the thread pool, and the
+ * first byte is to be less than 5 late all the same.
+ */
+export const patience = 2
