@@ -31,6 +31,7 @@ const engineMayUse = [
   'asProxyError',
   'ProxyError',
   'PushBody',
+  'RelayBody',
   'ReplayBody',
   'discard',
   'isBody',

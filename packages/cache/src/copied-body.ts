@@ -1,41 +1,27 @@
-import { type Body, PushBody, type Sink, type Spent } from '@sluice/core'
+import { type Body, RelayBody, type Spent } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import type { EntryWriter } from './store.js'
 
 /** A body that is written into a store as somebody takes it, at the taker's pace. Who stops before its end keeps nothing. */
-export class CopiedBody extends PushBody implements Sink {
-  private started = false
-  private drain: (() => void) | undefined = undefined
-
+export class CopiedBody extends RelayBody {
   /**
    * @param writer where the copy goes
    * @param mayKeep asked at the end, whether it is still to be kept
    * @param done called once, when the writer has been told
    */
   constructor(
-    private readonly source: Body,
+    source: Body,
     private writer: EntryWriter | undefined,
     private readonly fields: HeaderList | undefined,
     private readonly mayKeep: () => boolean,
     private readonly done: () => void,
   ) {
-    super()
-    if (source.length !== undefined) (this as { length?: number }).length = source.length
-    this.waiting = true
+    super(source)
   }
 
-  protected resume(): void {
-    if (this.started) {
-      this.drain?.()
-      return
-    }
-    this.started = true
-    this.source.pipe(this)
-  }
-
-  protected stop(why: Error): void {
+  protected override stop(why: Error): void {
     this.drop()
-    this.source.cancel(why)
+    super.stop(why)
   }
 
   write(chunk: Uint8Array, spent?: Spent): boolean {
@@ -54,13 +40,9 @@ export class CopiedBody extends PushBody implements Sink {
     this.finish(trailers)
   }
 
-  abort(error: Error): void {
+  override abort(error: Error): void {
     this.drop()
-    this.fail(error)
-  }
-
-  onDrain(fn: () => void): void {
-    this.drain = fn
+    super.abort(error)
   }
 
   private drop(): void {

@@ -1,4 +1,4 @@
-import { type Body, discard, isBody, PushBody, type Reply, type Sink, type Spent, toBody } from '@sluice/core'
+import { type Body, discard, isBody, RelayBody, type Reply, type Spent, toBody } from '@sluice/core'
 import { get } from '@sluice/headers'
 import type { CacheRequest, Fetcher } from './cache-request.js'
 import type { Engine } from './engine.js'
@@ -13,29 +13,15 @@ import type { Entry } from './store.js'
  * stored ──fails──▶ waiting for the rest ──it is of the same representation──▶ the target's ──end──▶ ended
  *                          └─ there is none, or it is of another one ─▶ failed
  */
-class ResumedBody extends PushBody implements Sink {
-  private started = false
+class ResumedBody extends RelayBody {
   private resumed = false
   private given = 0
-  private drain: (() => void) | undefined = undefined
 
   constructor(
-    private source: Body,
+    source: Body,
     private readonly rest: (given: number, why: Error) => Promise<Body | undefined>,
   ) {
-    super()
-    if (source.length !== undefined) (this as { length?: number }).length = source.length
-    this.waiting = true
-  }
-
-  protected resume(): void {
-    if (this.started) return this.drain?.()
-    this.started = true
-    this.source.pipe(this)
-  }
-
-  protected stop(why: Error): void {
-    this.source.cancel(why)
+    super(source)
   }
 
   write(chunk: Uint8Array, spent?: Spent): boolean {
@@ -50,7 +36,7 @@ class ResumedBody extends PushBody implements Sink {
     else this.fail(new Error(`the body has ${given} bytes, where ${length} were to come`))
   }
 
-  abort(error: Error): void {
+  override abort(error: Error): void {
     if (this.ended) return
     if (this.resumed) return this.fail(error)
     this.resumed = true
@@ -64,10 +50,6 @@ class ResumedBody extends PushBody implements Sink {
       },
       () => this.fail(error),
     )
-  }
-
-  onDrain(fn: () => void): void {
-    this.drain = fn
   }
 }
 

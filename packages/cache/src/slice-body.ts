@@ -1,4 +1,4 @@
-import { type Body, type BodyInit, PushBody, type Sink, type Spent, toBody } from '@sluice/core'
+import { type Body, type BodyInit, RelayBody, type Spent, toBody } from '@sluice/core'
 
 /**
  * The bytes of a body from `from` to before `to`. Nothing of the source is read before somebody takes this one.
@@ -10,35 +10,22 @@ import { type Body, type BodyInit, PushBody, type Sink, type Spent, toBody } fro
  *
  * A source whose length says that it ends at `to` is heard to its end: only then is it known that its bytes are right.
  */
-class SliceBody extends PushBody implements Sink {
-  private started = false
+class SliceBody extends RelayBody {
   private at = 0
   private readonly toTheEnd: boolean
-  private drain: (() => void) | undefined = undefined
 
   constructor(
-    private readonly source: Body,
+    source: Body,
     private readonly from: number,
     private readonly to: number,
   ) {
-    super()
-    ;(this as { length?: number }).length = to - from
+    super(source, to - from)
     this.toTheEnd = source.length === to
-    this.waiting = true
   }
 
-  protected resume(): void {
-    if (this.started) {
-      this.drain?.()
-      return
-    }
-    this.started = true
-    if (this.to > this.from || this.toTheEnd) this.source.pipe(this)
+  protected override begin(): void {
+    if (this.to > this.from || this.toTheEnd) super.begin()
     else this.enough()
-  }
-
-  protected stop(why: Error): void {
-    this.source.cancel(why)
   }
 
   write(chunk: Uint8Array, spent?: Spent): boolean {
@@ -59,14 +46,6 @@ class SliceBody extends PushBody implements Sink {
   end(): void {
     if (this.at === this.to) this.finish()
     else if (!this.ended) this.fail(new Error(`the body has ${this.at} bytes, where ${this.to} were to come`))
-  }
-
-  abort(error: Error): void {
-    this.fail(error)
-  }
-
-  onDrain(fn: () => void): void {
-    this.drain = fn
   }
 
   private enough(): void {

@@ -1,33 +1,19 @@
-import { type Body, PushBody, type Sink, type Spent } from '@sluice/core'
+import { type Body, RelayBody, type Spent } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import type { DictionaryWriter } from './dictionary-store.js'
 
 /** A body whose bytes are kept as a dictionary while somebody takes it, at the taker's pace. Who stops before its end keeps nothing. */
-export class KeptDictionary extends PushBody implements Sink {
-  private started = false
-  private drain: (() => void) | undefined = undefined
-
+export class KeptDictionary extends RelayBody {
   constructor(
-    private readonly source: Body,
+    source: Body,
     private readonly writer: DictionaryWriter,
   ) {
-    super()
-    if (source.length !== undefined) (this as { length?: number }).length = source.length
-    this.waiting = true
+    super(source)
   }
 
-  protected resume(): void {
-    if (this.started) {
-      this.drain?.()
-      return
-    }
-    this.started = true
-    this.source.pipe(this)
-  }
-
-  protected stop(why: Error): void {
+  protected override stop(why: Error): void {
     this.writer.abort()
-    this.source.cancel(why)
+    super.stop(why)
   }
 
   write(chunk: Uint8Array, spent?: Spent): boolean {
@@ -42,12 +28,8 @@ export class KeptDictionary extends PushBody implements Sink {
     this.writer.commit()
   }
 
-  abort(error: Error): void {
+  override abort(error: Error): void {
     this.writer.abort()
-    this.fail(error)
-  }
-
-  onDrain(fn: () => void): void {
-    this.drain = fn
+    super.abort(error)
   }
 }

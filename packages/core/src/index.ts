@@ -34,6 +34,7 @@ export {
 } from './proxy-error.js'
 export { publicAuthority, publicPath } from './public-url.js'
 export { PushBody } from './push-body.js'
+export { RelayBody } from './relay-body.js'
 export { ReplayBody } from './replay-body.js'
 export { discard, onBodyEnd, type Reply, unhandled, type Variants } from './reply.js'
 export { RequestBody } from './request-body.js'
