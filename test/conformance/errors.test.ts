@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { createProxy } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { deadTarget } from '../kit/dead-target.js'
 import {
   type Answer,
   answering,
@@ -39,8 +40,7 @@ function expectDiscreet(answer: Answer, port?: number): void {
 describe.each(fronts)('errors through $name', (kind) => {
   it('a dead target gives 502 in plain words that name nobody', async () => {
     const seen = observer()
-    const dead = await originServer()
-    await dead.close()
+    const dead = own(await deadTarget())
     const front = own(await kind.start({ targets: dead.url, use: [seen.layer] }))
     const answer = await front.client.ask()
     expect(answer).toMatchObject({ status: 502, complete: true })
