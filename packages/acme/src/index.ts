@@ -1,0 +1,1 @@
+export type { AcmeLock, AcmeStorage } from './acme-storage.js'
