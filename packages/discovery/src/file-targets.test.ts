@@ -129,19 +129,32 @@ describe('a change is seen', () => {
     await until(() => upstream.available.length === 1, 'the target')
   })
 
-  it('by its poll where the system tells of none: in a folder that isn’t there yet', async () => {
+  it('of one in a folder that isn’t there yet', async () => {
     const file = join(folder, 'later', 'targets.json')
+    const watch = live(file)
+    await until(() => warnings.length === 1, 'a warning')
+    for (const port of [1, 2]) {
+      mkdirSync(join(folder, 'later'))
+      writeFileSync(file, list(port))
+      expect(await watch.urls(port)).toEqual(urls(port))
+      rmSync(join(folder, 'later'), { recursive: true })
+      await until(() => warnings.length === port + 1, 'a warning')
+    }
+  })
+
+  it('by its poll where the system tells of none: of a folder further up that is another one', async () => {
+    const file = join(folder, 'up', 'in', 'targets.json')
+    const put = (above: string, port: number): void => {
+      mkdirSync(join(folder, above, 'in'), { recursive: true })
+      writeFileSync(join(folder, above, 'in', 'targets.json'), list(port))
+    }
+    put('up', 1)
     const { timers, watch } = polled(file)
-    await look(timers)
-    mkdirSync(join(folder, 'later'))
-    writeFileSync(file, list(1))
+    await watch.set(1)
+    put('new', 2)
+    renameSync(join(folder, 'up'), join(folder, 'old'))
+    renameSync(join(folder, 'new'), join(folder, 'up'))
     expect(await timers.fire()).toBe(1_000)
-    expect(await watch.urls(1)).toEqual(urls(1))
-    rmSync(join(folder, 'later'), { recursive: true })
-    await look(timers)
-    mkdirSync(join(folder, 'later'))
-    writeFileSync(file, list(2))
-    await look(timers)
     expect(await watch.urls(2)).toEqual(urls(2))
   })
 

@@ -1,11 +1,9 @@
-import { constants, type Stats } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { extname } from 'node:path'
+import { FileText, FileWatch } from '@sluice/files'
 import { type Duration, duration, fault, oneOf, parse, positiveDuration, quote, v } from '@sluice/options'
 import type { Discovery, TargetInit } from '@sluice/upstream'
 import { type CommonOptions, commonEntries, type DiscoverySeams, seamsOf } from './discovery-options.js'
 import { Feed, messageOf } from './feed.js'
-import { FileWatch } from './file-watch.js'
 import { Rounds } from './rounds.js'
 import { type FileFormat, readTargetFile } from './target-file.js'
 
@@ -81,19 +79,18 @@ export function fileTargets(path: string, options: FileOptions = {}, seams: Disc
 
 /** More than that is no list of targets, but something that has gone wrong. */
 const mostBytes = 16 * 1_048_576
-/** A pipe without a writer would hold the one who opens it for ever. Windows has no such flag, nor such pipes. */
-const mode = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
-
 /** What was last read of a file. */
 class TargetFile {
+  private readonly file: FileText
   private text: string | undefined = undefined
   private fault: Error | undefined = undefined
-  private stamp = ''
 
   constructor(
     private readonly path: string,
     private readonly format: FileFormat,
-  ) {}
+  ) {
+    this.file = new FileText(path, mostBytes)
+  }
 
   /**
    * Reads the file if it has changed.
@@ -102,28 +99,15 @@ class TargetFile {
    * @throws what is wrong with it, for as long as it is
    */
   async look(told: boolean): Promise<TargetInit[] | 'busy' | undefined> {
-    let text = this.text
-    const file = await open(this.path, mode)
-    try {
-      const stats = await file.stat()
-      if (!stats.isFile()) throw new TypeError(`${this.path}: this is no file`)
-      if (stats.size > mostBytes) throw new TypeError(`${this.path}: this is longer than ${mostBytes} bytes`)
-      const before = stampOf(stats)
-      if (told || before !== this.stamp) {
-        text = await file.readFile('utf8')
-        if (stampOf(await file.stat()) !== before) return 'busy'
-        this.stamp = before
-      }
-    } finally {
-      await file.close()
-    }
+    const text = await this.file.look(told)
+    if (text === undefined) return 'busy'
     if (text === this.text) {
       if (this.fault !== undefined) throw this.fault
       return undefined
     }
     this.text = text
     try {
-      const targets = await readTargetFile(text as string, this.format, this.path)
+      const targets = await readTargetFile(text, this.format, this.path)
       this.fault = undefined
       return targets
     } catch (error) {
@@ -131,8 +115,4 @@ class TargetFile {
       throw error
     }
   }
-}
-
-function stampOf({ ino, size, mtimeMs, ctimeMs }: Stats): string {
-  return `${ino} ${size} ${mtimeMs} ${ctimeMs}`
 }

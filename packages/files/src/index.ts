@@ -1,0 +1,2 @@
+export { FileText } from './file-text.js'
+export { FileWatch } from './file-watch.js'
