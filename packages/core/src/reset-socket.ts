@@ -10,6 +10,11 @@ export function resetSocket(socket: Duplex): boolean {
   if (remoteAddress === undefined || resetAndDestroy === undefined || 'encrypted' in socket) return false
   // While its half is being ended libuv refuses the reset, and Node then leaves the handle open.
   if (socket.writableEnded && !socket.writableFinished) return false
-  ;(socket as Socket).resetAndDestroy()
-  return true
+  try {
+    ;(socket as Socket).resetAndDestroy()
+    return true
+  } catch {
+    // It is in the file system, and a PROXY header has named a client with an address.
+    return false
+  }
 }
