@@ -1,25 +1,23 @@
 import dns from 'node:dns'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
-import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TLSSocket } from 'node:tls'
-import { balance } from '@sluice/balance'
-import { chain, clientAddress, type ProxyError, toListener } from '@sluice/core'
-import { forward, type HostPolicy, type Transport, undiciTransport, wireTransport } from '@sluice/forward'
+import { http2Transport, type Transport, undiciTransport, wireTransport } from '@sluice/forward'
 import { httpProxyTransport } from '@sluice/http-proxy'
-import { createUpstream, type TargetInit, type TargetTls, type Upstream } from '@sluice/upstream'
+import type { TargetInit, TargetTls } from '@sluice/upstream'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
   type Answer,
   type Authority,
-  listen,
-  type Mounted,
   owner,
+  type Proxied,
   pinOf,
+  proxiedTo,
+  type SecureOrigin,
   skipUnless,
+  secureOrigin as startSecureOrigin,
   type TestCertificate,
   testAuthority,
   trapUnhandled,
@@ -30,37 +28,8 @@ trapUnhandled()
 const own = owner()
 afterEach(() => void vi.restoreAllMocks())
 
-/** A server of TLS, with what its clients have asked it for. */
-interface SecureOrigin {
-  readonly port: number
-  /** The server names of its connections, `''` for none. */
-  readonly names: string[]
-  /** Whether each of its connections took up an earlier session. */
-  readonly resumed: boolean[]
-  readonly hosts: (string | undefined)[]
-  /** The issuers of the certificates that clients have shown. */
-  readonly issuers: (string | undefined)[]
-  /** Ends the connections that are open now. */
-  cut(): void
-  close(): Promise<void>
-}
-
-async function secureOrigin(options: ServerOptions, host = '127.0.0.1'): Promise<SecureOrigin> {
-  const names: string[] = []
-  const resumed: boolean[] = []
-  const hosts: (string | undefined)[] = []
-  const issuers: (string | undefined)[] = []
-  const server = createHttpsServer({ ...options, ALPNProtocols: ['http/1.1'] }, (req, res) => {
-    hosts.push(req.headers.host)
-    issuers.push((req.socket as TLSSocket).getPeerX509Certificate()?.issuer)
-    res.end('secure')
-  })
-  server.on('secureConnection', (socket: TLSSocket & { servername?: string | false }) => {
-    names.push(socket.servername || '')
-    resumed.push(socket.isSessionReused())
-  })
-  server.on('tlsClientError', () => {})
-  return { ...(await serve(server, host)), names, resumed, hosts, issuers }
+async function secureOrigin(...args: Parameters<typeof startSecureOrigin>): Promise<SecureOrigin> {
+  return own(await startSecureOrigin(...args))
 }
 
 async function plainOrigin(host: string, port = 0, handler?: RequestListener) {
@@ -91,48 +60,12 @@ async function serve(server: NetServer, host: string, port = 0) {
   })
 }
 
-interface Proxied extends Mounted {
-  readonly upstream: Upstream
-  readonly errors: ProxyError[]
+/** A chain made by hand in front of one target. */
+async function proxied(make: () => Transport, ...args: Tail<Parameters<typeof proxiedTo>>): Promise<Proxied> {
+  return own(await proxiedTo(make(), ...args))
 }
 
-/** A chain made by hand in front of one target. */
-async function proxied(
-  make: () => Transport,
-  target: TargetInit,
-  more: { host?: HostPolicy; tls?: TargetTls } = {},
-): Promise<Proxied> {
-  const errors: ProxyError[] = []
-  const { host = 'target', tls } = more
-  const upstream = createUpstream({ name: 'tls', targets: [target], ...(tls === undefined ? {} : { tls }) })
-  const transport = make()
-  const handler = chain()
-    .use(clientAddress())
-    .use((next) => async (ctx) => {
-      try {
-        return await next(ctx)
-      } catch (error) {
-        errors.push(error as ProxyError)
-        throw error
-      }
-    })
-    .use(balance(upstream))
-    // In a list: what it can't carry must not go by another one.
-    .handle(forward({ transport: [transport], host }))
-  const mounted = await listen(createServer(toListener(handler)))
-  const { close } = mounted
-  return own(
-    Object.assign(mounted, {
-      upstream,
-      errors,
-      close: async () => {
-        await close()
-        await transport.close(true)
-        await upstream.close()
-      },
-    }),
-  )
-}
+type Tail<T extends unknown[]> = T extends [unknown, ...infer Rest] ? Rest : never
 
 /** 502 for the client, who learns nothing, and the reason for whoever runs the proxy. */
 function expectRefused(proxy: Proxied, answer: Answer, reason: RegExp): void {
@@ -148,6 +81,10 @@ const transports: readonly (readonly [string, () => Transport])[] = [
   ['undiciTransport', () => undiciTransport()],
   ['httpProxyTransport', () => httpProxyTransport()],
 ]
+/** Those that are told of TLS by their target's settings. */
+const secured = [...transports, ['http2Transport', () => http2Transport()] as const].flatMap(([name, make]) =>
+  (['target', 'upstream'] as const).map((place) => [name, place, make] as const),
+)
 
 const authority = testAuthority()
 const ca = authority?.cert ?? Buffer.alloc(0)
@@ -169,28 +106,37 @@ function resolving(...addresses: string[]): void {
   }) as never)
 }
 
-describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl')).each(transports)(
-  'TLS towards targets, by %s',
-  (_name, make) => {
+describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl')).each(secured)(
+  'TLS towards targets, by %s, set for the %s',
+  (_name, place, make) => {
+    /** With the target's settings where they are to stand. */
+    const placed = (target: TargetInit, more: { host?: 'original'; tls?: TargetTls } = {}) => {
+      if (place === 'target' || typeof target === 'string' || target.tls === undefined)
+        return proxied(make, target, more)
+      const { tls, ...rest } = target
+      return proxied(make, rest, { ...more, tls })
+    }
+
     it("an authority of one's own vouches for the target, and only where it is named", async () => {
       const origin = await secureOrigin(issue('DNS:localhost'))
       const url = `https://localhost:${origin.port}`
-      const proxy = await proxied(make, { url, tls: { ca } })
+      const proxy = await placed({ url, tls: { ca } })
       expect(await proxy.client.ask()).toMatchObject({ status: 200, text: 'secure' })
       expect(origin.names).toEqual(['localhost'])
-      const stranger = await proxied(make, url)
+      const stranger = await placed(url)
       expectRefused(stranger, await stranger.client.ask(), /unable to verify|certificate/i)
     })
 
-    it("the upstream's settings hold for its targets", async () => {
+    it("a target's own settings replace the upstream's as a whole", async () => {
       const origin = await secureOrigin(issue('DNS:localhost'))
-      const proxy = await proxied(make, `https://localhost:${origin.port}`, { tls: { ca: [`${ca}`] } })
+      const url = `https://localhost:${origin.port}`
+      const proxy = await proxied(make, { url, tls: { ca: [`${ca}`] } }, { tls: { pin: [pinOf(ca)] } })
       expect(await proxy.client.ask()).toMatchObject({ status: 200 })
     })
 
     it('a certificate for another name is refused', async () => {
       const origin = await secureOrigin(issue('DNS:other.test'))
-      const proxy = await proxied(make, { url: `https://localhost:${origin.port}`, tls: { ca } })
+      const proxy = await placed({ url: `https://localhost:${origin.port}`, tls: { ca } })
       expectRefused(proxy, await proxy.client.ask(), /localhost.*other\.test/)
       proxy.errors.length = 0
       // And again: no session of the first try spares it the check.
@@ -200,7 +146,7 @@ describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl'
     it("the server name is the target's, whatever Host says", async () => {
       const origin = await secureOrigin(issue('DNS:localhost'))
       const target = { url: `https://localhost:${origin.port}`, tls: { ca } }
-      const proxy = await proxied(make, target, { host: 'original' })
+      const proxy = await placed(target, { host: 'original' })
       for (const Host of ['a.test', 'b.test'])
         expect(await proxy.client.ask({ headers: ['Host', Host] })).toMatchObject({ status: 200 })
       expect(origin.hosts).toEqual(['a.test', 'b.test'])
@@ -210,21 +156,21 @@ describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl'
     it('a server name of its own is asked for and looked for', async () => {
       const origin = await secureOrigin(issue('DNS:inner.test'))
       const url = `https://127.0.0.1:${origin.port}`
-      const proxy = await proxied(make, { url, tls: { ca, servername: 'inner.test' } })
+      const proxy = await placed({ url, tls: { ca, servername: 'inner.test' } })
       expect(await proxy.client.ask()).toMatchObject({ status: 200 })
       expect(origin.names).toEqual(['inner.test'])
     })
 
     it('an empty server name sends none, and the host of the URL is looked for', async () => {
       const origin = await secureOrigin(issue('DNS:localhost'))
-      const proxy = await proxied(make, {
+      const proxy = await placed({
         url: `https://localhost:${origin.port}`,
         tls: { ca, servername: '' },
       })
       expect(await proxy.client.ask()).toMatchObject({ status: 200 })
       expect(origin.names).toEqual([''])
       const other = await secureOrigin(issue('DNS:other.test'))
-      const wrong = await proxied(make, {
+      const wrong = await placed({
         url: `https://localhost:${other.port}`,
         tls: { ca, servername: '' },
       })
@@ -234,13 +180,12 @@ describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl'
     it('an IP address sends no server name and is looked for, whatever Host says', async () => {
       const origin = await secureOrigin(issue('IP:127.0.0.1'))
       const target = { url: `https://127.0.0.1:${origin.port}`, tls: { ca } }
-      const proxy = await proxied(make, target, { host: 'original' })
+      const proxy = await placed(target, { host: 'original' })
       for (const Host of ['a.test', 'b.test'])
         expect(await proxy.client.ask({ headers: ['Host', Host] })).toMatchObject({ status: 200 })
       expect(origin.names).toEqual([''])
       const other = await secureOrigin(issue('DNS:a.test', 'IP:127.0.0.2'))
-      const wrong = await proxied(
-        make,
+      const wrong = await placed(
         { url: `https://127.0.0.1:${other.port}`, tls: { ca } },
         { host: 'original' },
       )
@@ -251,10 +196,10 @@ describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl'
       const options = { ...issue('DNS:localhost'), ca, requestCert: true, rejectUnauthorized: true }
       const origin = await secureOrigin(options)
       const url = `https://localhost:${origin.port}`
-      const proxy = await proxied(make, { url, tls: { ca, ...issue('DNS:proxy.test') } })
+      const proxy = await placed({ url, tls: { ca, ...issue('DNS:proxy.test') } })
       expect(await proxy.client.ask()).toMatchObject({ status: 200 })
       expect(origin.issuers).toEqual(['CN=Test Authority'])
-      const without = await proxied(make, { url, tls: { ca } })
+      const without = await placed({ url, tls: { ca } })
       expect(await without.client.ask()).toMatchObject({ status: 502, text: '502 Bad Gateway\n' })
       // In TLS 1.3 the target says so after the handshake, and its end can be seen before its words.
       const codes = without.errors.map(({ code }) => code)
@@ -264,7 +209,7 @@ describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl'
 
     it('verify: false accepts any certificate, and says so to nobody', async () => {
       const origin = await secureOrigin(issue('DNS:other.test'))
-      const proxy = await proxied(make, { url: `https://localhost:${origin.port}`, tls: { verify: false } })
+      const proxy = await placed({ url: `https://localhost:${origin.port}`, tls: { verify: false } })
       expect(await proxy.client.ask()).toMatchObject({ status: 200 })
     })
 
@@ -273,13 +218,13 @@ describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl'
       const origin = await secureOrigin(certificate)
       const url = `https://localhost:${origin.port}`
       const [right, wrong] = [pinOf(certificate.cert), pinOf(issue('DNS:localhost').cert)]
-      const pinned = await proxied(make, { url, tls: { ca, pin: [wrong, right] } })
+      const pinned = await placed({ url, tls: { ca, pin: [wrong, right] } })
       expect(await pinned.client.ask()).toMatchObject({ status: 200 })
-      const other = await proxied(make, { url, tls: { ca, pin: [wrong] } })
+      const other = await placed({ url, tls: { ca, pin: [wrong] } })
       expectRefused(other, await other.client.ask(), /none of the pins/)
       expect(other.errors[0]?.message).toContain(right)
       // A pin stands on top of the rest and replaces nothing of it.
-      const stranger = await proxied(make, { url, tls: { pin: [right] } })
+      const stranger = await placed({ url, tls: { pin: [right] } })
       expectRefused(stranger, await stranger.client.ask(), /unable to verify|certificate/i)
     })
 
@@ -289,9 +234,9 @@ describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl'
       for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
         const origin = await secureOrigin({ ...certificate, maxVersion })
         const url = `https://localhost:${origin.port}`
-        const pinned = await proxied(make, { url, tls: { verify: false, pin: [pinOf(certificate.cert)] } })
+        const pinned = await placed({ url, tls: { verify: false, pin: [pinOf(certificate.cert)] } })
         expect(await pinned.client.ask()).toMatchObject({ status: 200 })
-        const other = await proxied(make, { url, tls: { verify: false, pin: [pinOf(ca)] } })
+        const other = await placed({ url, tls: { verify: false, pin: [pinOf(ca)] } })
         expectRefused(other, await other.client.ask(), /none of the pins/)
         other.errors.length = 0
         expectRefused(other, await other.client.ask(), /none of the pins/)
@@ -303,7 +248,7 @@ describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl'
       const certificate = issue('DNS:localhost')
       const origin = await secureOrigin(certificate)
       const url = `https://localhost:${origin.port}`
-      const proxy = await proxied(make, { url, tls: { verify: false } })
+      const proxy = await placed({ url, tls: { verify: false } })
       expect(await proxy.client.ask()).toMatchObject({ status: 200 })
       proxy.upstream.replace([{ url, tls: { ca, pin: [pinOf(ca)] } }])
       expectRefused(proxy, await proxy.client.ask(), /none of the pins/)
@@ -311,7 +256,7 @@ describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl'
 
     it('a target that speaks no TLS gives 502', async () => {
       const origin = await plainOrigin('127.0.0.1')
-      const proxy = await proxied(make, { url: `https://127.0.0.1:${origin.port}`, tls: { ca } })
+      const proxy = await placed({ url: `https://127.0.0.1:${origin.port}`, tls: { ca } })
       const answer = await proxy.client.ask()
       expect(answer).toMatchObject({ status: 502, text: '502 Bad Gateway\n' })
       expect(proxy.errors.map(({ code }) => code)).toEqual(['tls_protocol_error'])

@@ -37,7 +37,7 @@ type Held = ClientHttp2Stream & { [held]?: Http2Connection }
 /**
  * One HTTP/2 connection to a target, with the streams on it.
  *
- * open ──GOAWAY, end(), stream ids used up──▶ draining ──last stream over──▶ closed
+ * open ──GOAWAY, drain(), stream ids used up──▶ draining ──last stream over──▶ closed
  *   └─── error, connection lost, ping unanswered, idle for too long ──────────▶ closed
  *
  * A draining one takes no more streams. Without a stream it holds no process open, and its deadline is that of idleness;
@@ -121,19 +121,16 @@ export class Http2Connection {
     if (this.room) this.owner.hasRoom()
   }
 
-  /** Takes no more streams, and closes after the last one. */
-  end(): void {
-    this.drain()
-    if (!this.session.closed) this.session.close()
-  }
-
   /** Closes it now, with all its streams. */
   destroy(error?: Error): void {
     this.session.destroy(error, error === undefined ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL)
     this.socket.destroy()
   }
 
-  /** Takes no more streams: it has run out of ids, or the target has said so. */
+  /**
+   * Takes no more streams, and closes after the last one: it has run out of ids, the target has said so, or nobody needs it. Not before:
+   * a stream that was opened a moment ago would go out behind the GOAWAY, and be refused.
+   */
   drain(): void {
     if (this.draining) return
     this.draining = true
@@ -156,7 +153,7 @@ export class Http2Connection {
 
   private expired(): void {
     if (this.session.destroyed || (this.draining && this.active === 0)) return void this.socket.destroy()
-    if (this.active === 0) return this.end()
+    if (this.active === 0) return this.drain()
     if (this.pinged) {
       const message = `a ping was not answered within ${this.limits.ping} ms`
       this.drain()

@@ -101,6 +101,9 @@ export function connectHttp2(
         maxHeaderListSize: wireLimits.head,
       },
     })
+    // An alert after the handshake, of a client certificate that is refused (RFC 8446 section 4.4.2.4): Node destroys the session and
+    // tells nobody until its socket is gone, too.
+    socket.on('error', () => socket.destroy())
     session.on('error', (error: Error) => {
       note(error)
       fail(alien(error))

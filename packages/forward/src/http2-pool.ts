@@ -42,6 +42,7 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
   private giveUp: (() => void) | undefined = undefined
   private uses = 0
   private isClosed = false
+  private isRetired = false
 
   constructor(
     readonly address: Http2Address,
@@ -132,6 +133,12 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
     this.advance()
   }
 
+  /** Ends its connections as their streams do. What it has begun may still be sent again. */
+  retire(): void {
+    this.isRetired = true
+    this.advance()
+  }
+
   private begin(connection: Http2Connection, exchange: Http2Exchange): void {
     connection.lastUsed = ++this.uses
     exchange.start(connection)
@@ -161,7 +168,7 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
   private advance(): void {
     this.serve()
     if (this.waiting.length > 0) this.grow()
-    else if (this.isClosed) for (const connection of [...this.open]) connection.end()
+    else if (this.isClosed || this.isRetired) for (const connection of [...this.open]) connection.drain()
   }
 
   /** Serves those that wait, in their order, as far as there is room. */

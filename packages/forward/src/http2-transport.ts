@@ -1,7 +1,7 @@
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { has } from '@sluice/headers'
 import { type Duration, duration, integer, oneOf, parse, that, v } from '@sluice/options'
-import { onRetire, type Target } from '@sluice/upstream'
+import { connectionKey, onRetire, type Target } from '@sluice/upstream'
 import { type ConnectHook, connectHookTakes, isConnectHook } from './connect-hook.js'
 import { Deadlines } from './deadlines.js'
 import { Http2Exchange } from './http2-exchange.js'
@@ -76,7 +76,8 @@ class Http2Transport implements Transport, Http2PoolOwner {
   readonly connect: ConnectHook | undefined
   private readonly forgets = new WeakMap<Http2Pool, () => void>()
   private readonly deadlines = new Deadlines()
-  private readonly pools = new Map<Target, Http2Pool>()
+  /** By {@link connectionKey}. */
+  private readonly pools = new Map<object, Http2Pool>()
   private readonly known = new WeakMap<Target, Known>()
   private readonly wire: Transport
   private closing: Promise<void> | undefined = undefined
@@ -102,7 +103,7 @@ class Http2Transport implements Transport, Http2PoolOwner {
     const { target } = attempt
     if (this.of(target).http1) return this.wire.send(attempt)
     return new Promise((settle, refuse) => {
-      const pool = this.pools.get(target) ?? this.open(target)
+      const pool = this.pools.get(connectionKey(target)) ?? this.open(target)
       const exchange = new Http2Exchange(attempt, pool, settle, refuse)
       if (exchange.gone) pool.endIfEmpty()
       else pool.send(exchange)
@@ -119,10 +120,8 @@ class Http2Transport implements Transport, Http2PoolOwner {
   }
 
   emptied(pool: Http2Pool): void {
-    const { target } = pool.address
     // A target that was removed or isn't used any more leaves no pool behind.
     this.forgets.get(pool)?.()
-    if (this.pools.get(target) === pool) this.pools.delete(target)
     this.checkEmpty(false)
   }
 
@@ -161,11 +160,13 @@ class Http2Transport implements Transport, Http2PoolOwner {
   private open(target: Target): Http2Pool {
     const address = { target, secure: isSecure(target), alpn: this.byAlpn(target), hook: this.connect }
     const pool = new Http2Pool(address, this.settings, this.deadlines, this)
-    this.pools.set(target, pool)
-    this.forgets.set(
-      pool,
-      onRetire(target, () => pool.close(false)),
-    )
+    const key = connectionKey(target)
+    this.pools.set(key, pool)
+    const forget = onRetire(key, () => pool.retire())
+    this.forgets.set(pool, () => {
+      forget()
+      if (this.pools.get(key) === pool) this.pools.delete(key)
+    })
     return pool
   }
 }

@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls'
-import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
+import { pinFault, type SecuredOptions, type Target, tlsOptions } from '@sluice/upstream'
 import type { buildConnector } from 'undici'
 
 /**
@@ -16,14 +16,20 @@ export function undiciConnector(
   const { pin, verify = true } = target.tls ?? {}
   // undici keeps the session of a connection before the pins have been looked at, and a resumed one shows no certificate.
   const sessions = pin !== undefined && !verify ? { maxCachedSessions: 0 } : {}
-  const options = tlsOptions(target, ['http/1.1'])
-  const connect = build({
-    ...options,
-    ...sessions,
-    timeout,
-    allowHalfOpen: true,
-  } as buildConnector.BuildOptions)
+  let made: SecuredOptions | undefined
+  let connect: buildConnector.connector | undefined
   return (given, callback) => {
+    const options = tlsOptions(target, ['http/1.1'])
+    // One for each client certificate, for undici keeps sessions in it, and a session speaks for the one that it began with.
+    if (connect === undefined || made?.secureContext !== options.secureContext) {
+      made = options
+      connect = build({
+        ...options,
+        ...sessions,
+        timeout,
+        allowHalfOpen: true,
+      } as buildConnector.BuildOptions)
+    }
     // Without a host undici has nothing to make a name of where none is to be sent.
     connect({ ...given, host: '', servername: options.servername ?? '' }, (...[error, socket]) => {
       const fault = error === null ? pinFault(target, socket as TLSSocket) : undefined

@@ -1,7 +1,7 @@
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { has } from '@sluice/headers'
 import { integer, parse, that, v } from '@sluice/options'
-import { onRetire, type Target } from '@sluice/upstream'
+import { connectionKey, onRetire, type Target } from '@sluice/upstream'
 import debug from 'debug'
 import type { buildConnector, Dispatcher, Pool } from 'undici'
 import { flowingBody } from './flowing-body.js'
@@ -53,8 +53,10 @@ interface UndiciSettings {
 
 class UndiciTransport implements Transport {
   readonly name = 'undici'
-  /** Pools by connect timeout, then by target: the timeout is a property of a pool in undici. */
-  private readonly pools = new Map<number, Map<Target, Pool>>()
+  /** Pools by connect timeout, then by {@link connectionKey}: the timeout is a property of a pool in undici. */
+  private readonly pools = new Map<number, Map<object, Pool>>()
+  /** Those that close when their requests are over. */
+  private readonly leaving = new Map<Pool, Promise<void>>()
   private readonly connections: number
   private readonly dispatcher: Dispatcher | undefined
   private closing = false
@@ -127,21 +129,22 @@ class UndiciTransport implements Transport {
 
   async close(force = false): Promise<void> {
     this.closing = true
-    const pools = [...this.pools.values()].flatMap((byTarget) => [...byTarget.values()])
+    const pools = [...this.pools.values()].flatMap((byKey) => [...byKey.values()])
     this.pools.clear()
-    await Promise.all(pools.map((pool) => (force ? pool.destroy() : pool.close())))
+    if (force) await Promise.all([...pools, ...this.leaving.keys()].map((pool) => pool.destroy()))
+    else await Promise.all([...pools.map((pool) => pool.close()), ...this.leaving.values()])
   }
 
   private pool(undici: Undici, target: Target, connect: number): Pool {
-    let byTarget = this.pools.get(connect)
-    if (byTarget === undefined) {
-      byTarget = new Map()
-      this.pools.set(connect, byTarget)
+    let byKey = this.pools.get(connect)
+    if (byKey === undefined) {
+      byKey = new Map()
+      this.pools.set(connect, byKey)
     }
-    return byTarget.get(target) ?? this.open(undici, target, connect, byTarget)
+    return byKey.get(connectionKey(target)) ?? this.open(undici, target, connect, byKey)
   }
 
-  private open(undici: Undici, target: Target, connect: number, byTarget: Map<Target, Pool>): Pool {
+  private open(undici: Undici, target: Target, connect: number, byKey: Map<object, Pool>): Pool {
     const { origin, socketPath } = address(target)
     const pool = new undici.Pool(origin, {
       connections: this.connections === 0 ? null : this.connections,
@@ -159,16 +162,21 @@ class UndiciTransport implements Transport {
             } as buildConnector.BuildOptions),
       ),
     })
-    byTarget.set(target, pool)
+    const key = connectionKey(target)
+    byKey.set(key, pool)
     const leave = (): void => {
       forget()
-      if (byTarget.get(target) !== pool) return
-      byTarget.delete(target)
-      pool.close().catch((error: unknown) => {
-        if (log.enabled) log('closing the pool of %s: %O', target.id, error)
-      })
+      if (byKey.get(key) !== pool) return
+      byKey.delete(key)
+      const left = pool
+        .close()
+        .catch((error: unknown) => {
+          if (log.enabled) log('closing the pool of %s: %O', target.id, error)
+        })
+        .finally(() => this.leaving.delete(pool))
+      this.leaving.set(pool, left)
     }
-    const forget = onRetire(target, leave)
+    const forget = onRetire(key, leave)
     // A target that was removed, isn't used any more or was never reached leaves no pool behind.
     const closeUnused = (): void => {
       const { connected, pending, queued, running } = pool.stats

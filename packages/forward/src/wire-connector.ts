@@ -1,5 +1,5 @@
 import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node:net'
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import { type ConnectionOptions, connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
 import { ProxyError } from '@sluice/core'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
 import { type ConnectHook, lookupOf, refusal, refusedSocket } from './connect-hook.js'
@@ -9,9 +9,10 @@ import type { Connector } from './wire-pool.js'
 
 /**
  * The last session with each target: the next handshake takes it up, which spares both sides the costly part of it. It
- * outlives the pool, whose end is the first thing that happens to a target that is seldom used.
+ * outlives the pool, whose end is the first thing that happens to a target that is seldom used. A session speaks for the client
+ * certificate that it began with, so it is none for the next one.
  */
-const sessions = new WeakMap<Target, Buffer>()
+const sessions = new WeakMap<SecureContext, Buffer>()
 
 /** How connections are opened. */
 export interface ConnectSettings {
@@ -29,13 +30,14 @@ export interface ConnectSettings {
 /** Opens sockets to a target: TCP, TLS over it, or a Unix socket. */
 export function wireConnector(target: Target, deadlines: Deadlines, settings: ConnectSettings): Connector {
   const { proxyProtocol, connect: hook, localAddress } = settings
-  const { host, connect, tls } = addressOf(target)
+  const { host, connect, secure } = addressOf(target)
   const secured = (options: ConnectionOptions): TLSSocket => {
-    const session = sessions.get(target)
+    const tls = tlsOptions(target, ['http/1.1'])
+    const session = sessions.get(tls.secureContext)
     const socket = connectTls({ ...options, ...tls, ...(session === undefined ? {} : { session }) })
     socket.on('session', (ticket: Buffer) => {
       // One of a target that was refused must not spare it the check next time.
-      if (!socket.destroyed) sessions.set(target, ticket)
+      if (!socket.destroyed) sessions.set(tls.secureContext, ticket)
     })
     return socket
   }
@@ -96,7 +98,7 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
         begin(refusedSocket(refused))
         return
       }
-      if (tls !== undefined && proxyProtocol === undefined) {
+      if (secure && proxyProtocol === undefined) {
         handshake(secured(options))
         return
       }
@@ -112,7 +114,7 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
             return
           }
         }
-        if (tls === undefined) {
+        if (!secure) {
           ready(socket)
           return
         }
@@ -127,14 +129,15 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
 interface Where {
   readonly host: string
   readonly connect: { readonly path: string } | { readonly host: string; readonly port: number }
-  readonly tls?: ConnectionOptions
+  readonly secure: boolean
 }
 
 function addressOf(target: Target): Where {
   const { url } = target
-  if (url.startsWith('unix:')) return { host: 'localhost', connect: { path: url.slice('unix:'.length) } }
+  if (url.startsWith('unix:'))
+    return { host: 'localhost', connect: { path: url.slice('unix:'.length) }, secure: false }
   const { protocol, hostname, port, host } = new URL(url)
   const secure = protocol === 'https:'
   const connect = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (secure ? 443 : 80) }
-  return secure ? { host, connect, tls: tlsOptions(target, ['http/1.1']) } : { host, connect }
+  return { host, connect, secure }
 }

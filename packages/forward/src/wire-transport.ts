@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { type Duration, duration, integer, parse, that, v } from '@sluice/options'
-import { onRetire, type Target } from '@sluice/upstream'
+import { connectionKey, onRetire, type Target } from '@sluice/upstream'
 import { type ConnectHook, connectHookTakes, isConnectHook } from './connect-hook.js'
 import { Deadlines } from './deadlines.js'
 import type { Attempt, EditingAttempt, Transport } from './transport.js'
@@ -60,7 +60,8 @@ export class WireTransport implements Transport {
   readonly name = 'wire'
   readonly connect: ConnectHook | undefined
   private readonly deadlines = new Deadlines()
-  private readonly pools = new Map<Target, WirePool>()
+  /** By {@link connectionKey}. */
+  private readonly pools = new Map<object, WirePool>()
   private closing: Promise<void> | undefined = undefined
   private closed: (() => void) | undefined = undefined
 
@@ -85,7 +86,7 @@ export class WireTransport implements Transport {
     if (this.closing !== undefined) return Promise.reject(new ProxyError('proxy_closing'))
     return new Promise((settle, refuse) => {
       const { target } = attempt
-      const pool = this.pools.get(target) ?? this.open(target)
+      const pool = this.pools.get(connectionKey(target)) ?? this.open(target)
       const exchange = new WireExchange(attempt, pool, settle, refuse, editing)
       if (exchange.gone) pool.endIfEmpty()
       else pool.send(exchange)
@@ -102,7 +103,8 @@ export class WireTransport implements Transport {
   }
 
   private open(target: Target): WirePool {
-    const forget = onRetire(target, () => pool.close(false))
+    const key = connectionKey(target)
+    const forget = onRetire(key, () => pool.close(false))
     const pool: WirePool = new WirePool(
       wireConnector(target, this.deadlines, this.settings),
       this.settings,
@@ -110,11 +112,11 @@ export class WireTransport implements Transport {
       () => {
         // A target that was removed or isn't used any more leaves no pool behind.
         forget()
-        if (this.pools.get(target) === pool) this.pools.delete(target)
+        if (this.pools.get(key) === pool) this.pools.delete(key)
         this.checkEmpty()
       },
     )
-    this.pools.set(target, pool)
+    this.pools.set(key, pool)
     return pool
   }
 

@@ -2,7 +2,7 @@ import type { Agent } from 'node:http'
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import type { Attempt, Transport } from '@sluice/forward'
 import { integer, parse, that, v } from '@sluice/options'
-import type { Target } from '@sluice/upstream'
+import { connectionKey, onRetire, type Target } from '@sluice/upstream'
 import { callOptions } from './call-options.js'
 import type { Carrier } from './carrier.js'
 import { HttpProxyExchange } from './http-proxy-exchange.js'
@@ -58,7 +58,8 @@ export function httpProxyTransport(options: HttpProxyTransportOptions = {}): Tra
 
 class HttpProxyTransport implements Transport {
   readonly name = 'http-proxy'
-  private readonly targets = new Map<Target, TargetConnections>()
+  /** By {@link connectionKey}. */
+  private readonly targets = new Map<object, TargetConnections>()
   private readonly live = new Set<HttpProxyExchange>()
   private proxy: HttpProxyLike | undefined
   private loading: Promise<HttpProxyLike> | undefined = undefined
@@ -94,7 +95,7 @@ class HttpProxyTransport implements Transport {
         this.live.add(exchange)
         exchange.start()
       }
-      this.targets.get(attempt.target)?.endIfEmpty()
+      this.targets.get(connectionKey(attempt.target))?.endIfEmpty()
     })
   }
 
@@ -124,14 +125,18 @@ class HttpProxyTransport implements Transport {
   private carrier(proxy: HttpProxyLike, target: Target): Carrier {
     const { agent, connections } = this.settings
     if (agent !== undefined) return { proxy, agent, single: agent, options: callOptions(target) }
-    let found = this.targets.get(target)
+    const key = connectionKey(target)
+    let found = this.targets.get(key)
     if (found === undefined) {
-      found = new TargetConnections(target, connections, () => {
+      const made = new TargetConnections(target, connections, () => {
         // A target that was removed or isn't used any more leaves nothing behind.
-        this.targets.delete(target)
+        forget()
+        if (this.targets.get(key) === made) this.targets.delete(key)
         this.checkEmpty()
       })
-      this.targets.set(target, found)
+      const forget = onRetire(key, () => made.end(false))
+      this.targets.set(key, made)
+      found = made
     }
     return { proxy, agent: found.agent, single: found.single, options: found.options }
   }

@@ -1,14 +1,17 @@
 import { Agent, type ClientRequest } from 'node:http'
 import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node:net'
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import { type ConnectionOptions, connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
 import { readBeforeDestroy } from '@sluice/forward'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
 
 /** How long a connection may be idle, in ms. A target may ask for less. */
 const idleFor = 60_000
 
-/** The last session with each target: the next handshake takes it up, which spares both sides the costly part of it. */
-const sessions = new WeakMap<Target, Buffer>()
+/**
+ * The last session with each target: the next handshake takes it up, which spares both sides the costly part of it. It speaks for
+ * the client certificate that it began with, so it is none for the next one.
+ */
+const sessions = new WeakMap<SecureContext, Buffer>()
 
 /** Settings of a {@link TargetAgent}. */
 export interface TargetAgentSettings {
@@ -29,7 +32,7 @@ export class TargetAgent extends Agent {
   readonly protocol: string
   readonly defaultPort: number
   private readonly place: ConnectionOptions & Partial<TcpNetConnectOpts>
-  private readonly tls: ConnectionOptions | undefined
+  private readonly secure: boolean
   private ending = false
 
   constructor(
@@ -46,13 +49,12 @@ export class TargetAgent extends Agent {
     const secure = url.startsWith('https:')
     this.protocol = secure ? 'https:' : 'http:'
     this.defaultPort = secure ? 443 : 80
-    this.tls = secure ? tlsOptions(target, ['http/1.1']) : undefined
+    this.secure = secure
     this.place = placeOf(url)
   }
 
   override createConnection(): Socket {
-    const { place, tls, settings } = this
-    const session = sessions.get(this.target)
+    const { place, secure, settings } = this
     const options = {
       ...place,
       noDelay: true,
@@ -60,10 +62,7 @@ export class TargetAgent extends Agent {
       keepAliveInitialDelay: 60_000,
       allowHalfOpen: !settings.kept,
     }
-    const socket =
-      tls === undefined
-        ? connectTcp(options as TcpNetConnectOpts)
-        : this.secured(connectTls({ ...options, ...tls, ...(session === undefined ? {} : { session }) }))
+    const socket = secure ? this.secured(options) : connectTcp(options as TcpNetConnectOpts)
     readBeforeDestroy(socket)
     settings.opened(socket)
     const closed = (): void => settings.closed(socket)
@@ -93,7 +92,10 @@ export class TargetAgent extends Agent {
       for (const socket of sockets ?? []) socket.destroy()
   }
 
-  private secured(socket: TLSSocket): TLSSocket {
+  private secured(options: ConnectionOptions): TLSSocket {
+    const tls = tlsOptions(this.target, ['http/1.1'])
+    const session = sessions.get(tls.secureContext)
+    const socket = connectTls({ ...options, ...tls, ...(session === undefined ? {} : { session }) })
     // Nothing goes to a target with the wrong pin: what was written before would go out as the handshake ends.
     socket.cork()
     socket.once('secureConnect', () => {
@@ -103,7 +105,7 @@ export class TargetAgent extends Agent {
     })
     socket.on('session', (ticket: Buffer) => {
       // One of a target that was refused must not spare it the check next time.
-      if (!socket.destroyed) sessions.set(this.target, ticket)
+      if (!socket.destroyed) sessions.set(tls.secureContext, ticket)
     })
     return socket
   }

@@ -1,5 +1,7 @@
 import type { Lease } from './lease.js'
 import { LiveTarget, TargetLease } from './live-target.js'
+import { retireKey } from './on-retire.js'
+import { lastContext } from './secured-options.js'
 import { readTargets, type Target, type TargetInit } from './target.js'
 
 /**
@@ -17,24 +19,9 @@ export function leaseOn(target: Target, clock: () => number = () => performance.
   return new TargetLease(target as LiveTarget, clock)
 }
 
-const watchers = new WeakMap<Target, Set<() => void>>()
-
-/**
- * Hears that a target is used no more, so that connections to it can be closed: those without an exchange at once. For
- * transports.
- * @returns the undo
- */
-export function onRetire(target: Target, fn: () => void): () => void {
-  let set = watchers.get(target)
-  if (set === undefined) {
-    set = new Set()
-    watchers.set(target, set)
-  }
-  set.add(fn)
-  return () => void set.delete(fn)
-}
-
 /** Says that a target is used no more. Call it when its last lease has ended. */
 export function retire(target: Target): void {
-  for (const fn of [...(watchers.get(target) ?? [])]) fn()
+  retireKey(target)
+  const context = lastContext(target)
+  if (context !== undefined) retireKey(context)
 }

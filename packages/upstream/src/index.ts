@@ -1,9 +1,12 @@
-export { createTarget, leaseOn, onRetire, retire } from './create-target.js'
+export type { ClientIdentity, ClientPair } from './client-identity.js'
+export { createTarget, leaseOn, retire } from './create-target.js'
 export type { Lease, LeasePhase, LeaseResult, Selected, Tried } from './lease.js'
 export { isNetworkError, isOwnFault } from './network-error.js'
+export { onRetire } from './on-retire.js'
+export type { SecuredOptions } from './secured-options.js'
 export type { Target, TargetInit, TargetState } from './target.js'
 export type { TargetTls } from './target-tls.js'
-export { pinFault, tlsOptions } from './tls-options.js'
+export { connectionKey, pinFault, tlsOptions } from './tls-options.js'
 export {
   type AnswerListener,
   createUpstream,

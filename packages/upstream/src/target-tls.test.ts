@@ -23,6 +23,12 @@ function faults(make: () => unknown): string[] {
   return []
 }
 
+class Thrower {
+  get current(): never {
+    throw new Error('not yet')
+  }
+}
+
 describe('TLS settings', () => {
   it.each<[unknown, string]>([
     ['yes', ': got a text, takes { servername,'],
@@ -48,6 +54,32 @@ describe('TLS settings', () => {
     [{ cert: 'secret', key: 'secret' }, ": got a certificate or key that can't be used"],
     [{ passphrase: 'secret' }, '.passphrase: got a text, takes nothing without a key'],
     [{ passphrase: 7, cert: 'c', key: 'k' }, '.passphrase: got 7, takes a text'],
+    [
+      { identity: 'one' },
+      '.identity: got a text, takes { current: { cert, key } }, such as keyPairFiles() gives',
+    ],
+    [
+      { identity: { cert: 'c', key: 'k' } },
+      '.identity.current: got nothing, takes { current: { cert, key } }',
+    ],
+    [
+      { identity: { current: { cert: 'c' } } },
+      '.identity.current.key: got nothing, takes a text or a Buffer in PEM',
+    ],
+    [{ identity: { current: { cert: 7, key: 'secret' } } }, '.identity.current.cert: got 7'],
+    [
+      { identity: { current: { cert: 'c', key: 'k', passphrase: 7 } } },
+      '.identity.current.passphrase: got 7',
+    ],
+    [
+      { identity: { current: { cert: 'secret', key: 'secret' } } },
+      ".identity: got a certificate or key that can't",
+    ],
+    [{ identity: new Thrower() }, '.identity.current: got an error (not yet), takes {'],
+    [
+      { identity: { current: { cert: 'c', key: 'k' } }, cert: 'c', key: 'k' },
+      '.identity: got one beside cert and key, takes one alone: it brings them all',
+    ],
     [{ verify: 'no' }, '.verify: got a text, takes true or false'],
     [{ pin }, '.pin: got a text, takes a list'],
     [{ pin: [] }, '.pin: got an empty list'],
@@ -131,6 +163,7 @@ describe('replace', () => {
       cert: 'c',
       key: Buffer.from('k'),
       passphrase: 'p',
+      identity: { current: { cert: 'c', key: 'k' } },
       ciphers: 'c',
       secureProtocol: 's',
       verify: false,
@@ -145,6 +178,8 @@ describe('replace', () => {
       expect(sameTls(full, less), name).toBe(false)
     }
     expect(sameTls(full, { ...full, ca: ['x'] })).toBe(false)
+    // What says the same today may say something else tomorrow.
+    expect(sameTls(full, { ...full, identity: { current: { cert: 'c', key: 'k' } } })).toBe(false)
     expect(sameTls(full, { ...full, pin: [pin, pin] })).toBe(false)
   })
 })

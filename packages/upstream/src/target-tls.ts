@@ -1,5 +1,7 @@
 import { isIP } from 'node:net'
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { type ClientIdentity, goodPair, isGood, readIdentity } from './client-identity.js'
+import { makeContext } from './make-context.js'
+import { isPem, kindOf, sameBytes } from './secret-value.js'
 
 /** How to speak TLS to an `https:` target. */
 export interface TargetTls {
@@ -19,6 +21,12 @@ export interface TargetTls {
   pfx?: string | Buffer
   /** For a private key or a PFX that is encrypted. */
   passphrase?: string
+  /**
+   * The same, for a certificate that is replaced while it is in use; in place of `cert`, `key` and `pfx`. Once `current` is another
+   * object, new connections show that one, and those made before take no more requests: what is on them ends in peace. A
+   * pair that can't be used is warned of once, and the last one stays.
+   */
+  identity?: ClientIdentity
   /** Ciphers to offer, as OpenSSL writes them. Default Node's own. */
   ciphers?: string
   /** One version of TLS alone, as OpenSSL names it: `'TLSv1_2_method'`. Default: what Node takes. */
@@ -43,6 +51,7 @@ const known = [
   'key',
   'pfx',
   'passphrase',
+  'identity',
   'ciphers',
   'secureProtocol',
   'verify',
@@ -92,6 +101,7 @@ export function readTls(given: unknown, path: string, faults: string[]): TargetT
     faults.push(`${path}.passphrase: got ${kindOf(passphrase)}, takes a text`)
   else if (passphrase !== undefined && key === undefined && pfx === undefined)
     faults.push(`${path}.passphrase: got a text, takes nothing without a key`)
+  readIdentity(settings, `${path}.identity`, faults)
   if (verify !== undefined && typeof verify !== 'boolean')
     faults.push(`${path}.verify: got ${kindOf(verify)}, takes true or false`)
   readPins(pin, `${path}.pin`, faults)
@@ -99,7 +109,8 @@ export function readTls(given: unknown, path: string, faults: string[]): TargetT
   const tls: TargetTls = copyOf(settings as TargetTls)
   const unusable = tryOut(tls)
   if (unusable === undefined) return tls
-  faults.push(`${path}: got a certificate or key that can't be used (${unusable}), takes PEM that fits`)
+  const where = tls.identity === undefined ? path : `${path}.identity`
+  faults.push(`${where}: got a certificate or key that can't be used (${unusable}), takes PEM that fits`)
   return undefined
 }
 
@@ -111,6 +122,8 @@ export function sameTls(a: TargetTls | undefined, b: TargetTls | undefined): boo
     a.servername === b.servername &&
     (a.verify ?? true) === (b.verify ?? true) &&
     a.passphrase === b.passphrase &&
+    // Two that say the same now may say different things tomorrow.
+    a.identity === b.identity &&
     a.ciphers === b.ciphers &&
     a.secureProtocol === b.secureProtocol &&
     sameList(listOf(a.cert), listOf(b.cert)) &&
@@ -124,10 +137,6 @@ export function sameTls(a: TargetTls | undefined, b: TargetTls | undefined): boo
 function isServerName(value: unknown): value is string {
   if (typeof value !== 'string') return false
   return value === '' || (isIP(value) === 0 && value.length <= 253 && /^[\w-]+(\.[\w-]+)*$/.test(value))
-}
-
-function isPem(value: unknown): value is string | Buffer {
-  return (typeof value === 'string' || Buffer.isBuffer(value)) && value.length > 0
 }
 
 function readAuthorities(ca: unknown, path: string, faults: string[]): void {
@@ -167,6 +176,7 @@ function copyOf(given: TargetTls): TargetTls {
   if (given.key !== undefined) tls.key = frozen(given.key)
   if (given.pfx !== undefined) tls.pfx = given.pfx
   if (given.passphrase !== undefined) tls.passphrase = given.passphrase
+  if (given.identity !== undefined) tls.identity = given.identity
   if (given.ciphers !== undefined) tls.ciphers = given.ciphers
   if (given.secureProtocol !== undefined) tls.secureProtocol = given.secureProtocol
   if (given.verify !== undefined) tls.verify = given.verify
@@ -175,21 +185,16 @@ function copyOf(given: TargetTls): TargetTls {
 }
 
 /** What OpenSSL says against certificates and key: better now than with the first request. */
-function tryOut({ ca, cert, key, passphrase, pfx, ciphers, secureProtocol }: TargetTls): string | undefined {
-  if ([ca, cert, pfx, ciphers, secureProtocol].every((each) => each === undefined)) return undefined
+function tryOut(tls: TargetTls): string | undefined {
+  const { ca, cert, ciphers, identity, pfx, secureProtocol } = tls
+  if ([ca, cert, ciphers, identity, pfx, secureProtocol].every((each) => each === undefined)) return undefined
   const wrong = listOf(ca).some((each) => !each.toString().includes('-----BEGIN '))
   // OpenSSL takes an authority that is no PEM at all for none, and then nothing verifies.
   if (wrong) return 'ca holds no certificate'
   try {
-    createSecureContext({
-      ca,
-      cert,
-      key,
-      passphrase,
-      pfx,
-      ciphers,
-      secureProtocol,
-    } as SecureContextOptions)
+    const pair = identity === undefined ? undefined : goodPair(identity)
+    makeContext(tls, pair)
+    if (identity !== undefined && pair !== undefined) isGood(identity, pair)
     return undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
@@ -204,22 +209,6 @@ function listOf(ca: TargetTls['ca']): (string | Buffer)[] {
   return ca === undefined ? [] : Array.isArray(ca) ? [...ca] : [ca as string | Buffer]
 }
 
-function sameBytes(a: string | Buffer | undefined, b: string | Buffer | undefined): boolean {
-  if (a === b) return true
-  return a !== undefined && b !== undefined && Buffer.from(a).equals(Buffer.from(b))
-}
-
 function sameList(a: readonly (string | Buffer)[] = [], b: readonly (string | Buffer)[] = []): boolean {
   return a.length === b.length && a.every((each, i) => sameBytes(each, b[i]))
-}
-
-/** What a value is, without what it holds: it may be a secret. */
-function kindOf(value: unknown): string {
-  if (value === undefined) return 'nothing'
-  if (value === null) return 'null'
-  if (value === '') return 'an empty text'
-  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  if (typeof value === 'string') return 'a text'
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }

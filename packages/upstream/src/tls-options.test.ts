@@ -1,7 +1,16 @@
 import { X509Certificate } from 'node:crypto'
-import { expect, it } from 'vitest'
-import { skipUnless, type TestCertificate, testCertificate } from '../../../test/kit/index.js'
-import { createUpstream, pinFault, type Target, type TargetTls, tlsOptions } from './index.js'
+import { describe, expect, it } from 'vitest'
+import { skipUnless, type TestCertificate, testCertificate, x509SelfSigned } from '../../../test/kit/index.js'
+import {
+  type ClientPair,
+  connectionKey,
+  createUpstream,
+  onRetire,
+  pinFault,
+  type Target,
+  type TargetTls,
+  tlsOptions,
+} from './index.js'
 
 const pin = [`sha256/${Buffer.alloc(32).toString('base64')}`]
 
@@ -60,6 +69,81 @@ it('makes the secure context once for each target, and verifies unless told not 
   const other = tlsOptions(targetOf('https://a.test', { verify: false }), [])
   expect(other.secureContext).not.toBe(one.secureContext)
   expect(other.rejectUnauthorized).toBe(false)
+})
+
+describe('an identity', () => {
+  const [first, second] = [x509SelfSigned(), x509SelfSigned()]
+  const ownerOf = async () => ({ current: (await first) as ClientPair })
+
+  it('is read once for each pair, and connections are kept by what was made of it', async () => {
+    const identity = await ownerOf()
+    const target = targetOf('https://a.test', { identity })
+    const { secureContext } = tlsOptions(target, [])
+    expect(tlsOptions(target, ['h2']).secureContext).toBe(secureContext)
+    expect(connectionKey(target)).toBe(secureContext)
+    identity.current = await second
+    const other = tlsOptions(target, [])
+    expect(other.secureContext).not.toBe(secureContext)
+    expect(tlsOptions(target, []).secureContext).toBe(other.secureContext)
+    expect(connectionKey(target)).toBe(other.secureContext)
+    expect(other.servername).toBe('a.test')
+    expect(connectionKey(targetOf('https://a.test'))).not.toBe(connectionKey(targetOf('https://a.test')))
+  })
+
+  it('that has another pair retires what was kept by the old one, a moment later, as the target does in the end', async () => {
+    const identity = await ownerOf()
+    const upstream = createUpstream({ name: 'tls', targets: [{ url: 'https://a.test', tls: { identity } }] })
+    const [target] = upstream.all as [Target]
+    const retired: string[] = []
+    onRetire(connectionKey(target), () => {
+      retired.push('first')
+      throw new Error('in a listener')
+    })
+    identity.current = await second
+    onRetire(connectionKey(target), () => retired.push('second'))
+    expect(retired).toEqual([])
+    await Promise.resolve()
+    expect(retired).toEqual(['first'])
+    upstream.replace([{ url: 'https://a.test', tls: {} }])
+    expect(retired).toEqual(['first', 'second'])
+    await upstream.close()
+  })
+
+  it('is the same for as long as it says the same, in whatever object', async () => {
+    const { chain: cert, key } = await first
+    const { chain: otherCert, key: otherKey } = await second
+    let pair: ClientPair = { cert, key }
+    const identity = {
+      get current() {
+        return { ...pair, cert: Buffer.from(pair.cert) }
+      },
+    }
+    const target = targetOf('https://a.test', { identity })
+    const before = connectionKey(target)
+    expect(connectionKey(target)).toBe(before)
+    pair = { cert: otherCert, key: otherKey }
+    const after = connectionKey(target)
+    expect(after).not.toBe(before)
+    expect(connectionKey(target)).toBe(after)
+  })
+
+  it('is tried once with a pair that is bad', async () => {
+    const identity = await ownerOf()
+    const target = targetOf('https://a.test', { identity })
+    const { secureContext } = tlsOptions(target, [])
+    const { key } = await second
+    let read = 0
+    identity.current = {
+      ...identity.current,
+      get key() {
+        read++
+        return key
+      },
+    }
+    for (let i = 0; i < 3; i++) expect(tlsOptions(target, []).secureContext).toBe(secureContext)
+    // Its form is looked at each time, whether it is another one once, and OpenSSL once.
+    expect(read).toBe(5)
+  })
 })
 
 it('asks a socket for its pin where Node does not, and refuses one without a certificate', () => {
