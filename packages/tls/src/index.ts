@@ -1,7 +1,37 @@
+export { type AlternativeName, alternativeNames } from './alternative-names.js'
+export type { CertificateFault } from './certificate-fault.js'
+export type { CertificateInfo } from './certificate-info.js'
 export type {
   CertificateFiles,
   CertificateOrigin,
   CertificateProvider,
   CertificateSource,
 } from './certificate-source.js'
+export type { CertificateStore, ContextSettings, ServerContexts } from './certificate-store.js'
+export { certificates } from './certificates.js'
+export type { ServerCertificates } from './context-table.js'
+export {
+  type CertificateMaterial,
+  Identity,
+  type KnownIssuers,
+  type PairPlace,
+  readIdentity,
+} from './identity.js'
 export type { KeyPair, LiveKeyPair } from './key-pair.js'
+export {
+  type KeyPairFiles,
+  type KeyPairFilesOptions,
+  type KeyPairFilesSeams,
+  keyPairFiles,
+} from './key-pair-files.js'
+export { type MustStaple, mustStaple } from './must-staple.js'
+export { readServerName } from './server-name.js'
+export { type SniCallback, UnrecognizedNameError } from './sni-callback.js'
+export { type CertificatesOptions, certificatesOptions, type StoreSeams } from './store-options.js'
+export {
+  type CertificateExpiry,
+  type CertificateHolder,
+  type WatchExpiryOptions,
+  type WatchExpirySeams,
+  watchExpiry,
+} from './watch-expiry.js'
