@@ -1,3 +1,4 @@
+export { alpnChallenges, type ChallengeAnswer } from './alpn-challenges.js'
 export { type AlternativeName, alternativeNames } from './alternative-names.js'
 export type { CertificateFault } from './certificate-fault.js'
 export type { CertificateInfo } from './certificate-info.js'
@@ -9,6 +10,7 @@ export type {
 } from './certificate-source.js'
 export type { CertificateStore, ContextSettings, ServerContexts } from './certificate-store.js'
 export { certificates } from './certificates.js'
+export { type ClientHello, longestHello, readClientHello } from './client-hello.js'
 export type { ServerCertificates } from './context-table.js'
 export {
   type CertificateMaterial,
