@@ -27,9 +27,12 @@ export {
   keyPairFiles,
 } from './key-pair-files.js'
 export { type MustStaple, mustStaple } from './must-staple.js'
+export type { OcspFetch } from './ocsp-fetch.js'
+export { type OcspStapler, type OcspStaplerOptions, ocspStapler } from './ocsp-stapler.js'
 export { readServerName } from './server-name.js'
 export { type SniCallback, UnrecognizedNameError } from './sni-callback.js'
 export { type CertificatesOptions, certificatesOptions, type StoreSeams } from './store-options.js'
+export type { OcspEvent } from './tell-ocsp.js'
 export {
   type CertificateExpiry,
   type CertificateHolder,
