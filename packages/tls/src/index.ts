@@ -11,6 +11,7 @@ export type {
 export type { CertificateStore, ContextSettings, ServerContexts } from './certificate-store.js'
 export { certificates } from './certificates.js'
 export { type ClientHello, longestHello, readClientHello } from './client-hello.js'
+export type { ClientAuthorities, ClientMode, ClientTrust, Pem } from './client-trust.js'
 export type { ServerCertificates } from './context-table.js'
 export {
   type CertificateMaterial,
@@ -29,10 +30,19 @@ export {
 export { type MustStaple, mustStaple } from './must-staple.js'
 export type { OcspFetch } from './ocsp-fetch.js'
 export { type OcspStapler, type OcspStaplerOptions, ocspStapler } from './ocsp-stapler.js'
+export { type Preset, type PresetName, presets } from './presets.js'
 export { readServerName } from './server-name.js'
+export { type ServerTls, serverTls } from './server-tls.js'
+export type {
+  AlpnChallenges,
+  ServedCertificates,
+  ServedStaples,
+  ServerTlsOptions,
+} from './server-tls-options.js'
 export { type SniCallback, UnrecognizedNameError } from './sni-callback.js'
 export { type CertificatesOptions, certificatesOptions, type StoreSeams } from './store-options.js'
 export type { OcspEvent } from './tell-ocsp.js'
+export { type TicketKeys, type TicketKeysOptions, ticketKeys } from './ticket-keys.js'
 export {
   type CertificateExpiry,
   type CertificateHolder,
