@@ -40,6 +40,7 @@ export const proxyErrors = {
   total_timeout: kind(504, 'proxy', 'headers', 'the exchange took longer than its total timeout'),
 
   http_request_error: kind(400, 'client', 'request', 'the request is malformed'),
+  http_request_denied: kind(403, 'client', 'request', 'the client may not make this request'),
   http_request_body_size: kind(413, 'client', 'request', 'the body of the request is too large'),
   request_timeout: kind(408, 'client', 'request', 'the client stopped sending its body'),
   client_left: kind(499, 'client', 'request', 'the client left'),

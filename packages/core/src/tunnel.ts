@@ -39,9 +39,14 @@ export function openTunnel(exchange: Exchange, end: TunnelEnd, reply: Reply): vo
     if (client.destroyed) return
     // The last bytes on their way to it still drain.
     if (error === undefined) {
-      client.end(() => client.destroy())
+      const socket = client as Socket
+      client.end(() => {
+        // Before its end: Node leaves the timer of a stream of HTTP/2 that is destroyed, with all that the stream holds.
+        socket.setTimeout(0)
+        client.destroy()
+      })
       // Nobody else watches it any more: who never reads would keep it for ever.
-      ;(client as Socket).setTimeout(unreadFor, () => client.destroy())
+      socket.setTimeout(unreadFor, () => client.destroy())
     } else end.abort()
     over()
   })

@@ -19,8 +19,9 @@ export interface FieldPolicy {
 /**
  * The fields that go to a target, in one pass: `Host` by policy, forwarding fields written anew from what the proxy
  * itself knows, `Via` with its pseudonym. What a client says of itself in `Forwarded`, `X-Forwarded-*` or `X-Real-IP` is
- * dropped; what a trusted proxy said is carried on, in fields written anew. Content-Length is that of the body that is sent, whatever the field said
- * (CVE-2026-29057 came of doing it otherwise); both stay where they stood.
+ * dropped; what a trusted proxy said is carried on, in fields written anew. What tells of a client certificate is dropped,
+ * too (RFC 9440 section 4: targets believe this proxy), unless the layer for that has judged it. Content-Length is that of the
+ * body that is sent, whatever the field said (CVE-2026-29057 came of doing it otherwise); both stay where they stood.
  * @param name the target's own, for `Host`
  * @param length of the body, where it is known
  * @returns `undefined` if the request has passed this proxy before (RFC 9110 section 7.6.3)
@@ -33,6 +34,8 @@ export function wireFields(
 ): HeaderList | undefined {
   const { headers, method } = ctx.out
   const { via } = policy
+  // What the layer for client certificates leaves in the list is its own, or a trusted proxy's.
+  const judged = (ctx as { certificateFields?: unknown }).certificateFields === true
   // RFC 9112 section 3.2: of a CONNECT it is what the request-target says.
   const host = method === 'CONNECT' ? ctx.out.path : hostValue(policy.host, ctx.authority, name)
   const out: HeaderList = []
@@ -53,6 +56,11 @@ export function wireFields(
       case 9:
         if (field.toLowerCase() === 'forwarded' || /^x[-_]real[-_]ip$/i.test(field)) continue
         break
+      case 11:
+      case 17:
+        if ((field.charCodeAt(0) | 32) === 99 && !judged && /^client[-_]cert(?:[-_]chain)?$/i.test(field))
+          continue
+        break
       case 14:
         if (field.toLowerCase() !== 'content-length') break
         if (!hasLength && length !== undefined) out.push(field, String(length))
@@ -60,7 +68,7 @@ export function wireFields(
         continue
     }
     // x-forwarded-for, -host, -proto, -port, -prefix and whatever else somebody may believe
-    if (isOneLetterWord(field) && /^x[-_]forwarded[-_]/i.test(field)) continue
+    if (isOneLetterWord(field) && /^x[-_]forwarded[-_]/i.test(field) && !(judged && isXfcc(field))) continue
     out.push(field, value)
   }
   // RFC 9110 section 7.2: Host first.
@@ -105,6 +113,10 @@ function xForwarded(ctx: Context, out: HeaderList): void {
 function isOneLetterWord(name: string): boolean {
   const second = name.charCodeAt(1)
   return second === 45 || second === 95
+}
+
+function isXfcc(name: string): boolean {
+  return name.length === 23 && name.toLowerCase() === 'x-forwarded-client-cert'
 }
 
 function usuallyHasContent(method: string): boolean {

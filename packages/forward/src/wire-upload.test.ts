@@ -50,6 +50,7 @@ describe('cleanTrailers', () => {
     ['nominated by Connection', ['Connection', 'x-a', 'X-A', 'y']],
     ['routing', ['Host', 'x', 'Max-Forwards', '1', 'Expect', '100-continue']],
     ['who the client is', ['Forwarded', 'for=x', 'X-Forwarded-For', '1.2.3.4', 'x-forwarded-proto', 'https']],
+    ['what the client has proved', ['Client-Cert', ':AA==:', 'client-cert-chain', ':AA==:']],
     ['authentication', ['Authorization', 'x', 'Cookie', 'a=b', 'Set-Cookie', 'a=b', 'WWW-Authenticate', 'x']],
     [
       'conditions and ranges',

@@ -155,6 +155,8 @@ const forbidden = new Set([
   'retry-after',
   'vary',
   'forwarded',
+  'client-cert',
+  'client-cert-chain',
 ])
 
 /** Trailers without fields that have no business there: a target may merge what is left with the head's. */

@@ -53,6 +53,9 @@ const kept = new Set([
   'x-forwarded-port',
   'x-forwarded-prefix',
   'x-forwarded-proto',
+  'x-forwarded-client-cert',
+  'client-cert',
+  'client-cert-chain',
 ])
 
 /**

@@ -10,9 +10,13 @@ export type {
 } from './certificate-source.js'
 export type { CertificateStore, ContextSettings, ServerContexts } from './certificate-store.js'
 export { certificates } from './certificates.js'
+export { clientCert, clientCertChain, parseClientCert } from './client-cert-fields.js'
+export { type ClientCertificate, clientCertificate } from './client-certificate.js'
+export type { ClientCertificateOptions, PassedCertificate } from './client-certificate-options.js'
 export { type ClientHello, longestHello, readClientHello } from './client-hello.js'
 export type { ClientAuthorities, ClientMode, ClientTrust, Pem } from './client-trust.js'
 export type { ServerCertificates } from './context-table.js'
+export { type HstsOptions, hsts } from './hsts.js'
 export {
   type CertificateMaterial,
   Identity,
@@ -20,6 +24,7 @@ export {
   type PairPlace,
   readIdentity,
 } from './identity.js'
+export { issuerChain } from './issuer-chain.js'
 export type { KeyPair, LiveKeyPair } from './key-pair.js'
 export {
   type KeyPairFiles,
@@ -31,6 +36,7 @@ export { type MustStaple, mustStaple } from './must-staple.js'
 export type { OcspFetch } from './ocsp-fetch.js'
 export { type OcspStapler, type OcspStaplerOptions, ocspStapler } from './ocsp-stapler.js'
 export { type Preset, type PresetName, presets } from './presets.js'
+export { type RedirectToHttpsOptions, redirectToHttps } from './redirect-to-https.js'
 export { readServerName } from './server-name.js'
 export { type ServerTls, serverTls } from './server-tls.js'
 export type {
@@ -50,3 +56,4 @@ export {
   type WatchExpirySeams,
   watchExpiry,
 } from './watch-expiry.js'
+export { type XfccField, xfccElement } from './xfcc.js'
