@@ -16,6 +16,7 @@ export type { ClientCertificateOptions, PassedCertificate } from './client-certi
 export { type ClientHello, longestHello, readClientHello } from './client-hello.js'
 export type { ClientAuthorities, ClientMode, ClientTrust, Pem } from './client-trust.js'
 export type { ServerCertificates } from './context-table.js'
+export { type DevCertificate, type DevCertificateOptions, devCertificate } from './dev-certificate.js'
 export { type HstsOptions, hsts } from './hsts.js'
 export {
   type CertificateMaterial,
