@@ -1,2 +1,5 @@
 export type { RedisClient, RedisSubscriber } from './redis-client.js'
+export { type RedisLock, redisLock } from './redis-lock.js'
+export { redisStorage } from './redis-storage.js'
 export { type RedisStore, type RedisStoreOptions, redisStore } from './redis-store.js'
+export type { RedisSharedOptions } from './shared-options.js'

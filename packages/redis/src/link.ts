@@ -1,4 +1,5 @@
 import debug from 'debug'
+import { reasonOf } from './reason.js'
 import type { RedisClient } from './redis-client.js'
 import type { Script } from './script.js'
 
@@ -136,7 +137,7 @@ export class Link {
     this.failures++
     if (this.failures < enough) return
     this.pausedUntil = this.settings.clock() + this.settings.pause
-    if (this.failures === enough) log('Redis is left alone for a while: %s', (error as Error).message)
+    if (this.failures === enough) log('Redis is left alone for a while: %s', reasonOf(error))
   }
 }
 
