@@ -1,6 +1,9 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { originServer, owner, program, until } from '../../test/kit/index.js'
+import { httpClient, originServer, owner, program, until } from '../../test/kit/index.js'
 
 const own = owner()
 const main = fileURLToPath(new URL('dist/main.js', import.meta.url))
@@ -36,6 +39,20 @@ it("fronts the person's own servers", async () => {
   expect(await demo.ended).toBe(0)
 })
 
+it('speaks TLS with a certificate for this machine, and drains on Ctrl-C', async () => {
+  const state = mkdtempSync(join(tmpdir(), 'sluice-test-'))
+  own({ close: async () => rmSync(state, { recursive: true, force: true }) })
+  const demo = own(program([main, '--https'], { PORT: '0', XDG_STATE_HOME: state }))
+  const [, port] = await demo.says(/proxy {2}https:\/\/127\.0\.0\.1:(\d+)\n/)
+  const [, file = ''] = await demo.says(/Try: curl --cacert '(\S+)' https:/)
+  expect(demo.output).toContain(`trust  ${file} (`)
+  const client = own(httpClient({ port: Number(port), ca: readFileSync(file) }))
+  expect((await client.ask()).text).toMatch(/Hello from \w+/)
+  demo.signalGroup('SIGINT')
+  expect(await demo.ended).toBe(0)
+  expect(demo.output).toContain('ended')
+})
+
 it('says what is wrong with a target, a port, and a port in use', async () => {
   const wrong = own(program([main, 'localhost:3000'], { PORT: '0' }))
   expect(await wrong.ended).toBe(1)
@@ -43,7 +60,7 @@ it('says what is wrong with a target, a port, and a port in use', async () => {
 
   const option = own(program([main, '--port', '80'], { PORT: '0' }))
   expect(await option.ended).toBe(2)
-  expect(option.output).toContain('--port: there are no options')
+  expect(option.output).toContain('--port: the only option is --https')
 
   const port = own(program([main], { PORT: 'eighty' }))
   expect(await port.ended).toBe(2)

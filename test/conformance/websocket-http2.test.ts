@@ -235,7 +235,7 @@ describe('WebSocket over HTTP/2 beside an app', () => {
       { path: '/api' },
     )
     const mounted = own(await listen(server, { http2: true }))
-    const over = await session(attachedHttp2Fronts[0] as FrontKind, mounted)
+    const over = await session(attachedHttp2Fronts.find(({ tls }) => !tls) as FrontKind, mounted)
     // Other settings stay.
     expect(over.remoteSettings).toMatchObject({ maxConcurrentStreams: 17, enableConnectProtocol: true })
     expect(await response(open(over, '/api/ws'))).toMatchObject({ ':status': 403 })

@@ -3,7 +3,7 @@ import { createServer as createHttp2Server, createSecureServer, type Http2Server
 import { createServer as createHttpsServer } from 'node:https'
 import { attach } from '@sluice/core'
 import { testCertificate } from './certificate.js'
-import { chainOf, type FrontKind, frontOf, listening } from './fronts.js'
+import { chainOf, type FrontKind, frontOf, listening, listeningTls } from './fronts.js'
 import { listen } from './mounts.js'
 
 function attachedTo(
@@ -35,6 +35,7 @@ const certificate = testCertificate()
  */
 export const attachedFronts: readonly FrontKind[] = [
   listening,
+  ...listeningTls,
   attachedTo('node:http', { http2: false, tls: false }, () => createServer()),
   attachedTo('node:http2 without TLS', { http2: true, tls: false }, () => createHttp2Server()),
   ...(certificate === undefined

@@ -70,6 +70,8 @@ export interface ClientOptions {
   /** The server's certificate, where it speaks TLS. */
   readonly ca?: Buffer | undefined
   readonly http2?: boolean
+  /** What the client proves who it is by. */
+  readonly identity?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined
 }
 
 export function httpClient(options: ClientOptions): HttpClient {
@@ -83,8 +85,9 @@ class Http1Client implements HttpClient {
   private readonly calls = new Set<ClientRequest>()
 
   constructor(private readonly options: ClientOptions) {
-    const { ca } = options
-    this.agent = ca === undefined ? new Agent({ keepAlive: true }) : new HttpsAgent({ keepAlive: true, ca })
+    const { ca, identity } = options
+    this.agent =
+      ca === undefined ? new Agent({ keepAlive: true }) : new HttpsAgent({ keepAlive: true, ca, ...identity })
   }
 
   ask(ask: Ask = {}): Promise<Answer> {
@@ -225,10 +228,10 @@ class Http2Client implements HttpClient {
 
   private open(): ClientHttp2Session {
     if (this.session === undefined || this.session.closed || this.session.destroyed) {
-      const { port, ca } = this.options
+      const { port, ca, identity } = this.options
       this.session = connectHttp2(
         `${ca === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
-        ca === undefined ? {} : { ca },
+        ca === undefined ? {} : { ca, ...identity },
       )
       this.session.on('error', () => {})
     }

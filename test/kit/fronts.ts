@@ -38,7 +38,8 @@ import {
 } from '@sluice/resilience'
 
 import { createUpstream, type Upstream } from '@sluice/upstream'
-import { createProxy, type Proxy } from 'sluice'
+import { createProxy, type Proxy, type TlsOptions } from 'sluice'
+import { type TestCertificate, testCertificate } from './certificate.js'
 import { type HttpClient, httpClient } from './client.js'
 import { listen, type Mounted, mountNamed, mounts } from './mounts.js'
 
@@ -67,6 +68,8 @@ export interface FrontOptions {
   cache?: boolean | CacheOptions
   /** Default: answers aren't compressed. */
   compress?: boolean | CompressOptions
+  /** For the server that `createProxy` listens with. Default: plain HTTP. */
+  tls?: TlsOptions
 }
 
 /** A proxy that stands somewhere, with a client that speaks to it. */
@@ -152,6 +155,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     hedge: hedged,
     cache: cached,
     compress: coded,
+    tls,
   } = options(given)
   const proxy = createProxy({
     upstreams: {
@@ -175,6 +179,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     ...(use === undefined ? {} : { use: [...use] }),
     ...(cached === undefined ? {} : { cache: cached }),
     ...(coded === undefined ? {} : { compress: coded }),
+    ...(tls === undefined ? {} : { tls }),
   })
   return {
     handler: proxy.handler,
@@ -288,6 +293,31 @@ export const listening: FrontKind = {
   },
 }
 
+const certificate = testCertificate()
+
+/** `createProxy({ tls }).listen()`, by each protocol that its one port speaks. They need `openssl`. */
+export const listeningTls: readonly FrontKind[] =
+  certificate === undefined ? [] : [overTls(false), overTls(true)]
+
+function overTls(http2: boolean): FrontKind {
+  const tls = certificate as TestCertificate
+  return {
+    ...listening,
+    name: `createProxy({ tls }).listen(), HTTP/${http2 ? '2' : '1.1'}`,
+    http2,
+    tls: true,
+    async start(given) {
+      const built = proxyOf({ ...options(given), tls })
+      const { port } = await built.proxy.listen()
+      return frontOf(built, {
+        port,
+        client: httpClient({ port, http2, ca: tls.cert }),
+        close: async () => {},
+      })
+    },
+  }
+}
+
 /** `attach(server, handler)` with a chain made by hand. */
 export const attached: FrontKind = {
   name: 'a chain attached to node:http',
@@ -343,6 +373,7 @@ function chainOn(mountName: string, transport: TransportName = 'wire'): FrontKin
  */
 export const fronts: readonly FrontKind[] = [
   listening,
+  ...listeningTls,
   ...mounts.map(({ name }) => proxyOn(name)),
   attached,
   chainOn('node:http2 without TLS'),

@@ -1,3 +1,4 @@
+export { type TakenCertificate, takeCertificate } from './acme-order.js'
 export { type Authority, pinOf, testAuthority } from './authority.js'
 export { type TestCertificate, testCertificate } from './certificate.js'
 export { type Answer, type Ask, type Call, type Head, type HttpClient, httpClient } from './client.js'
@@ -21,6 +22,7 @@ export {
   twoFronts,
 } from './fronts.js'
 export { type HandTimers, handTimers } from './hand-timers.js'
+export { type HeaderRelay, type HeaderRelayOptions, headerRelays } from './header-relay.js'
 export { heapInUse } from './heap.js'
 export {
   type KubernetesEndpoint,
@@ -42,7 +44,9 @@ export {
   originServer,
 } from './origin-server.js'
 export { type Closable, owner } from './owner.js'
+export { hasPebble, type Pebble, type PebbleOptions, pebble, startPatience } from './pebble.js'
 export { type Program, program } from './program.js'
+export { type Proxied, proxiedTo } from './proxied.js'
 export { answering, type RawConnection, type RawOrigin, rawOrigin } from './raw-origin.js'
 export {
   parseResponses,
@@ -56,6 +60,7 @@ export {
 } from './raw-request.js'
 export { hasRedis, type RedisServer, redisClient, redisServer } from './redis-server.js'
 export { type Relay, relayTo } from './relay.js'
+export { type SecureOrigin, secureOrigin } from './secure-origin.js'
 export { seeded } from './seeded.js'
 export { shared } from './shared.js'
 export { skipUnless } from './skip.js'
@@ -64,3 +69,4 @@ export { atRest, type Deferred, deferred, patience, until, within } from './unti
 export { warningsOf } from './warnings.js'
 export { type Watched, watched } from './watched.js'
 export { withRedis } from './with-redis.js'
+export { lockedKey, type X509Issuer, type X509Pair, x509Root, x509SelfSigned } from './x509.js'

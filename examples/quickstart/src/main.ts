@@ -1,13 +1,17 @@
 // What `npm start` runs: three small servers and a proxy in front of them, or a proxy in front of your own.
 //   npm start                               the demo, on PORT (default 8080, 0 picks a free one)
 //   npm start -- http://127.0.0.1:3000 …    your servers
+//   npm start -- --https                    either of them over TLS, with a certificate for this machine
+import { devCertificate } from '@sluice/tls'
 import { createProxy, type Proxy } from 'sluice'
 import { type DemoServer, demoServer } from './demo-server.js'
 
-const targets = process.argv.slice(2)
-const option = targets.find((given) => given.startsWith('-'))
+const given = process.argv.slice(2)
+const https = given.includes('--https')
+const targets = given.filter((each) => each !== '--https')
+const option = targets.find((each) => each.startsWith('-'))
 if (option !== undefined) {
-  console.error(`${option}: there are no options; PORT in the environment chooses the port`)
+  console.error(`${option}: the only option is --https; PORT in the environment chooses the port`)
   process.exit(2)
 }
 const port = portOf(process.env['PORT'])
@@ -21,20 +25,26 @@ process.on('SIGTERM', end)
 
 try {
   if (targets.length === 0) for (const name of ['red', 'green', 'blue']) demos.push(await demoServer(name))
+  const made = https ? await devCertificate() : undefined
   proxy = createProxy({
     upstreams: { demo: { targets: targets.length === 0 ? demos.map(({ url }) => url) : targets } },
+    ...(made === undefined ? {} : { tls: { cert: made.cert, key: made.key } }),
     onError: (error) => console.error(`${error.code}: ${error.message}`),
   })
   const { address, port: listening } = await proxy.listen(port)
-  const url = `http://${address}:${listening}`
+  const url = `${https ? 'https' : 'http'}://${address}:${listening}`
+  const curl = made === undefined ? 'curl' : `curl --cacert '${made.caFile}'`
   for (const { name, url: at } of demos) console.log(`${name.padEnd(6)} ${at}`)
   for (const target of targets) console.log(`target ${target}`)
-  console.log(`proxy  ${url}\n`)
+  console.log(`proxy  ${url}`)
+  if (made !== undefined)
+    console.log(`trust  ${made.caFile} (curl --cacert, or the settings of your browser)`)
+  console.log()
   if (demos.length > 0) {
-    console.log(`Try: curl ${url}/ a few times, and watch the names change.`)
+    console.log(`Try: ${curl} ${url}/ a few times, and watch the names change.`)
     console.log(`Then kill one with curl ${demos[0]?.url}/die and go on: the others answer.`)
   } else {
-    console.log(`Try: curl ${url}/`)
+    console.log(`Try: ${curl} ${url}/`)
   }
   console.log('Ctrl-C drains and ends everything.')
 } catch (error) {

@@ -26,7 +26,10 @@ import type { Parts } from './proxy.js'
 import type { ProxyOptions, RouteOptions, UpstreamOptions } from './proxy-options.js'
 import { pathRewriteOf, rewriteOf } from './rewrite-option.js'
 import { SiteCaches } from './site-caches.js'
+import { routeClientCertificate, siteClientCertificate } from './site-client-certificate.js'
 import { requestDecoding, SiteCompression } from './site-compression.js'
+import { SiteTls } from './site-tls.js'
+import { trusted } from './tls-schema.js'
 import { type Transports, transportsOf } from './transports.js'
 
 type Site = Context & Client
@@ -47,7 +50,7 @@ interface Group {
 
 /**
  * Builds the chain that the options describe:
- * client's address, `compress`, `dictionaries`, `pages`, `onError`, `paths`, `onResponse`, `onRequest`, `decompressRequests`, `use`, then for each route its `use`,
+ * client's address, `tls.hsts`, `compress`, `dictionaries`, `pages`, `onError`, `paths`, `clientCertificate`, `onResponse`, `onRequest`, `decompressRequests`, `use`, then for each route its `use`,
  * cache, `rewrite`, `decompress`, retry, hedge, concurrency, balance, `compressRequests` and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
  * what `onRequest` answers.
  */
@@ -59,7 +62,9 @@ export function assemble(
   const groups = new Map<string, Group>()
   const caches = new SiteCaches(options.cache, stickyCookies(upstreams))
   let handler: Handler
+  let tls: SiteTls | undefined
   try {
+    tls = options.tls && new SiteTls(options.tls, 'tls')
     for (const [name, upstreamOptions] of Object.entries(upstreams)) {
       const { concurrency, panic, targets, tls } = upstreamOptions
       const path = pathOf(name)
@@ -83,11 +88,12 @@ export function assemble(
         ...(concurrency === undefined ? {} : { limit: concurrencyOf(upstream, concurrency) }),
       })
     }
-    handler = link(options, groups, caches)
+    handler = link(options, groups, caches, tls?.layers ?? [])
   } catch (error) {
     // Nobody gets a proxy to close: sources watched so far would go on for ever.
     for (const { upstream } of groups.values()) void upstream.close()
     void caches.close()
+    void tls?.close()
     throw error
   }
   // Last, for the same reason: from here on nothing throws.
@@ -105,7 +111,10 @@ export function assemble(
     handler,
     upstreams: new Map([...groups].map(([name, group]) => [name, group.upstream])),
     cache: caches.isOn ? caches : undefined,
+    tls,
+    proxies: proxiesOf(options),
     stop() {
+      tls?.stop()
       for (const each of monitors) each[Symbol.dispose]()
     },
     async disconnect(force) {
@@ -119,14 +128,30 @@ export function assemble(
 }
 
 /** Links the layers. */
-function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>, caches: SiteCaches): Handler {
+function link(
+  options: ProxyOptions,
+  groups: ReadonlyMap<string, Group>,
+  caches: SiteCaches,
+  outermost: readonly Middleware[],
+): Handler {
   const { trust = [], trustFields: fields = 'x-forwarded' } = options
   let layers = chain().use(clientAddress({ trust, fields })) as unknown as SiteChain
   const compression = new SiteCompression(options.compress)
   // All of them first: the layer of compression asks whether one has its own, and routes without a cache drop what they change from all others.
   const rules = options.routes?.map(
     (
-      { upstream, hostHeader, rewrite, timeouts, use = [], cache, compress, decompressRequests, ...match },
+      {
+        upstream,
+        hostHeader,
+        rewrite,
+        timeouts,
+        use = [],
+        cache,
+        clientCertificate: proof,
+        compress,
+        decompressRequests,
+        ...match
+      },
       index,
     ) => ({
       cache: caches.layer(cache, { index, upstream, match }),
@@ -134,16 +159,19 @@ function link(options: ProxyOptions, groups: ReadonlyMap<string, Group>, caches:
       rule: { upstream, hostHeader, rewrite, timeouts } as RouteOptions,
       layers: [
         ...compression.route(compress, index),
+        ...routeClientCertificate(proof),
         ...requestDecoding(decompressRequests, `routes[${index}].decompressRequests`),
         ...use,
       ],
     }),
   )
+  for (const layer of outermost) layers = layers.use(layer)
   for (const layer of compression.layer()) layers = layers.use(layer)
   if (options.dictionaries !== undefined) layers = layers.use(sharedDictionaries(options.dictionaries))
   if (options.pages !== undefined) layers = layers.use(errorPages<Site>(pagesOf(options.pages)))
   if (options.onError !== undefined) layers = layers.use(onError<Site>(options.onError))
   if (options.paths !== undefined) layers = layers.use(pathPolicy(options.paths))
+  for (const layer of siteClientCertificate(options)) layers = layers.use(layer)
   if (options.onResponse !== undefined) layers = layers.use(onResponse<Site>(options.onResponse))
   if (options.onRequest !== undefined) layers = layers.use(onRequest<Site>(options.onRequest))
   for (const layer of [...requestDecoding(options.decompressRequests), ...(options.use ?? [])])
@@ -216,6 +244,12 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
           .handle(balanced)
   const tried = group.retry === undefined ? hedged : group.retry(hedged)
   return own.decompress === true ? decompress({ for: 'all' })<Site>(tried) : tried
+}
+
+/** Whose word of a client's address is taken before anything else of a connection. */
+function proxiesOf({ proxyProtocol, tls }: ProxyOptions): Parts['proxies'] {
+  if (proxyProtocol !== undefined) return trusted(proxyProtocol, 'proxyProtocol')
+  return tls?.proxyProtocol && trusted(tls.proxyProtocol, 'tls.proxyProtocol')
 }
 
 /** Who is never taken out never comes back. */

@@ -1,22 +1,20 @@
 import { cidrSet, parse } from '@sluice/options'
+import { clientCertificate } from '@sluice/tls'
 import { createUpstream, type TargetTls } from '@sluice/upstream'
+import { Faults } from './faults.js'
 import { proxyOptions } from './options-schema.js'
 import { warms } from './policy-option.js'
+import type { ProxyOptions } from './proxy-options.js'
+import { SiteTls } from './site-tls.js'
+import { trusted } from './tls-schema.js'
 
 /**
  * Checks all that can be checked of the options before anything is built, so that a person hears of every fault at once.
  * @throws TypeError with a line for each fault
  */
 export function checkOptions(options: unknown): void {
-  const faults = new Set<string>()
-  const collect = (check: () => unknown): void => {
-    try {
-      check()
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error
-      for (const line of error.message.split('\n')) faults.add(line)
-    }
-  }
+  const faults = new Faults()
+  const collect = faults.collect.bind(faults)
   collect(() => parse(proxyOptions, options, ''))
   if (isRecord(options) && isRecord(options['upstreams'])) {
     const { upstreams, routes, trust } = options
@@ -25,7 +23,7 @@ export function checkOptions(options: unknown): void {
         ? given
         : { targets: typeof given === 'string' ? [given] : given, tls: undefined }
       if (Array.isArray(targets))
-        collect(() => createUpstream({ name, targets, ...secured(tls) }, `upstreams.${name}`).close())
+        void collect(() => createUpstream({ name, targets, ...secured(tls) }, `upstreams.${name}`).close())
     }
     for (const [name, given] of Object.entries(upstreams))
       if (isRecord(given))
@@ -33,8 +31,22 @@ export function checkOptions(options: unknown): void {
     collect(() => checkRoutes(routes, Object.keys(upstreams)))
     if (Array.isArray(trust)) collect(() => cidrSet(trust, 'trust'))
   }
-  if (faults.size > 0) throw new TypeError([...faults].join('\n'))
+  if (isRecord(options)) for (const check of serving) collect(() => check(options))
+  faults.throwAny()
 }
+
+/** What `listen` serves with. Each throws a TypeError for what is wrong. */
+const serving: readonly ((options: Partial<ProxyOptions>) => unknown)[] = [
+  ({ tls }) => isRecord(tls) && new SiteTls(tls, 'tls').close(),
+  ({ proxyProtocol }) => Array.isArray(proxyProtocol?.trust) && trusted(proxyProtocol, 'proxyProtocol'),
+  ({ proxyProtocol, tls }) => {
+    if (proxyProtocol !== undefined && tls?.proxyProtocol !== undefined)
+      throw new TypeError(
+        'tls.proxyProtocol: got it beside proxyProtocol, takes one of them: both say the same',
+      )
+  },
+  ({ clientCertificate: given }) => given !== undefined && clientCertificate(given, 'clientCertificate'),
+]
 
 /** @throws TypeError for options that one by one are right, and together would leave one of them without effect */
 function checkTogether(

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { type CliTls, checkCliTls, cliTls, type ServedTls } from './cli-tls.js'
 import { createProxy } from './create-proxy.js'
 import type { Proxy } from './proxy.js'
 
@@ -12,6 +13,9 @@ Puts a reverse proxy in front of one or more servers.
 Options:
   --port PORT     where to listen (default 8080; 0 picks a free port)
   --host HOST     on which address (default 127.0.0.1: this machine alone)
+  --https         over TLS, with a certificate for this machine that is made once
+  --cert FILE     over TLS, with this certificate (PEM, with its chain) ...
+  --key FILE      ... and its private key, not encrypted; both are read again when they change
   --help          this text
   --version       the version
 
@@ -21,7 +25,7 @@ Example:
 
 /** What the command line says; `text` is to be printed and ends it. */
 type Command =
-  | { readonly targets: string[]; readonly port: number; readonly host: string }
+  | { readonly targets: string[]; readonly port: number; readonly host: string; readonly secure: CliTls }
   | { readonly text: string }
 
 /**
@@ -29,6 +33,7 @@ type Command =
  */
 export async function main(args: readonly string[]): Promise<number> {
   let command: Command
+  let served: ServedTls | undefined
   let proxy: Proxy
   try {
     command = read(args)
@@ -36,16 +41,25 @@ export async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(command.text)
       return 0
     }
-    proxy = createProxy(command.targets)
+    const { host, secure, targets } = command
+    served = await cliTls(secure, host)
+    proxy = createProxy({ upstreams: { default: targets }, ...(served && { tls: served.tls }) })
   } catch (error) {
-    process.stderr.write(`sluice: ${message(error)}\nTry sluice --help.\n`)
-    return 2
+    // What is wrong with the arguments is a TypeError, whoever looks at them.
+    const wrong = error instanceof TypeError
+    process.stderr.write(
+      `sluice: ${wrong ? asTyped(message(error)) : message(error)}\n${wrong ? 'Try sluice --help.\n' : ''}`,
+    )
+    return wrong ? 2 : 1
   }
   const { targets, port, host } = command
   try {
     const address = await proxy.listen(port, host)
     const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
-    process.stdout.write(`sluice: http://${name}:${address.port} -> ${targets.join(', ')}\n`)
+    const url = `${served === undefined ? 'http' : 'https'}://${name}:${address.port}`
+    process.stdout.write(`sluice: ${url} -> ${targets.join(', ')}\n`)
+    if (served?.caFile !== undefined)
+      process.stdout.write(`sluice: to trust it: curl --cacert ${served.caFile} ${url}/\n`)
     await signalled()
     process.stdout.write('sluice: draining\n')
     await proxy.close()
@@ -64,6 +78,9 @@ function read(args: readonly string[]): Command {
     options: {
       port: { type: 'string', default: '8080' },
       host: { type: 'string', default: '127.0.0.1' },
+      https: { type: 'boolean', default: false },
+      cert: { type: 'string' },
+      key: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean', short: 'v' },
     },
@@ -75,7 +92,9 @@ function read(args: readonly string[]): Command {
   if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535) {
     throw new TypeError(`--port: got ${JSON.stringify(values.port)}, takes a whole number from 0 to 65535`)
   }
-  return { targets: positionals, port: Number(values.port), host: values.host }
+  const secure = { https: values.https, cert: values.cert, key: values.key }
+  checkCliTls(secure)
+  return { targets: positionals, port: Number(values.port), host: values.host, secure }
 }
 
 function version(): string {
@@ -109,6 +128,14 @@ function signalled(): Promise<void> {
     process.on('SIGINT', hear)
     process.on('SIGTERM', hear)
   })
+}
+
+/** What options are wrong, by the names that they have here. */
+function asTyped(faults: string): string {
+  return faults
+    .replaceAll(/^upstreams\.default\.targets\[\d+\]/gm, 'TARGET')
+    .replaceAll(/^tls\.certificates\.certFile/gm, '--cert')
+    .replaceAll(/^tls\.certificates\.keyFile/gm, '--key')
 }
 
 function message(error: unknown): string {

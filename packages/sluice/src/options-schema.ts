@@ -13,6 +13,7 @@ import { integer, oneOf, ranged, secret, shortOr, that, v } from '@sluice/option
 import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
 import { pathPolicyOptions, rewritePathEntries, routeMatchEntries } from '@sluice/route'
 import { policyOption } from './policy-option.js'
+import { proxyProtocolOptions } from './tls-schema.js'
 import { preferZoneOption, slowStartOption } from './wrapper-options.js'
 
 const isFunction = (value: unknown): boolean => typeof value === 'function'
@@ -106,6 +107,7 @@ const route = v.strictObject({
   hostHeader: v.optional(host),
   rewrite: v.optional(v.strictObject({ ...rewritePathEntries, ...rewriteEntries })),
   cache: v.optional(orSwitch(cacheOptions)),
+  clientCertificate: v.optional(oneOf('required')),
   compress: v.optional(orSwitch(routeCompress)),
   decompressRequests: v.optional(shortOr(v.literal(true), 'true', decompressRequestsOptions)),
   timeouts: v.optional(timeoutOptions),
@@ -131,6 +133,14 @@ const proxyObject = v.strictObject({
   compress: v.optional(orSwitch(compressOptions)),
   dictionaries: v.optional(dictionaryOptions),
   decompressRequests: v.optional(orSwitch(decompressRequestsOptions)),
+  tls: v.optional(
+    secret(
+      (value) => isObject(value) && !Array.isArray(value),
+      '{ cert, key }, { certificates } or { acme }',
+    ),
+  ),
+  proxyProtocol: v.optional(proxyProtocolOptions),
+  clientCertificate: v.optional(v.any()),
   timeouts: v.optional(timeoutOptions),
   rewrite: v.optional(rewrite),
   via: v.optional(via),

@@ -28,8 +28,10 @@ import type { DeclaredOptions, EjectionOptions, HealthOptions } from '@sluice/he
 import type { Duration } from '@sluice/options'
 import type { BreakerOptions, ConcurrencyOptions, HedgeOptions, RetryOptions } from '@sluice/resilience'
 import type { PathPolicyOptions, RewritePathOptions, RouteMatch } from '@sluice/route'
+import type { ClientCertificateOptions } from '@sluice/tls'
 import type { Discovery, Selected, TargetInit, TargetTls } from '@sluice/upstream'
 import type { PolicyOption } from './policy-option.js'
+import type { ProxyProtocolOptions, TlsOptions } from './tls-option.js'
 import type { PreferZoneOption, SlowStartOption } from './wrapper-options.js'
 
 /** What {@link createProxy} is made of. */
@@ -86,6 +88,20 @@ export interface ProxyOptions {
    * they are.
    */
   decompressRequests?: boolean | DecompressRequestsOptions
+  /**
+   * How `listen` speaks TLS, and with it HTTP/2. Default plain HTTP. A server that the proxy is attached to or mounted in has a TLS of its own.
+   */
+  tls?: TlsOptions
+  /**
+   * Load balancers in front, each of whose connections to `listen` begins with a header of the PROXY protocol: their clients are the peers
+   * then. Default none.
+   */
+  proxyProtocol?: ProxyProtocolOptions
+  /**
+   * What targets are told of the certificate of a client, and which proxies in front say what it is. Where `tls.client` asks for certificates,
+   * layers have it as `ctx.clientCertificate` in any case.
+   */
+  clientCertificate?: ClientCertificateOptions
   /** Limits by phase, for every upstream that has none of its own. */
   timeouts?: TimeoutOptions
   /**
@@ -213,6 +229,8 @@ export interface RouteOptions extends RouteMatch {
    * for all.
    */
   compress?: boolean | Omit<CompressOptions, 'etag' | 'unacceptable'>
+  /** Clients of this route need a certificate that was verified, or get 403: `tls.client` has to ask for one. Default: they don't. */
+  clientCertificate?: 'required'
   /** Bodies of requests to this route come plain, where those to all don't. */
   decompressRequests?: true | DecompressRequestsOptions
   /** Limits by phase; those left out come from the upstream's. */

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import {
@@ -17,6 +17,8 @@ import {
 import { type Duration, parseDuration } from '@sluice/options'
 import type { Upstream } from '@sluice/upstream'
 import debug from 'debug'
+import { Listeners } from './listeners.js'
+import type { ProxyTls, SiteTls } from './site-tls.js'
 
 /** The real one: fake timers in an app's tests are there to stop its clock, and not its proxy's end. */
 const immediately = setImmediate
@@ -37,12 +39,15 @@ export interface Proxy {
    */
   attach(server: AttachableServer, options?: { path?: string }): () => void
   /**
-   * Listens in a server of its own.
+   * Listens in a server of its own: with `tls` for HTTPS and HTTP/2, and with `tls.redirect` for plain HTTP beside it.
    * @param port default 0: a free one
    * @param host default '127.0.0.1'
+   * @returns where it listens; with `tls` for HTTPS
    * @throws Error that says so if the port is in use or not allowed
    */
   listen(port?: number, host?: string): Promise<AddressInfo>
+  /** Where it listens now, in the order in which that began: of `tls.redirect` the plain port stands behind the other. */
+  readonly addresses: readonly AddressInfo[]
   /**
    * Takes no more requests, lets those in flight finish for up to `drain` (default '10s'), then ends what is left, its
    * servers, connections and timers. Calling it again waits for the same end.
@@ -52,6 +57,8 @@ export interface Proxy {
   readonly upstreams: ReadonlyMap<string, Upstream>
   /** Where `cache` is on: what to drop from it. */
   readonly cache?: ProxyCache
+  /** Where `tls` is on: its certificates, and whose client certificates it takes. */
+  readonly tls?: ProxyTls
 }
 
 /** What is kept of answers. */
@@ -69,7 +76,11 @@ export interface Parts {
   readonly handler: Handler
   readonly upstreams: ReadonlyMap<string, Upstream>
   readonly cache: ProxyCache | undefined
-  /** Ends timers and idle connections. */
+  /** What `listen` speaks TLS with. */
+  readonly tls: SiteTls | undefined
+  /** Whose connections begin with a header of the PROXY protocol. */
+  readonly proxies: ((address: string) => boolean) | undefined
+  /** Ends timers, orders of certificates and idle connections. */
   stop(): void
   /** Ends all connections to targets; with `force` those in use too. */
   disconnect(force: boolean): Promise<void>
@@ -82,13 +93,12 @@ export class AssembledProxy implements Proxy {
   readonly handler: Handler
   readonly upstreams: ReadonlyMap<string, Upstream>
   declare readonly cache?: ProxyCache
+  declare readonly tls?: ProxyTls
   readonly listener: (req: InboundRequest, res: InboundResponse, next?: Next) => void
   readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
   private readonly parts: Parts
-  private readonly servers: Server[] = []
+  private readonly listeners: Listeners
   private readonly tunnels = new Set<Duplex>()
-  /** Connections of our servers that Node has handed over for a tunnel, and closes no more. */
-  private readonly handedOver = new Set<Duplex>()
   private inFlight = 0
   private closing: Promise<void> | undefined = undefined
   private idle: (() => void) | undefined = undefined
@@ -97,9 +107,11 @@ export class AssembledProxy implements Proxy {
     this.parts = parts
     this.upstreams = parts.upstreams
     if (parts.cache !== undefined) this.cache = parts.cache
+    if (parts.tls !== undefined) this.tls = parts.tls
     this.handler = (ctx) => this.handle(ctx)
     this.listener = toListener(this.handler)
     this.upgrade = toUpgradeListener(this.handler)
+    this.listeners = new Listeners(this.handler, parts)
   }
 
   attach(server: AttachableServer, options?: { path?: string }): () => void {
@@ -108,34 +120,11 @@ export class AssembledProxy implements Proxy {
 
   listen(port = 0, host = '127.0.0.1'): Promise<AddressInfo> {
     if (this.closing !== undefined) return Promise.reject(new Error('listen: the proxy is closed'))
-    // Uploads may take longer than Node's 5 minutes for a whole request: their idle time is limited, not their length.
-    const server = createServer({ requestTimeout: 0 })
-    attach(server, this.handler)
-    const handOver = (_req: IncomingMessage, socket: Duplex): void => {
-      this.handedOver.add(socket)
-      socket.once('close', () => this.handedOver.delete(socket))
-    }
-    server.on('upgrade', handOver).on('connect', handOver)
-    return new Promise((resolve, reject) => {
-      const refused = (error: Error): void => reject(listenError(error, port, host))
-      server.once('error', refused)
-      server.listen({ port, host }, () => {
-        server.off('error', refused)
-        // It was closed while it looked the host up, and nobody else knows of this server.
-        if (this.closing !== undefined) {
-          server.close()
-          reject(new Error('listen: the proxy is closed'))
-          return
-        }
-        this.servers.push(server)
-        // A connection that the system can't hand over (no more descriptors, say) must not end the process.
-        server.on('error', (error) => {
-          if (log.enabled) log('accepting a connection: %O', error)
-        })
-        if (log.enabled) log('listening on %o', server.address())
-        resolve(server.address() as AddressInfo)
-      })
-    })
+    return this.listeners.listen(port, host)
+  }
+
+  get addresses(): readonly AddressInfo[] {
+    return this.listeners.addresses
   }
 
   close(options: { drain?: Duration } = {}): Promise<void> {
@@ -165,31 +154,23 @@ export class AssembledProxy implements Proxy {
   ended(): void {
     this.inFlight--
     if (this.closing === undefined) return
-    immediately(() => {
-      for (const server of this.servers) server.closeIdleConnections()
-    })
+    immediately(() => this.listeners.closeIdle())
     if (this.inFlight === 0) this.idle?.()
   }
 
   private async shut(drain: number): Promise<void> {
     if (log.enabled) log('closing, %d in flight', this.inFlight)
     this.parts.stop()
-    const closed = this.servers.map(
-      (server) =>
-        new Promise<void>((resolve) => {
-          server.close(() => resolve())
-          server.closeIdleConnections()
-        }),
-    )
+    const closed = this.listeners.shut()
     await this.drained(drain)
     const undone = this.inFlight > 0
     for (const tunnel of this.tunnels) tunnel.destroy()
     await this.parts.disconnect(undone)
     // What has just been said of the end still goes out, where the client reads.
     if (undone) await new Promise((resolve) => immediately(resolve))
-    for (const server of this.servers) server.closeAllConnections()
-    for (const socket of this.handedOver) socket.destroy()
-    await Promise.all(closed)
+    this.listeners.end()
+    await closed
+    await this.parts.tls?.close()
     for (const upstream of this.upstreams.values()) await upstream.close()
     if (log.enabled) log('closed')
   }
@@ -208,19 +189,4 @@ export class AssembledProxy implements Proxy {
 
 function exchangeEnded(_end: unknown, proxy: AssembledProxy): void {
   proxy.ended()
-}
-
-/** What went wrong with a port, for the person who chose it. */
-function listenError(cause: Error, port: number, host: string): Error {
-  const { code } = cause as NodeJS.ErrnoException
-  const where = `${host.includes(':') ? `[${host}]` : host}:${port}`
-  const why: Record<string, string> = {
-    EADDRINUSE: 'the port is in use: choose another, or 0 for a free one',
-    EACCES: 'not allowed: ports below 1024 want privileges, choose a higher one',
-    EADDRNOTAVAIL: 'this machine has no such address',
-    ENOTFOUND: 'there is no such host',
-    ERR_SOCKET_BAD_PORT: 'a port is a whole number from 0 to 65535',
-  }
-  const error = new Error(`cannot listen on ${where}: ${why[code ?? ''] ?? cause.message}`, { cause })
-  return Object.assign(error, { code })
 }

@@ -1,0 +1,25 @@
+/** How long clients of a server of ours may take, in ms. */
+export interface ServerLimits {
+  /** For a whole request. */
+  readonly requestTimeout: number
+  /** For the head of a request of HTTP/1.1, and for the first byte of a connection. */
+  readonly headersTimeout: number
+  /** While nothing goes over a connection of HTTP/2; looked at so often, so that it may take twice as long. */
+  readonly quiet: number
+  /** From our end of an HTTP/2 connection to the client's. */
+  readonly linger: number
+  /** How often Node looks for heads that are late. */
+  readonly connectionsCheckingInterval?: number
+}
+
+/**
+ * Uploads may take longer than Node's 5 minutes for a whole request: their idle time is limited, not their length. Heads have Node's
+ * minute, which has to be said: with no limit for requests Node has none for heads either, and a client that says nothing stays for
+ * ever. Of HTTP/2 it never limits anything.
+ */
+export const serverLimits: ServerLimits = {
+  requestTimeout: 0,
+  headersTimeout: 60_000,
+  quiet: 60_000,
+  linger: 5000,
+}
