@@ -1,6 +1,5 @@
 // Sluice with its cache: createProxy() with all that is on by default, and `cache: true`.
-import { createProxy } from 'sluice'
 import { proxied } from '../lib/proxied.mjs'
 import { origin } from '../lib/told.mjs'
 
-await proxied(createProxy({ upstreams: { origin }, cache: true }))
+await proxied({ upstreams: { origin }, cache: true })

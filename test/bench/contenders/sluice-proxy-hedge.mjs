@@ -1,11 +1,8 @@
 // As sluice-proxy-resilient, with hedging on top that never fires: what it costs those that are quick. A wait by the quantile is found for each
 // request, and is then too short to count.
-import { createProxy } from 'sluice'
 import { proxied } from '../lib/proxied.mjs'
 import { origin } from '../lib/told.mjs'
 
-await proxied(
-  createProxy({
-    upstreams: { default: { targets: [origin], health: { type: 'tcp' }, breaker: {}, hedge: { min: '1s' } } },
-  }),
-)
+await proxied({
+  upstreams: { default: { targets: [origin], health: { type: 'tcp' }, breaker: {}, hedge: { min: '1s' } } },
+})

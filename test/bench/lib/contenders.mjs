@@ -5,8 +5,9 @@
  * @param script its URL
  * @param cannot why it isn't in for some scenarios or fronts (lib/scenarios.mjs) or for the measurement of memory, by their
  *   names
+ * @param front what its clients speak, where that isn't the scenario's
  */
-const contender = (script, cannot = {}) => ({ script, cannot })
+const contender = (script, cannot = {}, front) => ({ script, cannot, front })
 
 const keepsNothing = 'it answers out of its own, and misses nothing'
 
@@ -28,6 +29,11 @@ export const contenders = {
   'sluice-forward': contender(new URL('../contenders/sluice-forward.mjs', import.meta.url)),
   'sluice-undici': contender(new URL('../contenders/sluice-undici.mjs', import.meta.url)),
   'sluice-proxy': contender(new URL('../contenders/sluice-proxy.mjs', import.meta.url)),
+  'sluice-proxy-plain': contender(
+    new URL('../contenders/sluice-proxy-plain.mjs', import.meta.url),
+    {},
+    'http',
+  ),
   'sluice-proxy-rules': contender(new URL('../contenders/sluice-proxy-rules.mjs', import.meta.url)),
   'sluice-proxy-resilient': contender(new URL('../contenders/sluice-proxy-resilient.mjs', import.meta.url)),
   'sluice-proxy-hedge': contender(new URL('../contenders/sluice-proxy-hedge.mjs', import.meta.url)),
@@ -52,6 +58,7 @@ export const contenders = {
   'nginx-gzip': contender(new URL('../contenders/nginx-gzip.mjs', import.meta.url)),
   'sluice-proxy-compress': contender(new URL('../contenders/sluice-proxy-compress.mjs', import.meta.url)),
   'sluice-cache-compress': contender(new URL('../contenders/sluice-cache-compress.mjs', import.meta.url)),
+  'sluice-tls': contender(new URL('../contenders/sluice-tls.mjs', import.meta.url), noProxy),
   apicache: contender(new URL('../contenders/apicache.mjs', import.meta.url), {
     memory: 'it is no proxy',
     'hit-304': 'its 304 tells the length of what it leaves out, and wrk waits for that',
@@ -72,11 +79,14 @@ export const coders = [
   'sluice-cache-compress',
 ]
 
+/** Those that are for TLS alone. */
+const forTls = ['sluice-proxy-plain', 'sluice-tls']
+
 /** Who is measured in a scenario where nobody is named. */
 export function usual({ control, distinct, who }) {
   if (who !== undefined) return who
   if (control === undefined)
-    return Object.keys(contenders).filter((name) => !caches.includes(name) && !coders.includes(name))
+    return Object.keys(contenders).filter((name) => ![...caches, ...coders, ...forTls].includes(name))
   const plain = caches.filter((name) => !coders.includes(name))
   return [...(distinct ? ['nginx', 'sluice-proxy'] : ['floor']), ...plain]
 }

@@ -65,14 +65,17 @@ export async function startContenders(names, origin, [scenarioName, scenario], s
   const { certificate, signal } = settings
   const servers = {}
   const skipped = unable(names, scenarioName, scenario.front)
-  const words = [origin, scenarioName, ...(certificate ? [certificate.key, certificate.cert] : [])]
   for (const name of names.filter((one) => !(one in skipped))) {
     let server
+    const { front = scenario.front } = contenders[name]
+    const asked = { ...scenario, front }
+    const secure = certificate !== undefined && ['https', 'h2'].includes(front)
+    const words = [origin, scenarioName, ...(secure ? [certificate.key, certificate.cert] : [])]
     try {
       server = await startContender(name, words, settings)
       const is = { keeps: caches.includes(name), codes: coders.includes(name) }
-      const bytes = await validate(addressOf(scenario, server.port), scenario, certificate?.cert, is)
-      servers[name] = { ...server, bytes }
+      const bytes = await validate(addressOf(asked, server.port), asked, certificate?.cert, is)
+      servers[name] = { ...server, bytes, asked }
     } catch (error) {
       await server?.stop()
       signal.throwIfAborted()

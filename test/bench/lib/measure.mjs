@@ -5,13 +5,13 @@ import { coreMicroseconds, cpuMicroseconds, residentBytes } from './usage.mjs'
 
 /**
  * Puts load on one contender.
- * @param server `{ port, pid }`
+ * @param server `{ port, pid }`, and the scenario as it is `asked`
  * @returns CPU microseconds a request, requests a second, p99 in ms, ms to the first byte where that is the question, memory in
  *   bytes, errors; the share of the time that
  *   it was running, and that others took of its core
  */
-async function measure({ port, pid }, settings) {
-  const { core, scenario, load } = settings
+async function measure({ port, pid, asked: scenario }, settings) {
+  const { core, load } = settings
   const used = () => (core === undefined ? 0 : coreMicroseconds(core))
   const usedBefore = used()
   const before = cpuMicroseconds(pid)

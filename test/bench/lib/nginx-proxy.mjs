@@ -8,7 +8,7 @@ const { front, pause } = scenario
 const { key, cert } = certificate
 const protocol = { http: '', https: ' ssl', h2: ' ssl http2', websocket: '' }[front]
 
-const tls = cert && 'ssl_certificate cert.pem; ssl_certificate_key key.pem;'
+const tls = cert && 'ssl_certificate cert.pem; ssl_certificate_key key.pem; ssl_protocols TLSv1.2 TLSv1.3;'
 const upgrade = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;'
 const kept = 'proxy_set_header Connection "";'
 

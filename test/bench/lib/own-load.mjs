@@ -10,6 +10,9 @@ export const webSocketLoad = generator(new URL('../load/websocket.mjs', import.m
 /** Load by load/slow.mjs. */
 export const slowLoad = generator(new URL('../load/slow.mjs', import.meta.url))
 
+/** Load by load/resumed.mjs. */
+export const resumedLoad = generator(new URL('../load/resumed.mjs', import.meta.url))
+
 function generator(script) {
   return async (address, scenario, { connections, seconds }) => {
     const args = [fileURLToPath(script), address, JSON.stringify({ ...scenario, connections, seconds })]

@@ -1,18 +1,12 @@
-// The server that a proxy of createProxy() stands in: its own, or for TLS the one that it is attached to.
-import { announce, endWithTheRun, serve } from './announce.mjs'
-import { createFront } from './front.mjs'
+// The server of a proxy of createProxy(): its own, for plain HTTP or with the certificate of the run.
+import { createProxy } from 'sluice'
+import { announce, endWithTheRun } from './announce.mjs'
 import { certificate } from './told.mjs'
 
-/** Serves what `createProxy()` has made. */
-export async function proxied(proxy) {
-  if (certificate.cert === undefined) {
-    endWithTheRun()
-    const { port } = await proxy.listen(0, '127.0.0.1')
-    announce(port)
-  } else {
-    // TLS is the matter of the server that one attaches it to.
-    const server = createFront()
-    proxy.attach(server)
-    serve(server)
-  }
+/** Serves what `createProxy()` makes of these options. */
+export async function proxied(options) {
+  endWithTheRun()
+  const tls = certificate.cert === undefined ? {} : { tls: certificate }
+  const { port } = await createProxy({ ...options, ...tls }).listen(0, '127.0.0.1')
+  announce(port)
 }

@@ -12,6 +12,7 @@ export const promisedAt = 50
  * - `content` of the answer (lib/contents.mjs), in which those that compress are to code it with `coding`
  * - `chunks`: the answer has no length and comes in so many, with a pause of `pause` ms between them
  * - `kept`: whether the client's connection serves the next request too
+ * - `resumed`: each connection but the first ones resumes the TLS session of an earlier one
  * - `status` of the answer, and `fields` of the request
  * - `control`: `Cache-Control` of the origin's answer, which then has a validator too (`etag`)
  * - `distinct`: each request is for another path
@@ -29,6 +30,7 @@ const plain = {
   chunks: 0,
   pause: 0,
   kept: true,
+  resumed: false,
   status: 200,
   fields: {},
   control: undefined,
@@ -89,7 +91,30 @@ export const scenarios = {
   },
   'post-10kb': { ...plain, what: '10 KB up, 100 bytes down', method: 'POST', up: 10_000 },
   chunked: { ...plain, what: '10 KB down without a length, in 5 chunks', down: 10_000, chunks: 5 },
-  tls: { ...plain, what: '100 bytes down, TLS to the client over kept connections', front: 'https' },
+  tls: {
+    ...plain,
+    what: '100 bytes down, TLS to the client over kept connections',
+    front: 'https',
+    goals: [{ contender: 'sluice-proxy', against: 'sluice-proxy-plain', atMost: 1.25 }],
+    who: ['nginx', 'haproxy', 'sluice-proxy-plain', 'sluice-proxy', 'http-proxy-keepalive'],
+  },
+  'tls-storm': {
+    ...plain,
+    what: '100 bytes down over a new TLS connection each',
+    front: 'https',
+    kept: false,
+    who: ['nginx', 'floor', 'sluice-tls', 'sluice-proxy'],
+    goals: [{ contender: 'sluice-tls', against: 'floor', atMost: 1.1 }],
+  },
+  'tls-resumed': {
+    ...plain,
+    what: '100 bytes down over a new TLS connection each, which resumes a session',
+    front: 'https',
+    kept: false,
+    resumed: true,
+    who: ['nginx', 'floor', 'sluice-tls', 'sluice-proxy'],
+    goals: [{ contender: 'sluice-tls', against: 'floor', atMost: 1.1 }],
+  },
   h2: {
     ...plain,
     what: '100 bytes down, HTTP/2 over TLS to the client, 10 streams a connection',
