@@ -1,3 +1,4 @@
+import { acmeOptions } from '@sluice/acme'
 import { preferZoneOptions, slowStartOptions, stickyOptions } from '@sluice/balance'
 import { cacheOptions } from '@sluice/cache'
 import {
@@ -9,6 +10,7 @@ import {
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
 import { parse } from '@sluice/options'
 import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
+import { certificatesOptions } from '@sluice/tls'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { packages, read, sourcesOf } from './tree.js'
@@ -94,8 +96,8 @@ function tells(text: string, value: unknown): boolean {
 
 interface Case {
   readonly short: string
-  /** Which tables of the package's page, by their place on it. */
-  readonly tables: readonly number[]
+  /** Which tables of the package's page: by their place on it, or by what their heading says that the options are of. */
+  readonly tables: readonly (number | string)[]
   readonly interfaces: readonly string[]
   /** Options with their defaults. */
   readonly defaults?: object
@@ -113,7 +115,28 @@ const switches = (settings: object) =>
 const all = { failurePercent: true, latency: true }
 const { successRate, failurePercent, latency } = ejection(all)
 
+const acme = parse(
+  acmeOptions,
+  { agreeToTerms: true, dns: { set() {}, remove() {} }, onDemand: { allow: () => true } },
+  '',
+)
+
 const cases: Case[] = [
+  {
+    short: 'acme',
+    tables: [0],
+    interfaces: ['AcmeOptions'],
+    // The folder is each machine's own.
+    defaults: { directory: acme.directory, keyType: acme.keyType },
+  },
+  { short: 'acme', tables: [1], interfaces: ['DnsOptions'], defaults: acme.dns as object },
+  {
+    short: 'acme',
+    tables: [2],
+    interfaces: ['OnDemandOptions'],
+    defaults: { ...acme.onDemand, limit: undefined },
+  },
+  { short: 'acme', tables: [3], interfaces: ['OnDemandLimits'], defaults: acme.onDemand?.limit as object },
   {
     short: 'balance',
     tables: [0],
@@ -188,6 +211,12 @@ const cases: Case[] = [
     defaults: { ...parse(concurrencyOptions, { limit: 1 }, ''), limit: undefined },
   },
   {
+    short: 'tls',
+    tables: [0],
+    interfaces: ['CertificatesOptions'],
+    defaults: parse(certificatesOptions, {}, ''),
+  },
+  {
     short: 'cache',
     tables: [0],
     interfaces: ['CacheOptions'],
@@ -228,6 +257,18 @@ const cases: Case[] = [
     },
   },
   {
+    short: 'tls',
+    tables: ['ocspStapler'],
+    interfaces: ['OcspStaplerOptions'],
+    defaults: { timeout: 10_000, wait: 2_000, certificates: 1_000 },
+  },
+  {
+    short: 'redis',
+    tables: [1],
+    interfaces: ['RedisSharedOptions'],
+    defaults: { prefix: 'sluice:acme:', timeout: 5_000, pause: 1_000 },
+  },
+  {
     short: 'compress',
     tables: [0],
     interfaces: ['CompressOptions'],
@@ -261,11 +302,42 @@ const cases: Case[] = [
   { short: 'discovery', tables: [1], interfaces: ['FileOptions'] },
   { short: 'upstream', tables: [0], interfaces: ['UpstreamSettings'], defaults: { panic: 0 } },
   { short: 'upstream', tables: [2], interfaces: ['TargetTls'], defaults: { verify: true } },
+  {
+    short: 'tls',
+    tables: ['serverTls'],
+    interfaces: ['ServerTlsOptions'],
+    defaults: { preset: 'intermediate', http2: false, client: 'none' },
+  },
+  {
+    short: 'tls',
+    tables: ['ticketKeys'],
+    interfaces: ['TicketKeysOptions'],
+    defaults: { rotate: 12 * 3_600_000, keep: 2 },
+  },
+  { short: 'tls', tables: ['keyPairFiles'], interfaces: ['KeyPairFilesOptions'] },
+  { short: 'tls', tables: ['watchExpiry'], interfaces: ['WatchExpiryOptions'] },
+  {
+    short: 'tls',
+    tables: ['redirectToHttps'],
+    interfaces: ['RedirectToHttpsOptions'],
+    defaults: { port: 443, status: 308 },
+  },
+  {
+    short: 'tls',
+    tables: ['hsts'],
+    interfaces: ['HstsOptions'],
+    defaults: { maxAge: '8760h', includeSubDomains: false, preload: false, keep: false },
+  },
+  // Those of `pass` stand in the same table, behind its name.
+  { short: 'tls', tables: [], interfaces: ['ClientCertificateOptions'], defaults: { required: false } },
+  { short: 'tls', tables: [], interfaces: ['PassedCertificate'], defaults: { clientCert: false } },
+  { short: 'tls', tables: ['devCertificate'], interfaces: ['DevCertificateOptions'] },
   { short: 'sluice', tables: [0], interfaces: ['ProxyOptions', 'UpstreamOptions'] },
+  { short: 'sluice', tables: [1], interfaces: ['TlsOptions'], defaults: { http2: true } },
 ]
 
 /** For tests, and no settings of a person's. */
-const seams = ['clock', 'random']
+const seams = ['clock', 'now', 'random']
 
 describe('the check itself', () => {
   it('reads rows of several names', () => {
@@ -294,9 +366,11 @@ describe('the check itself', () => {
   ])('%j tells %j: %j', (text, value, is) => expect(tells(text, value)).toBe(is))
 })
 
-const shownOn = (short: string, tables: readonly number[]): Row[] => {
-  const found = tablesOf(read(`packages/${short}/README.md`))
-  return tables.flatMap((at) => found[at] ?? [])
+const shownOn = (short: string, tables: readonly (number | string)[]): Row[] => {
+  const page = read(`packages/${short}/README.md`)
+  const found = tablesOf(page)
+  const headings = [...page.matchAll(/^\| option of `(\w+)`/gm)].map(([, of]) => of)
+  return tables.flatMap((at) => found[typeof at === 'number' ? at : headings.indexOf(at)] ?? [])
 }
 const documentedIn = (short: string, interfaces: readonly string[]): Documented[] =>
   interfaces.flatMap((name) => interfaceOf(short, name)).filter(({ name }) => !seams.includes(name))

@@ -145,6 +145,11 @@ describe('parse', () => {
     )
   })
 
+  it('takes no other thing for a secret that is an object', () => {
+    const keys = v.strictObject({ keys: secret<object>((value) => typeof value === 'object', 'an object') })
+    expect(fault(() => parse(keys, { keys: 'abc' }, ''))).toBe('keys: got a text, takes an object')
+  })
+
   it('never shows a secret', () => {
     const key = v.strictObject({ key: secret<string>((value) => value === 'right', 'the right one') })
     expect(parse(key, { key: 'right' }, 'x')).toEqual({ key: 'right' })

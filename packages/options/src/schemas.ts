@@ -80,7 +80,8 @@ export function secret<T>(is: (value: unknown) => boolean, takes: string): v.Gen
   return v.pipe(
     v.unknown(),
     v.transform((value) => (is(value) ? value : new Unshown(value))),
-    that<T>(is, takes),
+    // What stands for it is an object, which `is` may take.
+    that<T>((value) => !(value instanceof Unshown), takes),
   ) as v.GenericSchema<T>
 }
 
