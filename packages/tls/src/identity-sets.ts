@@ -6,7 +6,8 @@ export type IdentitySet = readonly Identity[]
 /** What begins with the same identities: the set of these alone, and what goes on with another. */
 interface Begun {
   set?: IdentitySet
-  readonly next: WeakMap<Identity, Begun>
+  /** Made with the first one that goes on: most names have one certificate, and there may be ten thousand. */
+  next?: WeakMap<Identity, Begun>
 }
 
 /**
@@ -14,7 +15,7 @@ interface Begun {
  * theirs: one certificate for all names may be in a new set each time that the other kind is renewed.
  */
 export class IdentitySets {
-  readonly #none: Begun = { next: new WeakMap() }
+  readonly #none: Begun = {}
 
   /** @param candidates the most fitting first; of each kind of key the first one counts */
   of(candidates: readonly Identity[]): IdentitySet {
@@ -24,8 +25,12 @@ export class IdentitySets {
     if (chosen.length === 0) throw new RangeError('a set has an identity at least')
     let begun = this.#none
     for (const identity of chosen) {
-      const further = begun.next.get(identity) ?? { next: new WeakMap() }
-      begun.next.set(identity, further)
+      begun.next ??= new WeakMap()
+      let further = begun.next.get(identity)
+      if (further === undefined) {
+        further = {}
+        begun.next.set(identity, further)
+      }
       begun = further
     }
     begun.set ??= chosen
