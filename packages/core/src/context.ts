@@ -37,6 +37,11 @@ export interface Context {
   /** What the socket says of the other end. */
   readonly peer: { readonly address: string; readonly port: number }
   readonly out: Outbound
+  /**
+   * A layer has let this request in for who has made it, and may have taken off what says so. Caches further in treat it as one with
+   * `Authorization`: others get an answer to it only where that says so (RFC 9111 section 3.5).
+   */
+  authorized?: boolean
   /** Aborts when the exchange (of a fork: the attempt) ends in any other way than well. Made on first read. */
   readonly signal: AbortSignal
   /** Calls `fn` once, after the last byte or the abort; at once if that was before. `arg` spares a closure. */

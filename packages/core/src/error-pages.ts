@@ -5,11 +5,13 @@ import { appError, appFault, fieldFault, replyFault } from './check-reply.js'
 import type { Context } from './context.js'
 import { endsConnection, retryAfterOf } from './error-reply.js'
 import { Exchange } from './exchange.js'
+import { asOwnPage } from './own-page.js'
 import { builtInPage, html, type Page, type PageError, textPage, titleOf } from './page.js'
 import { errorPagesOptions } from './page-options.js'
 import { asProxyError, type ProxyError } from './proxy-error.js'
 import { discard, type Reply, unhandled } from './reply.js'
 import { report } from './report.js'
+import { statusFields } from './status-fields.js'
 
 /** Pages by status: `404`, then `'4xx'` or `'5xx'`, then `default`. */
 export type Pages<C extends Context = Context> = { [status: number]: Page<C> } & {
@@ -60,7 +62,7 @@ async function answer<C extends Context>(
     // The mount, which would do both, hears of no error.
     report(error, ctx)
     if (ctx instanceof Exchange) ctx.failed(error)
-    return pageFor(error.status, error, pages, ctx)
+    return asOwnPage(await pageFor(error.status, error, pages, ctx))
   }
   if (reply === unhandled) {
     if (ctx instanceof Exchange && pageOf(pages, 404) !== undefined)
@@ -71,7 +73,7 @@ async function answer<C extends Context>(
   discard(reply)
   const page = await pageFor(reply.status, undefined, pages, ctx)
   keep(reply.headers, page)
-  return page
+  return asOwnPage(page)
 }
 
 /** The page for a status, whatever becomes of the app's own one. */
@@ -124,21 +126,13 @@ function acceptOf({ req }: Context): string | undefined {
   return req.headers.accept
 }
 
-/**
- * Fields of a replaced reply that tell a client what to do about the status, and not of the body that is gone: the challenge
- * without which a 401 is none (RFC 9110 section 11.6.1), when to come back (10.2.3), which methods there are (10.2.1), which
- * contents and codings (12.5.1, 12.5.3), which version to upgrade to (RFC 6455 section 4.4). And what lets a script of another site read the status at all. All else goes: validators, cookies,
- * `Server` and whatever names the target. What caches have done with the request stays true (RFC 9211).
- */
-const kept =
-  /^(?:www-authenticate|proxy-authenticate|retry-after|allow|accept|accept-encoding|accept-patch|accept-post|sec-websocket-version|cache-status|access-control-.+)$/i
-
 function keep(from: HeaderList, { headers }: Reply): void {
   const own = headers.slice()
-  for (let i = 0; i < from.length; i += 2) {
-    const name = from[i] as string
+  const told = statusFields(from)
+  for (let i = 0; i < told.length; i += 2) {
+    const name = told[i] as string
     // What the page itself says counts.
-    if (kept.test(name) && !has(own, name.toLowerCase())) headers.push(name, from[i + 1] as string)
+    if (!has(own, name.toLowerCase())) headers.push(name, told[i + 1] as string)
   }
 }
 

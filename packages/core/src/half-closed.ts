@@ -17,7 +17,8 @@ type Carrying = Socket & { _httpMessage?: ServerResponse | null }
  *
  * - before the head informational responses go out by twos, ever more seldom (RFC 9110 section 15.2: a client takes any
  *   number of them). The first is answered with the reset, the second meets it. HTTP/1.0 knows none, and hears nothing;
- * - after it the client counts as gone, since there is nothing to send that isn't the body.
+ * - after it the client counts as gone, since there is nothing to send that isn't the body. Not at the first look: Node says that a head is
+ *   sent when it is made, and the bytes may still be on their way to the socket.
  */
 export function watchHalfClosed(socket: Socket): void {
   socket.once('end', watch)
@@ -27,7 +28,8 @@ function watch(this: Socket): void {
   look(this, patience, this.bytesWritten)
 }
 
-function look(socket: Carrying, after: number, written: number): void {
+/** @param answered whose head was out at the last look */
+function look(socket: Carrying, after: number, written: number, answered?: ServerResponse): void {
   setTimeout(() => {
     const res = socket._httpMessage
     if (socket.destroyed || !res) return
@@ -36,10 +38,11 @@ function look(socket: Carrying, after: number, written: number): void {
       setTimeout(() => {
         if (socket._httpMessage === res) inform(res, 102, [])
       }, echo).unref()
-    } else if (socket.bytesWritten === written && socket.writableLength === 0) {
+    } else if (res === answered && socket.bytesWritten === written && socket.writableLength === 0) {
       socket.destroy()
       return
     }
-    look(socket, res.headersSent ? patience : after * 2, socket.bytesWritten)
+    if (res.headersSent) look(socket, patience, socket.bytesWritten, res)
+    else look(socket, after * 2, socket.bytesWritten)
   }, after).unref()
 }

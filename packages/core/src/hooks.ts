@@ -5,6 +5,7 @@ import type { Context, Outbound } from './context.js'
 import { Exchange } from './exchange.js'
 import { hasEnded } from './has-ended.js'
 import { reread } from './ingress.js'
+import { asOwnPage } from './own-page.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import { PushBody } from './push-body.js'
 import { discard, type Reply, unhandled } from './reply.js'
@@ -196,7 +197,7 @@ export function onError<C extends Context>(fn: (error: ProxyError, ctx: NoInfer<
       if (headers !== undefined && reply !== unhandled)
         reply = { ...reply, headers: [...reply.headers, ...headers] }
       if (reply.status >= 400 && ctx instanceof Exchange) ctx.failed(error)
-      return reply
+      return asOwnPage(reply)
     }
   }
 }

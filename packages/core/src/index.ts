@@ -14,12 +14,14 @@ export { type AnyListener, fromListener } from './from-listener.js'
 export { type HookResult, onError, onRequest, onResponse } from './hooks.js'
 export { inform } from './inform.js'
 export { type Ingress, ingress } from './ingress.js'
+export { lingeringClose } from './lingering-close.js'
 export {
   type InboundRequest,
   type InboundResponse,
   type Next,
   toListener,
 } from './mount.js'
+export { isOwnPage } from './own-page.js'
 export type { Page, PageError, PageForms } from './page.js'
 export { errorPagesOptions, pagesOptions } from './page-options.js'
 export {
@@ -37,7 +39,9 @@ export { PushBody } from './push-body.js'
 export { RelayBody } from './relay-body.js'
 export { ReplayBody } from './replay-body.js'
 export { discard, onBodyEnd, type Reply, unhandled, type Variants } from './reply.js'
-export { RequestBody } from './request-body.js'
+export { clientBody, RequestBody } from './request-body.js'
+export { resetSocket } from './reset-socket.js'
+export { statusFields } from './status-fields.js'
 export { type Rest, type RestOptions, toConnect } from './to-connect.js'
 export {
   type BodyTransform,

@@ -13,7 +13,7 @@ export function inform(res: InformedResponse, status: number, headers: HeaderLis
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string
     const value = headers[i + 1] as string
-    if (isFieldName(name) && isFieldValue(value)) valid.push(name, value)
+    if (isFieldName(name) && isFieldValue(value) && !frames(name)) valid.push(name, value)
   }
   if ('stream' in res) {
     const { stream } = res
@@ -28,4 +28,12 @@ export function inform(res: InformedResponse, status: number, headers: HeaderLis
   let head = `HTTP/1.1 ${status} ${status === 103 ? 'Early Hints' : 'Processing'}\r\n`
   for (let i = 0; i < valid.length; i += 2) head += `${valid[i]}: ${valid[i + 1]}\r\n`
   res.socket.write(`${head}\r\n`, 'latin1')
+}
+
+/**
+ * It has no body, whatever it says of one (RFC 9112 section 6.3), and must not speak of it (RFC 9110 section 8.6): a client that believed it
+ * would take the answer behind it for that body.
+ */
+function frames(name: string): boolean {
+  return /^(content-length|transfer-encoding)$/i.test(name)
 }

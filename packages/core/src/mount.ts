@@ -1,6 +1,7 @@
 import diagnostics from 'node:diagnostics_channel'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { HeaderList } from '@sluice/headers'
 import debug from 'debug'
 import type { Handler } from './chain.js'
 import { watchClosed } from './closed-streams.js'
@@ -18,7 +19,7 @@ import { Responder } from './responder.js'
 import { openTunnel } from './tunnel.js'
 import type { TunnelEnd } from './tunnel-end.js'
 import { watchQueued } from './watch-queued.js'
-import { hasWebSocketKey } from './websocket-handshake.js'
+import { hasWebSocketKey, hasWebSocketVersion } from './websocket-handshake.js'
 
 const log = debug('sluice:core')
 const started = diagnostics.channel('sluice:request:start')
@@ -200,12 +201,12 @@ function open(req: InboundRequest, res: InboundResponse, arrival: Arrival | unde
     if (arrival === undefined) return exchange
     const { body } = out
     // Node takes the bytes behind such a head for the new protocol's: what is content in them can't be told.
-    if (arrival.end !== undefined && body !== null) refuse('an upgrade with a request body')
+    if (arrival.end !== undefined && body !== null)
+      refuse('upgrade-with-body', 'an upgrade with a request body')
     if (arrival.expects === true && body instanceof RequestBody) body.expect(res)
     const upgrade = protocol ?? arrival.upgrade
     if (upgrade === undefined) return exchange
-    if (upgrade === 'websocket' && arrival.keyless !== true && !hasWebSocketKey(out.headers))
-      refuse('the Sec-WebSocket-Key is not 16 bytes of base64')
+    if (upgrade === 'websocket' && arrival.keyless !== true) judgeWebSocket(out.headers)
     ;(exchange as { upgrade?: string }).upgrade = upgrade
     return exchange
   } catch (error) {
@@ -222,8 +223,18 @@ function open(req: InboundRequest, res: InboundResponse, arrival: Arrival | unde
   }
 }
 
-function refuse(message: string): never {
-  throw new ProxyError('http_request_error', { message })
+function judgeWebSocket(headers: HeaderList): void {
+  if (!hasWebSocketKey(headers)) refuse('websocket-key', 'the Sec-WebSocket-Key is not 16 bytes of base64')
+  if (hasWebSocketVersion(headers)) return
+  // RFC 6455 section 4.4: the answer says which version there is. RFC 9110 section 15.5.22: and the protocol.
+  throw new ProxyError('http_request_upgrade_version', {
+    reason: 'websocket-version',
+    headers: ['Connection', 'close, Upgrade', 'Upgrade', 'websocket', 'Sec-WebSocket-Version', '13'],
+  })
+}
+
+function refuse(reason: string, message: string): never {
+  throw new ProxyError('http_request_error', { reason, message })
 }
 
 function onClose(this: InboundResponse): void {

@@ -38,10 +38,24 @@ export const proxyErrors = {
   proxy_loop_detected: kind(508, 'proxy', 'request', 'the request has passed this proxy before'),
   body_consumed: kind(500, 'proxy', 'request', 'the request body was read before the proxy saw it'),
   total_timeout: kind(504, 'proxy', 'headers', 'the exchange took longer than its total timeout'),
+  proxy_overloaded: kind(503, 'proxy', 'select', 'the proxy has more to do than it can'),
+  proxy_maintenance: kind(503, 'proxy', 'select', 'the site is closed for maintenance'),
 
   http_request_error: kind(400, 'client', 'request', 'the request is malformed'),
+  http_request_unauthorized: kind(401, 'client', 'request', 'the request has no valid credentials'),
   http_request_denied: kind(403, 'client', 'request', 'the client may not make this request'),
+  http_request_method_denied: kind(405, 'client', 'request', 'the method is not allowed'),
   http_request_body_size: kind(413, 'client', 'request', 'the body of the request is too large'),
+  http_request_uri_length: kind(414, 'client', 'request', 'the request-target is too long'),
+  http_request_misdirected: kind(421, 'client', 'request', 'the host is not served here'),
+  http_request_upgrade_version: kind(
+    426,
+    'client',
+    'upgrade',
+    'the version of the protocol is none that there is',
+  ),
+  http_request_rate: kind(429, 'client', 'request', 'the client has made too many requests'),
+  http_request_header_section_size: kind(431, 'client', 'request', 'the head of the request is too large'),
   request_timeout: kind(408, 'client', 'request', 'the client stopped sending its body'),
   client_left: kind(499, 'client', 'request', 'the client left'),
 
@@ -91,6 +105,8 @@ export interface ProxyErrorOptions {
   readonly message?: string
   /** The error underneath. */
   readonly cause?: unknown
+  /** The name of the rule that refused it, in kebab case: `host-missing`. For the log alone. */
+  readonly reason?: string
   /** The id of the target that was tried. For the log alone. */
   readonly target?: string
   /** The connection was a kept one. */
@@ -116,6 +132,8 @@ export class ProxyError extends Error {
   readonly phase: ErrorPhase
   readonly retryable: boolean
   readonly target?: string
+  /** The name of the rule that refused the request, where a rule did: what to count and to search a log for. */
+  declare readonly reason?: string
   /**
    * Of `connection_terminated`: the connection had been kept from before. A target may close such a one at any time (RFC 9112
    * section 9.3.1), and a request that is on its way to it then says nothing of the target's health.
@@ -138,6 +156,7 @@ export class ProxyError extends Error {
     this.phase = known.phase
     this.retryable = known.retryable
     if (options.target !== undefined) this.target = options.target
+    if (options.reason !== undefined) this.reason = options.reason
     if (options.reused === true) this.reused = true
     if (options.retryAfter !== undefined) this.retryAfter = options.retryAfter
     if (options.headers !== undefined) this.headers = options.headers
@@ -162,17 +181,19 @@ export function asProxyError(error: unknown, what = 'a handler threw'): ProxyErr
 /**
  * An error with more fields for the answer that is made of it, behind those that it has. It is another one, since several who have waited for
  * the same may get the same error, each with fields of its own. Never throws.
+ * @param instead in place of those that it has
  */
-export function withFields(error: unknown, fields: HeaderList): ProxyError {
+export function withFields(error: unknown, fields: HeaderList, instead = false): ProxyError {
   const from = asProxyError(error)
-  const { cause, code, message, retryAfter, reused, stack, target } = from
+  const { cause, code, message, reason, retryAfter, reused, stack, target } = from
   const made = new ProxyError(code, {
     message,
     cause,
     ...(target === undefined ? undefined : { target }),
+    ...(reason === undefined ? undefined : { reason }),
     ...(reused === undefined ? undefined : { reused }),
     ...(retryAfter === undefined ? undefined : { retryAfter }),
-    headers: [...(from.headers ?? []), ...fields],
+    headers: instead ? fields : [...(from.headers ?? []), ...fields],
   })
   // Where it has happened, and not where it was told of.
   if (stack !== undefined) made.stack = stack

@@ -8,7 +8,7 @@ const warned = new Set<string>()
 /** An error of the app's own code is told once on stderr, every error where `debug` is on. */
 export function report(error: ProxyError, ctx: Context): void {
   if (log.enabled)
-    log('%s %s: %s (%s)', ctx.out.method, ctx.out.path, error.message, error.code, error.cause ?? '')
+    log('%s %s: %s (%s)', ctx.out.method, ctx.out.path, error.message, nameOf(error), error.cause ?? '')
   if ((error.code !== 'proxy_internal_error' && error.code !== 'body_consumed') || warned.has(error.message))
     return
   if (warned.size < 100) {
@@ -20,4 +20,9 @@ export function report(error: ProxyError, ctx: Context): void {
       ...(detail === undefined ? {} : { detail }),
     })
   }
+}
+
+/** The code, with the rule that refused the request where one did. */
+function nameOf({ code, reason }: ProxyError): string {
+  return reason === undefined ? code : `${code} ${reason}`
 }

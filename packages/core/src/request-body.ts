@@ -12,6 +12,9 @@ import { isUnread, readsUnseen } from './unseen.js'
 /** Parts from this size on are worth a callback. */
 const worthFreeing = 16 * 1024
 
+/** Bytes of a body that Node reads ahead of us, at least: a client that has sent them is not the one who is waited for. */
+const readAhead = 16 * 1024
+
 /** The client's body, also behind those that only pass it on; `undefined` where a layer has put another in its place. */
 export function clientBody(body: BodyInit): RequestBody | undefined {
   let at: BodyInit | undefined = body
@@ -60,6 +63,15 @@ export class RequestBody extends PushBody {
     if (res === undefined) return
     this.expecting = undefined
     if (!res.headersSent && !res.writableEnded) res.writeContinue()
+  }
+
+  /** Nobody has to wait for its client: all of it has come, or as much as is read before somebody takes it. */
+  get hasCome(): boolean {
+    const { req } = this
+    if (req.complete) return true
+    if (this.started) return false
+    const { readableLength } = 'stream' in req ? req.stream : req
+    return readableLength >= Math.min(this.length ?? readAhead, readAhead)
   }
 
   /**

@@ -1,10 +1,19 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { getAll, type HeaderList } from '@sluice/headers'
+import { get, getAll, type HeaderList } from '@sluice/headers'
 
 /** Whether the handshake has one key, of 16 bytes in base64 (RFC 6455 section 4.2.1). */
 export function hasWebSocketKey(headers: HeaderList): boolean {
   const keys = getAll(headers, 'sec-websocket-key')
   return keys.length === 1 && /^[A-Za-z\d+/]{22}==$/.test(keys[0] as string)
+}
+
+/**
+ * Whether the handshake asks for a version that IANA has in its list, 0 to 13: 13 is that of RFC 6455, and targets may still
+ * take a draft's. One that says no version is for its target to judge.
+ */
+export function hasWebSocketVersion(headers: HeaderList): boolean {
+  const version = get(headers, 'sec-websocket-version')
+  return version === undefined || /^(?:\d|1[0-3])$/.test(version)
 }
 
 /** A fresh key: HTTP/2 has none (RFC 8441 section 5), a target of HTTP/1.1 asks for one. */

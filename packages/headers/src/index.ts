@@ -54,7 +54,7 @@ export {
   walkForwarded,
 } from './forwarded.js'
 export { cleanAddress, type ForwardedFor, walkForwardedFor } from './forwarded-for.js'
-export { type Framing, judgeFraming } from './framing.js'
+export { type Framing, type FramingRule, judgeFraming } from './framing.js'
 export { groupByName } from './group.js'
 export { append, get, getAll, type HeaderList, has, isNamed, remove, set } from './header-list.js'
 export { type HopByHopOptions, withoutHopByHop } from './hop-by-hop.js'

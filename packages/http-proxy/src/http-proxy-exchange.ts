@@ -115,11 +115,7 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
   }
 
   headWritten(status: number, set: readonly (readonly [string, readonly string[]])[]): void {
-    if (this.gone) return
-    if (status < 200 || status > 599)
-      return this.leave(new ProxyError('http_protocol_error', { message: `the answer has status ${status}` }))
-    const headers = responseFields(this.incoming?.rawHeaders ?? [], set)
-    this.answer(status, headers)
+    if (!this.gone) this.answer(status, responseFields(this.incoming?.rawHeaders ?? [], set))
   }
 
   bodyWritten(chunk: Uint8Array): boolean {
@@ -280,6 +276,9 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
   }
 
   private answer(status: number, fields: HeaderList): void {
+    // To Node's parser a 101 that doesn't say what to change to is an answer like any other.
+    if (status < 200 || status > 599)
+      return this.leave(new ProxyError('http_protocol_error', { message: `the answer has status ${status}` }))
     const headers = withoutHopByHop(fields, { response: true })
     const { timeouts } = this.attempt
     const type = get(headers, 'content-type')
