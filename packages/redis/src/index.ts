@@ -1,4 +1,5 @@
 export type { RedisClient, RedisSubscriber } from './redis-client.js'
+export { type RedisLimiter, type RedisLimiterOptions, redisLimiter } from './redis-limiter.js'
 export { type RedisLock, redisLock } from './redis-lock.js'
 export { redisStorage } from './redis-storage.js'
 export { type RedisStore, type RedisStoreOptions, redisStore } from './redis-store.js'
