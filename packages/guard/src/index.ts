@@ -1,0 +1,6 @@
+export { bodyLimit } from './body-limit.js'
+export { type JudgedRequest, type RequestJudgement, requestJudge } from './request-judge.js'
+export { type RequestRule, requestRules } from './request-rules.js'
+export { withoutUnderscored } from './underscored-names.js'
+export { validate } from './validate.js'
+export { type ValidateOptions, validateOptions } from './validate-options.js'
