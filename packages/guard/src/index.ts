@@ -1,6 +1,19 @@
 export { bodyLimit } from './body-limit.js'
+export {
+  type HardenableServer,
+  type Hardened,
+  type HardenOptions,
+  harden,
+  hardenOptions,
+  isHardened,
+} from './harden.js'
+export type { Refusal } from './refusals.js'
 export { type JudgedRequest, type RequestJudgement, requestJudge } from './request-judge.js'
 export { type RequestRule, requestRules } from './request-rules.js'
+export { type BudgetOptions, type ServerGuardOptions, serverGuardOptions } from './server-guard-options.js'
+export { type NodeServerOptions, serverOptions } from './server-options.js'
+export { type SlowOptions, slowOptions } from './slow-options.js'
 export { withoutUnderscored } from './underscored-names.js'
 export { validate } from './validate.js'
 export { type ValidateOptions, validateOptions } from './validate-options.js'
+export { warnUnhardened } from './warn-unhardened.js'

@@ -1,0 +1,84 @@
+import { parse } from '@sluice/options'
+import {
+  type ServerGuardOptions,
+  type ServerGuardSettings,
+  serverGuardOptions,
+} from './server-guard-options.js'
+
+/** Options for `createServer` of `node:http`, `https` and `http2`. Each of these takes what it knows. */
+export interface NodeServerOptions {
+  readonly headersTimeout: number
+  readonly requestTimeout: number
+  readonly connectionsCheckingInterval: number
+  readonly keepAliveTimeout: number
+  readonly maxHeaderSize: number
+  readonly requireHostHeader: true
+  readonly insecureHTTPParser: false
+  readonly handshakeTimeout: number
+  readonly unknownProtocolTimeout: number
+  readonly settings: { readonly maxConcurrentStreams: number; readonly maxHeaderListSize: number }
+  readonly maxHeaderListPairs: number
+  readonly maxSessionInvalidFrames: number
+  readonly maxSessionRejectedStreams: number
+  readonly maxSettings: number
+  /** Of Node 24 and later; earlier ones have nghttp2's own. */
+  readonly streamResetBurst: number
+  readonly streamResetRate: number
+}
+
+/** How often Node looks for heads that are late, at most, in ms. */
+const lookAtMost = 5_000
+/**
+ * Bytes of a header list of HTTP/2 that Node still hands over, its own default: a stream with more is reset without an answer, and
+ * `validate` has one. Each field counts 32 bytes more than it has.
+ */
+const listSizeAtLeast = 65_535
+/**
+ * Fields of a head of HTTP/2 that Node still hands over: what `validate` lets through by default, each of its cookies in a field of its own as
+ * browsers send them. By Node's default of 128 a browser with that many cookies would have each of its streams reset.
+ */
+const fieldsAtMost = 320
+/** Frames of HTTP/2 that are none, or streams that were refused: a client that goes on after so many is none. */
+const invalidAtMost = 100
+
+/**
+ * The limits of a server that have to be there when it is made: `createServer({ ...serverOptions() })`. The others come with
+ * `harden(server)`.
+ * @throws TypeError that names the option below `path`
+ */
+export function serverOptions(options: ServerGuardOptions = {}, path = 'server'): NodeServerOptions {
+  return nodeOptions(parse(serverGuardOptions, options, path))
+}
+
+/** {@link serverOptions} of settings that have been read. */
+export function nodeOptions(guard: ServerGuardSettings): NodeServerOptions {
+  const { handshake, head, keepAlive, maxHeaderSize, request, resets, streams } = guard
+  return {
+    // Node refuses a limit for heads beyond that for whole requests.
+    headersTimeout: request > 0 ? Math.min(head, request) : head,
+    requestTimeout: request,
+    connectionsCheckingInterval: checkingInterval(head, request),
+    keepAliveTimeout: keepAlive,
+    maxHeaderSize,
+    requireHostHeader: true,
+    insecureHTTPParser: false,
+    handshakeTimeout: handshake,
+    unknownProtocolTimeout: handshake,
+    settings: {
+      maxConcurrentStreams: streams,
+      maxHeaderListSize: Math.max(listSizeAtLeast, 2 * maxHeaderSize),
+    },
+    maxHeaderListPairs: fieldsAtMost,
+    maxSessionInvalidFrames: invalidAtMost,
+    maxSessionRejectedStreams: invalidAtMost,
+    maxSettings: 32,
+    streamResetBurst: resets.burst,
+    streamResetRate: resets.rate,
+  }
+}
+
+/** A fourth of the shortest limit: nobody gets a good deal more than that. */
+function checkingInterval(head: number, request: number): number {
+  const limits = [head, request].filter((ms) => ms > 0)
+  return Math.max(10, Math.min(lookAtMost, ...limits.map((ms) => Math.ceil(ms / 4))))
+}

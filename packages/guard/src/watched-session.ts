@@ -1,0 +1,282 @@
+import { STATUS_CODES } from 'node:http'
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import { Budget } from './budget.js'
+import { Pace } from './pace.js'
+import type { PacedWork } from './paced-work.js'
+import type { Refusals } from './refusals.js'
+import type { ServerGuardSettings } from './server-guard-options.js'
+import type { SlowSettings } from './slow-options.js'
+import type { Connection } from './watched-connection.js'
+
+/** How long a connection may take to end once it was told to, in ms. */
+const lingerFor = 5_000
+/** For how long a connection with streams may say nothing before it is asked whether it lives, in ms. */
+const quietFor = 30_000
+
+const watched = Symbol('sluice.guard')
+
+/** A stream, as it was at the last look. */
+interface Watched {
+  readonly by: WatchedSession
+  /** Calls of gRPC are conversations: there may be nothing to say. */
+  readonly talks: boolean
+  /** Bytes that waited for its client to let them come; -1: all of them have gone since. */
+  waiting: number
+  /** For how long none of them has gone, in ms. */
+  stalled: number
+  /** Ours to end: as soon as it is its turn, and then gone by the next look. */
+  end: 'due' | 'told' | undefined
+  /** Whoever serves it closes it now. */
+  closes: boolean
+}
+
+type WatchedStream = ServerHttp2Stream & { [watched]?: Watched | undefined }
+
+/** A connection of HTTP/2: what its client does with it beyond requests, and how slow it is on the streams that it has. */
+export class WatchedSession {
+  readonly #streams = new Set<WatchedStream>()
+  readonly #resets: Budget
+  readonly #controls: Budget
+  #sends: Pace | undefined
+  /** Since when it has no stream. */
+  #restsSince: number
+  #served = false
+  #closedAt: number | undefined
+  #read = 0
+  /** For how long nothing has come, in ms. */
+  #quiet = 0
+  /** It has a ping to send, and has had the time for it. */
+  #asked = false
+
+  constructor(
+    private readonly session: ServerHttp2Session,
+    /** What it is spoken over: of a session Node gives no socket that can be ended. */
+    private readonly socket: Connection,
+    private readonly settings: ServerGuardSettings,
+    private readonly refusals: Refusals,
+    private readonly now: () => number,
+    private readonly work: PacedWork,
+  ) {
+    const at = now()
+    this.#restsSince = at
+    this.#resets = new Budget(settings.resets, at)
+    this.#controls = new Budget(settings.controlFrames, at)
+    session.on('stream', this.#onStream)
+    session.on('ping', this.#onControl)
+    session.on('remoteSettings', this.#onControl)
+    session.on('priority', this.#onControl)
+  }
+
+  /** Hears of nothing more. */
+  forget(): void {
+    const { session } = this
+    session.off('stream', this.#onStream)
+    session.off('ping', this.#onControl)
+    session.off('remoteSettings', this.#onControl)
+    session.off('priority', this.#onControl)
+    for (const stream of this.#streams) {
+      stream[watched] = undefined
+      delete (stream as Partial<ServerHttp2Stream>).close
+      stream.off('priority', this.#onControl)
+    }
+  }
+
+  look(now: number, elapsed: number, _: ServerGuardSettings, slow: SlowSettings | undefined): void {
+    if (this.socket.destroyed || this.#isDead(elapsed)) return
+    if (this.#streams.size === 0) return this.#lookAtRest(now)
+    if (slow === undefined) return
+    const queued = this.#queued()
+    let owing = false
+    for (const stream of this.#streams) {
+      const seen = stream[watched] as Watched
+      if (seen.end !== undefined) {
+        if (seen.end === 'told') this.#endAnyhow(stream)
+        continue
+      }
+      owing ||= owesContent(stream)
+      const { writableLength } = stream
+      // What the whole connection doesn't take is looked at there.
+      const isStalled = writableLength > 0 && queued === 0 && writableLength === seen.waiting
+      seen.waiting = writableLength
+      seen.stalled = isStalled ? seen.stalled + elapsed : 0
+      if (seen.stalled >= slow.readGrace) this.#endSoon(stream, 'reader-too-slow', 0)
+    }
+    this.#lookAtBodies(elapsed, slow, owing)
+  }
+
+  /**
+   * Whether Node has given it up without a word, and ends it then: after an error of the whole connection Node 20 neither reads nor
+   * writes, so it doesn't hear of the client's end either. Such a one keeps a ping that any other has sent by the next look.
+   */
+  #isDead(elapsed: number): boolean {
+    const { session, socket } = this
+    if (this.#asked) {
+      this.#asked = false
+      if (this.#queued() === 0 && (session.state.outboundQueueSize ?? 0) > 0) {
+        this.refusals.tell('http2-connection-error', 0, socket.remoteAddress)
+        session.destroy()
+        socket.destroy()
+        return true
+      }
+    }
+    const { bytesRead } = socket
+    this.#quiet = bytesRead === this.#read && this.#streams.size > 0 ? this.#quiet + elapsed : 0
+    this.#read = bytesRead
+    if (this.#quiet >= quietFor) this.#ask()
+    return false
+  }
+
+  #ask(): void {
+    const { session, work } = this
+    this.#quiet = 0
+    if (session.destroyed || !session.ping(ignore)) return
+    // A turn for its write, and one for the end of what is written now. Two looks may have none between them in a process that was held up.
+    work.add(() => work.add(() => (this.#asked = true)))
+  }
+
+  /** Which stream bytes are of Node doesn't tell: those of the connection count for all that owe some. */
+  #lookAtBodies(elapsed: number, { grace, minRate }: SlowSettings, owing: boolean): void {
+    const { bytesRead } = this.socket
+    if (!owing) {
+      this.#sends = undefined
+      return
+    }
+    // It may have begun only now.
+    if (this.#sends === undefined) this.#sends = new Pace(minRate, grace, bytesRead)
+    else if (this.#sends.isLate(bytesRead, elapsed))
+      for (const stream of this.#streams) if (owesContent(stream)) this.#endSoon(stream, 'body-too-slow', 408)
+  }
+
+  /** Without a stream it serves nothing, whatever goes over it: pings, or a head that never ends. */
+  #lookAtRest(now: number): void {
+    const { head, idle } = this.settings
+    const { session } = this
+    this.#sends = undefined
+    if (this.#closedAt !== undefined) {
+      // Node waits for its client's end, which may never come.
+      if (now - this.#closedAt >= lingerFor) this.socket.destroy()
+      return
+    }
+    const most = this.#served ? idle : head
+    if (most === 0 || now - this.#restsSince < most) return
+    this.#closedAt = now
+    if (!this.#served) this.refusals.tell('head-timeout', 0, this.socket.remoteAddress)
+    session.close()
+  }
+
+  /** When it is its turn, which may be a moment later. */
+  #endSoon(stream: WatchedStream, reason: string, status: number): void {
+    const seen = stream[watched] as Watched
+    if (seen.end !== undefined) return
+    seen.end = 'due'
+    this.work.add(() => {
+      const isLate = status === 0 ? stream.writableLength > 0 : owesContent(stream)
+      seen.end = isLate ? 'told' : undefined
+      if (isLate && !stream.destroyed) this.#end(stream, reason, status)
+    })
+  }
+
+  /** Its client gives its end no room, or the whole connection is dead. */
+  #endAnyhow(stream: ServerHttp2Stream): void {
+    stream.destroy()
+    this.#ask()
+  }
+
+  /** An answer if there may still be one, and the end of the stream. */
+  #end(stream: ServerHttp2Stream, reason: string, status: number): void {
+    this.refusals.tell(reason, stream.headersSent ? 0 : status, this.socket.remoteAddress)
+    if (status === 0 || stream.headersSent || stream.closed || stream.destroyed) {
+      stream.close(constants.NGHTTP2_CANCEL)
+      return
+    }
+    stream.respond({
+      ':status': status,
+      'content-type': 'text/plain; charset=utf-8',
+      'cache-control': 'no-store',
+    })
+    // Its body ends here and isn't whole: who reads it must hear that before it ends.
+    stream.off('aborted', onAborted).emit('aborted')
+    // RFC 9113 section 8.1: with NO_ERROR, behind its end, the answer is taken.
+    stream.once('finish', () => stream.destroy())
+    stream.end(`${status} ${STATUS_CODES[status]}\n`)
+  }
+
+  /** Told why (RFC 9113 section 7), and gone with all streams. */
+  #breakOff(reason: string): void {
+    const { session } = this
+    if (session.destroyed) return
+    this.refusals.tell(reason, 0, this.socket.remoteAddress)
+    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    session.destroy()
+  }
+
+  /** Bytes that the system doesn't take at present. */
+  #queued(): number {
+    const { _handle, _parent } = this.socket
+    return (_parent?._handle ?? _handle)?.writeQueueSize ?? 0
+  }
+
+  readonly #onStream = (stream: WatchedStream, headers: IncomingHttpHeaders): void => {
+    this.#served = true
+    this.#streams.add(stream)
+    const talks = headers['content-type']?.startsWith('application/grpc') === true
+    stream[watched] = { by: this, talks, waiting: 0, stalled: 0, end: undefined, closes: false }
+    stream.close = closeByUs
+    stream.on('aborted', onAborted)
+    stream.on('priority', this.#onControl)
+    stream.on('drain', onDrain)
+    stream.on('close', onClose)
+  }
+
+  /** A stream has ended before its answer was whole. */
+  aborted(stream: WatchedStream): void {
+    // An answer that fails half way is ended so, by whoever serves it.
+    if (stream.destroyed || stream[watched]?.closes === true) return
+    if (!this.#resets.spend(this.now())) this.#breakOff('http2-resets')
+  }
+
+  closed(stream: ServerHttp2Stream): void {
+    this.#streams.delete(stream)
+    if (this.#streams.size === 0) this.#restsSince = this.now()
+  }
+
+  readonly #onControl = (): void => {
+    if (!this.#controls.spend(this.now())) this.#breakOff('http2-control-frames')
+  }
+}
+
+function ignore(): void {}
+
+/** In place of Node's: of a stream that has ended nothing else tells by whom, for a client may give any code. */
+function closeByUs(this: WatchedStream, ...args: Parameters<ServerHttp2Stream['close']>): void {
+  const seen = this[watched]
+  if (seen !== undefined) seen.closes = true
+  delete (this as Partial<ServerHttp2Stream>).close
+  this.close(...args)
+  if (seen !== undefined) seen.closes = false
+}
+
+function onAborted(this: WatchedStream): void {
+  this[watched]?.by.aborted(this)
+}
+
+/** As many bytes may wait at the next look, and be others. */
+function onDrain(this: WatchedStream): void {
+  const seen = this[watched]
+  if (seen !== undefined) seen.waiting = -1
+}
+
+function onClose(this: WatchedStream): void {
+  this[watched]?.by.closed(this)
+}
+
+/** As of HTTP/1.1: its body isn't whole, it has no answer yet, and we read. */
+function owesContent(stream: WatchedStream): boolean {
+  if (stream.headersSent || stream.endAfterHeaders || stream.readableEnded) return false
+  return stream.readableFlowing === true && stream.readableLength === 0 && stream[watched]?.talks !== true
+}
