@@ -1,3 +1,4 @@
+export type { After } from './after.js'
 export { bodyLimit } from './body-limit.js'
 export {
   type HardenableServer,
@@ -7,11 +8,19 @@ export {
   hardenOptions,
   isHardened,
 } from './harden.js'
+export { type IpFilterOptions, ipFilter, ipFilterOptions } from './ip-filter.js'
+export { type IpList, type IpListSeams, ipList } from './ip-list.js'
+export type { IpFile, IpLoad, IpSource } from './ip-source.js'
+export { type IpSet, ipTrie } from './ip-trie.js'
+export { type DelaySink, LoopSampler } from './loop-sampler.js'
 export type { Refusal } from './refusals.js'
 export { type JudgedRequest, type RequestJudgement, requestJudge } from './request-judge.js'
 export { type RequestRule, requestRules } from './request-rules.js'
 export { type BudgetOptions, type ServerGuardOptions, serverGuardOptions } from './server-guard-options.js'
 export { type NodeServerOptions, serverOptions } from './server-options.js'
+export { type ShedSeams, shed } from './shed.js'
+export { type Priority, type ShedOptions, shedOptions } from './shed-options.js'
+export { type Rank, ranks, Shedder, type ShedderSettings, type ShedReason } from './shedder.js'
 export { type SlowOptions, slowOptions } from './slow-options.js'
 export { withoutUnderscored } from './underscored-names.js'
 export { validate } from './validate.js'
