@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Client, Context } from '@sluice/core'
 import type { Endpoint } from '@sluice/proxy-protocol'
+import { clientNameOf } from './client-name.js'
 
 /** The client and what it has connected to. */
 export interface ClientEnds {
@@ -15,6 +16,9 @@ export interface ClientEnds {
  */
 export function clientEnds(ctx: Context): ClientEnds {
   const { peer, req } = ctx
+  // Whoever is to stay unknown has no address here either.
+  if (clientNameOf(ctx) !== undefined)
+    return { source: { address: '', port: 0 }, destination: localEnd(req.socket) }
   const address = (ctx as Context & Partial<Client>).client?.address ?? peer.address
   return {
     source: { address, port: address === peer.address ? peer.port : 0 },

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Client, Context } from '@sluice/core'
 import { type ForwardedElement, formatForwarded, isAuthority } from '@sluice/headers'
+import { clientNameOf } from './client-name.js'
 
 /** How `Forwarded` names those who called. */
 export type Naming = 'real' | 'hidden' | 'unknown'
@@ -12,6 +13,14 @@ export type Naming = 'real' | 'hidden' | 'unknown'
  */
 export function forwardedField(ctx: Context, naming: Naming): string {
   const { client } = ctx as Context & Partial<Client>
+  const name = clientNameOf(ctx)
+  // The chain that goes before is made of addresses, too.
+  if (name !== undefined)
+    return formatForwarded({
+      for: { name: naming === 'unknown' || name === '' ? 'unknown' : name },
+      ...authority(client?.host ?? ctx.authority),
+      proto: client?.scheme ?? ctx.scheme,
+    })
   let text = ''
   for (const element of chainOf(client)) {
     const member = formatForwarded(naming === 'real' ? element : withoutAddresses(element))

@@ -1,5 +1,6 @@
 import type { Client, Context } from '@sluice/core'
 import { type HeaderList, joinPath, mountPath } from '@sluice/headers'
+import { clientNameOf } from './client-name.js'
 import { forwardedField } from './forwarded-field.js'
 import type { Forwarding } from './forwarding.js'
 import { passedBefore } from './passed-before.js'
@@ -96,9 +97,10 @@ function xForwarded(ctx: Context, out: HeaderList): void {
   const prefix = mountPath(ctx.req) + (typeof stripped === 'string' ? stripped : '')
   const peer = ctx.peer.address
   const chain =
-    client === undefined || client.believed.length === 0
+    clientNameOf(ctx) ??
+    (client === undefined || client.believed.length === 0
       ? (client?.address ?? peer)
-      : `${client.believed.join(', ')}, ${peer}`
+      : `${client.believed.join(', ')}, ${peer}`)
   if (chain !== '') out.push('X-Forwarded-For', chain)
   const host = client?.host ?? ctx.authority
   if (host !== '') out.push('X-Forwarded-Host', host)

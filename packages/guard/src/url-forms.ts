@@ -1,0 +1,78 @@
+/** Ways to write a slash and a colon: as they are, escaped for JSON and CSS, for a URL (several times over), and for HTML. */
+const slash = String.raw`(?:\\{0,3}\/|%(?:25){0,3}2f|&#x0{0,4}2f;|&#0{0,4}47;|&sol;|\\u002f)`
+const colon = String.raw`(?:\\{0,3}:|%(?:25){0,3}3a|&#x0{0,4}3a;|&#0{0,4}58;|&colon;|\\u003a)`
+/** What may become one of those. */
+const escape = String.raw`(?:\\{1,3}(?:u0{0,2}[\da-f]{0,2})?|%[\da-f]{0,8}|&#?\w{0,8})`
+const scheme = '(?:https?|wss?)'
+const codedColon = '%(?:25){0,3}3a'
+const codedBegin = '%(?:25){0,3}5b'
+const codedEnd = '%(?:25){0,3}5d'
+const host = String.raw`[a-z\d][a-z\d_.-]{0,252}|\[[\da-f:.]{2,45}\]|${codedBegin}(?:[\da-f.]|${codedColon}){2,45}${codedEnd}`
+
+const start = new RegExp(String.raw`(${slash})\1(${host})(?:(${colon})(\d{1,5})(?!\d))?`, 'gi')
+
+/** Two slashes and what follows them up to the end of an authority: the slash, the name, the colon, the port. */
+export function urlStart(): RegExp {
+  return start
+}
+
+const before = new RegExp(String.raw`(?<![\w+.-])(${scheme})(${colon})$`, 'i')
+const longestBefore = 24
+
+/** The scheme right before two slashes at `at`. */
+export function schemeBefore(
+  text: string,
+  at: number,
+  from: number,
+): { readonly scheme: string; readonly colon: string; readonly start: number } | undefined {
+  const match = before.exec(text.slice(Math.max(from, at - longestBefore), at))
+  if (match === null) return undefined
+  return {
+    scheme: (match[1] as string).toLowerCase(),
+    colon: match[2] as string,
+    start: at - match[0].length,
+  }
+}
+
+/** Characters that an address in brackets may take, coded for a URL or not. */
+export const longestAddress = 150
+
+/** An address as {@link urlStart} finds it: with the brackets and colons that it stands for. */
+export function uncoded(name: string): string {
+  if (!name.startsWith('%')) return name
+  return name.replace(/%(?:25){0,3}(3a|5b|5d)/gi, (_, code: string) =>
+    String.fromCharCode(Number.parseInt(code, 16)),
+  )
+}
+
+/** What may be a name by itself, or several with colons between, or an address in brackets with its port. */
+export const bareNames = /\[[\da-f:.]{2,45}\](?::\d{1,5})?|[\w.:-]{3,}/gi
+
+const codedAddress = String.raw`${codedBegin}(?:[\da-f.]|${codedColon})*(?:${codedEnd})?`
+const authority = String.raw`(?:([a-z\d_.-]*|\[[\da-f:.]*\]?|${codedAddress})(?:${escape}|${colon}\d{0,5})?)`
+const slashes = `(?:${escape}|${slash}(?:${escape}|${slash}${authority})?)`
+const unfinished = new RegExp(
+  String.raw`(?:(?<![\w+.-])(?:h|ht|htt|w|${scheme}(?:${escape}|${colon}(?:${slashes})?)?)|${slashes})$`,
+  'i',
+)
+const longestForms = 64
+
+/** What hosts are looked for. */
+export interface Names {
+  /** Characters of the longest. */
+  readonly longest: number
+  /** Whether one begins so. */
+  mayBegin(text: string): boolean
+}
+
+/** Where in `text` a URL begins that more text may make one of these hosts'; the length of the text if there is none. */
+export function unfinishedUrl(text: string, names: Names): number {
+  let from = Math.max(0, text.length - names.longest - longestForms)
+  for (;;) {
+    const match = unfinished.exec(text.slice(from))
+    if (match === null) return text.length
+    const name = match[1]
+    if (name === undefined || names.mayBegin(name)) return from + match.index
+    from += match.index + 1
+  }
+}
