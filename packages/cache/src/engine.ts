@@ -43,6 +43,9 @@ const worthHandingOver = 64 * 1024
 
 const decisions = channel('sluice:cache:decision')
 
+/** What a request says of who asks. */
+type Who = Pick<CacheRequest, 'authorized' | 'headers'>
+
 /** What all visits of one cache share. */
 export class Engine {
   readonly store: GuardedStore
@@ -112,15 +115,15 @@ export class Engine {
   }
 
   /** Whether others may get an answer to a request that may have said who asks (RFC 9111 section 3.5): of what only renews a stored one, too. */
-  isForOthers(requested: HeaderList, { headers, status }: PolicyResponse): boolean {
-    if (!has(requested, 'authorization')) return true
-    const request = { method: 'GET', headers: requested }
+  isForOthers(asked: Who, { headers, status }: PolicyResponse): boolean {
+    if (!asked.authorized && !has(asked.headers, 'authorization')) return true
+    const request = { method: 'GET', headers: asked.headers, authorized: true }
     return storable(request, { status, headers }, this.settings, this.now()) !== 'authorization'
   }
 
   /** Whether the answer to a client's own request may renew what others get. */
-  mayRenew(requested: HeaderList, reply: Reply): boolean {
-    return !this.isUnkeyed(requested) && this.isForOthers(requested, reply)
+  mayRenew(asked: Who, reply: Reply): boolean {
+    return !this.isUnkeyed(asked.headers) && this.isForOthers(asked, reply)
   }
 
   /** Whether what the store gave is what it was asked for. Everything else is a miss, since a wrong answer is worse than none. */

@@ -291,7 +291,7 @@ export class Flight implements Doomable {
     const { engine, plan } = this
     const head = engine.validated(stale, reply, times)
     // What it says is this client's then: what is stored stays as it is.
-    const isForOthers = engine.isForOthers(request.headers, head)
+    const isForOthers = engine.isForOthers(request, head)
     const why = isForOthers ? engine.unkeepable(head, plan.vary) : 'authorization'
     if (why !== undefined) engine.hitForMiss.note(this.key, why, engine.now())
     // What was confirmed before a purge was that of before.

@@ -25,7 +25,7 @@ export async function headRequest<T>(
     const reply = await fetcher({ method, headers, shared: false, inform: true }, arg)
     const times = { requestTime, responseTime: engine.now() }
     // What came of before a purge says nothing of what is there now, nor does an error.
-    if (reply.status < 500 && !alone.doomed && engine.mayRenew(headers, reply))
+    if (reply.status < 500 && !alone.doomed && engine.mayRenew(request, reply))
       await engine.headCame(entryKey, head, reply, times, vary)
     return reply
   } finally {

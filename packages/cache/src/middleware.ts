@@ -63,7 +63,7 @@ async function changing<C extends Context>(
 }
 
 function requestOf(ctx: Context): CacheRequest {
-  const { authority, out, scheme } = ctx
+  const { authority, authorized, out, scheme } = ctx
   // What the client has asked for counts, where somebody who is trusted has told it: the target is told it, too.
   const { client } = ctx as Context & Partial<Client>
   return {
@@ -75,6 +75,7 @@ function requestOf(ctx: Context): CacheRequest {
     headers: out.headers,
     body: out.body,
     also: alsoOf(authority, client),
+    authorized,
   }
 }
 

@@ -86,11 +86,18 @@ export class Dictionaries {
     return { method, headers, origin, path: whole, rule, meant, shared }
   }
 
-  /** The reply as a dictionary for later ones, where it is to be that: the field is set, and its bytes are kept as they flow. */
-  keep({ headers: requested, method, origin, path, rule }: DictionaryCase, reply: Reply): Reply {
+  /**
+   * The reply as a dictionary for later ones, where it is to be that: the field is set, and its bytes are kept as they flow.
+   * @param authorized a layer further in has let the request in for who has made it, and may have taken off what says so
+   */
+  keep(
+    { headers: requested, method, origin, path, rule }: DictionaryCase,
+    reply: Reply,
+    authorized = false,
+  ): Reply {
     if (rule === undefined || isNone(reply)) return reply
     const no = readableByClient(requested, reply.headers)
-      ? whyNoDictionary(method, requested, reply, this.settings.maxEntry)
+      ? whyNoDictionary(method, requested, reply, this.settings.maxEntry, authorized)
       : 'unreadable'
     if (no !== undefined) {
       if (log.enabled) log('%s is no dictionary: %s', path, no)

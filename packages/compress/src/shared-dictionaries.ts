@@ -23,7 +23,7 @@ export function sharedDictionaries(options: DictionaryOptions | Dictionaries): M
   return <C extends Context>(next: Handler<C>): Handler<C> =>
     (ctx) => {
       const found = ctx.upgrade === undefined ? begin(engine, ctx) : undefined
-      return found === undefined ? next(ctx) : answered(engine, found, next(ctx))
+      return found === undefined ? next(ctx) : answered(engine, found, ctx, next(ctx))
     }
 }
 
@@ -31,9 +31,11 @@ export function sharedDictionaries(options: DictionaryOptions | Dictionaries): M
 async function answered(
   engine: Dictionaries,
   found: DictionaryCase,
+  ctx: Context,
   reply: Reply | Promise<Reply>,
 ): Promise<Reply> {
-  return engine.code(found, engine.keep(found, await reply))
+  const came = await reply
+  return engine.code(found, engine.keep(found, came, ctx.authorized))
 }
 
 /** By the public URL, as the client says it where it is believed. */

@@ -39,12 +39,14 @@ export type NoDictionary =
 /**
  * Bytes that one client got must not be shared by all: who knows a hash could ask whether somebody else had got them.
  * @param most bytes of the largest that is kept
+ * @param authorized it was asked for by one user, as with `Authorization`
  */
 export function whyNoDictionary(
   method: string,
   requested: HeaderList,
   reply: Reply,
   most: number,
+  authorized = false,
 ): NoDictionary | undefined {
   const { body, headers, status } = reply
   // A part, an error's page, a redirection: nothing that has versions.
@@ -57,7 +59,7 @@ export function whyNoDictionary(
   if (control.has('no-store')) return 'no-store'
   if (has(headers, 'set-cookie')) return 'set-cookie'
   // As a shared cache reads it (RFC 9111 section 3.5).
-  if (has(requested, 'authorization') && !control.has('public')) return 'authorization'
+  if ((authorized || has(requested, 'authorization')) && !control.has('public')) return 'authorization'
   const names = varyNames(headers)
   if (names === '*' || names.includes('cookie') || names.includes('authorization')) return 'varies'
   // Versions can't be told apart, so each response would be kept and hashed anew.

@@ -14,14 +14,24 @@ interface Case {
   method?: string
   url?: string
   request?: string[]
+  /** A layer has let it in, and taken off what says for whom. */
+  letIn?: boolean
   status?: number
   response?: string[]
   options?: Partial<PolicyOptions>
 }
 
-const judge = ({ method = 'GET', url, request = [], status = 200, response = [], options = {} }: Case) =>
+const judge = ({
+  method = 'GET',
+  url,
+  request = [],
+  letIn,
+  status = 200,
+  response = [],
+  options = {},
+}: Case) =>
   storable(
-    { method, headers: request, ...(url === undefined ? {} : { url }) },
+    { method, headers: request, authorized: letIn, ...(url === undefined ? {} : { url }) },
     { status, headers: response },
     { ...policyDefaults, ...options },
     now,
@@ -176,6 +186,8 @@ describe('storable', () => {
     ['private in a targeted field', { response: ['CDN-Cache-Control', 'private', ...fresh] }, 'private'],
 
     ['Authorization', { request: authorized, response: fresh }, 'authorization'],
+    ['let in', { letIn: true, response: fresh }, 'authorization'],
+    ['let in, public', { letIn: true, response: ['Cache-Control', 'public, max-age=60'] }, undefined],
     ['Authorization, Expires', { request: authorized, response: ['Expires', later] }, 'authorization'],
     [
       'Authorization, public',

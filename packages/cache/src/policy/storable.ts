@@ -48,7 +48,8 @@ export function storable(
   if (said.noStore && !said.mustUnderstand) return 'no-store'
   if (requestDirectives(request.headers).noStore) return 'request-no-store'
   if (said.private) return 'private'
-  if (has(request.headers, 'authorization') && !isForAnyone(said)) return 'authorization'
+  if ((request.authorized || has(request.headers, 'authorization')) && !isForAnyone(said))
+    return 'authorization'
   if (vary === '*') return 'vary-all'
   if (vary.length > mostNames) return 'vary-many'
   if (tagsOf(response.headers) === undefined) return 'tags-many'

@@ -7,6 +7,8 @@ export interface PolicyRequest {
   readonly headers: Readonly<HeaderList>
   /** Absolute. Only for requests other than GET, whose answer may say that it is what a GET would get. */
   readonly url?: string
+  /** It is for one user, as one with `Authorization` is. */
+  readonly authorized?: boolean | undefined
 }
 
 /** A response, as far as caching looks at it. */
