@@ -5,6 +5,7 @@ import { Deadline, type Deadlines } from './deadlines.js'
 import { readBeforeDestroy } from './read-before-destroy.js'
 import type { WireExchange } from './wire-exchange.js'
 import { type ResponseEvents, type ResponseHead, ResponseParser } from './wire-response-parser.js'
+import type { Holder } from './yielding.js'
 
 /** What a connection is read into at first, and once that was not enough for a read. */
 const smallBuffer = 16 * 1024
@@ -41,7 +42,7 @@ export interface ReadInto {
  *   │                └─ error, abort, an end that doesn't allow another ─▶ closed
  *   └─ the target's end, any byte, its idle limit ──▶ closed
  */
-export class WireConnection implements ResponseEvents {
+export class WireConnection implements ResponseEvents, Holder {
   /** The exchange that it serves now. */
   exchange: WireExchange | undefined = undefined
   /** Exchanges before this one. */
@@ -129,6 +130,14 @@ export class WireConnection implements ResponseEvents {
     this.exchange = exchange
     this.parser.begin(exchange)
     exchange.start(this)
+  }
+
+  get uploads(): boolean {
+    return this.exchange?.uploads === true
+  }
+
+  slowFor(now: number): number {
+    return this.exchange?.slowFor(now) ?? 0
   }
 
   /** Not a byte of an answer has come. */

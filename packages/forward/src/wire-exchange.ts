@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import {
   type Body,
+  clientBody,
   discard,
   endOfTurn,
   isBody,
@@ -11,13 +12,13 @@ import {
   type Spent,
 } from '@sluice/core'
 import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
-import type { ClientEnds } from './client-ends.js'
+import { ClientWait } from './client-wait.js'
 import { Deadline } from './deadlines.js'
 import { isEventStream } from './event-stream.js'
+import { attemptClosed, sendWhole, uncork } from './exchange-steps.js'
 import { flowingBody } from './flowing-body.js'
 import { followSignal } from './follow-signal.js'
 import { addInformational } from './informational.js'
-import { trailersOf } from './reply-trailers.js'
 import { isSafe } from './safe-method.js'
 import { continueWithin } from './timeouts.js'
 import type { Attempt, EditingAttempt } from './transport.js'
@@ -26,7 +27,9 @@ import { tunnelReply } from './tunnel-reply.js'
 import { isUnawaited } from './unawaited-content.js'
 import { checkProtocol } from './upgrade-protocol.js'
 import type { WireConnection } from './wire-connection.js'
+import { flowsIntoTunnel, tooLate, unwanted, yielded } from './wire-errors.js'
 import type { WirePool } from './wire-pool.js'
+import { replyOf } from './wire-reply.js'
 import { requestHead } from './wire-request-head.js'
 import type { Asked, ResponseHead } from './wire-response-parser.js'
 import { cleanTrailers, type UploadOwner, WireUpload } from './wire-upload.js'
@@ -59,6 +62,8 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   private source: Body | undefined = undefined
   private total: Deadline | undefined = undefined
   private unfollow: (() => void) | undefined = undefined
+  /** Whether it is the client that is waited for; made where there may be a wait. */
+  private wait: ClientWait | undefined = undefined
   private idle = 0
   /** Bytes of informational responses. */
   private informational = 0
@@ -67,7 +72,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   private done = false
 
   constructor(
-    private readonly attempt: Attempt,
+    readonly attempt: Attempt,
     private readonly pool: WirePool,
     private readonly settle: (reply: Reply) => void,
     private readonly refuse: (error: unknown) => void,
@@ -86,15 +91,6 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
       this.unfollow = followSignal(attempt.signal, (error) => this.leave(error))
   }
 
-  get connectTimeout(): number {
-    return this.attempt.timeouts.connect
-  }
-
-  /** For whom it is sent. */
-  get client(): ClientEnds | undefined {
-    return this.attempt.client
-  }
-
   /** Nobody waits for it any more, or it has failed. */
   get gone(): boolean {
     return this.done
@@ -108,6 +104,23 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   /** Its body is still being sent, or waits for the target to ask for it. */
   get uploads(): boolean {
     return this.upload !== undefined || this.withheld !== undefined
+  }
+
+  /** Its client has yet to send its body. One that a layer has made in place of it isn't the client's. */
+  get awaitsBody(): boolean {
+    return clientBody(this.attempt.out.body)?.hasCome === false
+  }
+
+  slowFor(now: number): number {
+    const { progress, upload, wait } = this
+    if (wait === undefined) return 0
+    if (progress === 'answered') return this.taken && this.waiting ? wait.ofReader(now) : 0
+    return upload?.waitsForClient === true && this.awaitsBody ? wait.ofBody(now, upload.written) : 0
+  }
+
+  /** Gives its connection up, since others wait and its client is slow. */
+  giveUp(): void {
+    this.connection?.fail(yielded(this.progress === 'answered'))
   }
 
   /** Its socket may become a tunnel. */
@@ -127,8 +140,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     try {
       source = flowingBody(out.body)
       // The rest of it would go into the tunnel.
-      if (source !== null && this.tunnels)
-        throw new ProxyError('http_request_error', { message: `a ${this.method} with a body that flows` })
+      if (source !== null && this.tunnels) throw flowsIntoTunnel(this.method)
       const chunked = source !== null && source.length === undefined
       this.last = pool.perExchange || (chunked && isUnawaited(out.method))
       head = requestHead(out, pool.host, attempt.upgrade, chunked, this.last)
@@ -186,7 +198,10 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
       this.flushing = false
       this.uploaded()
     }
-    this.upload?.drain()
+    const { pool, upload } = this
+    if (upload === undefined) return
+    upload.drain()
+    this.wait?.bodyBegins(pool.deadlines.now(), upload.written)
   }
 
   informed(status: number, headers: HeaderList): void {
@@ -196,18 +211,14 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     if (this.withheld !== undefined) this.sendWithheld()
   }
 
-  answered({ status, reason, headers: raw, length, framing }: ResponseHead): void {
+  answered(head: ResponseHead): void {
+    const { framing, headers: raw, status } = head
     if (status === 101) checkProtocol(this.attempt.upgrade as string, get(raw, 'upgrade') as string)
-    const headers = withoutHopByHop(raw, { response: true })
     this.progress = 'answered'
     if (framing === 'tunnel') return
-    const reply: Reply = { status, headers, body: framing === 'none' ? null : this }
-    if (reason !== undefined) reply.reason = reason
-    if (framing === 'none') return this.give(reply)
-    if (framing === 'length') (this as { length?: number }).length = length as number
-    else reply.trailers = trailersOf(this)
+    const reply = replyOf(head, this)
     const { timeouts } = this.attempt
-    this.idle = isEventStream(get(headers, 'content-type')) ? timeouts.stream : timeouts.body
+    this.idle = isEventStream(get(reply.headers, 'content-type')) ? timeouts.stream : timeouts.body
     this.give(reply)
   }
 
@@ -232,9 +243,12 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   moved(): void {
     const { connection, pool } = this
     if (connection === undefined || this.progress !== 'answered') return
+    if (!this.waiting) return void pool.deadlines.set(connection.deadline, this.idle)
     // While the client can't take more it isn't the target that is idle.
-    if (this.waiting) pool.deadlines.clear(connection.deadline)
-    else pool.deadlines.set(connection.deadline, this.idle)
+    pool.deadlines.clear(connection.deadline)
+    const now = pool.deadlines.now()
+    this.wait ??= new ClientWait(now)
+    this.wait.readerBegins(now)
   }
 
   /** The reply is whole. */
@@ -246,10 +260,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     if (upload !== undefined || withheld !== undefined || connection.socket.writableLength > 0) {
       // The target has said all without having read all: the rest isn't wanted, and the connection can't be used again.
       upload?.stop()
-      const why = new ProxyError('client_left', {
-        message: 'the target has answered before the body was whole',
-      })
-      ;(this.source ?? withheld)?.cancel(why)
+      ;(this.source ?? withheld)?.cancel(unwanted())
       connection.discard()
     } else if (this.last) connection.discard()
     else connection.release()
@@ -266,8 +277,9 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     this.upload = undefined
     this.source = undefined
     const { connection, pool } = this
-    if (connection === undefined) return
-    if (this.progress === 'sent') pool.deadlines.set(connection.deadline, this.attempt.timeouts.head)
+    pool.bodyOver(this)
+    if (connection !== undefined && this.progress === 'sent')
+      pool.deadlines.set(connection.deadline, this.attempt.timeouts.head)
   }
 
   uploadFailed(error: Error): void {
@@ -282,14 +294,9 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
 
   /** Its deadline has passed. */
   expired(): void {
-    const { connection, upload } = this
-    if (connection === undefined) return
+    if (this.connection === undefined) return
     if (this.withheld !== undefined && this.progress === 'sent') return this.sendWithheld()
-    if (this.progress === 'answered') connection.fail(new ProxyError('connection_read_timeout'))
-    else if (this.flushing) connection.fail(new ProxyError('connection_write_timeout'))
-    else if (upload === undefined) connection.fail(new ProxyError('http_response_timeout'))
-    else
-      connection.fail(new ProxyError(upload.waitsForTarget ? 'connection_write_timeout' : 'request_timeout'))
+    this.connection.fail(tooLate(this.progress, this.flushing, this.upload))
   }
 
   /** There was no connection, or it has ended before its time. */
@@ -326,7 +333,12 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     if (!this.done) this.leave(end.error ?? new ProxyError('client_left'))
   }
 
+  protected override flowing(): void {
+    this.wait?.readerTakes(this.pool.deadlines.now())
+  }
+
   protected resume(): void {
+    this.wait?.readerEnds()
     this.connection?.resume()
     this.moved()
   }
@@ -339,18 +351,16 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
   private leave(error: ProxyError): void {
     if (this.done) return
     const { connection, pool } = this
-    if (connection !== undefined && this.head !== undefined) {
+    if (connection !== undefined && this.head === undefined) return connection.fail(error)
+    if (connection === undefined) pool.forget(this)
+    else {
       // Nothing of it has left: the connection is as good as before.
       this.connection = undefined
       this.progress = 'connecting'
       pool.deadlines.clear(connection.deadline)
-      this.failed(error)
-      connection.giveBack()
-    } else if (connection !== undefined) connection.fail(error)
-    else {
-      pool.forget(this)
-      this.failed(error)
     }
+    this.failed(error)
+    connection?.giveBack()
   }
 
   private send(source: Body): void {
@@ -359,7 +369,7 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     this.source = source
     const upload = new WireUpload(connection.socket, source.length, this, attempt.out.trailers)
     this.upload = upload
-    pool.deadlines.set(connection.deadline, attempt.timeouts.requestBody)
+    this.wait = new ClientWait(pool.deadlines.set(connection.deadline, attempt.timeouts.requestBody))
     try {
       source.pipe(upload)
     } catch (error) {
@@ -379,18 +389,6 @@ export class WireExchange extends PushBody implements UploadOwner, Asked {
     this.connection = undefined
     if (this.total !== undefined) this.pool.deadlines.drop(this.total)
     this.unfollow?.()
+    this.pool.bodyOver(this)
   }
-}
-
-function attemptClosed(end: Outcome, exchange: WireExchange): void {
-  exchange.close(end)
-}
-
-function sendWhole(exchange: WireExchange): void {
-  exchange.sendWhole()
-}
-
-function uncork(exchange: WireExchange, socket: Socket): void {
-  socket.uncork()
-  exchange.uploadLeft(socket)
 }

@@ -2,9 +2,10 @@ import type { Socket } from 'node:net'
 import { ProxyError } from '@sluice/core'
 import { afterReads } from './after-reads.js'
 import type { ClientEnds } from './client-ends.js'
-import type { Deadlines } from './deadlines.js'
+import { Deadline, type Deadlines } from './deadlines.js'
 import { type ConnectionOwner, WireConnection } from './wire-connection.js'
 import type { WireExchange } from './wire-exchange.js'
+import { yielding } from './yielding.js'
 
 /** What opens sockets to one target. */
 export interface Connector {
@@ -37,9 +38,13 @@ const restedFor = 1_000
 /** How long idle connections may hold the process open, in ms. */
 const lettingGoAfter = 50
 
+/** How often a pool that is full looks for clients that have become slow, in ms, while requests wait. */
+const lookEvery = 250
+
 /**
  * Connections to one target. The one that was used last is used next, so that those that aren't needed grow old and go.
- * Requests beyond the limit wait in line.
+ * Requests beyond the limit wait in line, those whose bodies have yet to come behind a limit of their own; while any waits,
+ * exchanges with slow clients give up their places (decision 054).
  */
 export class WirePool implements ConnectionOwner {
   private readonly idle: WireConnection[] = []
@@ -47,6 +52,16 @@ export class WirePool implements ConnectionOwner {
   private waiting: WireExchange[] = []
   /** Those that aren't in line: they look whether the connection they are to get still lives, or one of their own is opened. */
   private readonly apart = new Set<WireExchange>()
+  /** Those whose clients had yet to send a body when their turn came, until it is sent. */
+  private readonly bodies = new Set<WireExchange>()
+  /** Further ones of that kind. */
+  private held: WireExchange[] = []
+  /** Connections that were given up for others, until they have closed. */
+  private readonly leaving = new Set<WireConnection>()
+  /** Places that were given up, and nobody has got yet. */
+  private owed = 0
+  private readonly look = new Deadline(() => this.review())
+  private reviewing = false
   private connecting = 0
   /** Connections in a row that could not be opened. */
   private failures = 0
@@ -76,11 +91,22 @@ export class WirePool implements ConnectionOwner {
       this.open(exchange)
       return
     }
+    if (exchange.awaitsBody && !this.bodies.has(exchange)) {
+      if (this.bodies.size >= this.bodiesAtMost) return this.hold(exchange)
+      this.bodies.add(exchange)
+    }
+    this.enter(exchange, false)
+  }
+
+  /** Gives one a connection, or a place in line: with `first` ahead of all. */
+  private enter(exchange: WireExchange, first: boolean): void {
     // One that has met a dead connection gets a new one: the others may be as dead.
     const connection = exchange.again ? undefined : this.rested()
     if (connection === undefined) {
-      this.waiting.push(exchange)
+      if (first) this.waiting.unshift(exchange)
+      else this.waiting.push(exchange)
       this.grow()
+      this.press()
       return
     }
     if (exchange.safe || this.deadlines.now() - connection.idleSince < restedFor) connection.send(exchange)
@@ -91,10 +117,22 @@ export class WirePool implements ConnectionOwner {
   forget(exchange: WireExchange): void {
     const at = this.waiting.indexOf(exchange)
     if (at !== -1) this.waiting.splice(at, 1)
+    const heldAt = this.held.indexOf(exchange)
+    if (heldAt !== -1) this.held.splice(heldAt, 1)
+  }
+
+  /** The body of an exchange is sent, or never will be. */
+  bodyOver(exchange: WireExchange): void {
+    if (this.bodies.size === 0 || !this.bodies.delete(exchange)) return
+    const next = this.held.shift()
+    if (next === undefined) return
+    this.bodies.add(next)
+    // It has waited for long; and the place of the newest in line may be owed to another.
+    this.enter(next, true)
   }
 
   released(connection: WireConnection): void {
-    const next = this.waiting.shift()
+    const next = this.next()
     if (next !== undefined) {
       connection.send(next)
       return
@@ -112,6 +150,7 @@ export class WirePool implements ConnectionOwner {
   gone(connection: WireConnection): void {
     const at = this.idle.lastIndexOf(connection)
     if (at !== -1) this.idle.splice(at, 1)
+    this.leaving.delete(connection)
     if (!this.all.delete(connection)) return
     if (this.waiting.length > 0) this.grow()
     else this.endIfEmpty()
@@ -119,18 +158,75 @@ export class WirePool implements ConnectionOwner {
 
   /** Nobody waits, and there is no connection: it can go. */
   endIfEmpty(): void {
-    if (this.all.size === 0 && this.waiting.length === 0 && this.apart.size === 0) this.emptied(this)
+    if (this.all.size === 0 && this.waiting.length + this.held.length + this.apart.size === 0)
+      this.emptied(this)
   }
 
   /** Ends idle connections now and the others after their exchange; with `force` all now, and nobody waits any more. */
   close(force: boolean): void {
     this.closed = true
     if (force)
-      for (const exchange of [...this.waiting.splice(0), ...this.apart])
+      for (const exchange of [...this.held.splice(0), ...this.waiting.splice(0), ...this.apart])
         exchange.failed(new ProxyError('proxy_closing'))
     for (const connection of force ? [...this.all] : [...this.idle])
       connection.fail(new ProxyError('proxy_closing'))
     this.endIfEmpty()
+  }
+
+  /** The first in line; for a place that another has given up the last: before it stand those that have filled the pool. */
+  private next(): WireExchange | undefined {
+    if (this.waiting.length === 0) this.owed = 0
+    if (this.owed === 0) return this.waiting.shift()
+    this.owed--
+    return this.waiting.pop()
+  }
+
+  /** Connections that wait for bodies at most: a quarter is kept for requests that are whole. */
+  private get bodiesAtMost(): number {
+    const { connections } = this.limits
+    return connections === 0
+      ? Number.POSITIVE_INFINITY
+      : Math.max(connections - Math.ceil(connections / 4), 1)
+  }
+
+  /** Has it wait until there are fewer bodies to come, or its own has come: which may be with the head, so soon. */
+  private hold(exchange: WireExchange): void {
+    this.held.push(exchange)
+    this.press()
+    if (this.reviewing) return
+    this.reviewing = true
+    afterReads(() => {
+      this.reviewing = false
+      this.review()
+    })
+  }
+
+  /** Looks again at those that wait, and at those that let them wait. */
+  private review(): void {
+    const held = this.held
+    this.held = []
+    for (const exchange of held) {
+      if (exchange.gone) continue
+      if (exchange.awaitsBody && this.bodies.size >= this.bodiesAtMost) this.held.push(exchange)
+      else this.send(exchange)
+    }
+    this.press()
+  }
+
+  /** Ends exchanges whose clients are slow for those that wait. */
+  private press(): void {
+    const { held, leaving, waiting } = this
+    const { connections } = this.limits
+    const full = connections > 0 && this.all.size >= connections
+    const places = full ? waiting.length - this.connecting - leaving.size : 0
+    if (places <= 0 && held.length === 0) return
+    this.deadlines.set(this.look, lookEvery)
+    const given = yielding(this.all, this.deadlines.now(), places, held.length)
+    this.owed += Math.min(given.length, Math.max(places, 0))
+    for (const connection of given) {
+      leaving.add(connection)
+      connection.exchange?.giveUp()
+    }
   }
 
   /**
@@ -171,7 +267,7 @@ export class WirePool implements ConnectionOwner {
   private grow(): void {
     const { connections } = this.limits
     while (this.connecting < this.waiting.length && (connections === 0 || this.all.size < connections))
-      this.open((this.perExchange ? this.waiting.shift() : this.waiting[this.connecting]) as WireExchange)
+      this.open((this.perExchange ? this.next() : this.waiting[this.connecting]) as WireExchange)
   }
 
   /**
@@ -195,8 +291,8 @@ export class WirePool implements ConnectionOwner {
     this.connector.connect(
       connection,
       own,
-      exchange.connectTimeout,
-      this.perExchange ? exchange.client : undefined,
+      exchange.attempt.timeouts.connect,
+      this.perExchange ? exchange.attempt.client : undefined,
       () => {
         if (own) this.apart.delete(exchange)
         else this.connecting--

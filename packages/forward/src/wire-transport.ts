@@ -11,7 +11,10 @@ import { WirePool } from './wire-pool.js'
 
 /** Options of {@link wireTransport}. */
 export interface WireTransportOptions {
-  /** Connections to a target at most. Further requests wait for one. Default 128; 0: no limit. */
+  /**
+   * Connections to a target at most. Further requests wait for one, and while any waits, exchanges with slow clients give up
+   * theirs; requests whose bodies have yet to come hold three quarters at most. Default 128; 0: no limit.
+   */
   connections?: number
   /** How long a connection may be idle before it is closed. A target may ask for less. Default 60s; 0: no limit. */
   idle?: Duration

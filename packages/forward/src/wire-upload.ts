@@ -30,7 +30,8 @@ export interface UploadOwner {
 export class WireUpload implements EndSink {
   /** The target, and not the client, is who is waited for. */
   waitsForTarget = false
-  private written = 0
+  /** Bytes that have come. */
+  written = 0
   private drained: (() => void) | undefined = undefined
   private over = false
   private corked = false
@@ -104,6 +105,11 @@ export class WireUpload implements EndSink {
     this.owner.uploadFailed(bodyFailure(error))
   }
 
+  /** All that has come from the client has left. */
+  get waitsForClient(): boolean {
+    return !this.over && !this.waitsForTarget && this.socket.writableLength === 0
+  }
+
   onDrain(fn: () => void): void {
     this.drained = fn
   }
@@ -154,7 +160,10 @@ const forbidden = new Set([
   'location',
   'retry-after',
   'vary',
+  'via',
   'forwarded',
+  'x-real-ip',
+  'x-request-id',
   'client-cert',
   'client-cert-chain',
 ])
@@ -169,8 +178,12 @@ export function cleanTrailers(trailers: HeaderList, response: boolean): HeaderLi
   return out
 }
 
-/** Who a client is, a trusted proxy says before the body: behind it anybody could. */
-function isForbidden(name: string): boolean {
+/**
+ * Who a client is, a trusted proxy says before the body: behind it anybody could. To servers of CGI's kind `_` is the same as `-`
+ * (RFC 3875 section 4.1.18), to some any other mark too.
+ */
+function isForbidden(given: string): boolean {
+  const name = given.replaceAll(/[^\da-z]/g, '-')
   return forbidden.has(name) || name.startsWith('x-forwarded-')
 }
 
