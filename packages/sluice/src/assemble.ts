@@ -1,3 +1,4 @@
+import { type AccessLayers, accessLayers, withoutIdentities } from '@sluice/access'
 import { type Balancer, balance } from '@sluice/balance'
 import { compressRequests, decompress, sharedDictionaries } from '@sluice/compress'
 import {
@@ -17,6 +18,7 @@ import {
   unhandled,
 } from '@sluice/core'
 import { forward, type TimeoutOptions } from '@sluice/forward'
+import { originsOf } from '@sluice/guard'
 import { declared, ejection, healthCheck, resolveEjection } from '@sluice/health'
 import { breakers, concurrencyOf, hedge, retry, type UpstreamConcurrency } from '@sluice/resilience'
 import { pathPolicy, rewritePath, route } from '@sluice/route'
@@ -25,9 +27,11 @@ import { policyOf, stickyCookies } from './policy-option.js'
 import type { Parts } from './proxy.js'
 import type { ProxyOptions, RouteOptions, UpstreamOptions } from './proxy-options.js'
 import { pathRewriteOf, rewriteOf } from './rewrite-option.js'
+import { inOrder, type RouteAccessOptions, routeAccess } from './route-access.js'
 import { SiteCaches } from './site-caches.js'
 import { routeClientCertificate, siteClientCertificate } from './site-client-certificate.js'
 import { requestDecoding, SiteCompression } from './site-compression.js'
+import { limits, SiteGuard } from './site-guard.js'
 import { SiteTls } from './site-tls.js'
 import { trusted } from './tls-schema.js'
 import { type Transports, transportsOf } from './transports.js'
@@ -49,8 +53,9 @@ interface Group {
 }
 
 /**
- * Builds the chain that the options describe:
- * client's address, `tls.hsts`, `compress`, `dictionaries`, `pages`, `onError`, `paths`, `clientCertificate`, `onResponse`, `onRequest`, `decompressRequests`, `use`, then for each route its `use`,
+ * Builds the chain that the options describe: client's address, `access.requestId`, `tls.hsts`, `access.securityHeaders`, `compress`, `dictionaries`,
+ * `guard.anonymity`, `pages`, `onError`, the rest of `guard` with `access.cors` and `access.maintenance` in it, `paths`, `clientCertificate`, credentials of
+ * `access`, `onResponse`, `onRequest`, `decompressRequests`, `use`, then for each route its limits, access and `use`,
  * cache, `rewrite`, `decompress`, retry, hedge, concurrency, balance, `compressRequests` and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
  * what `onRequest` answers.
  */
@@ -63,6 +68,8 @@ export function assemble(
   const caches = new SiteCaches(options.cache, stickyCookies(upstreams))
   let handler: Handler
   let tls: SiteTls | undefined
+  let guard: SiteGuard | undefined
+  const access: AccessLayers[] = []
   try {
     tls = options.tls && new SiteTls(options.tls, 'tls')
     for (const [name, upstreamOptions] of Object.entries(upstreams)) {
@@ -88,12 +95,14 @@ export function assemble(
         ...(concurrency === undefined ? {} : { limit: concurrencyOf(upstream, concurrency) }),
       })
     }
-    handler = link(options, groups, caches, tls?.layers ?? [])
+    guard = new SiteGuard(options.guard, originsOf(upstreamsOf(groups), fixedHosts(options, upstreams)))
+    handler = link(options, groups, caches, guard, access, tls?.layers ?? [])
   } catch (error) {
     // Nobody gets a proxy to close: sources watched so far would go on for ever.
     for (const { upstream } of groups.values()) void upstream.close()
     void caches.close()
     void tls?.close()
+    guard?.close()
     throw error
   }
   // Last, for the same reason: from here on nothing throws.
@@ -113,12 +122,15 @@ export function assemble(
     cache: caches.isOn ? caches : undefined,
     tls,
     proxies: proxiesOf(options),
+    ...serverLimitsOf(options.guard),
     stop() {
       tls?.stop()
+      guard.close()
       for (const each of monitors) each[Symbol.dispose]()
     },
     async disconnect(force) {
       for (const each of guards) each[Symbol.dispose]()
+      for (const each of access) each.close()
       const owned = [...groups.values()].flatMap(({ transports }) => transports.owned)
       // What a cache fetches goes on without its client: it would hold up the end for as long as a target likes, and nobody waits for it.
       await Promise.all(owned.map((transport) => transport.close(force || caches.isOn)))
@@ -127,16 +139,29 @@ export function assemble(
   }
 }
 
-/** Links the layers. */
+/**
+ * Links the layers.
+ * @param held gets what is to be closed of them
+ */
 function link(
   options: ProxyOptions,
   groups: ReadonlyMap<string, Group>,
   caches: SiteCaches,
+  { layers: guard }: SiteGuard,
+  held: AccessLayers[],
   outermost: readonly Middleware[],
 ): Handler {
   const { trust = [], trustFields: fields = 'x-forwarded' } = options
   let layers = chain().use(clientAddress({ trust, fields })) as unknown as SiteChain
   const compression = new SiteCompression(options.compress)
+  const access = accessLayers(options.access ?? {})
+  held.push(access)
+  const ofRoute = (rules: RouteAccessOptions | undefined, index: number): readonly Middleware[] => {
+    if (rules === undefined) return []
+    const made = routeAccess(rules, index)
+    held.push(made)
+    return inOrder(made)
+  }
   // All of them first: the layer of compression asks whether one has its own, and routes without a cache drop what they change from all others.
   const rules = options.routes?.map(
     (
@@ -149,6 +174,8 @@ function link(
         cache,
         clientCertificate: proof,
         compress,
+        limits: most,
+        access: rules,
         decompressRequests,
         ...match
       },
@@ -159,23 +186,38 @@ function link(
       rule: { upstream, hostHeader, rewrite, timeouts } as RouteOptions,
       layers: [
         ...compression.route(compress, index),
+        ...limits(most ?? {}, `routes[${index}].limits`),
         ...routeClientCertificate(proof),
+        ...ofRoute(rules, index),
         ...requestDecoding(decompressRequests, `routes[${index}].decompressRequests`),
         ...use,
       ],
     }),
   )
-  for (const layer of outermost) layers = layers.use(layer)
-  for (const layer of compression.layer()) layers = layers.use(layer)
+  const use = (more: readonly (Layer<Site> | undefined)[]): void => {
+    for (const layer of more) if (layer !== undefined) layers = layers.use(layer)
+  }
+  use([access.requestId])
+  use(outermost)
+  use([access.securityHeaders])
+  use(compression.layer())
   if (options.dictionaries !== undefined) layers = layers.use(sharedDictionaries(options.dictionaries))
+  use(guard.anonymity)
   if (options.pages !== undefined) layers = layers.use(errorPages<Site>(pagesOf(options.pages)))
   if (options.onError !== undefined) layers = layers.use(onError<Site>(options.onError))
+  use(guard.judging)
+  use([access.cors])
+  use([access.maintenance])
+  use(guard.limiting)
   if (options.paths !== undefined) layers = layers.use(pathPolicy(options.paths))
-  for (const layer of siteClientCertificate(options)) layers = layers.use(layer)
+  use(siteClientCertificate(options))
+  // Also where a route asks nobody who it is: its target may be that of one that does.
+  const told = held.flatMap(({ identities }) => identities)
+  if (told.length > 0) use([withoutIdentities(told)])
+  use(access.credentials)
   if (options.onResponse !== undefined) layers = layers.use(onResponse<Site>(options.onResponse))
   if (options.onRequest !== undefined) layers = layers.use(onRequest<Site>(options.onRequest))
-  for (const layer of [...requestDecoding(options.decompressRequests), ...(options.use ?? [])])
-    layers = layers.use(layer)
+  use([...requestDecoding(options.decompressRequests), ...(options.use ?? [])])
   const [only] = groups.values()
   if (rules === undefined) return layers.handle(cached(caches.layer(), toUpstream(only as Group, options)))
   return layers
@@ -244,6 +286,30 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
           .handle(balanced)
   const tried = group.retry === undefined ? hedged : group.retry(hedged)
   return own.decompress === true ? decompress({ for: 'all' })<Site>(tried) : tried
+}
+
+/** What `listen` limits its servers by. */
+function serverLimitsOf(guard: ProxyOptions['guard']): Pick<Parts, 'server' | 'slow' | 'limitsServers'> {
+  if (guard === false) return { server: false, slow: false, limitsServers: false }
+  const { server, slow } = guard ?? {}
+  return {
+    server: server ?? {},
+    slow: slow ?? {},
+    limitsServers: typeof server === 'object' || typeof slow === 'object',
+  }
+}
+
+function upstreamsOf(groups: ReadonlyMap<string, Group>): Upstream[] {
+  return [...groups.values()].map(({ upstream }) => upstream)
+}
+
+/** Names that targets are asked by, and may call themselves by. */
+function fixedHosts({ routes = [] }: ProxyOptions, upstreams: Record<string, UpstreamOptions>): string[] {
+  const policies = [
+    ...Object.values(upstreams).map(({ host }) => host),
+    ...routes.map((one) => one.hostHeader),
+  ]
+  return policies.flatMap((host) => (typeof host === 'object' ? [`http://${host.fixed}`] : []))
 }
 
 /** Whose word of a client's address is taken before anything else of a connection. */

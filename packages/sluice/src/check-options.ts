@@ -1,10 +1,14 @@
-import { cidrSet, parse } from '@sluice/options'
+import { accessLayers } from '@sluice/access'
+import { cidrSet, Faults, parse } from '@sluice/options'
 import { clientCertificate } from '@sluice/tls'
 import { createUpstream, type TargetTls } from '@sluice/upstream'
-import { Faults } from './faults.js'
+import { checkAccessTogether } from './access-together.js'
+import type { GuardOptions } from './guard-option.js'
 import { proxyOptions } from './options-schema.js'
 import { warms } from './policy-option.js'
-import type { ProxyOptions } from './proxy-options.js'
+import type { ProxyOptions, RouteOptions } from './proxy-options.js'
+import { routeAccess } from './route-access.js'
+import { limits, SiteGuard } from './site-guard.js'
 import { SiteTls } from './site-tls.js'
 import { trusted } from './tls-schema.js'
 
@@ -45,6 +49,30 @@ const serving: readonly ((options: Partial<ProxyOptions>) => unknown)[] = [
         'tls.proxyProtocol: got it beside proxyProtocol, takes one of them: both say the same',
       )
   },
+  ({ access }) => isRecord(access) && accessLayers(access),
+  ({ guard, upstreams }) => {
+    if (!isRecord(guard)) return
+    if (guard.anonymity) checkAffinity(upstreams)
+    new SiteGuard(withoutLoads(guard), () => []).close()
+  },
+  ({ guard }) => {
+    if (isRecord(guard) && guard['server'] === false && isRecord(guard['slow']))
+      throw new TypeError(
+        'guard.slow: got options beside server: false, takes them with server alone: it is the server that cuts slow clients',
+      )
+  },
+  ({ access: site, routes }) => {
+    if (!Array.isArray(routes)) return
+    const faults = new Faults()
+    routes.forEach((route, i) => {
+      if (!isRecord(route)) return
+      const { access, limits: given } = route as Partial<RouteOptions>
+      if (isRecord(access)) faults.collect(() => routeAccess(access, i))
+      faults.collect(() => checkAccessTogether(site, access, `routes[${i}].access`))
+      if (isRecord(given)) faults.collect(() => limits(given, `routes[${i}].limits`))
+    })
+    faults.throwAny()
+  },
   ({ clientCertificate: given }) => given !== undefined && clientCertificate(given, 'clientCertificate'),
 ]
 
@@ -68,6 +96,28 @@ function checkTogether(
     )
   if (on && transport !== undefined)
     throw new TypeError(`${path}.http2: got it with a transport, takes one of them: http2Transport() is one`)
+}
+
+/** The guard but for lists that functions give: what they do they would do twice, and what they give is named when it is there. */
+function withoutLoads(guard: GuardOptions): GuardOptions {
+  const { ip, ...others } = guard
+  if (!isRecord(ip)) return guard
+  const lists = Object.entries(ip).filter(
+    ([, list]) => !(isRecord(list) && typeof list['load'] === 'function'),
+  )
+  return lists.length === 0 ? others : { ...others, ip: Object.fromEntries(lists) }
+}
+
+/** @throws TypeError for an affinity cookie that would say more than anonymity lets it */
+function checkAffinity(upstreams: unknown): void {
+  if (!isRecord(upstreams)) return
+  for (const [name, upstream] of Object.entries(upstreams)) {
+    const sticky = isRecord(upstream) ? upstream['sticky'] : undefined
+    if (isRecord(sticky) && sticky['encrypt'] === false)
+      throw new TypeError(
+        `upstreams.${name}.sticky.encrypt: got false with guard.anonymity, takes true: of signed cookies clients can tell whether they are on the same target`,
+      )
+  }
 }
 
 /** @throws TypeError for two that say how targets warm up: one of them would have no effect */

@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { probeCommand } from './cli-probe.js'
 import { type CliTls, checkCliTls, cliTls, type ServedTls } from './cli-tls.js'
 import { createProxy } from './create-proxy.js'
 import type { Proxy } from './proxy.js'
 
 const usage = `Usage: sluice TARGET... [options]
+       sluice probe URL [options]
 
-Puts a reverse proxy in front of one or more servers.
+Puts a reverse proxy in front of one or more servers. With probe it sends malformed requests to an
+app of yours and prints what got through: see sluice probe --help.
 
   TARGET          a server's URL, such as http://127.0.0.1:3000
 
@@ -32,6 +35,7 @@ type Command =
  * The command line. Resolves when it is over: 0 after help or a drained Ctrl-C, 1 on a fault, 2 on wrong arguments.
  */
 export async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === 'probe') return await probeCommand(args.slice(1))
   let command: Command
   let served: ServedTls | undefined
   let proxy: Proxy

@@ -220,7 +220,8 @@ describe('wrong options', () => {
       },
       'routes[0].rewrite.locations: unknown option, did you mean location?',
     ],
-    [{ upstreams: { a: url }, guard: true }, 'guard: unknown option'],
+    [{ upstreams: { a: url }, guard: true }, 'guard: got true, takes false, or { bodyLimit'],
+    [{ upstreams: { a: url }, observe: true }, 'observe: unknown option'],
   ])('%j', (options, says) => {
     expect(() => createProxy(options as never)).toThrow(TypeError)
     expect(() => createProxy(options as never)).toThrow(says)

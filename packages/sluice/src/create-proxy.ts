@@ -23,5 +23,17 @@ export function createProxy(options: string | string[] | ProxyOptions): Proxy {
     upstreams[name] =
       typeof given === 'string' ? { targets: [given] } : Array.isArray(given) ? { targets: given } : given
   }
+  if (isAnonymous(options))
+    for (const [name, each] of Object.entries(upstreams)) upstreams[name] = encrypted(each)
   return new AssembledProxy(assemble(options, upstreams, (name) => `upstreams.${name}`))
+}
+
+function isAnonymous({ guard }: ProxyOptions): boolean {
+  return guard !== undefined && guard !== false && Boolean(guard.anonymity)
+}
+
+/** Signed affinity cookies show no target, but two clients can see whether they are on the same one. */
+function encrypted(upstream: UpstreamOptions): UpstreamOptions {
+  const { sticky } = upstream
+  return sticky === undefined ? upstream : { ...upstream, sticky: { ...sticky, encrypt: true } }
 }

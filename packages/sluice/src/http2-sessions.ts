@@ -1,7 +1,7 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { attach, type Handler } from '@sluice/core'
-import type { ServerLimits } from './server-limits.js'
+import { hardenBy, type ListenGuard, type ServerLimits } from './server-limits.js'
 
 /** Streams that a client may have open on one connection: what browsers ask for, and Go's server gives. Node's default is all. */
 const mostStreams = 250
@@ -21,16 +21,23 @@ interface Seen {
  *                                                     └─no byte until the next look──▶ ended with all streams
  */
 export class Http2Sessions {
-  readonly #server: Http2Server = createServer({ settings: { maxConcurrentStreams: mostStreams } })
+  readonly #server: Http2Server
   readonly #open = new Map<ServerHttp2Session, Seen>()
   readonly #linger: number
   /** One for all: that of `session.setTimeout` goes on after the session's end, and holds it. */
   #looks: NodeJS.Timeout | undefined
   #isEnding = false
 
-  constructor(handler: Handler, { quiet, linger }: Pick<ServerLimits, 'quiet' | 'linger'>) {
+  constructor(
+    handler: Handler,
+    { http2, linger, quiet }: Pick<ServerLimits, 'http2' | 'linger' | 'quiet'>,
+    guard: ListenGuard,
+  ) {
+    this.#server = createServer({ settings: { maxConcurrentStreams: mostStreams }, ...http2 })
     this.#linger = linger
     attach(this.#server, handler)
+    // What it is given was accepted by another server, which has the limits of connections.
+    hardenBy(this.#server, guard)
     this.#server.on('session', (session: ServerHttp2Session) => {
       this.#open.set(session, { read: -1, written: -1, asked: false })
       session.once('close', () => this.#forget(session))

@@ -6,7 +6,7 @@ import { acceptProxyProtocol } from '@sluice/proxy-protocol'
 import debug from 'debug'
 import type { Parts } from './proxy.js'
 import { createSecureServer } from './secure-server.js'
-import { serverLimits } from './server-limits.js'
+import { hardenBy, type ListenGuard, limitsOf } from './server-limits.js'
 
 const log = debug('sluice:proxy')
 
@@ -26,13 +26,15 @@ export class Listeners {
   readonly #handler: Handler
   readonly #tls: Parts['tls']
   readonly #proxies: Parts['proxies']
+  readonly #guard: ListenGuard
   readonly #open: Listening[] = []
   /** Connections of our servers that Node has handed over for a tunnel, and closes no more. */
   readonly #handedOver = new Set<Duplex>()
   #isShut = false
 
-  constructor(handler: Handler, { tls, proxies }: Pick<Parts, 'tls' | 'proxies'>) {
+  constructor(handler: Handler, { tls, proxies }: Pick<Parts, 'tls' | 'proxies'>, guard: ListenGuard = {}) {
     this.#handler = handler
+    this.#guard = guard
     this.#tls = tls
     this.#proxies = proxies
   }
@@ -49,7 +51,13 @@ export class Listeners {
   async listen(port: number, host: string): Promise<AddressInfo> {
     const tls = this.#tls
     if (tls === undefined) return this.#listen(this.#plain(this.#handler), port, host)
-    const secure = createSecureServer(tls.serverOptions, this.#handler, tls.http2)
+    const secure = createSecureServer(
+      tls.serverOptions,
+      this.#handler,
+      tls.http2,
+      limitsOf(this.#guard),
+      this.#guard,
+    )
     const undo = tls.attach(secure.server)
     const { redirect } = tls
     let address: AddressInfo
@@ -92,9 +100,9 @@ export class Listeners {
   }
 
   #plain(handler: Handler): Listening {
-    const { requestTimeout, headersTimeout } = serverLimits
-    const server = createServer({ requestTimeout, headersTimeout })
+    const server = createServer(limitsOf(this.#guard))
     attach(server, handler)
+    hardenBy(server, this.#guard)
     return {
       server,
       closeIdleConnections: () => server.closeIdleConnections(),

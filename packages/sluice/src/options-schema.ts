@@ -1,3 +1,4 @@
+import { accessOptions } from '@sluice/access'
 import { overflowOption, stickyOptions, subsetOptions } from '@sluice/balance'
 import { cacheOptions } from '@sluice/cache'
 import {
@@ -8,8 +9,17 @@ import {
 } from '@sluice/compress'
 import { errorPagesOptions, pagesOptions } from '@sluice/core'
 import { forwardingOptions, rewriteEntries, timeoutOptions } from '@sluice/forward'
+import {
+  anonymityOptions,
+  ipFilterOptions,
+  serverGuardOptions,
+  shedOptions,
+  slowOptions,
+  validateOptions,
+} from '@sluice/guard'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
-import { integer, oneOf, ranged, secret, shortOr, that, v } from '@sluice/options'
+import { concurrencyLimitOptions, rateLimitOptions } from '@sluice/limit'
+import { integer, oneOf, ranged, secret, shortOr, size, that, v } from '@sluice/options'
 import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
 import { pathPolicyOptions, rewritePathEntries, routeMatchEntries } from '@sluice/route'
 import { policyOption } from './policy-option.js'
@@ -65,6 +75,26 @@ function orFalse(schema: v.GenericSchema): v.GenericSchema {
   return shortOr(v.literal(false), 'false', schema)
 }
 
+const limitEntries = {
+  bodyLimit: v.optional(size()),
+  rateLimit: v.optional(
+    v.lazy((value) => (Array.isArray(value) ? v.array(rateLimitOptions) : rateLimitOptions)),
+  ),
+  concurrency: v.optional(concurrencyLimitOptions),
+}
+
+const guard = orFalse(
+  v.strictObject({
+    ...limitEntries,
+    validate: v.optional(orSwitch(validateOptions)),
+    server: v.optional(orFalse(serverGuardOptions)),
+    slow: v.optional(orFalse(slowOptions)),
+    ip: v.optional(ipFilterOptions),
+    shed: v.optional(orSwitch(shedOptions)),
+    anonymity: v.optional(orSwitch(anonymityOptions)),
+  }),
+)
+
 const upstreamObject = v.strictObject({
   targets,
   balance: v.optional(policyOption),
@@ -107,6 +137,8 @@ const route = v.strictObject({
   hostHeader: v.optional(host),
   rewrite: v.optional(v.strictObject({ ...rewritePathEntries, ...rewriteEntries })),
   cache: v.optional(orSwitch(cacheOptions)),
+  limits: v.optional(v.strictObject(limitEntries)),
+  access: v.optional(accessOptions),
   clientCertificate: v.optional(oneOf('required')),
   compress: v.optional(orSwitch(routeCompress)),
   decompressRequests: v.optional(shortOr(v.literal(true), 'true', decompressRequestsOptions)),
@@ -123,6 +155,8 @@ const proxyObject = v.strictObject({
   paths: v.optional(pathPolicyOptions),
   trust: v.optional(v.array(v.string())),
   trustFields: v.optional(oneOf('x-forwarded', 'forwarded')),
+  guard: v.optional(guard),
+  access: v.optional(accessOptions),
   forwarded: v.optional(forwardingOptions),
   use: v.optional(layers),
   pages: v.optional(pages),

@@ -1,3 +1,4 @@
+import type { AccessOptions } from '@sluice/access'
 import type { StickyOptions, SubsetOptions } from '@sluice/balance'
 import type { CacheOptions } from '@sluice/cache'
 import type {
@@ -30,7 +31,9 @@ import type { BreakerOptions, ConcurrencyOptions, HedgeOptions, RetryOptions } f
 import type { PathPolicyOptions, RewritePathOptions, RouteMatch } from '@sluice/route'
 import type { ClientCertificateOptions } from '@sluice/tls'
 import type { Discovery, Selected, TargetInit, TargetTls } from '@sluice/upstream'
+import type { GuardOptions, LimitOptions } from './guard-option.js'
 import type { PolicyOption } from './policy-option.js'
+import type { RouteAccessOptions } from './route-access.js'
 import type { ProxyProtocolOptions, TlsOptions } from './tls-option.js'
 import type { PreferZoneOption, SlowStartOption } from './wrapper-options.js'
 
@@ -54,6 +57,13 @@ export interface ProxyOptions {
   trustFields?: 'x-forwarded' | 'forwarded'
   /** What targets are told of who called. Default X-Forwarded-* and no `Forwarded`. */
   forwarded?: ForwardingOptions
+  /**
+   * What keeps attackers and overload out, and identities in. Default `{}`: malformed and ambiguous requests are refused, and the servers of
+   * `listen` limit heads, slow clients, connections and floods. `false` turns all of it off but the framing that is judged always.
+   */
+  guard?: false | GuardOptions
+  /** Who may pass, and what browsers are told of it: before the cache, so that what is kept is given to nobody else. Default: everybody. */
+  access?: AccessOptions
   /** Layers of one's own, outermost first, inside the client's address and outside the routes. */
   use?: Layer<Context & Client>[]
   /**
@@ -229,6 +239,10 @@ export interface RouteOptions extends RouteMatch {
    * for all.
    */
   compress?: boolean | Omit<CompressOptions, 'etag' | 'unacceptable'>
+  /** How much a client may ask for of this route, beside what `guard` says for all. */
+  limits?: LimitOptions
+  /** Who may pass here, beside what `access` says for all. */
+  access?: RouteAccessOptions
   /** Clients of this route need a certificate that was verified, or get 403: `tls.client` has to ask for one. Default: they don't. */
   clientCertificate?: 'required'
   /** Bodies of requests to this route come plain, where those to all don't. */

@@ -14,6 +14,7 @@ import {
   toListener,
   toUpgradeListener,
 } from '@sluice/core'
+import { type ServerGuardOptions, type SlowOptions, warnUnhardened } from '@sluice/guard'
 import { type Duration, parseDuration } from '@sluice/options'
 import type { Upstream } from '@sluice/upstream'
 import debug from 'debug'
@@ -80,6 +81,11 @@ export interface Parts {
   readonly tls: SiteTls | undefined
   /** Whose connections begin with a header of the PROXY protocol. */
   readonly proxies: ((address: string) => boolean) | undefined
+  /** What limits the servers of `listen`; `false`: nothing of ours does. */
+  readonly server: false | ServerGuardOptions
+  readonly slow: false | SlowOptions
+  /** Somebody has said what those limits are to be, and is to hear it where they can't be. */
+  readonly limitsServers: boolean
   /** Ends timers, orders of certificates and idle connections. */
   stop(): void
   /** Ends all connections to targets; with `force` those in use too. */
@@ -102,6 +108,8 @@ export class AssembledProxy implements Proxy {
   private inFlight = 0
   private closing: Promise<void> | undefined = undefined
   private idle: (() => void) | undefined = undefined
+  /** By which a request came last. */
+  private server: object | undefined = undefined
 
   constructor(parts: Parts) {
     this.parts = parts
@@ -111,10 +119,12 @@ export class AssembledProxy implements Proxy {
     this.handler = (ctx) => this.handle(ctx)
     this.listener = toListener(this.handler)
     this.upgrade = toUpgradeListener(this.handler)
-    this.listeners = new Listeners(this.handler, parts)
+    this.listeners = new Listeners(this.handler, parts, parts)
   }
 
   attach(server: AttachableServer, options?: { path?: string }): () => void {
+    // When the app has had time to harden it.
+    immediately(() => this.tellOf(server))
     return attach(server, this.handler, options)
   }
 
@@ -136,8 +146,18 @@ export class AssembledProxy implements Proxy {
     if (this.closing !== undefined) throw new ProxyError('proxy_closing')
     this.inFlight++
     ctx.onClose(exchangeEnded, this)
+    if (!('stream' in ctx.req)) {
+      const { server } = ctx.req.socket as { server?: object }
+      if (server !== this.server) this.tellOf(server)
+    }
     const tunnels = ctx.upgrade !== undefined || ctx.out.method === 'CONNECT'
     return tunnels ? this.tunnel(ctx) : this.parts.handler(ctx)
+  }
+
+  /** A server of the app's own may lack the limits that only servers have. */
+  private tellOf(server: object | undefined): void {
+    this.server = server
+    if (server !== undefined && this.parts.server !== false) warnUnhardened(server, this.parts.limitsServers)
   }
 
   private async tunnel(ctx: Context): Promise<Reply> {

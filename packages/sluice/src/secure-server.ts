@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket, TlsOptions } from 'node:tls'
 import { attach, type Handler } from '@sluice/core'
 import { Http2Sessions } from './http2-sessions.js'
-import { type ServerLimits, serverLimits } from './server-limits.js'
+import { hardenBy, type ListenGuard, type ServerLimits, serverLimits } from './server-limits.js'
 
 /** A server of HTTPS, and what it does beyond one of Node's. */
 export interface SecureServer {
@@ -22,7 +22,8 @@ export function createSecureServer(
   options: TlsOptions,
   handler: Handler,
   http2: boolean,
-  { quiet, linger, ...limits }: ServerLimits = serverLimits,
+  { quiet, linger, http2: http2Options, ...limits }: ServerLimits = serverLimits,
+  guard: ListenGuard = { server: false, slow: false },
 ): SecureServer {
   const server = createServer({
     ...options,
@@ -36,8 +37,15 @@ export function createSecureServer(
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
   })
-  const sessions = http2 ? new Http2Sessions(handler, { quiet, linger }) : undefined
+  const sessions = http2
+    ? new Http2Sessions(
+        handler,
+        { quiet, linger, ...(http2Options === undefined ? {} : { http2: http2Options }) },
+        guard,
+      )
+    : undefined
   if (sessions !== undefined) byProtocol(server, sessions)
+  hardenBy(server, guard)
   return {
     server,
     closeIdleConnections() {

@@ -8,7 +8,7 @@ import { deferred, owner, until } from '../../../test/kit/index.js'
 import { type X509Pair, x509SelfSigned } from '../../../test/kit/x509.js'
 import { createProxy } from './create-proxy.js'
 import { createSecureServer, type SecureServer } from './secure-server.js'
-import { serverLimits } from './server-limits.js'
+import { limitsOf, serverLimits } from './server-limits.js'
 
 const own = owner()
 let pair: X509Pair
@@ -97,7 +97,7 @@ describe('serverLimits', () => {
     await proxy.listen()
     const servers = listen.mock.contexts as unknown[]
     listen.mockRestore()
-    const { headersTimeout, requestTimeout } = serverLimits
+    const { headersTimeout, requestTimeout } = limitsOf({})
     expect(headersTimeout).toBeGreaterThan(0)
     expect(servers).toHaveLength(2)
     for (const server of servers) expect(server).toMatchObject({ headersTimeout, requestTimeout })

@@ -1,3 +1,7 @@
+import type { Http2Server } from 'node:http2'
+import type { Server } from 'node:net'
+import { harden, type ServerGuardOptions, type SlowOptions, serverOptions } from '@sluice/guard'
+
 /** How long clients of a server of ours may take, in ms. */
 export interface ServerLimits {
   /** For a whole request. */
@@ -10,16 +14,39 @@ export interface ServerLimits {
   readonly linger: number
   /** How often Node looks for heads that are late. */
   readonly connectionsCheckingInterval?: number
+  /** What else a server of HTTP/2 is made with. */
+  readonly http2?: object
+}
+
+/** What `createProxy({ guard })` has for servers of our own. */
+export interface ListenGuard {
+  /** Default on; false: `slow` is off too. */
+  readonly server?: false | ServerGuardOptions
+  /** Default on. */
+  readonly slow?: false | SlowOptions
 }
 
 /**
- * Uploads may take longer than Node's 5 minutes for a whole request: their idle time is limited, not their length. Heads have Node's
- * minute, which has to be said: with no limit for requests Node has none for heads either, and a client that says nothing stays for
- * ever. Of HTTP/2 it never limits anything.
+ * Without a guard. Uploads may take longer than Node's 5 minutes for a whole request: their idle time is limited, not their length.
+ * Heads have Node's minute, which has to be said: with no limit for requests Node has none for heads either, and a client that says
+ * nothing stays for ever. Of HTTP/2 it never limits anything.
  */
 export const serverLimits: ServerLimits = {
   requestTimeout: 0,
   headersTimeout: 60_000,
   quiet: 60_000,
   linger: 5000,
+}
+
+/** What a server of ours is made with. */
+export function limitsOf({ server }: ListenGuard): ServerLimits {
+  if (server === false) return serverLimits
+  const { settings, ...options } = serverOptions(server, 'guard.server')
+  return { ...serverLimits, ...options, http2: { ...options, settings } }
+}
+
+/** Hardens a server of ours, unless that is off. */
+export function hardenBy(server: Server | Http2Server, { server: options, slow }: ListenGuard): void {
+  if (options === false) return
+  harden(server, { ...options, ...(slow === undefined ? undefined : { slow }) }, 'guard.server')
 }

@@ -1,6 +1,7 @@
 import type { Server, TlsOptions as ServerOptions } from 'node:tls'
 import { type Acme, acme, answerHttp01 } from '@sluice/acme'
 import { chain, type Handler, type Middleware, unhandled } from '@sluice/core'
+import { Faults } from '@sluice/options'
 import {
   type CertificateInfo,
   type CertificateSource,
@@ -18,7 +19,6 @@ import {
   ticketKeys,
   watchExpiry,
 } from '@sluice/tls'
-import { Faults } from './faults.js'
 import type { RedirectOptions, TlsOptions } from './tls-option.js'
 import { checkTls } from './tls-schema.js'
 

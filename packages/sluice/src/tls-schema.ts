@@ -1,5 +1,4 @@
-import { cidrSet, fault, integer, parse, secret, shortOr, that, v } from '@sluice/options'
-import type { Faults } from './faults.js'
+import { cidrSet, type Faults, fault, integer, parse, secret, shortOr, that, v } from '@sluice/options'
 import type { ProxyProtocolOptions, TlsOptions } from './tls-option.js'
 
 /** What the engines behind it read themselves. No error shows it: there may be keys in it. */

@@ -1,0 +1,142 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import type { Handler } from '@sluice/core'
+import { beforeAll, describe, expect, it } from 'vitest'
+import {
+  deferred,
+  frameClient,
+  frameTypes,
+  http2Frame,
+  owner,
+  parseResponses,
+  rawClient,
+  rawRequest,
+  trapUnhandled,
+  within,
+} from '../../../test/kit/index.js'
+import { type X509Pair, x509SelfSigned } from '../../../test/kit/x509.js'
+import { createProxy } from './create-proxy.js'
+import { Listeners } from './listeners.js'
+import { createSecureServer } from './secure-server.js'
+import { type ListenGuard, limitsOf } from './server-limits.js'
+
+trapUnhandled()
+const own = owner()
+let pair: X509Pair
+beforeAll(async () => {
+  pair = await x509SelfSigned({ names: ['localhost'] })
+})
+
+const ok: Handler = () => ({ status: 200, headers: [], body: 'ok' })
+const shortHeads: ListenGuard = { server: { head: 60 } }
+const fewResets: ListenGuard = { server: { resets: { burst: 5, rate: 1 } } }
+const fastBodies: ListenGuard = { slow: { minRate: 1_000_000, grace: 60, readGrace: 60 } }
+
+async function plain(handler: Handler, guard?: ListenGuard): Promise<number> {
+  const listeners = new Listeners(handler, { tls: undefined, proxies: undefined }, guard)
+  own({
+    close: async () => {
+      const shut = listeners.shut()
+      listeners.end()
+      await shut
+    },
+  })
+  return (await listeners.listen(0, '127.0.0.1')).port
+}
+
+async function secure(handler: Handler, guard: ListenGuard): Promise<number> {
+  const { server, closeAllConnections } = createSecureServer(
+    { cert: pair.cert, key: pair.key },
+    handler,
+    true,
+    limitsOf(guard),
+    guard,
+  )
+  own({
+    close: () => {
+      server.close()
+      closeAllConnections()
+    },
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+/** Reads all of its body, and tells why it couldn't. */
+function reading(failed: (code: unknown) => void): Handler {
+  return async (ctx) => {
+    try {
+      const { toReadable } = await import('@sluice/core')
+      for await (const _ of toReadable(ctx.out.body) ?? []);
+      return ok(ctx)
+    } catch (error) {
+      failed((error as { code?: unknown }).code)
+      throw error
+    }
+  }
+}
+
+describe('a server of a proxy', () => {
+  it('answers what its parser refuses as errors are answered', async () => {
+    const proxy = createProxy({ upstreams: { site: 'http://127.0.0.1:9' } })
+    own({ close: () => proxy.close({ drain: 0 }) })
+    const { port } = await proxy.listen()
+    const [response] = (await rawRequest(port, 'GET / HTTP/1.1\r\nHost : a\r\n\r\n')).responses
+    expect(response?.status).toBe(400)
+    expect(String(response?.body)).toBe('400 Bad Request\n')
+    expect(response?.headers).toContain('no-store')
+  })
+
+  it('leaves that to Node where the guard is off', async () => {
+    const port = await plain(ok, { server: false })
+    const { text } = await rawRequest(port, 'GET / HTTP/1.1\r\nHost : a\r\n\r\n')
+    expect(text).toBe('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
+  })
+
+  it('ends heads and bodies in drips, and the exchange hears that its client has left', async () => {
+    const failed = deferred<unknown>()
+    const head = own(await rawClient(await plain(ok, shortHeads)))
+    head.write('GET / HTTP/1.1\r\nHo')
+    const body = own(await rawClient(await plain(reading(failed.resolve), fastBodies)))
+    body.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf')
+    for (const { closed } of [head, body]) await within(closed, 'its end')
+    const statuses = [head, body].map(({ received }) => parseResponses(received).map(({ status }) => status))
+    expect(statuses).toEqual([[408], [408]])
+    expect(await within(failed.promise, 'the end of the exchange')).toBe('client_left')
+  })
+
+  it('does so over TLS, on both protocols', async () => {
+    const failed = deferred<unknown>()
+    const body = own(await frameClient(await secure(reading(failed.resolve), fastBodies), { tls: true }))
+    body.request(1, true)
+    body.write(http2Frame(frameTypes.data, 0, 1, Buffer.from('half')))
+    await body.frame(frameTypes.headers, 1)
+    expect(await within(failed.promise, 'the end of the exchange')).toBe('client_left')
+    const port = await secure(ok, shortHeads)
+    const head = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+    own({ close: () => head.destroy() })
+    head.on('error', () => {}).write('GET / HTTP/1.1\r\nHo')
+    const [answer] = (await within(once(head, 'data'), 'its answer')) as [Buffer]
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 408 /)
+    // One that has its handshake and says nothing, of HTTP/2 too.
+    const silent = own(await frameClient(port, { tls: true, settings: false }))
+    silent.socket.resume()
+    await within(silent.closed, 'its end')
+  })
+
+  it('breaks a connection of HTTP/2 off that resets its streams', async () => {
+    const port = await secure(() => new Promise(() => {}), fewResets)
+    const client = own(await frameClient(port, { tls: true }))
+    for (let i = 0; i < 6; i++) {
+      client.request(2 * i + 1)
+      client.write(http2Frame(frameTypes.reset, 0, 2 * i + 1, Buffer.from([0, 0, 0, 8])))
+    }
+    await within(client.closed, 'its end')
+  })
+
+  it('has a wrong option told by its name', async () => {
+    const guard = { server: { head: 'soon' } } as never
+    await expect(plain(ok, guard)).rejects.toThrow("guard.server.head: got 'soon'")
+  })
+})
