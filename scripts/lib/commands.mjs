@@ -17,6 +17,7 @@ const commands = {
   'bench:picks': benchPicks,
   fuzz,
   sim,
+  smuggling,
   'conformance:cache': conformanceCache,
 }
 
@@ -48,6 +49,10 @@ async function fuzz(args) {
 
 async function sim(args) {
   return (await ready('all')) || (await node(['test/sim/run.mjs', ...args])).code
+}
+
+async function smuggling(args) {
+  return (await ready('all')) || (await node(['test/smuggling/run.mjs', ...args])).code
 }
 
 async function conformanceCache(args) {

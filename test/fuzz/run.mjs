@@ -1,15 +1,23 @@
-// Runs mutated replies through the parser of the wire transport, and ends with 1 if it did anything that it may not.
+// Sends mutated messages through the parser of the wire transport and through the assembled proxy, and ends with 1 if either did
+// anything that it may not.
+import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { Worker } from 'node:worker_threads'
+import { crew } from './lib/crew.mjs'
 import { checkOne, sharedBytes } from './lib/fuzz.mjs'
 import { start } from './lib/mutator.mjs'
+import { runSurface, surfaces } from './lib/surface-run.mjs'
 
-/** A stream takes microseconds; one that takes this many milliseconds never ends. */
-const hangs = 20_000
+const names = ['parser', ...Object.keys(surfaces)]
 
-const usage = `usage: npm run fuzz -- [--count 10000000] [--seed N] [--workers N]
-       npm run fuzz -- --input BASE64 [--method GET] [--upgrade]`
+/** Minutes in all where neither they nor a count are given: enough to see that it works. */
+const few = 2
+/** Streams of the parser in a second at most: what its samples are spread over where minutes decide. */
+const quick = 150_000
+
+const usage = `usage: npm run fuzz -- [--what ${names.join(',')}] [--minutes ${few} | --count N] [--seed N] [--workers N]
+       npm run fuzz -- --what parser --input BASE64 [--method GET] [--upgrade]
+       npm run fuzz -- --what ${Object.keys(surfaces).join('|')} --input BASE64`
 
 async function main() {
   const options = readOptions()
@@ -17,28 +25,38 @@ async function main() {
     console.error(usage)
     return 2
   }
-  if (options.input !== undefined) return again(options)
-  const { count, seed, workers } = options
-  console.log(`${count} streams, seed ${seed}, ${workers} ${workers === 1 ? 'worker' : 'workers'}`)
-  const began = performance.now()
-  const running = Array.from({ length: workers }, (_, first) => fork({ count, seed, first, step: workers }))
-  const results = Promise.all(running.map(({ result }) => result))
-  const clock = setInterval(() => {
-    tell(running, count, began)
-    for (const each of running) each.look()
-  }, 5_000)
-  const all = await results
-  clearInterval(clock)
-  for (const each of running) await each.worker.terminate()
-  return summarise(all, seed, (performance.now() - began) / 1_000)
+  const { what, input, seed, workers, count } = options
+  if (input !== undefined) return await again(what[0], Buffer.from(input, 'base64'), options)
+  const minutes = count === undefined ? options.minutes / what.length : undefined
+  const share = minutes === undefined ? `${count} of each` : `${+minutes.toFixed(2)} minutes of each`
+  console.log(`${what.join(', ')}: ${share}, seed ${seed}, ${workers} workers`)
+  const before = descriptors()
+  let failed = 0
+  for (const name of what) {
+    console.log(`\n${name}`)
+    const run = name === 'parser' ? parser : assembled(name)
+    const { results, seconds } = await run({ count, minutes, seed, workers })
+    failed += summarise(results, seconds)
+  }
+  const left = descriptors() - before
+  if (left > 8) {
+    console.error(`\nfailed: ${left} descriptors are left open`)
+    failed++
+  }
+  console.log(failed === 0 ? '\nnothing failed' : `\n${failed} failed`)
+  return failed === 0 ? 0 : 1
 }
 
 function readOptions() {
-  const whole = (text, least) => (/^\d{1,15}$/.test(text) && Number(text) >= least ? Number(text) : undefined)
+  const number = (text, least) =>
+    /^\d{1,15}(\.\d+)?$/.test(text) && Number(text) >= least ? Number(text) : undefined
+  const whole = (text, least) => (Number.isInteger(Number(text)) ? number(text, least) : undefined)
   try {
     const { values } = parseArgs({
       options: {
-        count: { type: 'string', default: '10000000' },
+        what: { type: 'string', default: names.join() },
+        count: { type: 'string' },
+        minutes: { type: 'string' },
         seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
         workers: { type: 'string', default: String(Math.min(availableParallelism(), 4)) },
         input: { type: 'string' },
@@ -46,105 +64,123 @@ function readOptions() {
         upgrade: { type: 'boolean', default: false },
       },
     })
-    const [count, seed, workers] = [whole(values.count, 1), whole(values.seed, 0), whole(values.workers, 1)]
-    if (count === undefined || seed === undefined || workers === undefined) return undefined
-    return { ...values, count, seed, workers }
+    const what = values.what.split(',')
+    if (what.some((name) => !names.includes(name))) return undefined
+    if (values.input !== undefined && what.length !== 1) return undefined
+    if (values.count !== undefined && values.minutes !== undefined) return undefined
+    const count = values.count === undefined ? undefined : whole(values.count, 1)
+    const minutes = number(values.minutes ?? String(few), 0)
+    const [seed, workers] = [whole(values.seed, 0), whole(values.workers, 1)]
+    if ([seed, workers, minutes].includes(undefined)) return undefined
+    if (values.count !== undefined && count === undefined) return undefined
+    return { ...values, what, count, minutes, seed, workers }
   } catch {
     return undefined
   }
 }
 
-/** One stream alone, as a failure has printed it. */
-function again({ input, method, upgrade }) {
-  const result = checkOne(Buffer.from(input, 'base64'), { method, upgrade })
+/** One message alone, as a failure has printed it. */
+async function again(what, input, { method, upgrade, seed }) {
+  if (what !== 'parser') {
+    // Cut in so many ways.
+    const result = await runSurface({ surface: what, seed, count: 64, input })
+    console.log(result)
+    return result.failure === undefined ? 0 : 1
+  }
+  const result = checkOne(input, { method, upgrade })
   console.log(result)
   return result.wrong === undefined ? 0 : 1
 }
 
-/** A worker with its part of the streams. This thread watches it: a parser that hangs can't say so itself. */
-function fork(data) {
-  const memory = sharedBytes()
-  const progress = new Int32Array(new SharedArrayBuffer(8))
-  const worker = new Worker(new URL('lib/worker.mjs', import.meta.url), {
-    workerData: { ...data, memory, progress },
+function parser({ count, minutes, seed, workers }) {
+  return crew({
+    script: new URL('lib/worker.mjs', import.meta.url),
+    workers,
+    data: { count: count ?? Math.ceil(minutes * 60 * quick * workers), minutes, seed },
+    own: (data) => Object.assign(data, { memory: sharedBytes() }),
+    // A stream takes microseconds.
+    hangs: 20_000,
+    hung: ([runs, end], { memory }) => {
+      const input = Buffer.from(memory).subarray(start, end).toString('base64')
+      return { runs, refused: {}, whole: 0, heap: [], failure: { wrong: 'it hangs', inputs: [{ input }] } }
+    },
+    tell: (done, seconds) => console.log(`${done} streams, ${Math.round(done / seconds)} a second`),
   })
-  let seen = -1
-  let since = performance.now()
-  let hung
-  const result = new Promise((resolve, reject) => {
-    worker.on('message', resolve)
-    worker.on('error', reject)
-    worker.on('exit', (code) => reject(new Error(`a worker has ended with ${code}`)))
-    hung = () => {
-      const input = Buffer.from(memory).subarray(start, progress[1]).toString('base64')
-      resolve({
-        runs: progress[0],
-        refused: {},
-        whole: 0,
-        bytes: 0,
+}
+
+function assembled(surface) {
+  return ({ count, minutes, seed, workers }) =>
+    crew({
+      script: new URL('lib/surface-worker.mjs', import.meta.url),
+      workers,
+      data: { surface, count, minutes, seed },
+      // Whatever waits within a batch waits 45 s at most, and says so itself: this is for a turn that doesn't end.
+      hangs: 180_000,
+      hung: ([runs, first]) => ({
+        runs,
+        taken: 0,
+        answered: {},
         heap: [],
-        failure: { wrong: 'it hangs', input },
-      })
-    }
-  })
-  return {
-    worker,
-    result,
-    get done() {
-      return progress[0]
-    },
-    look() {
-      const now = performance.now()
-      if (progress[0] !== seen) {
-        seen = progress[0]
-        since = now
-      } else if (now - since > hangs && seen < Math.floor(data.count / data.step) - 1) {
-        hung()
-      }
-    },
-  }
+        failure: { wrong: 'it hangs', runs: [first, first + 31], inputs: [] },
+      }),
+      tell: (done, seconds) => console.log(`${done} messages, ${Math.round(done / seconds)} a second`),
+    })
 }
 
-function tell(running, count, began) {
-  const done = running.reduce((sum, each) => sum + each.done, 0)
-  const seconds = (performance.now() - began) / 1_000
-  console.log(`${percent(done, count)} ${done} streams, ${Math.round(done / seconds)} a second`)
-}
-
-function summarise(results, seed, seconds) {
-  const sum = (of) => results.reduce((total, result) => total + of(result), 0)
-  const runs = sum(({ runs }) => runs)
-  const refused = {}
-  for (const result of results) {
-    for (const [code, times] of Object.entries(result.refused)) refused[code] = (refused[code] ?? 0) + times
-  }
-  console.log(
-    `\n${runs} streams in ${seconds.toFixed(1)} s: ${Math.round(runs / seconds)} a second, seed ${seed}`,
-  )
-  console.log(
-    `${percent(
+/** Tells what came of it. Returns how many workers have failed. */
+function summarise(results, seconds) {
+  const sum = (of) => results.reduce((total, result) => total + (of(result) ?? 0), 0)
+  const runs = sum((result) => result.runs)
+  console.log(`${runs} in ${seconds.toFixed(1)} s: ${Math.round(runs / seconds)} a second`)
+  const tell = (times, what) => console.log(`${((times / runs) * 100).toFixed(1).padStart(5)} % ${what}`)
+  if (results[0].refused === undefined) {
+    tell(
+      sum(({ taken }) => taken),
+      'requests that the proxy took',
+    )
+    for (const digit of [2, 4, 5])
+      tell(
+        sum(({ answered }) => answered[digit]),
+        `answers ${digit}xx`,
+      )
+  } else {
+    tell(
       sum(({ whole }) => whole),
-      runs,
-    )} read to their end`,
-  )
-  for (const [code, times] of Object.entries(refused)) console.log(`${percent(times, runs)} ${code}`)
-  const megabytes = results.map(({ heap }) => heap.map((size) => (size / 1e6).toFixed(1)).join(' '))
-  for (const [index, heap] of megabytes.entries()) console.log(`heap of worker ${index} in MB: ${heap}`)
+      'read to their end',
+    )
+    const codes = new Set(results.flatMap(({ refused }) => Object.keys(refused)))
+    for (const code of codes)
+      tell(
+        sum(({ refused }) => refused[code]),
+        code,
+      )
+  }
+  for (const [index, { heap }] of results.entries())
+    if (heap.length > 0) {
+      const few = heap.filter((_size, i) => i % Math.ceil(heap.length / 16) === 0)
+      console.log(`heap of worker ${index} in MB: ${few.map((size) => (size / 1e6).toFixed(1)).join(' ')}`)
+    }
   const failures = results.flatMap(({ failure }) => failure ?? [])
-  for (const failure of failures) {
-    const { wrong, input, asked, cuts, run } = failure
+  for (const { wrong, inputs = [], input, runs: between, run, asked, cuts } of failures) {
     console.error(`\nfailed: ${wrong}`)
-    if (input === undefined) continue
     if (run !== undefined)
       console.error(`run ${run}, asked ${JSON.stringify(asked)}, cut at ${JSON.stringify(cuts)}`)
-    console.error(`input in base64: ${input}`)
+    if (between !== undefined) console.error(`runs ${between.join(' to ')}`)
+    for (const each of input === undefined ? inputs : [{ input }])
+      console.error(
+        `input${each.index === undefined ? '' : ` of run ${each.index}`} in base64: ${each.input}`,
+      )
   }
-  console.log(failures.length === 0 ? 'nothing failed' : `${failures.length} failed`)
-  return failures.length === 0 ? 0 : 1
+  return failures.length
 }
 
-function percent(part, all) {
-  return `${((part / all) * 100).toFixed(1).padStart(5)} %`
+/** Open descriptors of this process, where the system tells of them. */
+function descriptors() {
+  try {
+    return readdirSync('/proc/self/fd').length
+  } catch {
+    return 0
+  }
 }
 
 process.exitCode = await main()

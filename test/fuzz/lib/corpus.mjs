@@ -6,7 +6,7 @@ const ok = 'HTTP/1.1 200 OK\r\n'
 const chunked = `${ok}Transfer-Encoding: chunked\r\n\r\n`
 
 /** Replies of each shape that the parser knows. */
-export const replies = [
+const whole = [
   `${ok}Content-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello`,
   `${ok}Content-Length: 0\r\nKeep-Alive: timeout=5, max=10\r\nConnection: keep-alive\r\n\r\n`,
   `${ok}Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 12\r\nConnection: close\r\n\r\nhello, world`,
@@ -26,7 +26,7 @@ export const replies = [
 ].map(latin1)
 
 /** Lines that a head is put together from. */
-export const statusLines = [
+const statusLines = [
   ok,
   ok,
   ok,
@@ -40,7 +40,7 @@ export const statusLines = [
 ].map(latin1)
 
 /** Fields that a head is put together from. */
-export const fields = [
+const fields = [
   'Content-Length: 3\r\n',
   'Content-Length: 3\r\n',
   'content-length:3\r\n',
@@ -58,7 +58,7 @@ export const fields = [
 ].map(latin1)
 
 /** Bodies, or what may pass for one. */
-export const bodies = [
+const bodies = [
   '',
   'abc',
   '3\r\nabc\r\n0\r\n\r\n',
@@ -123,6 +123,18 @@ export const scraps = [
     ' ;a',
   ],
 ].map(latin1)
+
+/** What mutated replies are made of. */
+export const replies = {
+  whole,
+  first: statusLines,
+  parts: fields,
+  seam: latin1('\r\n'),
+  last: bodies,
+  scraps,
+  ahead: latin1('HTTP/1.1 103 x\r\n\r\n'),
+  within: latin1('X-Part-Of-Many: 1\r\n'),
+}
 
 /** What lies behind the bytes that the parser is given: each would change what it says, had it read on. */
 export const poisons = [

@@ -20,6 +20,7 @@ export function sharedBytes() {
  * @param {number} [options.first]
  * @param {number} [options.step]
  * @param {number} [options.samples] how often the heap is measured
+ * @param {number} [options.minutes] it ends before `count` when they are over
  * @param {SharedArrayBuffer} [options.memory]
  * @param {(progress: { done: number, end: number }) => void} [options.watch] told before each stream
  */
@@ -29,6 +30,7 @@ export function fuzz({
   first = 0,
   step = 1,
   samples = 16,
+  minutes = Number.POSITIVE_INFINITY,
   memory = sharedBytes(),
   watch = () => {},
 }) {
@@ -41,6 +43,7 @@ export function fuzz({
   const cuts = []
   const runs = Math.ceil((count - first) / step)
   const every = Math.max(1, Math.floor(runs / samples))
+  const until = performance.now() + minutes * 60_000
   const limit = Error.stackTraceLimit
   // The stack of each refusal would take most of the time.
   Error.stackTraceLimit = 0
@@ -64,6 +67,7 @@ export function fuzz({
       else if (checker.code !== undefined)
         result.refused[checker.code] = (result.refused[checker.code] ?? 0) + 1
       if (result.runs % every === 0) result.heap.push(heapInUse())
+      if (result.runs % 1_024 === 0 && performance.now() > until) break
     }
   } finally {
     Error.stackTraceLimit = limit

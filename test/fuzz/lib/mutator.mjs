@@ -1,4 +1,4 @@
-import { bodies, fields, replies, scraps, statusLines } from './corpus.mjs'
+import { replies } from './corpus.mjs'
 
 /** Where a stream begins: poison lies before it too. */
 export const start = 64
@@ -8,20 +8,23 @@ export const most = 256 * 1024
 const methods = ['GET', 'GET', 'GET', 'GET', 'GET', 'HEAD', 'CONNECT', 'POST']
 const asks = methods.flatMap((method) => [false, false, true].map((upgrade) => ({ method, upgrade })))
 
-const informational = Buffer.from('HTTP/1.1 103 x\r\n\r\n')
-const harmless = Buffer.from('X-Part-Of-Many: 1\r\n')
-
-/** Makes streams of bytes that are nearly replies, in place. */
+/** Makes streams of bytes that are nearly the messages of a corpus, in place. */
 export class Mutator {
   end = start
   asked = asks[0]
   #bytes
   #chance
+  #corpus
 
-  /** @param {Buffer} bytes where they are made, at {@link start} */
-  constructor(bytes, chance) {
+  /**
+   * @param {Buffer} bytes where they are made, at {@link start}
+   * @param chance what decides
+   * @param corpus what they begin with; replies if left out
+   */
+  constructor(bytes, chance, corpus = replies) {
     this.#bytes = bytes
     this.#chance = chance
+    this.#corpus = corpus
   }
 
   /** Makes the next stream, from {@link start} to `end`. */
@@ -30,7 +33,7 @@ export class Mutator {
     this.end = start
     this.asked = asks[chance.below(asks.length)]
     if (chance.below(8) < 3) this.#assemble()
-    else this.#append(this.#one(replies))
+    else this.#append(this.#one(this.#corpus.whole))
     // Now and then a stream that reaches the limits, or as it is: what is right has to be read.
     if (chance.below(2_000) === 0) this.#grow()
     for (let i = chance.below(5); i > 0; i--) this.#mutate()
@@ -47,15 +50,17 @@ export class Mutator {
 
   #assemble() {
     const chance = this.#chance
-    this.#append(this.#one(statusLines))
-    for (let i = chance.below(4); i > 0; i--) this.#append(this.#one(fields))
-    this.#append(scraps[0])
-    this.#append(this.#one(bodies))
+    const { first, parts, seam, last } = this.#corpus
+    this.#append(this.#one(first))
+    for (let i = chance.below(4); i > 0; i--) this.#append(this.#one(parts))
+    this.#append(seam)
+    this.#append(this.#one(last))
   }
 
   #mutate() {
     const bytes = this.#bytes
     const chance = this.#chance
+    const { scraps, whole } = this.#corpus
     const size = this.end - start
     if (size === 0) return this.#append(this.#one(scraps))
     const at = start + chance.below(size)
@@ -86,7 +91,7 @@ export class Mutator {
         break
       }
       case 7: {
-        const other = this.#one(replies)
+        const other = this.#one(whole)
         this.#insert(at, other.subarray(chance.below(other.length)))
         break
       }
@@ -107,17 +112,18 @@ export class Mutator {
     this.end -= length
   }
 
-  /** One part over and over: heads and trailers too large, fields and informational responses too many, long bodies. */
+  /** One part over and over: heads and trailers too large, fields and messages too many, long bodies. */
   #grow() {
     const chance = this.#chance
+    const { ahead, within } = this.#corpus
     let from = start
     let piece
     switch (chance.below(3)) {
       case 0:
-        piece = informational
+        piece = ahead
         break
       case 1:
-        piece = harmless
+        piece = within
         from = this.#bytes.indexOf('\n', start) + 1
         if (from === 0 || from > this.end) return
         break
