@@ -13,6 +13,8 @@ const keepsNothing = 'it answers out of its own, and misses nothing'
 
 const noProxy = { memory: 'it is no proxy' }
 
+const forFlood = { memory: 'it is there for floods' }
+
 const onlyHttp1 = 'it takes no HTTP/2 from clients'
 
 export const contenders = {
@@ -58,6 +60,8 @@ export const contenders = {
   'nginx-gzip': contender(new URL('../contenders/nginx-gzip.mjs', import.meta.url)),
   'sluice-proxy-compress': contender(new URL('../contenders/sluice-proxy-compress.mjs', import.meta.url)),
   'sluice-cache-compress': contender(new URL('../contenders/sluice-cache-compress.mjs', import.meta.url)),
+  'sluice-proxy-work': contender(new URL('../contenders/sluice-proxy-work.mjs', import.meta.url), forFlood),
+  'sluice-proxy-shed': contender(new URL('../contenders/sluice-proxy-shed.mjs', import.meta.url), forFlood),
   'sluice-tls': contender(new URL('../contenders/sluice-tls.mjs', import.meta.url), noProxy),
   apicache: contender(new URL('../contenders/apicache.mjs', import.meta.url), {
     memory: 'it is no proxy',
@@ -82,11 +86,16 @@ export const coders = [
 /** Those that are for TLS alone. */
 const forTls = ['sluice-proxy-plain', 'sluice-tls']
 
+/** Those that are for floods alone. */
+const forFloods = ['sluice-proxy-work', 'sluice-proxy-shed']
+
 /** Who is measured in a scenario where nobody is named. */
 export function usual({ control, distinct, who }) {
   if (who !== undefined) return who
   if (control === undefined)
-    return Object.keys(contenders).filter((name) => ![...caches, ...coders, ...forTls].includes(name))
+    return Object.keys(contenders).filter(
+      (name) => ![...caches, ...coders, ...forTls, ...forFloods].includes(name),
+    )
   const plain = caches.filter((name) => !coders.includes(name))
   return [...(distinct ? ['nginx', 'sluice-proxy'] : ['floor']), ...plain]
 }

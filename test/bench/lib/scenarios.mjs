@@ -16,6 +16,7 @@ export const promisedAt = 50
  * - `status` of the answer, and `fields` of the request
  * - `control`: `Cache-Control` of the origin's answer, which then has a validator too (`etag`)
  * - `distinct`: each request is for another path
+ * - `flood`: it is asked for so many times as often as it can be answered (lib/flood.mjs)
  * - `who` is measured where nobody is named, if not everybody
  * - `unit`: what is counted
  * - `goals`: a contender's CPU over another one's, at most
@@ -35,6 +36,7 @@ const plain = {
   fields: {},
   control: undefined,
   distinct: false,
+  flood: 0,
   who: undefined,
   unit: 'request',
   goals: [],
@@ -188,6 +190,15 @@ export const scenarios = {
       'sluice-compress',
       'express-compression',
     ],
+  },
+  flood: {
+    ...plain,
+    what: '100 bytes down after 20 ms, of an app that works for each request',
+    chunks: 2,
+    pause: 20,
+    flood: 10,
+    who: ['sluice-proxy-work', 'sluice-proxy-shed'],
+    goals: [{ contender: 'sluice-proxy-shed', atMost: 3 }],
   },
 }
 

@@ -2,6 +2,7 @@
 import { cpus } from 'node:os'
 import { makeCertificate } from './certificate.mjs'
 import { stopAll } from './children.mjs'
+import { measureFlood } from './flood.mjs'
 import { goalLine, judged } from './goals.mjs'
 import { originTold, startContenders, startOrigin } from './household.mjs'
 import { generatorFor } from './load.mjs'
@@ -18,6 +19,7 @@ import { scenarios } from './scenarios.mjs'
  */
 export async function measureScenario(name, settings) {
   const scenario = scenarios[name]
+  if (scenario.flood > 0) return measureFlood(name, settings)
   let needs
   try {
     needs = { generator: generatorFor(scenario), certificate: certificateFor(scenario) }

@@ -1,0 +1,139 @@
+// What 1,000 slow connections of slowhttptest do to everybody else: node test/bench/slow-clients.mjs [seconds]
+// A proxy serves 20 kept connections, 200 requests a second in all, for so many seconds (10), and then while it is attacked until all of
+// the attack is cut. Beside it a bare server of `node:http`, which cuts nobody, has the same attack for as long: what that costs is Node's
+// own. Servers, load and attacker are processes of their own.
+import { execFile, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { Agent, get } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { figuresOf } from './lib/latencies.mjs'
+
+const seconds = Number(process.argv[2] ?? 10)
+const count = 1_000
+const rate = 200
+const limits = { head: 5_000, slow: { minRate: 240, grace: 5_000, readGrace: 10_000 } }
+const attacks = {
+  'slow heads (-H)': ['-H', '-i', '1', '-x', '8'],
+  'slow bodies (-B)': ['-B', '-i', '1', '-x', '8', '-s', '8192'],
+  'slow readers (-X)': ['-X', '-w', '256', '-y', '512', '-n', '1', '-z', '8'],
+}
+
+/** Starts a server of test/chaos. */
+async function start(file, ...args) {
+  const child = fork(fileURLToPath(new URL(`../chaos/${file}`, import.meta.url)), args)
+  process.on('exit', () => child.kill('SIGKILL'))
+  const [{ port }] = await once(child, 'message')
+  return { child, port, agent: new Agent({ keepAlive: true, maxSockets: 20 }) }
+}
+
+async function stats({ child }) {
+  child.send('stats')
+  const [message] = await once(child, 'message')
+  return message.stats
+}
+
+function ask({ agent, port }) {
+  const began = performance.now()
+  return new Promise((resolve) => {
+    const failed = () => resolve(undefined)
+    get({ port, host: '127.0.0.1', agent, timeout: 10_000 }, (res) => {
+      res.resume().on('end', () => resolve(res.statusCode === 200 ? performance.now() - began : undefined))
+      res.on('error', failed)
+    }).on('error', failed)
+  })
+}
+
+/** Asks at an even pace, whatever the answers do, until `isOver`. */
+async function load(server, isOver) {
+  const began = performance.now()
+  const asked = []
+  while (!isOver()) {
+    asked.push(ask(server))
+    await delay(Math.max(0, began + (asked.length * 1_000) / rate - performance.now()))
+  }
+  const latencies = await Promise.all(asked)
+  const errors = latencies.filter((each) => each === undefined).length
+  return figuresOf(
+    latencies.filter((each) => each !== undefined),
+    performance.now() - began,
+    errors,
+  )
+}
+
+function calm(server, ms = seconds * 1_000) {
+  const end = performance.now() + ms
+  return load(server, () => performance.now() > end)
+}
+
+function attack(args, path, { port }) {
+  const all = [...args, '-u', `http://127.0.0.1:${port}${path}`, '-c', `${count}`]
+  all.push('-r', '200', '-l', '240', '-p', '60', '-v', '0')
+  return execFile('slowhttptest', all, { maxBuffer: 64 * 1024 ** 2 }, (error) => {
+    if (error?.code === 'ENOENT') console.error('slowhttptest is not installed')
+  })
+}
+
+/** Until all of them are cut, or a minute and a half is over: slowhttptest itself doesn't see each end. */
+async function attacked(args, path, cutBefore) {
+  const attacker = attack(args, path, proxy)
+  const latest = performance.now() + 90_000
+  let over = false
+  const watch = async () => {
+    while (cutIn(await stats(proxy)) - cutBefore < count && performance.now() < latest) await delay(500)
+    over = true
+  }
+  const [figures] = await Promise.all([load(proxy, () => over), watch()])
+  attacker.kill('SIGKILL')
+  return figures
+}
+
+/** What the same does to a server without anything of ours. @returns its p99 at rest, and attacked */
+async function bareFigures(args, path, ms) {
+  const bare = await start('slow-clients-origin.mjs')
+  await calm(bare, 2_000)
+  const idle = await calm(bare)
+  const attacker = attack(args, path, bare)
+  const under = await calm(bare, ms)
+  attacker.kill('SIGKILL')
+  bare.agent.destroy()
+  bare.child.kill('SIGKILL')
+  return { idle: idle.p99, under: under.p99 }
+}
+
+const reasons = ['request-timeout', 'body-too-slow', 'reader-too-slow']
+
+function cutIn({ refused }) {
+  return reasons.reduce((sum, reason) => sum + (refused[reason] ?? 0), 0)
+}
+
+const proxy = await start('slow-clients-process.mjs', JSON.stringify(limits))
+await calm(proxy)
+const rows = []
+let before = 0
+for (const [name, args] of Object.entries(attacks)) {
+  const path = args[0] === '-X' ? '/large' : '/'
+  const idle = await calm(proxy)
+  const began = performance.now()
+  const under = await attacked(args, path, before)
+  const took = performance.now() - began
+  const now = await stats(proxy)
+  const bare = await bareFigures(args, path, took)
+  rows.push({
+    attack: name,
+    cut: `${cutIn(now) - before} of ${count}`,
+    'longest s': (now.longest / 1_000).toFixed(1),
+    'p99 idle ms': idle.p99.toFixed(2),
+    'p99 ms': under.p99.toFixed(2),
+    ratio: (under.p99 / idle.p99).toFixed(2),
+    'bare idle ms': bare.idle.toFixed(2),
+    'bare ms': bare.under.toFixed(2),
+    'bare ratio': (bare.under / bare.idle).toFixed(2),
+    errors: under.errors,
+    'RSS MB': Math.round(now.rss / 1024 ** 2),
+  })
+  before = cutIn(now)
+}
+console.table(rows)
+proxy.agent.destroy()
+process.exit()
