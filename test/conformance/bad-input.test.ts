@@ -105,7 +105,7 @@ describe('options that are wrong', () => {
       { upstreams: { api: { targets: [a], targts: [] } } },
       /upstreams\.api\.targts.*unknown/is,
     ],
-    ['an option whose time has not come', { upstreams: { api: a }, guard: true }, /guard.*unknown/is],
+    ['an option whose time has not come', { upstreams: { api: a }, observe: true }, /observe.*unknown/is],
     [
       'another of those',
       { upstreams: { api: { targets: [a], http3: true } } },

@@ -130,7 +130,9 @@ describe.each(attachedRawFronts)('CONNECT past the cache behind $name', (kind) =
         await connection.write('HTTP/1.1 200 OK\r\n\r\nhello')
       }),
     )
-    const front = own(await kind.start({ targets: origin.url, cache: true }))
+    const front = own(
+      await kind.start({ targets: origin.url, cache: true, guard: { validate: { connect: 'pass' } } }),
+    )
     for (const _ of [1, 2]) {
       const client = own(await rawClient(front.port))
       client.write('CONNECT far.example:443 HTTP/1.1\r\nHost: far.example:443\r\n\r\n')

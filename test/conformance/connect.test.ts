@@ -9,6 +9,7 @@ import {
   deferred,
   type Front,
   listen,
+  listening,
   observer,
   originServer,
   owner,
@@ -26,8 +27,19 @@ import {
 trapUnhandled()
 const own = owner()
 
+/** By default `createProxy` carries none, since few want it. */
+const guard = { validate: { connect: 'pass' } } as const
+
 const connectTo = (authority: string, more = ''): string =>
   `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${more}\r\n`
+
+it('CONNECT is 501 through createProxy unless it is allowed, and no target hears of it', async () => {
+  const origin = own(await rawOrigin(echoing))
+  const front = own(await listening.start(origin.url))
+  const { responses } = await rawRequest(front.port, connectTo('far.example:443'), { responses: 1 })
+  expect(responses.map(({ status }) => status)).toEqual([501])
+  expect(origin.connections).toHaveLength(0)
+})
 
 /** Takes a CONNECT and says everything back. */
 async function echoing(connection: RawConnection): Promise<void> {
@@ -44,7 +56,7 @@ const released = (front: Front): Promise<boolean> =>
 describe.each(attachedRawFronts)('CONNECT through $name', (kind) => {
   it('goes to the chosen target, names what was asked for, and a 2xx opens the tunnel', async () => {
     const origin = own(await rawOrigin(echoing))
-    const front = own(await kind.start(`${origin.url}/base`))
+    const front = own(await kind.start({ targets: `${origin.url}/base`, guard }))
     const client = own(await rawClient(front.port))
     client.write(`${connectTo('far.example:443')}early `)
     await client.until('\r\n\r\nhello early ')
@@ -68,7 +80,7 @@ describe.each(attachedRawFronts)('CONNECT through $name', (kind) => {
     const origin = own(
       await rawOrigin(answering('HTTP/1.1 403 No\r\nX-Why: no\r\nContent-Length: 6\r\n\r\nnot me')),
     )
-    const front = own(await kind.start(origin.url))
+    const front = own(await kind.start({ targets: origin.url, guard }))
     const { responses, ended } = await rawRequest(front.port, connectTo('far.example:443'))
     expect(responses).toMatchObject([{ status: 403, complete: true }])
     expect(value(responses[0]?.headers ?? [], 'x-why')).toBe('no')
@@ -89,7 +101,7 @@ describe.each(attachedRawFronts)('CONNECT through $name', (kind) => {
     ['no Host', 'CONNECT far.example:443 HTTP/1.1\r\n\r\n'],
   ])('with %s gets 400, and the target hears nothing', async (_name, bytes) => {
     const origin = own(await rawOrigin(echoing))
-    const front = own(await kind.start(origin.url))
+    const front = own(await kind.start({ targets: origin.url, guard }))
     const { responses, ended } = await rawRequest(front.port, bytes)
     expect(responses.map(({ status }) => status)).toEqual([400])
     expect(ended).not.toBe('open')
@@ -99,7 +111,7 @@ describe.each(attachedRawFronts)('CONNECT through $name', (kind) => {
   it('a client that resets ends it for the target, and the target for the client', async () => {
     const seen = observer()
     const origin = own(await rawOrigin(echoing))
-    const front = own(await kind.start({ targets: origin.url, use: [seen.layer] }))
+    const front = own(await kind.start({ targets: origin.url, guard, use: [seen.layer] }))
     for (let i = 0; i < 2; i++) {
       const client = own(await rawClient(front.port))
       client.write(connectTo('far.example:443'))
@@ -159,7 +171,7 @@ describe.each(attachedHttp2Fronts)('CONNECT through $name', (kind) => {
 
   it('opens a tunnel over the stream, and either half may end first', async () => {
     const origin = own(await rawOrigin(echoing))
-    const front = own(await kind.start(origin.url))
+    const front = own(await kind.start({ targets: origin.url, guard }))
     const stream = ask(front, 'far.example:443')
     let text = ''
     stream.on('data', (chunk: Buffer) => {
@@ -180,7 +192,7 @@ describe.each(attachedHttp2Fronts)('CONNECT through $name', (kind) => {
 
   it('a refusal is the response that it is', async () => {
     const origin = own(await rawOrigin(answering('HTTP/1.1 403 No\r\nContent-Length: 6\r\n\r\nnot me')))
-    const front = own(await kind.start(origin.url))
+    const front = own(await kind.start({ targets: origin.url, guard }))
     const stream = ask(front, 'far.example:443')
     const response = once(stream, 'response')
     stream.setEncoding('utf8')
@@ -191,7 +203,7 @@ describe.each(attachedHttp2Fronts)('CONNECT through $name', (kind) => {
 
   it('without a port gets 400', async () => {
     const origin = own(await rawOrigin(echoing))
-    const front = own(await kind.start(origin.url))
+    const front = own(await kind.start({ targets: origin.url, guard }))
     const [headers] = await within(once(ask(front, 'far.example'), 'response'), 'the response')
     expect(headers).toMatchObject({ ':status': 400 })
     expect(origin.connections).toHaveLength(0)
@@ -199,7 +211,7 @@ describe.each(attachedHttp2Fronts)('CONNECT through $name', (kind) => {
 
   it('a target that resets resets the stream with CONNECT_ERROR (RFC 9113 section 8.5)', async () => {
     const origin = own(await rawOrigin(echoing))
-    const front = own(await kind.start(origin.url))
+    const front = own(await kind.start({ targets: origin.url, guard }))
     const stream = ask(front, 'far.example:443')
     stream.on('error', () => {})
     // Ahead of the reset it would say that what came is all.

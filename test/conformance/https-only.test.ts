@@ -4,6 +4,7 @@ import { connect } from 'node:http2'
 import { chain, ProxyError, toListener, unhandled } from '@sluice/core'
 import { hsts, redirectToHttps } from '@sluice/tls'
 import express from 'express'
+import type { GuardOptions } from 'sluice'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
@@ -32,7 +33,7 @@ const sts = 'strict-transport-security'
 type Use = NonNullable<FrontOptions['use']>[number]
 
 /** A front with one layer, before a target that says a policy of its own. */
-async function front(kind: FrontKind, layer: Use, options: { trust?: string[] } = {}) {
+async function front(kind: FrontKind, layer: Use, options: { trust?: string[]; guard?: GuardOptions } = {}) {
   const origin = own(
     await originServer((_req, res) => void res.setHeader('Strict-Transport-Security', 'max-age=1').end('ok')),
   )
@@ -155,7 +156,9 @@ describe.each(rawFronts)('redirectToHttps through $name', (kind) => {
   })
 
   it('goes by the host of an absolute request-target', async () => {
-    const { front: site } = await front(kind, redirectToHttps())
+    const { front: site } = await front(kind, redirectToHttps(), {
+      guard: { validate: { absoluteTarget: 'use-target' } },
+    })
     const bytes = 'GET http://a.example:81?x HTTP/1.1\r\nHost: evil.example\r\n\r\n'
     const { responses } = await rawRequest(site.port, bytes, { responses: 1 })
     expect(value(responses[0]?.headers ?? [], 'location')).toBe('https://a.example/?x')
@@ -207,7 +210,9 @@ describe('redirectToHttps', () => {
   )
 
   it.each(attachedRawFronts)('refuses a CONNECT through $name', async (kind) => {
-    const { origin, front: site } = await front(kind, redirectToHttps())
+    const { origin, front: site } = await front(kind, redirectToHttps(), {
+      guard: { validate: { connect: 'pass' } },
+    })
     const { responses } = await rawRequest(
       site.port,
       'CONNECT far.example:443 HTTP/1.1\r\nHost: far.example:443\r\n\r\n',

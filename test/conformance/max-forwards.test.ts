@@ -132,7 +132,7 @@ describe('Max-Forwards', () => {
 
   it('on two lines is junk', async () => {
     const origin = own(await originServer())
-    const proxy = own(createProxy(origin.url))
+    const proxy = own(createProxy({ upstreams: { site: origin.url }, guard: { validate: false } }))
     const { port } = await proxy.listen()
     const head =
       'OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 1\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n'

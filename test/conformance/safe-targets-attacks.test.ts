@@ -139,7 +139,12 @@ it('names what is wrong in allow by its place, and takes sockets as targets writ
 it('createProxy puts the hook of a given transport before what stands behind it', async () => {
   const inside = own(await originServer())
   const transport = own(http2Transport({ connect: safeTargets() }))
-  const proxy = own(createProxy({ upstreams: { app: { targets: [inside.url], transport } } }))
+  const proxy = own(
+    createProxy({
+      upstreams: { app: { targets: [inside.url], transport } },
+      guard: { validate: { connect: 'pass' } },
+    }),
+  )
   const { port } = await proxy.listen()
   const socket = connectTcp(port, '127.0.0.1', () =>
     socket.write('CONNECT a.test:80 HTTP/1.1\r\nHost: a.test:80\r\n\r\n'),

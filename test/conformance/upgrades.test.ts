@@ -24,11 +24,13 @@ import {
   until,
   value,
   values,
+  warningsOf,
   within,
 } from '../kit/index.js'
 
 trapUnhandled()
 const own = owner()
+const warned = warningsOf('SluiceWarning')
 
 interface WebSocketOrigin {
   readonly origin: Origin
@@ -409,6 +411,26 @@ describe.each(rawFronts)('upgrades as bytes through $name', (kind) => {
     expect(ended).not.toBe('open')
     expect(text).not.toMatch(/127\.0\.0\.1|:\d{4,5}\b|\.js/)
     await released(front)
+  })
+
+  it.each([
+    ['a 101 that does not say what to change to', '101 Switching Protocols\r\nUpgrade: x'],
+    ['a 101 without a protocol', '101 Switching Protocols\r\nConnection: Upgrade'],
+    ['a status that is none', '999 x\r\nContent-Length: 0'],
+  ])("%s is the target's fault: 502, and no warning", async (_, head) => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write(`HTTP/1.1 ${head}\r\n\r\n`)
+      }),
+    )
+    const front = own(await kind.start({ targets: origin.url, retry: false }))
+    const client = own(await rawClient(front.port))
+    client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+    await client.closed
+    expect(client.text).toMatch(/^HTTP\/1\.1 502 /)
+    expect(warned).toEqual([])
+    await until(() => origin.sockets === 0, 'the connection to the target is ended')
   })
 
   it('a client that resets before the answer, or right behind it, leaves nothing behind', async () => {

@@ -12,6 +12,7 @@ import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { attachedHttp2Fronts, attachedRawFronts } from '../kit/attached-fronts.js'
 import {
+  answering,
   deferred,
   type Front,
   type FrontKind,
@@ -241,6 +242,49 @@ describe('WebSocket over HTTP/2 beside an app', () => {
     expect(await response(open(over, '/api/ws'))).toMatchObject({ ':status': 403 })
     expect(await seen.promise).toBe('GET /ws websocket')
     expect(await response(open(over, '/other'))).toMatchObject({ ':status': 418 })
+  })
+})
+
+describe.each(attachedRawFronts)('a WebSocket version through $name', (kind) => {
+  const handshake = (version: string): string =>
+    `GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${version}\r\n`
+
+  it.each(['99', '14', '', '013', '13, 8', '-1', 'x'])('%j is none that there is: 426', async (version) => {
+    const origin = own(await rawOrigin())
+    const front = own(await kind.start(origin.url))
+    const { responses, ended } = await rawRequest(
+      front.port,
+      handshake(`Sec-WebSocket-Version: ${version}\r\n`),
+    )
+    expect(responses.map(({ status }) => status)).toEqual([426])
+    const headers = responses[0]?.headers ?? []
+    expect(value(headers, 'sec-websocket-version')).toBe('13')
+    expect(value(headers, 'upgrade')).toBe('websocket')
+    expect(value(headers, 'connection')).toBe('close, Upgrade')
+    expect(ended).toBe('end')
+    expect(origin.connections).toHaveLength(0)
+  })
+
+  it.each(['Sec-WebSocket-Version: 13\r\n', 'Sec-WebSocket-Version: 8\r\n', ''])(
+    '%j is for the target to judge',
+    async (version) => {
+      const origin = own(await rawOrigin(answering('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n')))
+      const front = own(await kind.start(origin.url))
+      const { responses } = await rawRequest(front.port, handshake(version))
+      expect(responses.map(({ status }) => status)).toEqual([403])
+    },
+  )
+})
+
+describe.each(attachedHttp2Fronts)('a WebSocket version over HTTP/2 through $name', (kind) => {
+  it('that there is none of gets 426, without the fields of a connection', async () => {
+    const origin = own(await rawOrigin())
+    const over = await session(kind, own(await kind.start(origin.url)))
+    const headers = await response(open(over, '/', { 'sec-websocket-version': '99' }))
+    expect(headers).toMatchObject({ ':status': 426, 'sec-websocket-version': '13' })
+    expect(headers).not.toHaveProperty('upgrade')
+    expect(headers).not.toHaveProperty('connection')
+    expect(origin.connections).toHaveLength(0)
   })
 })
 

@@ -341,6 +341,7 @@ describe('a chain of proxies', () => {
         upstreams: { site: 'http://127.0.0.1:1' },
         trust: ['127.0.0.0/8', '10.0.0.0/8'],
         trustFields,
+        guard: { validate: { maxHeaderBytes: 0 } },
         use: [
           () => (ctx) => {
             client = ctx.client

@@ -38,7 +38,7 @@ import {
 } from '@sluice/resilience'
 
 import { createUpstream, type Upstream } from '@sluice/upstream'
-import { createProxy, type Proxy, type TlsOptions } from 'sluice'
+import { createProxy, type GuardOptions, type Proxy, type TlsOptions } from 'sluice'
 import { type TestCertificate, testCertificate } from './certificate.js'
 import { type HttpClient, httpClient } from './client.js'
 import { listen, type Mounted, mountNamed, mounts } from './mounts.js'
@@ -68,6 +68,8 @@ export interface FrontOptions {
   cache?: boolean | CacheOptions
   /** Default: answers aren't compressed. */
   compress?: boolean | CompressOptions
+  /** Of `createProxy`. Default: on, with the defaults. */
+  guard?: false | GuardOptions
   /** For the server that `createProxy` listens with. Default: plain HTTP. */
   tls?: TlsOptions
 }
@@ -155,6 +157,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     hedge: hedged,
     cache: cached,
     compress: coded,
+    guard,
     tls,
   } = options(given)
   const proxy = createProxy({
@@ -179,6 +182,7 @@ export function proxyOf(given: FrontOptions | string): Built & { readonly proxy:
     ...(use === undefined ? {} : { use: [...use] }),
     ...(cached === undefined ? {} : { cache: cached }),
     ...(coded === undefined ? {} : { compress: coded }),
+    ...(guard === undefined ? {} : { guard }),
     ...(tls === undefined ? {} : { tls }),
   })
   return {

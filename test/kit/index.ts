@@ -1,3 +1,4 @@
+export { type AccessSite, accessSite } from './access-site.js'
 export { type TakenCertificate, takeCertificate } from './acme-order.js'
 export { type Authority, pinOf, testAuthority } from './authority.js'
 export { type TestCertificate, testCertificate } from './certificate.js'
@@ -24,6 +25,15 @@ export {
 export { type HandTimers, handTimers } from './hand-timers.js'
 export { type HeaderRelay, type HeaderRelayOptions, headerRelays } from './header-relay.js'
 export { heapInUse } from './heap.js'
+export {
+  type FrameClient,
+  frameClient,
+  frameTypes,
+  type Http2Frame,
+  http2Frame,
+  settingsFrame,
+} from './http2-frames.js'
+export { type HeadAnswer, http2Head, type WrittenHead } from './http2-head.js'
 export {
   type KubernetesEndpoint,
   type KubernetesQuery,
@@ -64,6 +74,14 @@ export { type SecureOrigin, secureOrigin } from './secure-origin.js'
 export { seeded } from './seeded.js'
 export { shared } from './shared.js'
 export { skipUnless } from './skip.js'
+export {
+  hmacSigned,
+  type SigningKey,
+  signed,
+  signingKey,
+  type TokenIssuer,
+  tokenIssuer,
+} from './token-issuer.js'
 export { trapUnhandled } from './trap-unhandled.js'
 export { atRest, type Deferred, deferred, patience, until, within } from './until.js'
 export { warningsOf } from './warnings.js'

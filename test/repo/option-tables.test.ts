@@ -1,3 +1,13 @@
+import {
+  basicAuthOptions,
+  corsOptions,
+  forwardAuthOptions,
+  jwtOptions,
+  maintenanceOptions,
+  requestIdOptions,
+  securityHeadersOptions,
+  signedUrlOptions,
+} from '@sluice/access'
 import { acmeOptions } from '@sluice/acme'
 import { preferZoneOptions, slowStartOptions, stickyOptions } from '@sluice/balance'
 import { cacheOptions } from '@sluice/cache'
@@ -7,7 +17,17 @@ import {
   decompressRequestsOptions,
   dictionaryOptions,
 } from '@sluice/compress'
+import {
+  anonymityOptions,
+  ipFilterOptions,
+  serverGuardOptions,
+  shedOptions,
+  slowOptions,
+  validateOptions,
+} from '@sluice/guard'
+import { probeOptions } from '@sluice/guard/probe'
 import { declaredOptions, ejectionOptions, healthOptions } from '@sluice/health'
+import { concurrencyLimitOptions, rateLimitOptions } from '@sluice/limit'
 import { parse } from '@sluice/options'
 import { breakerOptions, concurrencyOptions, hedgeOptions, retryOptions } from '@sluice/resilience'
 import { certificatesOptions } from '@sluice/tls'
@@ -44,7 +64,7 @@ interface Documented {
 function interfaceOf(short: string, name: string): Documented[] {
   const one = packages.find((each) => each.short === short) as (typeof packages)[number]
   const start = new RegExp(
-    String.raw`^export interface ${name}(?:<\w+>)?(?: extends [^{]*)? \{\n([\s\S]*?)^\}`,
+    String.raw`^export interface ${name}(?:<[^>{]*>)?(?: extends [^{]*)? \{\n([\s\S]*?)^\}`,
     'm',
   )
   const body = sourcesOf(one)
@@ -121,7 +141,77 @@ const acme = parse(
   '',
 )
 
+const listed = parse(ipFilterOptions, { allow: { load: () => [] }, deny: { file: 'denied.txt' } }, '') as {
+  readonly allow: { readonly every: number }
+  readonly deny: { readonly poll: number }
+}
+const ipSources = { allow: { every: listed.allow.every }, deny: { poll: listed.deny.poll } }
+const tokens = { jwks: 'https://a.example/', issuer: 'a', audience: 'b' }
+const cut = { contentSecurityPolicy: {}, strictTransportSecurity: {} }
+const secured = parse(securityHeadersOptions, cut, '')
+
 const cases: Case[] = [
+  {
+    short: 'access',
+    tables: ['basicAuth'],
+    interfaces: ['BasicAuthOptions'],
+    defaults: { ...parse(basicAuthOptions, { users: () => true }, ''), users: undefined },
+  },
+  {
+    short: 'access',
+    tables: ['jwt'],
+    interfaces: ['JwtOptions'],
+    defaults: { ...parse(jwtOptions, tokens, ''), jwks: undefined, issuer: undefined, audience: undefined },
+  },
+  {
+    short: 'access',
+    tables: ['forwardAuth'],
+    interfaces: ['ForwardAuthOptions'],
+    defaults: { ...parse(forwardAuthOptions, { url: 'http://a.example/' }, ''), url: undefined },
+  },
+  {
+    short: 'access',
+    tables: ['signedUrl'],
+    interfaces: ['SignedUrlOptions'],
+    defaults: { ...parse(signedUrlOptions, { secret: 'x'.repeat(16) }, ''), secret: undefined },
+  },
+  { short: 'access', tables: ['signUrl'], interfaces: ['SignUrlOptions'], defaults: { method: 'GET' } },
+  {
+    short: 'access',
+    tables: ['cors'],
+    interfaces: ['CorsOptions'],
+    defaults: { ...parse(corsOptions, { origins: '*' }, ''), origins: undefined },
+  },
+  {
+    short: 'access',
+    tables: ['securityHeaders'],
+    interfaces: ['SecurityHeadersOptions'],
+    defaults: parse(securityHeadersOptions, {}, ''),
+  },
+  {
+    short: 'access',
+    tables: ['contentSecurityPolicy'],
+    interfaces: ['ContentSecurityPolicyOptions'],
+    defaults: secured.contentSecurityPolicy as object,
+  },
+  {
+    short: 'access',
+    tables: ['strictTransportSecurity'],
+    interfaces: ['StrictTransportSecurityOptions'],
+    defaults: secured.strictTransportSecurity as object,
+  },
+  {
+    short: 'access',
+    tables: ['requestId'],
+    interfaces: ['RequestIdOptions'],
+    defaults: parse(requestIdOptions, {}, ''),
+  },
+  {
+    short: 'access',
+    tables: ['maintenance'],
+    interfaces: ['MaintenanceOptions'],
+    defaults: { ...parse(maintenanceOptions, { on: false }, ''), on: undefined },
+  },
   {
     short: 'acme',
     tables: [0],
@@ -178,6 +268,18 @@ const cases: Case[] = [
     tables: [],
     interfaces: ['DictionaryOptions', 'DictionaryRule'],
     defaults: parse(dictionaryOptions, {}, ''),
+  },
+  {
+    short: 'guard',
+    tables: ['harden'],
+    interfaces: ['ServerGuardOptions'],
+    defaults: parse(serverGuardOptions, {}, ''),
+  },
+  {
+    short: 'guard',
+    tables: ['slow'],
+    interfaces: ['SlowOptions'],
+    defaults: parse(slowOptions, {}, ''),
   },
   { short: 'resilience', tables: [0], interfaces: ['RetryOptions'], defaults: parse(retryOptions, {}, '') },
   {
@@ -299,7 +401,72 @@ const cases: Case[] = [
     interfaces: ['DictionaryOptions'],
     defaults: { maxSize: 32 * 1024 ** 2, maxEntry: 4 * 1024 ** 2, maxCount: 256 },
   },
+  {
+    short: 'guard',
+    tables: ['validate'],
+    interfaces: ['ValidateOptions'],
+    defaults: parse(validateOptions, {}, ''),
+  },
+  { short: 'guard', tables: ['ipFilter'], interfaces: ['IpFilterOptions'] },
+  { short: 'guard', tables: ['IpFile'], interfaces: ['IpFile'], defaults: ipSources.deny },
+  { short: 'guard', tables: ['IpLoad'], interfaces: ['IpLoad'], defaults: ipSources.allow },
+  { short: 'guard', tables: ['shed'], interfaces: ['ShedOptions'], defaults: parse(shedOptions, {}, '') },
   { short: 'discovery', tables: [1], interfaces: ['FileOptions'] },
+  {
+    short: 'limit',
+    tables: ['gcra'],
+    interfaces: ['GcraOptions', 'MemoryLimiterOptions'],
+    defaults: { keys: 100_000 },
+  },
+  {
+    short: 'limit',
+    tables: ['tokenBucket'],
+    interfaces: ['TokenBucketOptions', 'MemoryLimiterOptions'],
+    defaults: { per: 1_000, keys: 100_000 },
+  },
+  {
+    short: 'limit',
+    tables: ['slidingWindow'],
+    interfaces: ['SlidingWindowOptions', 'MemoryLimiterOptions'],
+    defaults: { keys: 100_000 },
+  },
+  {
+    short: 'limit',
+    tables: ['rateLimit'],
+    interfaces: ['RateLimitKey'],
+    defaults: { cost: 1, name: 'default', fields: true },
+  },
+  {
+    short: 'limit',
+    tables: ['clientKey'],
+    interfaces: ['ClientKeyOptions'],
+    defaults: { ipv4: 32, ipv6: 64 },
+  },
+  {
+    short: 'limit',
+    tables: ['concurrencyLimit'],
+    interfaces: ['ConcurrencyLimitOptions'],
+    defaults: { ...parse(concurrencyLimitOptions, { limit: 1 }, ''), by: 'route', limit: undefined },
+  },
+  {
+    short: 'limit',
+    tables: ['resolveRateLimit'],
+    interfaces: ['RateLimitOptions'],
+    defaults: {
+      ...parse(rateLimitOptions, { limit: 1, window: 1 }, ''),
+      algorithm: 'gcra',
+      prefix: { ipv4: 32, ipv6: 64 },
+      keys: 100_000,
+      limit: undefined,
+      window: undefined,
+    },
+  },
+  {
+    short: 'redis',
+    tables: [2],
+    interfaces: ['RedisLimiterOptions'],
+    defaults: { instances: 2, prefix: 'sluice:limit:', timeout: 100, pause: 1_000, keys: 100_000 },
+  },
   { short: 'upstream', tables: [0], interfaces: ['UpstreamSettings'], defaults: { panic: 0 } },
   { short: 'upstream', tables: [2], interfaces: ['TargetTls'], defaults: { verify: true } },
   {
@@ -332,8 +499,27 @@ const cases: Case[] = [
   { short: 'tls', tables: [], interfaces: ['ClientCertificateOptions'], defaults: { required: false } },
   { short: 'tls', tables: [], interfaces: ['PassedCertificate'], defaults: { clientCert: false } },
   { short: 'tls', tables: ['devCertificate'], interfaces: ['DevCertificateOptions'] },
+  { short: 'guard', tables: ['probe'], interfaces: ['ProbeOptions'], defaults: parse(probeOptions, {}, '') },
+  {
+    short: 'guard',
+    tables: ['anonymity'],
+    interfaces: ['AnonymityOptions'],
+    defaults: { ...parse(anonymityOptions, {}, ''), origins: false, bodies: false },
+  },
+  {
+    short: 'guard',
+    tables: ['expectNoLeak'],
+    interfaces: ['NoLeakOptions'],
+    defaults: { host: 'public.example', paths: ['/'], malformed: true, timeout: 2_000, connections: 8 },
+  },
   { short: 'sluice', tables: [0], interfaces: ['ProxyOptions', 'UpstreamOptions'] },
-  { short: 'sluice', tables: [1], interfaces: ['TlsOptions'], defaults: { http2: true } },
+  {
+    short: 'sluice',
+    tables: ['guard'],
+    interfaces: ['GuardOptions', 'LimitOptions'],
+    defaults: { validate: true, shed: false, anonymity: false },
+  },
+  { short: 'sluice', tables: [2], interfaces: ['TlsOptions'], defaults: { http2: true } },
 ]
 
 /** For tests, and no settings of a person's. */
@@ -369,7 +555,7 @@ describe('the check itself', () => {
 const shownOn = (short: string, tables: readonly (number | string)[]): Row[] => {
   const page = read(`packages/${short}/README.md`)
   const found = tablesOf(page)
-  const headings = [...page.matchAll(/^\| option of `(\w+)`/gm)].map(([, of]) => of)
+  const headings = [...page.matchAll(/^\| option(?: of `(\w+)`)?[^\n]*\n\|[-|]+\n/gm)].map(([, of]) => of)
   return tables.flatMap((at) => found[typeof at === 'number' ? at : headings.indexOf(at)] ?? [])
 }
 const documentedIn = (short: string, interfaces: readonly string[]): Documented[] =>

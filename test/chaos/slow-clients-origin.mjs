@@ -1,0 +1,25 @@
+// A server without any limit of ours, in a process of its own: the origin behind `slow-clients-process.mjs`, and in the bench what Node
+// does alone. `/large` is more than anybody's buffers hold, all else is small.
+import { createServer } from 'node:http'
+
+const part = Buffer.alloc(64 * 1024, 'x')
+
+const server = createServer((req, res) => {
+  req.on('error', () => {}).resume()
+  res.on('error', () => {})
+  if (!req.url.startsWith('/large')) return void req.on('end', () => res.end('ok'))
+  let left = 512
+  const more = () => {
+    while (left > 0 && !res.destroyed) {
+      left--
+      if (!res.write(part)) return
+    }
+    res.end()
+  }
+  res.on('drain', more)
+  more()
+})
+process.on('disconnect', () => process.exit())
+server.listen({ port: 0, host: '127.0.0.1', backlog: 2048 }, () =>
+  process.send({ port: server.address().port }),
+)
