@@ -145,6 +145,10 @@ const whetherToServe: Record<string, Rule> = {
     ours: false,
     when: ({ cc }) => /=\d+[a-z.]/.test(cc),
   },
+  'below zero it is none, so that it takes nothing off the time for which a stale one may be served': {
+    ours: true,
+    when: ({ cc, said }) => /=-\d/.test(cc) && said.staleWhileRevalidate !== undefined,
+  },
   'must-revalidate speaks of stale responses (RFC 9111 section 5.2.2.2)': {
     ours: true,
     when: ({ said, isFresh }) => said.mustRevalidate && isFresh,
@@ -333,6 +337,7 @@ describe('beside http-cache-semantics', () => {
     const rare: Case[] = [
       { ...plain, response: { 'cache-control': 'max-age=60, no-store, must-understand' } },
       { ...plain, response: { 'cache-control': 'max-age=60, immutable' }, second: reload },
+      { ...plain, response: { 'cache-control': 'max-age=-5, stale-while-revalidate=60' }, later: 59 },
       {
         ...plain,
         response: { 'cache-control': 'max-age=60, stale-while-revalidate=60' },
