@@ -19,7 +19,10 @@ async function site(handler: RequestListener, options: object = {}) {
     ),
   )
   const store = own(memoryStore())
-  const built = own(proxyOf({ targets: `http://127.0.0.1:${origin.port}`, cache: { store, ...options } }))
+  // The guard lets less through than the cache has to bear.
+  const guard = { validate: { maxUrl: '16kb' } } as const
+  const targets = `http://127.0.0.1:${origin.port}`
+  const built = own(proxyOf({ targets, guard, cache: { store, ...options } }))
   const { port } = await built.proxy.listen()
   return { store, client: own(httpClient({ port })), requests: () => requests }
 }
