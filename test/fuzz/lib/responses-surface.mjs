@@ -52,8 +52,12 @@ export async function responsesSurface({ seed, variant = 0, front = numberedProx
   const answers = new Map()
   const target = await hostileOrigin((path) => answers.get(path) ?? ordinaryAnswer(path))
   const options = {
-    // A connection that its last answer has spoilt may be the next one's: that is what retries are for.
-    upstream: { retry: { attempts: 2, backoff: { base: 1, max: 1 } } },
+    upstream: {
+      // A connection that its last answer has spoilt may be the next one's: that is what retries are for.
+      retry: { attempts: 2, backoff: { base: 1, max: 1 } },
+      // What a cache fetches goes on without its client: those whose target says no more would fill a pool, and others wait.
+      connections: 0,
+    },
     // A target that stays is given up by its clients, before.
     timeouts: { head: '60s', body: '60s' },
   }
