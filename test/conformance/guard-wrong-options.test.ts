@@ -34,6 +34,10 @@ describe('a wrong option of guard, limits or access', () => {
     ['guard.shed.inFlight: got', { guard: { shed: { inFlight: -1 } } }],
     ['guard.anonymity.bodies', { guard: { anonymity: { bodies: ['pdf'] } } }],
     ['guard.anonymity.client.hash: got a text', { guard: { anonymity: { client: { hash: 'short' } } } }],
+    [
+      "guard.anonymity.client: got a text, takes 'pass', 'remove'",
+      { guard: { anonymity: { client: secret } } },
+    ],
     ['guard.rateLimit.limit: got', { guard: { rateLimit: { window: '1m' } } }],
     ['guard.rateLimit[1].window', { guard: { rateLimit: [{ limit: 1, window: '1s' }, { limit: 1 }] } }],
     ['guard.concurrency.limit: got 0', { guard: { concurrency: { limit: 0 } } }],

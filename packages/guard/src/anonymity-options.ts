@@ -50,7 +50,11 @@ const client = v.lazy((value) =>
           'a secret of at least 16 characters',
         ),
       })
-    : that((given) => given === 'pass' || given === 'remove', "'pass', 'remove', or { hash }"),
+    : // Somebody may have written the secret here.
+      secret<'pass' | 'remove'>(
+        (given) => given === 'pass' || given === 'remove',
+        "'pass', 'remove', or { hash }",
+      ),
 ) as v.GenericSchema<ClientIdentity>
 
 const origins = v.lazy((value) =>

@@ -1,22 +1,23 @@
 import debug from 'debug'
+import type { IpList } from './ip-list.js'
 import type { IpSet } from './ip-trie.js'
 
 const log = debug('sluice:guard')
 
 /**
- * The last good set of a list that changes, and what is said of those that are not good.
+ * A list that changes: the last good set of it, and what is said of those that are not good.
  *
  *   take: is the set from now on
  *   fail: told once, until another thing is wrong or all is well again; the set stays
  */
-export class CurrentSet implements IpSet {
+export abstract class CurrentSet implements IpList {
   readonly ready: Promise<void>
   private arrived!: () => void
   private set: IpSet | undefined = undefined
   private told: string | undefined = undefined
 
-  /** @param name of the list, for a person */
-  constructor(private readonly name: string) {
+  /** @param title of the list, for a person */
+  constructor(private readonly title: string) {
     this.ready = new Promise((resolve) => {
       this.arrived = resolve
     })
@@ -34,28 +35,31 @@ export class CurrentSet implements IpSet {
     return this.set?.has(address) ?? false
   }
 
-  take(set: IpSet): void {
+  /** Ends what looks for another. */
+  abstract [Symbol.dispose](): void
+
+  protected take(set: IpSet): void {
     this.set = set
     this.works()
     this.arrived()
-    if (log.enabled) log('%s: %d addresses and ranges', this.name, set.size)
+    if (log.enabled) log('%s: %d addresses and ranges', this.title, set.size)
   }
 
   /** Nothing is wrong any more. */
-  works(): void {
+  protected works(): void {
     this.told = undefined
   }
 
-  fail(error: unknown): void {
+  protected fail(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error)
     if (message === this.told) return
     this.told = message
     const stays =
       this.set === undefined ? 'there is no list yet, and nobody passes it' : 'the last list stays'
-    process.emitWarning(`${this.name}: ${stays}: ${message}`, 'SluiceWarning')
+    process.emitWarning(`${this.title}: ${stays}: ${message}`, 'SluiceWarning')
   }
 
-  note(text: string): void {
-    if (log.enabled) log('%s: %s', this.name, text)
+  protected note(text: string): void {
+    if (log.enabled) log('%s: %s', this.title, text)
   }
 }

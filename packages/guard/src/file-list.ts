@@ -2,7 +2,6 @@ import { FileText, FileWatch } from '@sluice/files'
 import { fault } from '@sluice/options'
 import type { After } from './after.js'
 import { CurrentSet } from './current-set.js'
-import type { IpList } from './ip-list.js'
 import { type IpSet, trieOf } from './ip-trie.js'
 
 /** A longer file is no list, but something that has gone wrong: it would be a million entries and more. */
@@ -20,8 +19,7 @@ const debounce = 100
  *   as before, or good ─▶ looks after `poll`
  *   not good ─▶ told once; looks after `poll`
  */
-export class FileList implements IpList {
-  private readonly current: CurrentSet
+export class FileList extends CurrentSet {
   private readonly text: FileText
   private readonly near: FileWatch
   private last: string
@@ -38,40 +36,24 @@ export class FileList implements IpList {
     private readonly after: After,
     path: string,
   ) {
+    super(`${path} ${file}`)
     this.text = new FileText(file, mostBytes)
-    this.current = new CurrentSet(`${path} ${file}`)
     try {
       this.last = this.text.readNow()
     } catch (error) {
       const got = `'${file}' (${(error as Error).message})`
       throw new TypeError(fault(`${path}.file`, got, 'a file that can be read'), { cause: error })
     }
-    this.current.take(listIn(this.last, file))
+    this.take(listIn(this.last, file))
     this.near = new FileWatch(
       file,
       () => this.touch(),
-      (error) => this.current.note(`looked at every ${poll} ms: ${String(error)}`),
+      (error) => this.note(`looked at every ${poll} ms: ${String(error)}`),
     )
     void this.round(false)
   }
 
-  get loaded(): boolean {
-    return true
-  }
-
-  get ready(): Promise<void> {
-    return this.current.ready
-  }
-
-  get size(): number {
-    return this.current.size
-  }
-
-  has(address: string): boolean {
-    return this.current.has(address)
-  }
-
-  [Symbol.dispose](): void {
+  override [Symbol.dispose](): void {
     this.closed = true
     this.cancel?.()
     this.cancel = undefined
@@ -107,7 +89,7 @@ export class FileList implements IpList {
       else this.read(text)
     } catch (error) {
       if (this.closed) return
-      this.current.fail(error)
+      this.fail(error)
     }
     this.wait(busy || this.touched ? debounce : this.poll)
   }
@@ -118,13 +100,13 @@ export class FileList implements IpList {
       this.last = text
       this.fault = undefined
       try {
-        this.current.take(listIn(text, this.file))
+        this.take(listIn(text, this.file))
       } catch (error) {
         this.fault = error as Error
       }
     }
     if (this.fault !== undefined) throw this.fault
-    this.current.works()
+    this.works()
   }
 }
 

@@ -1,6 +1,5 @@
 import type { After } from './after.js'
 import { CurrentSet } from './current-set.js'
-import type { IpList } from './ip-list.js'
 import type { IpLoad } from './ip-source.js'
 import { type IpSet, ipTrie } from './ip-trie.js'
 
@@ -16,8 +15,7 @@ const firstRetry = 1_000
  * good ─▶ called again after `every`
  * failed, or not good ─▶ told once; called again after 1 s, 2 s, 4 s… up to `every`
  */
-export class LoadedList implements IpList {
-  private readonly current: CurrentSet
+export class LoadedList extends CurrentSet {
   private failures = 0
   private cancel: (() => void) | undefined = undefined
   private controller = new AbortController()
@@ -30,31 +28,15 @@ export class LoadedList implements IpList {
     private readonly after: After,
     private readonly path: string,
   ) {
-    this.current = new CurrentSet(path)
+    super(path)
     const given = load(this.controller.signal)
     if (Array.isArray(given)) {
-      this.current.take(this.setOf(given))
+      this.take(this.setOf(given))
       this.wait(every)
     } else void this.round(given)
   }
 
-  get loaded(): boolean {
-    return this.current.loaded
-  }
-
-  get ready(): Promise<void> {
-    return this.current.ready
-  }
-
-  get size(): number {
-    return this.current.size
-  }
-
-  has(address: string): boolean {
-    return this.current.has(address)
-  }
-
-  [Symbol.dispose](): void {
+  override [Symbol.dispose](): void {
     this.closed = true
     this.cancel?.()
     this.cancel = undefined
@@ -84,11 +66,11 @@ export class LoadedList implements IpList {
     try {
       const given = await Promise.race([coming ?? this.load(controller.signal), late])
       if (this.closed) return
-      this.current.take(this.setOf(given))
+      this.take(this.setOf(given))
       this.failures = 0
     } catch (error) {
       if (this.closed) return
-      this.current.fail(error)
+      this.fail(error)
       this.failures++
     }
     this.cancel?.()
