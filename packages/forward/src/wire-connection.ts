@@ -3,6 +3,7 @@ import { freeMemory, ProxyError, type Spent } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { readBeforeDestroy } from './read-before-destroy.js'
+import { mayReadOn, type Reader } from './read-turns.js'
 import type { WireExchange } from './wire-exchange.js'
 import { type ResponseEvents, type ResponseHead, ResponseParser } from './wire-response-parser.js'
 import type { Holder } from './yielding.js'
@@ -42,7 +43,7 @@ export interface ReadInto {
  *   │                └─ error, abort, an end that doesn't allow another ─▶ closed
  *   └─ the target's end, any byte, its idle limit ──▶ closed
  */
-export class WireConnection implements ResponseEvents, Holder {
+export class WireConnection implements ResponseEvents, Holder, Reader {
   /** The exchange that it serves now. */
   exchange: WireExchange | undefined = undefined
   /** Exchanges before this one. */
@@ -54,6 +55,8 @@ export class WireConnection implements ResponseEvents, Holder {
   private buffer: Buffer = Buffer.allocUnsafeSlow(smallBuffer)
   private given = false
   private paused = false
+  /** For the next turn of the event loop, since others want some of this one. */
+  private waits = false
   /** Bytes of the read that is parsed now. */
   private size = 0
   /** Small parts of a body that came in one read: what was chunks on this connection is one part on the next. */
@@ -153,6 +156,7 @@ export class WireConnection implements ResponseEvents, Holder {
       return false
     }
     this.size = size
+    const isFull = size >= smallBuffer && size === this.buffer.length
     try {
       const read = parser.execute(this.buffer, 0, size)
       this.pass()
@@ -167,8 +171,11 @@ export class WireConnection implements ResponseEvents, Holder {
     }
     // A read that has filled the small buffer is one of many: the next ones get a larger one.
     if (size === smallBuffer && this.buffer.length === smallBuffer) this.given = true
-    if (this.exchange === exchange) exchange.moved()
-    return !this.paused
+    if (this.exchange === exchange) {
+      exchange.moved()
+      if (isFull) this.waits = !mayReadOn(this, size)
+    }
+    return !this.paused && !this.waits
   }
 
   informed(status: number, headers: HeaderList): void {
@@ -287,7 +294,12 @@ export class WireConnection implements ResponseEvents, Holder {
   resume(): void {
     if (!this.paused) return
     this.paused = false
-    this.socket.resume()
+    if (!this.waits) this.socket.resume()
+  }
+
+  readOn(): void {
+    this.waits = false
+    if (!this.paused && !this.socket.destroyed) this.socket.resume()
   }
 
   /** Ends it, and with it the exchange. */
