@@ -1,16 +1,22 @@
 import { describe, expect, it } from 'vitest'
 import { PacedWork } from './paced-work.js'
 
-/** Work whose turns a test takes. */
+/** Work over a second, whose turns a test takes: false where none is asked for. */
 function byHand(): { work: PacedWork; turn(): boolean } {
-  const turns: (() => void)[] = []
-  const work = new PacedWork((fn) => void turns.push(fn))
+  let next: (() => void) | undefined
+  const work = new PacedWork((ms, fn) => {
+    expect([ms, next]).toEqual([5, undefined])
+    next = fn
+    return () => {
+      next = undefined
+    }
+  }, 1_000)
   return {
     work,
     turn() {
-      const next = turns.shift()
+      const asked = next !== undefined
       next?.()
-      return next !== undefined
+      return asked
     },
   }
 }
@@ -18,26 +24,26 @@ function byHand(): { work: PacedWork; turn(): boolean } {
 describe('PacedWork', () => {
   it('does one piece in a turn, in their order, and asks for no turn without one', () => {
     const { turn, work } = byHand()
-    const done: number[] = []
-    for (let i = 0; i < 3; i++) work.add(() => done.push(i))
-    for (let i = 1; i <= 3; i++) {
-      expect(turn()).toBe(true)
-      expect(done).toHaveLength(i)
-    }
-    expect(done).toEqual([0, 1, 2])
     expect(turn()).toBe(false)
+    for (let round = 0; round < 2; round++) {
+      const done: number[] = []
+      for (let i = 0; i < 3; i++) work.add(() => done.push(i))
+      for (let i = 1; i <= 3; i++) {
+        expect(turn()).toBe(true)
+        expect(done).toHaveLength(i)
+      }
+      expect(done).toEqual([0, 1, 2])
+      expect(turn()).toBe(false)
+    }
   })
 
-  it('does more in a turn where there is a lot', () => {
+  it.each([150, 200, 201, 1_000, 50_000])('does %s pieces within the time, evenly', (count) => {
     const { turn, work } = byHand()
     let done = 0
-    for (let i = 0; i < 50_000; i++) work.add(() => done++)
-    turn()
-    expect(done).toBe(50)
-    let turns = 1
-    while (turn()) turns++
-    expect(done).toBe(50_000)
-    expect(turns).toBeLessThan(8_000)
+    for (let i = 0; i < count; i++) work.add(() => done++)
+    const each = Math.ceil(count / 200)
+    for (let turns = 1; turn(); turns++) expect(done).toBe(Math.min(count, turns * each))
+    expect(done).toBe(count)
   })
 
   it('takes more from a piece, and goes on behind one that throws', () => {
@@ -47,10 +53,10 @@ describe('PacedWork', () => {
       work.add(() => done.push('behind'))
       throw new Error('a piece')
     })
-    work.add(() => done.push('next'))
+    for (let i = 0; i < 500; i++) work.add(() => done.push('next'))
     expect(turn).toThrow('a piece')
     while (turn());
-    expect(done).toEqual(['next', 'behind'])
+    expect(done).toEqual([...Array.from({ length: 500 }, () => 'next'), 'behind'])
   })
 
   it('does the rest at once when it has to finish', () => {
@@ -59,7 +65,9 @@ describe('PacedWork', () => {
     for (let i = 0; i < 3; i++) work.add(() => done++)
     work.finish()
     expect(done).toBe(3)
+    expect(turn()).toBe(false)
+    work.add(() => done++)
     while (turn());
-    expect(done).toBe(3)
+    expect(done).toBe(4)
   })
 })

@@ -1,38 +1,52 @@
-/** Pieces that may wait: with more than so many, more than one is done in a turn. */
-const inTurns = 1_000
+/** Between one turn of the work and the next, in ms. */
+const step = 5
 
 /**
- * Work that comes in heaps, a piece in each turn of the event loop, so that whoever has nothing to do with it waits for one piece and not
- * for the heap. The more there are, the more
- * are done in a turn: 50,000 in some thousands of turns.
+ * Work that comes in heaps, done evenly over some time, so that whoever has nothing to do with it waits for a piece of it and not for the
+ * heap. A request takes a handful of turns of the event loop: with a piece in each turn it would still wait for a handful of them.
  */
 export class PacedWork {
   #pieces: (() => void)[] = []
-  #isDue = false
+  /** In a turn of the work. */
+  #count = 0
+  #stop: (() => void) | undefined
+  readonly #turns: number
 
-  /** @param soon calls in the next turn, without keeping the process */
-  constructor(private readonly soon: (fn: () => void) => void) {}
+  /**
+   * @param every calls again and again, without keeping the process, until what it gives is called
+   * @param spread how long a heap may take, in ms: the next one comes then
+   */
+  constructor(
+    private readonly every: (ms: number, fn: () => void) => () => void,
+    spread: number,
+  ) {
+    this.#turns = Math.max(1, Math.floor(spread / step))
+  }
 
   add(piece: () => void): void {
     this.#pieces.push(piece)
-    this.#ask()
+    this.#stop ??= this.every(step, this.#turn)
   }
 
   /** All that is left, at once. */
   finish(): void {
+    this.#rest()
     for (const piece of this.#pieces.splice(0)) piece()
   }
 
-  #ask(): void {
-    if (this.#isDue) return
-    this.#isDue = true
-    this.soon(this.#run)
+  readonly #turn = (): void => {
+    // What is left of a heap goes on at its pace.
+    this.#count = Math.max(this.#count, Math.ceil(this.#pieces.length / this.#turns))
+    for (let left = this.#count; left > 0; left--) {
+      const piece = this.#pieces.shift()
+      if (this.#pieces.length === 0) this.#rest()
+      piece?.()
+    }
   }
 
-  readonly #run = (): void => {
-    this.#isDue = false
-    const now = this.#pieces.splice(0, Math.ceil(this.#pieces.length / inTurns))
-    if (this.#pieces.length > 0) this.#ask()
-    for (const piece of now) piece()
+  #rest(): void {
+    this.#count = 0
+    this.#stop?.()
+    this.#stop = undefined
   }
 }

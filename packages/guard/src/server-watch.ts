@@ -47,7 +47,7 @@ export class ServerWatch {
   #current: Look | undefined
   /** The connection that Node tells of now. */
   #arriving: Connection | undefined
-  /** What ends connections: many are late at once, and each end costs as much as a request. */
+  /** What ends connections, by the next look: many are late at once, and each end costs as much as a request. */
   readonly work: PacedWork
 
   constructor(
@@ -57,12 +57,12 @@ export class ServerWatch {
     private readonly refusals: Refusals,
     private readonly seams: Seams,
   ) {
-    this.work = new PacedWork(seams.soon)
     const { connectionsPerAddress, handshake, head, idle } = settings
     if (connectionsPerAddress > 0) this.#counts = new ConnectionCounts(connectionsPerAddress)
     const limits = [handshake, head, idle, ...(slow === undefined ? [] : [slow.grace, slow.readGrace])]
     const shortest = Math.min(...limits.filter((ms) => ms > 0))
-    this.#interval = Math.max(10, Math.min(lookAtMost, Math.ceil(shortest / 4)))
+    this.#interval = Math.max(10, Math.min(lookAtMost, Math.ceil(shortest / 8)))
+    this.work = new PacedWork(seams.every, this.#interval)
   }
 
   /** Ahead of Node's own listener, which goes on with it at once. */
