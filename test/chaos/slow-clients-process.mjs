@@ -17,6 +17,7 @@ const [{ port: originPort }] = await once(origin, 'message')
 
 // Each slow client holds a connection to its target as well: with a limit of them, others would wait for one.
 const proxy = createProxy({
+  guard: { bodyBuffer: '16kb' },
   upstreams: { site: { targets: [`http://127.0.0.1:${originPort}`], connections: 0 } },
 })
 const { slow: _, ...limits } = options

@@ -1,6 +1,7 @@
 import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { leakCheck, trapUnhandled } from '../kit/index.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 
@@ -28,6 +29,8 @@ describe('a wrong option of guard, limits or access', () => {
     ['guard.server: got true, takes false, or {', { guard: { server: true } }],
     ['guard.slow.minRate: got -1', { guard: { slow: { minRate: -1 } } }],
     ["guard.bodyLimit: got 'much'", { guard: { bodyLimit: 'much' } }],
+    ["guard.bodyBuffer: got 'some'", { guard: { bodyBuffer: 'some' } }],
+    ['routes[0].limits.bodyBuffer', { routes: [{ upstream: 'x', limits: { bodyBuffer: -1 } }] }],
     ['guard.ip.allow[0]', { guard: { ip: { allow: ['10.0.0.1/8'] } } }],
     ['guard.ip', { guard: { ip: {} } }],
     ['guard.ip.deny.file', { guard: { ip: { deny: { file: '' } } } }],

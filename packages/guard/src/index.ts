@@ -6,6 +6,7 @@ export {
   type ClientIdentity,
   type RewritableBody,
 } from './anonymity-options.js'
+export { bodyBuffer } from './body-buffer.js'
 export { bodyLimit } from './body-limit.js'
 export {
   type HardenableServer,

@@ -2,7 +2,11 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { deferred, handTimers, owner, trapUnhandled, until, warningsOf } from '../../../test/kit/index.js'
+import { handTimers } from '../../../test/kit/hand-timers.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, until } from '../../../test/kit/until.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
 import { type IpList, type IpSource, ipList } from './index.js'
 
 trapUnhandled()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../../test/kit/index.js'
+import { seeded } from '../../../test/kit/seeded.js'
 import { type Rank, ranks, Shedder } from './shedder.js'
 
 /** What comes: requests a second of each rank, from a time on. */

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import { expect, it } from 'vitest'
-import { until, warningsOf } from '../../../test/kit/index.js'
+import { until } from '../../../test/kit/until.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
 import { harden } from './harden.js'
 import { warnUnhardened } from './warn-unhardened.js'
 

@@ -18,8 +18,9 @@ import {
   unhandled,
 } from '@sluice/core'
 import { forward, type TimeoutOptions } from '@sluice/forward'
-import { originsOf } from '@sluice/guard'
+import { bodyBuffer, originsOf } from '@sluice/guard'
 import { declared, ejection, healthCheck, resolveEjection } from '@sluice/health'
+import type { Size } from '@sluice/options'
 import { breakers, concurrencyOf, hedge, retry, type UpstreamConcurrency } from '@sluice/resilience'
 import { pathPolicy, rewritePath, route } from '@sluice/route'
 import { createUpstream, type Selected, type Upstream } from '@sluice/upstream'
@@ -56,7 +57,7 @@ interface Group {
  * Builds the chain that the options describe: client's address, `access.requestId`, `tls.hsts`, `access.securityHeaders`, `compress`, `dictionaries`,
  * `guard.anonymity`, `pages`, `onError`, the rest of `guard` with `access.cors` and `access.maintenance` in it, `paths`, `clientCertificate`, credentials of
  * `access`, `onResponse`, `onRequest`, `decompressRequests`, `use`, then for each route its limits, access and `use`,
- * cache, `rewrite`, `decompress`, retry, hedge, concurrency, balance, `compressRequests` and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
+ * cache, `rewrite`, `bodyBuffer`, `decompress`, retry, hedge, concurrency, balance, `compressRequests` and forward. So `onError` hears of all that hooks and layers throw, its reply is no error for `pages`, and `onResponse` sees
  * what `onRequest` answers.
  */
 export function assemble(
@@ -183,7 +184,7 @@ function link(
     ) => ({
       cache: caches.layer(cache, { index, upstream, match }),
       match,
-      rule: { upstream, hostHeader, rewrite, timeouts } as RouteOptions,
+      rule: { upstream, hostHeader, rewrite, timeouts, limits: most } as RouteOptions,
       layers: [
         ...compression.route(compress, index),
         ...limits(most ?? {}, `routes[${index}].limits`),
@@ -285,7 +286,13 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
           .use(hedge(own.hedge, { path: `${group.path}.hedge` }))
           .handle(balanced)
   const tried = group.retry === undefined ? hedged : group.retry(hedged)
-  return own.decompress === true ? decompress({ for: 'all' })<Site>(tried) : tried
+  const decoded = own.decompress === true ? decompress({ for: 'all' })<Site>(tried) : tried
+  return bodyBuffer(bufferOf(options, rule))<Site>(decoded)
+}
+
+/** What is waited for of a body: for each route its own. */
+function bufferOf({ guard }: ProxyOptions, rule: RouteOptions | undefined): Size {
+  return rule?.limits?.bodyBuffer ?? (guard === false ? undefined : guard?.bodyBuffer) ?? 0
 }
 
 /** What `listen` limits its servers by. */

@@ -13,6 +13,11 @@ import type { Size } from '@sluice/options'
 export interface LimitOptions {
   /** Bytes that the body of a request may have. Default none; 0: no limit. */
   bodyLimit?: Size
+  /**
+   * Bytes of the body of a request that are waited for before a target is asked: of slow clients it then learns when there is something to
+   * do. Default none; 0: nothing is waited for. A route's stands for the one of the proxy.
+   */
+  bodyBuffer?: Size
   /** How often a client may ask. Several count together: the strictest decides. Default none. */
   rateLimit?: RateLimitOptions | RateLimitOptions[]
   /** How many requests of a client may be in flight at once. Default none. */

@@ -77,6 +77,7 @@ function orFalse(schema: v.GenericSchema): v.GenericSchema {
 
 const limitEntries = {
   bodyLimit: v.optional(size()),
+  bodyBuffer: v.optional(size()),
   rateLimit: v.optional(
     v.lazy((value) => (Array.isArray(value) ? v.array(rateLimitOptions) : rateLimitOptions)),
   ),

@@ -24,7 +24,7 @@ it('names all forms that an option of anonymity has', () => {
   expect(said({ guard: { anonymity: { fields: 'all', errors: 'yes', client: 'hash' } } })).toEqual([
     "guard.anonymity.fields: got 'all', takes 'known', { allow }, or { keep, remove }",
     "guard.anonymity.errors: got 'yes', takes true, false, or a list of statuses",
-    "guard.anonymity.client: got 'hash', takes 'pass', 'remove', or { hash }",
+    "guard.anonymity.client: got a text, takes 'pass', 'remove', or { hash }",
   ])
 })
 

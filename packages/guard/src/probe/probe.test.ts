@@ -1,7 +1,8 @@
 import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { owner, trapUnhandled } from '../../../../test/kit/index.js'
+import { owner } from '../../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../../test/kit/trap-unhandled.js'
 import { corpus } from './corpus.js'
 import { type ProbeReport, probe } from './index.js'
 
