@@ -2,7 +2,10 @@ import { forward } from '@sluice/forward'
 import { createUpstream } from '@sluice/upstream'
 import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { leakCheck, originServer, owner, trapUnhandled } from '../kit/index.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()
@@ -195,9 +198,12 @@ describe('options that are wrong', () => {
     expect(fault(() => forward({ host: 'mine' as never }))).toMatch(/host/)
   })
 
-  it('of close() and attach() likewise', async () => {
+  it('of close(), listen() and attach() likewise', async () => {
     const proxy = own(createProxy(a))
     await expect(async () => proxy.close({ drain: 'soon' as never })).rejects.toThrow(/drain.*soon/s)
+    const takes = "takes a port and a host, as in listen(8080, '0.0.0.0')"
+    await expect(proxy.listen({ port: 0 } as never)).rejects.toThrow(`listen: got { port: 0 }, ${takes}`)
+    await expect(proxy.listen(0, (() => {}) as never)).rejects.toThrow(takes)
     const { createServer } = await import('node:http')
     expect(fault(() => proxy.attach(createServer(), { path: 'api' }))).toMatch(/path.*api/s)
   })

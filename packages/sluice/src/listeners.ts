@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo, Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { attach, type Handler } from '@sluice/core'
+import { fault, quote } from '@sluice/options'
 import { acceptProxyProtocol } from '@sluice/proxy-protocol'
 import debug from 'debug'
 import type { Parts } from './proxy.js'
@@ -46,9 +47,13 @@ export class Listeners {
 
   /**
    * One more server, of HTTPS where there are settings for it, and then the one of plain HTTP that sends its clients there.
-   * @throws Error that says what is wrong with the port
+   * @throws TypeError for what is neither, Error that says what is wrong with the port
    */
   async listen(port: number, host: string): Promise<AddressInfo> {
+    // Node's own servers take options and a callback here.
+    for (const given of [port, host])
+      if (typeof given === 'object' || typeof given === 'function')
+        throw new TypeError(fault('listen', quote(given), "a port and a host, as in listen(8080, '0.0.0.0')"))
     const tls = this.#tls
     if (tls === undefined) return this.#listen(this.#plain(this.#handler), port, host)
     const secure = createSecureServer(

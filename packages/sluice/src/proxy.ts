@@ -44,7 +44,7 @@ export interface Proxy {
    * @param port default 0: a free one
    * @param host default '127.0.0.1'
    * @returns where it listens; with `tls` for HTTPS
-   * @throws Error that says so if the port is in use or not allowed
+   * @throws TypeError for options or a callback, Error that says so if the port is in use or not allowed
    */
   listen(port?: number, host?: string): Promise<AddressInfo>
   /** Where it listens now, in the order in which that began: of `tls.redirect` the plain port stands behind the other. */
