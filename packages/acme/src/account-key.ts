@@ -1,5 +1,8 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
-import { calculateJwkThumbprint, type FlattenedJWS, FlattenedSign, type JWK } from 'jose'
+import type { FlattenedJWS, JWK } from 'jose'
+
+/** Nobody pays for jose who has no account. */
+const loadJose = () => import('jose')
 
 const curves: Readonly<Record<string, string>> = {
   prime256v1: 'ES256',
@@ -30,15 +33,17 @@ export async function signed(
   const alg = signatureAlgorithm(key)
   if (alg === undefined) throw new TypeError('a key that ACME has no signature for')
   const text = payload === undefined ? '' : JSON.stringify(payload)
+  const { FlattenedSign } = await loadJose()
   return new FlattenedSign(Buffer.from(text)).setProtectedHeader({ alg, ...header }).sign(key)
 }
 
 /** The external account binding (RFC 8555 section 7.3.4): the account's public key, under a key that the server's people gave out. */
-export function accountBinding(
+export async function accountBinding(
   key: KeyObject,
   { kid, hmacKey }: { readonly kid: string; readonly hmacKey: string },
   url: string,
 ): Promise<FlattenedJWS> {
+  const { FlattenedSign } = await loadJose()
   return new FlattenedSign(Buffer.from(JSON.stringify(publicJwk(key))))
     .setProtectedHeader({ alg: 'HS256', kid, url })
     .sign(Buffer.from(hmacKey, 'base64url'))
@@ -46,6 +51,7 @@ export function accountBinding(
 
 /** What answers a challenge's token (RFC 8555 section 8.1). */
 export async function keyAuthorization(key: KeyObject, token: string): Promise<string> {
+  const { calculateJwkThumbprint } = await loadJose()
   return `${token}.${await calculateJwkThumbprint(publicJwk(key))}`
 }
 

@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest'
 import { takeCertificate } from '../../../test/kit/acme-order.js'
 import { accountKey, acmeRig, changed, problem, refused, without } from '../../../test/kit/acme-rig.js'
 import type { AcmeLie } from '../../../test/kit/hostile-acme.js'
-import { owner, trapUnhandled, until } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
 import { AcmeClient, type AcmeClientOptions, AcmeProblem, renewalId } from './index.js'
 
 trapUnhandled()

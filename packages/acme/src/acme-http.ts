@@ -1,5 +1,5 @@
 import debug from 'debug'
-import { Agent } from 'undici'
+import type { Agent } from 'undici'
 import { AcmeError, type AcmePhase } from './acme-error.js'
 import type { AcmeSeams } from './acme-seams.js'
 import { retryAfterMs } from './retry-after.js'
@@ -45,7 +45,7 @@ export interface AcmeAnswer {
 export class AcmeHttp {
   readonly #options: AcmeHttpOptions
   readonly #seams: AcmeSeams
-  readonly #agent: Agent
+  #agent: Promise<Agent> | undefined
   readonly #origins: Set<string>
   readonly #closing = new AbortController()
   readonly #leave = (): void => this.#closing.abort()
@@ -54,17 +54,9 @@ export class AcmeHttp {
     this.#options = options
     this.#seams = seams
     this.#origins = new Set([new URL(options.directory).origin])
-    const { ca, timeout, signal } = options
+    const { signal } = options
     signal?.addEventListener('abort', this.#leave)
     if (signal?.aborted === true) this.#leave()
-    this.#agent = new Agent({
-      connect: { timeout, ...(ca === undefined ? {} : { ca: typeof ca === 'string' ? ca : [ca] }) },
-      // A deadline stands over all of it.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      maxHeaderSize: 16_384,
-      maxResponseSize: mostBytes,
-    })
   }
 
   /** Aborted once nothing more goes out. */
@@ -97,7 +89,9 @@ export class AcmeHttp {
     if (this.left.aborted) leave()
     try {
       ending.signal.throwIfAborted()
-      const response = await this.#agent.request({
+      this.#agent ??= this.#load()
+      const agent = await this.#agent
+      const response = await agent.request({
         origin: url.origin,
         path: url.pathname + url.search,
         method,
@@ -134,7 +128,22 @@ export class AcmeHttp {
   async close(): Promise<void> {
     this.#leave()
     this.#options.signal?.removeEventListener('abort', this.#leave)
-    await this.#agent.destroy()
+    const agent = await this.#agent
+    await agent?.destroy()
+  }
+
+  /** Loads undici, which nobody pays for who orders no certificate. */
+  async #load(): Promise<Agent> {
+    const { Agent } = await import('undici')
+    const { ca, timeout } = this.#options
+    return new Agent({
+      connect: { timeout, ...(ca === undefined ? {} : { ca: typeof ca === 'string' ? ca : [ca] }) },
+      // A deadline stands over all of it.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      maxHeaderSize: 16_384,
+      maxResponseSize: mostBytes,
+    })
   }
 
   #safe(phase: AcmePhase, url: string): URL {

@@ -11,8 +11,11 @@ import {
   without,
   withoutField,
 } from '../../../test/kit/acme-rig.js'
+import { handTimers } from '../../../test/kit/hand-timers.js'
 import type { AcmeLie, AcmeReply, AcmeStep } from '../../../test/kit/hostile-acme.js'
-import { handTimers, owner, trapUnhandled, until } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
 import { AcmeClient, type AcmeError } from './index.js'
 
 trapUnhandled()

@@ -9,6 +9,7 @@ import type { KeyType } from './generate-key.js'
 import { HeldCertificate } from './held-certificate.js'
 import { authorityError, challengesInOrder, issue } from './issue.js'
 import type { IssuedPair } from './issued-pair.js'
+import { loadClient } from './load-client.js'
 import type { ManagerSeams } from './manager-seams.js'
 import { messageOf } from './message-of.js'
 import { OrderLedger } from './order-ledger.js'
@@ -309,8 +310,9 @@ export class ManagedCertificate {
   }
 
   /** Does `what` with the lock of this certificate. `false`: another process has it. */
-  private locked(what: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+  private async locked(what: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
     const { records, seams } = this.parts
+    if (seams.client === undefined) await loadClient()
     return withLock(records.storage, `orders/${this.id}`, seams, (lost) =>
       what(AbortSignal.any([this.stopping.signal, lost])),
     )

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { acmeRig, refused } from '../../../test/kit/acme-rig.js'
-import { handTimers, owner, trapUnhandled, until } from '../../../test/kit/index.js'
+import { handTimers } from '../../../test/kit/hand-timers.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
 import { AcmeClient, type AcmeClientOptions, certificateRequest, generateKey } from './index.js'
 
 trapUnhandled()

@@ -1,6 +1,6 @@
 import { createUpstream } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import { trapUnhandled } from '../../../test/kit/index.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import {
   balance,
   boundedLoad,

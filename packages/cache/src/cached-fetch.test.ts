@@ -4,19 +4,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import {
-  atRest,
-  deadTarget,
-  deferred,
-  leakCheck,
-  type Origin,
-  originServer,
-  owner,
-  rawOrigin,
-  trapUnhandled,
-  until,
-  within,
-} from '../../../test/kit/index.js'
+import { deadTarget } from '../../../test/kit/dead-target.js'
+import { leakCheck } from '../../../test/kit/leak-check.js'
+import { type Origin, originServer } from '../../../test/kit/origin-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawOrigin } from '../../../test/kit/raw-origin.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { atRest, deferred, until, within } from '../../../test/kit/until.js'
 import { cachedFetch } from './cached-fetch.js'
 import { createCache } from './create-cache.js'
 import type { Fetch } from './fetch-call.js'

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { owner, seeded } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { seeded } from '../../../test/kit/seeded.js'
 import { bodyBytes, entryHead, pattern } from '../../../test/kit/store-entries.js'
 import { type StoreFolder, storeFolder } from '../../../test/kit/store-folder.js'
 import { type EntryHead, type FileStore, fileStore } from './index.js'

@@ -4,9 +4,12 @@ import { dirname, join } from 'node:path'
 import debug from 'debug'
 import { describe, expect, it } from 'vitest'
 import { type FileCall, faultyFiles, systemError } from '../../../test/kit/faulty-files.js'
-import { type Deferred, deferred, owner, program, seeded, until } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { program } from '../../../test/kit/program.js'
+import { seeded } from '../../../test/kit/seeded.js'
 import { bodyBytes, entryHead, pattern } from '../../../test/kit/store-entries.js'
 import { type StoreFolder, storeFolder } from '../../../test/kit/store-folder.js'
+import { type Deferred, deferred, until } from '../../../test/kit/until.js'
 import { type EntryHead, type FileStore, type FileStoreOptions, fileStore } from './index.js'
 
 const own = owner()

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { owner, program, seeded } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { program } from '../../../test/kit/program.js'
+import { seeded } from '../../../test/kit/seeded.js'
 import { bodyBytes, pattern } from '../../../test/kit/store-entries.js'
 import { storeFolder } from '../../../test/kit/store-folder.js'
 import { fileStore } from './index.js'

@@ -1,6 +1,6 @@
 import { describe } from 'vitest'
 import { faultyFiles } from '../../../test/kit/faulty-files.js'
-import { seeded } from '../../../test/kit/index.js'
+import { seeded } from '../../../test/kit/seeded.js'
 import { storeFolder } from '../../../test/kit/store-folder.js'
 import { storeSuite } from '../../../test/kit/store-suite.js'
 import { type FileStoreSeams, fileStore } from './index.js'

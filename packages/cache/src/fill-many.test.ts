@@ -1,6 +1,6 @@
 import { type Body, PushBody, type Sink } from '@sluice/core'
 import { expect, it } from 'vitest'
-import { heapInUse } from '../../../test/kit/index.js'
+import { heapInUse } from '../../../test/kit/heap.js'
 import { Fill } from './fill.js'
 
 class Source extends PushBody {

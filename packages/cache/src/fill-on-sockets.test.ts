@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { type Handler, ProxyError, PushBody, toListener } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
-import { httpClient, mounts, owner, until } from '../../../test/kit/index.js'
+import { httpClient } from '../../../test/kit/client.js'
+import { mounts } from '../../../test/kit/mounts.js'
+import { owner } from '../../../test/kit/owner.js'
+import { until } from '../../../test/kit/until.js'
 import { Fill } from './fill.js'
 
 const own = owner()

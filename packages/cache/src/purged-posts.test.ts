@@ -1,6 +1,6 @@
 import type { Reply } from '@sluice/core'
 import { expect, it } from 'vitest'
-import { deferred } from '../../../test/kit/index.js'
+import { deferred } from '../../../test/kit/until.js'
 import { createCache } from './create-cache.js'
 import { memoryStore } from './memory-store.js'
 

@@ -2,7 +2,7 @@ import { type Body, PushBody, toBody, toReadable } from '@sluice/core'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { fakeTime } from '../../../test/kit/fake-time.js'
-import { trapUnhandled } from '../../../test/kit/index.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { collect } from './collect.js'
 
 trapUnhandled()

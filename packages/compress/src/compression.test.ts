@@ -8,20 +8,13 @@ import zlib from 'node:zlib'
 import { type ConnectMiddleware, chain, fromConnect, toListener } from '@sluice/core'
 import bare from 'compression'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  type Answer,
-  type Ask,
-  atRest,
-  deferred,
-  frameworks,
-  listen,
-  type Mounted,
-  owner,
-  trapUnhandled,
-  until,
-  value,
-  values,
-} from '../../../test/kit/index.js'
+import type { Answer, Ask } from '../../../test/kit/client.js'
+import { frameworks } from '../../../test/kit/frameworks.js'
+import { listen, type Mounted } from '../../../test/kit/listen.js'
+import { owner } from '../../../test/kit/owner.js'
+import { value, values } from '../../../test/kit/raw-request.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { atRest, deferred, until } from '../../../test/kit/until.js'
 import { compression } from './compression.js'
 import type { CompressionOptions } from './compression-options.js'
 

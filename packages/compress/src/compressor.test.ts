@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib'
 import { type Reply, toReadable } from '@sluice/core'
 import { get } from '@sluice/headers'
 import { describe, expect, it } from 'vitest'
-import { trapUnhandled } from '../../../test/kit/index.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { createCompressor } from './compressor.js'
 
 trapUnhandled()

@@ -4,7 +4,7 @@ import { PushBody, type Sink } from '@sluice/core'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { fakeTime } from '../../../test/kit/fake-time.js'
-import { trapUnhandled } from '../../../test/kit/index.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import type { Codec } from './coding.js'
 import { EncodedBody } from './encoded-body.js'
 

@@ -1,6 +1,6 @@
 import * as zlib from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { until } from '../../../test/kit/index.js'
+import { until } from '../../../test/kit/until.js'
 import { codings } from './coding.js'
 import { createEncoder, encodeSync, flushOf } from './encoder.js'
 

@@ -3,7 +3,10 @@ import type { AddressInfo } from 'node:net'
 import { finished } from 'node:stream/promises'
 import express from 'express'
 import { expect, it } from 'vitest'
-import { deferred, owner, rawClient, trapUnhandled, until, within } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawClient } from '../../../test/kit/raw-request.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, until, within } from '../../../test/kit/until.js'
 import { type Handler, toListener } from './index.js'
 
 trapUnhandled()

@@ -7,16 +7,11 @@ import compression from 'compression'
 import express from 'express'
 import session from 'express-session'
 import { expect, it } from 'vitest'
-import {
-  deferred,
-  originServer,
-  owner,
-  rawClient,
-  rawRequest,
-  trapUnhandled,
-  until,
-  within,
-} from '../../../test/kit/index.js'
+import { originServer } from '../../../test/kit/origin-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawClient, rawRequest } from '../../../test/kit/raw-request.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, until, within } from '../../../test/kit/until.js'
 import {
   chain,
   discard,

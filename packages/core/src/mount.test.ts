@@ -9,15 +9,10 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Socket
 import { Duplex, PassThrough, Readable } from 'node:stream'
 import express from 'express'
 import { afterEach, expect, it, vi } from 'vitest'
-import {
-  deferred,
-  owner,
-  parseResponses,
-  rawClient,
-  trapUnhandled,
-  until,
-  within,
-} from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { parseResponses, rawClient } from '../../../test/kit/raw-request.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, until, within } from '../../../test/kit/until.js'
 import { attach, type Handler, type Outcome, PushBody, toListener, unhandled } from './index.js'
 
 trapUnhandled()

@@ -5,7 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { get } from '@sluice/headers'
 import { afterEach, expect, it, vi } from 'vitest'
-import { owner, rawClient, trapUnhandled, within } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawClient } from '../../../test/kit/raw-request.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { within } from '../../../test/kit/until.js'
 import {
   asProxyError,
   chain,

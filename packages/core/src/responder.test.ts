@@ -11,20 +11,13 @@ import { PassThrough, Readable } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import express from 'express'
 import { describe, expect, it, vi } from 'vitest'
-import {
-  deferred,
-  mountNamed,
-  owner,
-  rawClient,
-  rawRequest,
-  skipUnless,
-  testCertificate,
-  trapUnhandled,
-  until,
-  value,
-  values,
-  within,
-} from '../../../test/kit/index.js'
+import { testCertificate } from '../../../test/kit/certificate.js'
+import { mountNamed } from '../../../test/kit/mounts.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawClient, rawRequest, value, values } from '../../../test/kit/raw-request.js'
+import { skipUnless } from '../../../test/kit/skip.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, until, within } from '../../../test/kit/until.js'
 import { discard, fromListener, type Handler, PushBody, type Reply, toListener } from './index.js'
 
 trapUnhandled()

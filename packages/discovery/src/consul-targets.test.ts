@@ -1,16 +1,13 @@
 import { createUpstream } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import {
-  type ConsulInstance,
-  consulServer,
-  deadTarget,
-  handTimers,
-  owner,
-  trapUnhandled,
-  until,
-  warningsOf,
-  watched,
-} from '../../../test/kit/index.js'
+import { type ConsulInstance, consulServer } from '../../../test/kit/consul-server.js'
+import { deadTarget } from '../../../test/kit/dead-target.js'
+import { handTimers } from '../../../test/kit/hand-timers.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
+import { watched } from '../../../test/kit/watched.js'
 import { type ConsulOptions, consulTargets } from './index.js'
 
 trapUnhandled()

@@ -2,15 +2,13 @@ import { createSocket } from 'node:dgram'
 import { Resolver } from 'node:dns/promises'
 import { createUpstream } from '@sluice/upstream'
 import { describe, expect, it, vi } from 'vitest'
-import {
-  handTimers,
-  nameServer,
-  owner,
-  trapUnhandled,
-  until,
-  warningsOf,
-  watched,
-} from '../../../test/kit/index.js'
+import { handTimers } from '../../../test/kit/hand-timers.js'
+import { nameServer } from '../../../test/kit/name-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
+import { watched } from '../../../test/kit/watched.js'
 import { type DnsOptions, dnsTargets } from './index.js'
 
 trapUnhandled()

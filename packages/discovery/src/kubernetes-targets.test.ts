@@ -3,18 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createUpstream } from '@sluice/upstream'
 import { describe, expect, it, vi } from 'vitest'
-import {
-  handTimers,
-  type KubernetesSlice,
-  kubernetesServer,
-  owner,
-  skipUnless,
-  testAuthority,
-  trapUnhandled,
-  until,
-  warningsOf,
-  watched,
-} from '../../../test/kit/index.js'
+import { testAuthority } from '../../../test/kit/authority.js'
+import { handTimers } from '../../../test/kit/hand-timers.js'
+import { type KubernetesSlice, kubernetesServer } from '../../../test/kit/kubernetes-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { skipUnless } from '../../../test/kit/skip.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
+import { watched } from '../../../test/kit/watched.js'
 import { type KubernetesOptions, kubernetesTargets } from './index.js'
 
 trapUnhandled()

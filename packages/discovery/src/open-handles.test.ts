@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
-import { consulServer, kubernetesServer, nameServer, owner, trapUnhandled } from '../../../test/kit/index.js'
+import { consulServer } from '../../../test/kit/consul-server.js'
+import { kubernetesServer } from '../../../test/kit/kubernetes-server.js'
+import { nameServer } from '../../../test/kit/name-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,15 +1,11 @@
 import { expect, it } from 'vitest'
-import {
-  handTimers,
-  type NameRecord,
-  type NameServer,
-  nameServer,
-  owner,
-  trapUnhandled,
-  until,
-  warningsOf,
-  watched,
-} from '../../../test/kit/index.js'
+import { handTimers } from '../../../test/kit/hand-timers.js'
+import { type NameRecord, type NameServer, nameServer } from '../../../test/kit/name-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
+import { watched } from '../../../test/kit/watched.js'
 import { type SrvOptions, srvTargets } from './index.js'
 
 trapUnhandled()

@@ -3,7 +3,8 @@ import { mkdtempSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, expect, it } from 'vitest'
-import { owner, trapUnhandled } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { FileText } from './index.js'
 
 trapUnhandled()

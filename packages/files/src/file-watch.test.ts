@@ -13,7 +13,10 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { beforeEach, expect, it } from 'vitest'
-import { owner, skipUnless, trapUnhandled, until } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { skipUnless } from '../../../test/kit/skip.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
 import { FileWatch } from './index.js'
 
 trapUnhandled()

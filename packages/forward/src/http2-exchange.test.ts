@@ -3,7 +3,9 @@ import type { BodyInit, Outcome, Reply } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { ask, send, targetOf, textOf, WrittenBody } from '../../../test/kit/attempt.js'
 import { http2Origin } from '../../../test/kit/http2-origin.js'
-import { deferred, owner, trapUnhandled, until, within } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, until, within } from '../../../test/kit/until.js'
 import { http2Transport, type Transport } from './index.js'
 
 trapUnhandled()

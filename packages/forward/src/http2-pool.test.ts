@@ -4,7 +4,11 @@ import type { BodyInit } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { ask, send, targetOf, WrittenBody } from '../../../test/kit/attempt.js'
 import { type Http2Origin, http2Origin } from '../../../test/kit/http2-origin.js'
-import { deferred, leakCheck, owner, program, trapUnhandled, until, within } from '../../../test/kit/index.js'
+import { leakCheck } from '../../../test/kit/leak-check.js'
+import { owner } from '../../../test/kit/owner.js'
+import { program } from '../../../test/kit/program.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, until, within } from '../../../test/kit/until.js'
 import { type Attempt, type Http2TransportOptions, http2Transport, type Transport } from './index.js'
 
 trapUnhandled()

@@ -3,7 +3,9 @@ import { Readable } from 'node:stream'
 import type { BodyInit } from '@sluice/core'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { expect, it } from 'vitest'
-import { deadTarget, type Origin, originServer, owner } from '../../../test/kit/index.js'
+import { deadTarget } from '../../../test/kit/dead-target.js'
+import { type Origin, originServer } from '../../../test/kit/origin-server.js'
+import { owner } from '../../../test/kit/owner.js'
 import { forward, resolveTimeouts, type Transport, undiciTransport } from './index.js'
 
 const own = owner()

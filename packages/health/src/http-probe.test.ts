@@ -2,7 +2,9 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createUpstream, type Target, type TargetTls } from '@sluice/upstream'
 import { expect, it } from 'vitest'
-import { owner, pinOf, skipUnless, testAuthority } from '../../../test/kit/index.js'
+import { pinOf, testAuthority } from '../../../test/kit/authority.js'
+import { owner } from '../../../test/kit/owner.js'
+import { skipUnless } from '../../../test/kit/skip.js'
 import { httpProbe } from './index.js'
 
 const own = owner()

@@ -1,7 +1,9 @@
 import { createUpstream } from '@sluice/upstream'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { fakeTime } from '../../../test/kit/fake-time.js'
-import { originServer, owner, rawOrigin } from '../../../test/kit/index.js'
+import { originServer } from '../../../test/kit/origin-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawOrigin } from '../../../test/kit/raw-origin.js'
 import {
   type Declaration,
   declared,

@@ -9,18 +9,15 @@ import { createServer as createTls, type TlsOptions } from 'node:tls'
 import { Server, ServerCredentials, status } from '@grpc/grpc-js'
 import { createTarget, type Target, type TargetTls } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
+import { pinOf, testAuthority } from '../../../test/kit/authority.js'
+import { deadTarget } from '../../../test/kit/dead-target.js'
 import { http2Origin } from '../../../test/kit/http2-origin.js'
-import {
-  deadTarget,
-  originServer,
-  owner,
-  pinOf,
-  rawOrigin,
-  skipUnless,
-  testAuthority,
-  trapUnhandled,
-  until,
-} from '../../../test/kit/index.js'
+import { originServer } from '../../../test/kit/origin-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawOrigin } from '../../../test/kit/raw-origin.js'
+import { skipUnless } from '../../../test/kit/skip.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
 import {
   type Declaration,
   grpcProbe,

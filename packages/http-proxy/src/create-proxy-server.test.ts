@@ -11,19 +11,15 @@ import { gunzipSync } from 'node:zlib'
 import compression from 'compression'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  httpClient,
-  type OriginHandler,
-  originServer,
-  owner,
-  rawClient,
-  rawOrigin,
-  skipUnless,
-  testAuthority,
-  trapUnhandled,
-  until,
-  within,
-} from '../../../test/kit/index.js'
+import { testAuthority } from '../../../test/kit/authority.js'
+import { httpClient } from '../../../test/kit/client.js'
+import { type OriginHandler, originServer } from '../../../test/kit/origin-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawOrigin } from '../../../test/kit/raw-origin.js'
+import { rawClient } from '../../../test/kit/raw-request.js'
+import { skipUnless } from '../../../test/kit/skip.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until, within } from '../../../test/kit/until.js'
 import httpProxy, {
   createServer as createAlias,
   createProxy,

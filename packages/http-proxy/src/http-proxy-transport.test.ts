@@ -10,22 +10,16 @@ import { createUpstream, type Target } from '@sluice/upstream'
 import httpProxy from 'http-proxy'
 import { describe, expect, it } from 'vitest'
 import { root } from '../../../scripts/lib/workspace.mjs'
-import {
-  answering,
-  deadTarget,
-  type HttpClient,
-  leakCheck,
-  listen,
-  originServer,
-  owner,
-  rawClient,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../../../test/kit/index.js'
+import type { HttpClient } from '../../../test/kit/client.js'
+import { deadTarget } from '../../../test/kit/dead-target.js'
+import { leakCheck } from '../../../test/kit/leak-check.js'
+import { listen } from '../../../test/kit/listen.js'
+import { originServer } from '../../../test/kit/origin-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { answering, rawOrigin } from '../../../test/kit/raw-origin.js'
+import { rawClient, rawRequest, value } from '../../../test/kit/raw-request.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until, within } from '../../../test/kit/until.js'
 import { type HttpProxyLike, type HttpProxyTransportOptions, httpProxyTransport } from './index.js'
 
 trapUnhandled()

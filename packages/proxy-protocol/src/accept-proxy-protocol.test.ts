@@ -8,7 +8,12 @@ import { Duplex, PassThrough } from 'node:stream'
 import { format as formatText } from 'node:util'
 import debug from 'debug'
 import { afterEach, describe, expect, it } from 'vitest'
-import { heapInUse, listen, owner, rawClient, trapUnhandled, until } from '../../../test/kit/index.js'
+import { heapInUse } from '../../../test/kit/heap.js'
+import { listen } from '../../../test/kit/listen.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawClient } from '../../../test/kit/raw-request.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
 import {
   type AcceptProxyProtocolOptions,
   acceptProxyProtocol,

@@ -2,7 +2,11 @@ import { createServer as createHttpServer } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { listen, owner, rawClient, trapUnhandled, until, within } from '../../../test/kit/index.js'
+import { listen } from '../../../test/kit/listen.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawClient } from '../../../test/kit/raw-request.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until, within } from '../../../test/kit/until.js'
 import { beforeServed, type Gate } from './index.js'
 
 trapUnhandled()

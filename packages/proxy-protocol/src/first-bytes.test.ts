@@ -2,7 +2,11 @@ import { createServer, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { deferred, listen, owner, rawClient, trapUnhandled, until } from '../../../test/kit/index.js'
+import { listen } from '../../../test/kit/listen.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawClient } from '../../../test/kit/raw-request.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, until } from '../../../test/kit/until.js'
 import { beforeServed, firstBytes, type NoBeginning } from './index.js'
 
 trapUnhandled()

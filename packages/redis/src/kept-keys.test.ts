@@ -1,8 +1,10 @@
 import type { EntryHead } from '@sluice/cache'
 import { toReadable } from '@sluice/core'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { owner, until, withRedis } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
 import { bodyBytes, entryHead, pattern } from '../../../test/kit/store-entries.js'
+import { until } from '../../../test/kit/until.js'
+import { withRedis } from '../../../test/kit/with-redis.js'
 import { type RedisStore, type RedisStoreOptions, redisStore } from './redis-store.js'
 
 withRedis('what redisStore keeps', (redis) => {

@@ -1,5 +1,9 @@
 import { expect, it } from 'vitest'
-import { owner, patience, redisClient, relayTo, until, withRedis } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { redisClient } from '../../../test/kit/redis-server.js'
+import { relayTo } from '../../../test/kit/relay.js'
+import { patience, until } from '../../../test/kit/until.js'
+import { withRedis } from '../../../test/kit/with-redis.js'
 import { type RedisStore, type RedisStoreOptions, redisStore } from './redis-store.js'
 
 withRedis('a lease', (redis) => {

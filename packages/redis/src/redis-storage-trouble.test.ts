@@ -2,16 +2,12 @@ import { inspect } from 'node:util'
 import type { AcmeStorage } from '@sluice/acme'
 import debug from 'debug'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import {
-  owner,
-  type Relay,
-  redisClient,
-  relayTo,
-  trapUnhandled,
-  until,
-  within,
-  withRedis,
-} from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { redisClient } from '../../../test/kit/redis-server.js'
+import { type Relay, relayTo } from '../../../test/kit/relay.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until, within } from '../../../test/kit/until.js'
+import { withRedis } from '../../../test/kit/with-redis.js'
 import type { RedisClient } from './redis-client.js'
 import { redisLock } from './redis-lock.js'
 import { redisStorage } from './redis-storage.js'

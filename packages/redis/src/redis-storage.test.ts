@@ -1,5 +1,6 @@
 import { acmeStorageSuite } from '../../../test/kit/acme-storage-suite.js'
-import { redisClient, withRedis } from '../../../test/kit/index.js'
+import { redisClient } from '../../../test/kit/redis-server.js'
+import { withRedis } from '../../../test/kit/with-redis.js'
 import { redisStorage } from './redis-storage.js'
 
 withRedis('redisStorage', (redis) => {

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { owner, redisClient, until, withRedis } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { redisClient } from '../../../test/kit/redis-server.js'
 import { entryHead } from '../../../test/kit/store-entries.js'
 import { storeSuite } from '../../../test/kit/store-suite.js'
+import { until } from '../../../test/kit/until.js'
+import { withRedis } from '../../../test/kit/with-redis.js'
 import type { RedisClient } from './redis-client.js'
 import { redisStore } from './redis-store.js'
 

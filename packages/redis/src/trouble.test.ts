@@ -1,19 +1,12 @@
 import { toReadable } from '@sluice/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import {
-  hasRedis,
-  owner,
-  type RedisServer,
-  type Relay,
-  redisClient,
-  redisServer,
-  relayTo,
-  skipUnless,
-  trapUnhandled,
-  until,
-  within,
-} from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { hasRedis, type RedisServer, redisClient, redisServer } from '../../../test/kit/redis-server.js'
+import { type Relay, relayTo } from '../../../test/kit/relay.js'
+import { skipUnless } from '../../../test/kit/skip.js'
 import { bodyBytes, entryHead, pattern } from '../../../test/kit/store-entries.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until, within } from '../../../test/kit/until.js'
 import type { RedisClient } from './redis-client.js'
 import { type RedisStore, type RedisStoreOptions, redisStore } from './redis-store.js'
 

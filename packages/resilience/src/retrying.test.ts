@@ -1,6 +1,7 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
-import { heapInUse, until } from '../../../test/kit/index.js'
+import { heapInUse } from '../../../test/kit/heap.js'
+import { until } from '../../../test/kit/until.js'
 import { type RetryingOptions, retryBudget, retrying } from './index.js'
 
 const never = () => new Promise<never>(() => {})

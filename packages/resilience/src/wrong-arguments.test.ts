@@ -1,7 +1,7 @@
 import { type Context, ProxyError } from '@sluice/core'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import { trapUnhandled } from '../../../test/kit/index.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { breaker, breakers, concurrency, concurrencyOf, hedging, queue, retry, retrying } from './index.js'
 
 trapUnhandled()

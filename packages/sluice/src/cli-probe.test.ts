@@ -2,7 +2,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { owner, program, trapUnhandled } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { program } from '../../../test/kit/program.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { probeCommand } from './cli-probe.js'
 
 trapUnhandled()

@@ -1,4 +1,3 @@
-import { devCertificate } from '@sluice/tls'
 import type { TlsOptions } from './tls-option.js'
 
 /** What the command line says of TLS. */
@@ -37,6 +36,7 @@ export async function cliTls({ https, cert, key }: CliTls, host: string): Promis
   if (!https) return undefined
   // An address that stands for all of them is none that a client asks for.
   const names = host === '0.0.0.0' || host === '::' ? [] : [host.replace(/%.*/, '')]
+  const { devCertificate } = await import('@sluice/tls')
   const made = await devCertificate({ names })
   return { tls: { cert: made.cert, key: made.key }, caFile: quoted(made.caFile) }
 }

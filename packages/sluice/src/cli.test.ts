@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { httpClient, originServer, owner, program } from '../../../test/kit/index.js'
+import { httpClient } from '../../../test/kit/client.js'
+import { originServer } from '../../../test/kit/origin-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { program } from '../../../test/kit/program.js'
 import { x509Root } from '../../../test/kit/x509.js'
 
 const own = owner()

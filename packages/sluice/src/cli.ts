@@ -1,8 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { probeCommand } from './cli-probe.js'
 import { type CliTls, checkCliTls, cliTls, type ServedTls } from './cli-tls.js'
-import { createProxy } from './create-proxy.js'
 import type { Proxy } from './proxy.js'
 
 const usage = `Usage: sluice TARGET... [options]
@@ -35,7 +33,8 @@ type Command =
  * The command line. Resolves when it is over: 0 after help or a drained Ctrl-C, 1 on a fault, 2 on wrong arguments.
  */
 export async function main(args: readonly string[]): Promise<number> {
-  if (args[0] === 'probe') return await probeCommand(args.slice(1))
+  // What is wanted is loaded when it is: help, and an argument that is wrong, are answered before a proxy could be loaded.
+  if (args[0] === 'probe') return await (await import('./cli-probe.js')).probeCommand(args.slice(1))
   let command: Command
   let served: ServedTls | undefined
   let proxy: Proxy
@@ -47,6 +46,7 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     const { host, secure, targets } = command
     served = await cliTls(secure, host)
+    const { createProxy } = await import('./create-proxy.js')
     proxy = createProxy({ upstreams: { default: targets }, ...(served && { tls: served.tls }) })
   } catch (error) {
     // What is wrong with the arguments is a TypeError, whoever looks at them.

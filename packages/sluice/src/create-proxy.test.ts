@@ -7,15 +7,11 @@ import { chain, type ProxyError, unhandled } from '@sluice/core'
 import { wireTransport } from '@sluice/forward'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  type Origin,
-  type OriginHandler,
-  originServer,
-  owner,
-  program,
-  rawOrigin,
-  until,
-} from '../../../test/kit/index.js'
+import { type Origin, type OriginHandler, originServer } from '../../../test/kit/origin-server.js'
+import { owner } from '../../../test/kit/owner.js'
+import { program } from '../../../test/kit/program.js'
+import { rawOrigin } from '../../../test/kit/raw-origin.js'
+import { until } from '../../../test/kit/until.js'
 import {
   createProxy,
   type KeyedPolicyOption,

@@ -3,18 +3,11 @@ import type { AddressInfo } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Handler } from '@sluice/core'
 import { beforeAll, describe, expect, it } from 'vitest'
-import {
-  deferred,
-  frameClient,
-  frameTypes,
-  http2Frame,
-  owner,
-  parseResponses,
-  rawClient,
-  rawRequest,
-  trapUnhandled,
-  within,
-} from '../../../test/kit/index.js'
+import { frameClient, frameTypes, http2Frame } from '../../../test/kit/http2-frames.js'
+import { owner } from '../../../test/kit/owner.js'
+import { parseResponses, rawClient, rawRequest } from '../../../test/kit/raw-request.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, within } from '../../../test/kit/until.js'
 import { type X509Pair, x509SelfSigned } from '../../../test/kit/x509.js'
 import { createProxy } from './create-proxy.js'
 import { Listeners } from './listeners.js'

@@ -10,17 +10,13 @@ import { format } from 'node:util'
 import { acceptProxyProtocol, format as formatHeader } from '@sluice/proxy-protocol'
 import debug from 'debug'
 import { describe, expect, it, vi } from 'vitest'
-import {
-  deferred,
-  listen,
-  owner,
-  rawClient,
-  skipUnless,
-  testAuthority,
-  trapUnhandled,
-  until,
-  within,
-} from '../../../test/kit/index.js'
+import { testAuthority } from '../../../test/kit/authority.js'
+import { listen } from '../../../test/kit/listen.js'
+import { owner } from '../../../test/kit/owner.js'
+import { rawClient } from '../../../test/kit/raw-request.js'
+import { skipUnless } from '../../../test/kit/skip.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, until, within } from '../../../test/kit/until.js'
 import { alpnChallenges, type ChallengeAnswer } from './index.js'
 
 trapUnhandled()

@@ -51,7 +51,8 @@ interface Lookup {
  */
 export class AskedNames implements Disposable {
   readonly #held: LRUCache<string, Held>
-  readonly #missing = new LRUCache<string, number>({ max: mostMissing })
+  /** Made when it is first needed: it takes its whole room, some 200 KB, at once. */
+  #missing: LRUCache<string, number> | undefined
   readonly #lookups = new Map<string, Lookup>()
   readonly #identities = new WeakMap<KeyPair, Identity>()
   #line: Lookup[] = []
@@ -86,7 +87,7 @@ export class AskedNames implements Disposable {
     const now = this.settings.now()
     const held = this.#held.get(name)
     if (held === undefined) {
-      const since = this.#missing.get(name)
+      const since = this.#missing?.get(name)
       return this.#isOver(since, this.settings.missing, now) ? this.#ask(name) : undefined
     }
     if (!this.#isOver(held.failed, this.settings.missing, now)) return held.set
@@ -120,10 +121,10 @@ export class AskedNames implements Disposable {
     for (const name of all ? [...this.#held.keys()] : (read as string[])) {
       const held = this.#held.peek(name)
       if (held !== undefined) Object.assign(held, { changed: true, failed: undefined })
-      this.#missing.delete(name)
+      this.#missing?.delete(name)
     }
     for (const [name, lookup] of this.#lookups) if (all || read.includes(name)) lookup.changed = true
-    if (all) this.#missing.clear()
+    if (all) this.#missing?.clear()
   }
 
   #ask(name: string): IdentitySet | undefined | Promise<IdentitySet | undefined> {
@@ -181,13 +182,18 @@ export class AskedNames implements Disposable {
       const expires = Math.min(...set.map(({ info }) => info.notAfter))
       const since = this.settings.now()
       this.#held.set(name, { set, nth, since, expires, changed, failed: undefined })
-      this.#missing.delete(name)
+      this.#missing?.delete(name)
     } else {
       this.#held.delete(name)
-      if (!changed) this.#missing.set(name, this.settings.now())
+      if (!changed) this.#misses(name, this.settings.now())
     }
     if (before !== undefined && before.set !== set) this.heard.gone(before.set)
     return this.#end(lookup, set)
+  }
+
+  #misses(name: string, now: number): void {
+    this.#missing ??= new LRUCache({ max: mostMissing })
+    this.#missing.set(name, now)
   }
 
   #fail(lookup: Lookup, thrown: unknown): IdentitySet | undefined {
@@ -196,7 +202,7 @@ export class AskedNames implements Disposable {
     const held = this.#held.peek(name)
     const now = this.settings.now()
     if (held !== undefined && !changed) held.failed = now
-    if (held === undefined && !changed) this.#missing.set(name, now)
+    if (held === undefined && !changed) this.#misses(name, now)
     const set = this.#end(lookup, held?.set)
     const error = thrown instanceof Error ? thrown : new Error(`the provider threw ${quote(thrown)}`)
     this.heard.fault({ where: this.path, servername: name, error, kept: held !== undefined })

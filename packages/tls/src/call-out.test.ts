@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { trapUnhandled, warningsOf } from '../../../test/kit/index.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
 import { callOut } from './call-out.js'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

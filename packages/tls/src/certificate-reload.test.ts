@@ -7,7 +7,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import { expect, it } from 'vitest'
-import { owner, trapUnhandled, until, type X509Pair, x509Root } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
+import { type X509Pair, x509Root } from '../../../test/kit/x509.js'
 import { type CertificateFault, certificates } from './index.js'
 
 trapUnhandled()

@@ -5,7 +5,10 @@ import { join } from 'node:path'
 import type { SecureContext } from 'node:tls'
 import { inspect } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { deferred, owner, trapUnhandled, warningsOf } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred } from '../../../test/kit/until.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
 import {
   lockedKey,
   type X509Issuer,

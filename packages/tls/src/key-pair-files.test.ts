@@ -14,18 +14,14 @@ import { dirname, join } from 'node:path'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
-import {
-  handTimers,
-  lockedKey,
-  owner,
-  program,
-  skipUnless,
-  trapUnhandled,
-  until,
-  warningsOf,
-  type X509Pair,
-  x509Root,
-} from '../../../test/kit/index.js'
+import { handTimers } from '../../../test/kit/hand-timers.js'
+import { owner } from '../../../test/kit/owner.js'
+import { program } from '../../../test/kit/program.js'
+import { skipUnless } from '../../../test/kit/skip.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { until } from '../../../test/kit/until.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
+import { lockedKey, type X509Pair, x509Root } from '../../../test/kit/x509.js'
 import {
   type CertificateFault,
   type KeyPairFilesOptions,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type FakeTime, fakeTime } from '../../../test/kit/fake-time.js'
-import { type Deferred, deferred } from '../../../test/kit/index.js'
+import { type Deferred, deferred } from '../../../test/kit/until.js'
 import { type OcspAnswered, OcspStaple } from './ocsp-staple.js'
 
 const second = 1_000

@@ -1,21 +1,17 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createServer, type Server } from 'node:tls'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import {
-  deferred,
-  handTimers,
-  owner,
-  trapUnhandled,
-  until,
-  warningsOf,
-  within,
-} from '../../../test/kit/index.js'
+import { handTimers } from '../../../test/kit/hand-timers.js'
 import {
   type OcspBehaviour,
   type OcspResponder,
   ocspAnswerOf,
   ocspResponder,
 } from '../../../test/kit/ocsp-responder.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { deferred, until, within } from '../../../test/kit/until.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
 import { type X509Issuer, type X509Pair, x509Root } from '../../../test/kit/x509.js'
 import type { OcspFetch } from './ocsp-fetch.js'
 import { type OcspStapler, type OcspStaplerOptions, ocspStapler } from './ocsp-stapler.js'

@@ -2,7 +2,9 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fakeTime } from '../../../test/kit/fake-time.js'
-import { owner, trapUnhandled, warningsOf } from '../../../test/kit/index.js'
+import { owner } from '../../../test/kit/owner.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { warningsOf } from '../../../test/kit/warnings.js'
 import {
   type CertificateExpiry,
   type CertificateInfo,

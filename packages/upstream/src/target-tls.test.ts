@@ -1,7 +1,8 @@
 import { createPrivateKey } from 'node:crypto'
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { skipUnless, testAuthority } from '../../../test/kit/index.js'
+import { testAuthority } from '../../../test/kit/authority.js'
+import { skipUnless } from '../../../test/kit/skip.js'
 import { createUpstream, type Target, type TargetInit, type TargetTls, type Upstream } from './index.js'
 import { sameTls } from './target-tls.js'
 

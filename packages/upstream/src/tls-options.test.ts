@@ -1,6 +1,8 @@
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { skipUnless, type TestCertificate, testCertificate, x509SelfSigned } from '../../../test/kit/index.js'
+import { type TestCertificate, testCertificate } from '../../../test/kit/certificate.js'
+import { skipUnless } from '../../../test/kit/skip.js'
+import { x509SelfSigned } from '../../../test/kit/x509.js'
 import {
   type ClientPair,
   connectionKey,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { trapUnhandled } from '../../../test/kit/index.js'
+import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { createUpstream, needUpstream } from './index.js'
 
 trapUnhandled()
