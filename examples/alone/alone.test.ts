@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { originServer, owner } from '../../test/kit/index.js'
+import { originServer } from '../../test/kit/origin-server.js'
+import { owner } from '../../test/kit/owner.js'
 import { balancedFetch } from './main.js'
 
 const own = owner()

@@ -1,5 +1,8 @@
 import { expect, it } from 'vitest'
-import { originServer, owner, trapUnhandled, until } from '../../test/kit/index.js'
+import { originServer } from '../../test/kit/origin-server.js'
+import { owner } from '../../test/kit/owner.js'
+import { trapUnhandled } from '../../test/kit/trap-unhandled.js'
+import { until } from '../../test/kit/until.js'
 import { serve } from './main.js'
 
 trapUnhandled()

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { expect, it } from 'vitest'
-import { originServer, owner } from '../../test/kit/index.js'
+import { originServer } from '../../test/kit/origin-server.js'
+import { owner } from '../../test/kit/owner.js'
 import { createSite } from './main.js'
 
 const own = owner()

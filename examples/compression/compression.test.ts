@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import { codings } from '@sluice/compress'
 import { expect, it } from 'vitest'
-import { owner, program, trapUnhandled } from '../../test/kit/index.js'
+import { owner } from '../../test/kit/owner.js'
+import { program } from '../../test/kit/program.js'
+import { trapUnhandled } from '../../test/kit/trap-unhandled.js'
 import { measure } from './main.js'
 
 trapUnhandled()

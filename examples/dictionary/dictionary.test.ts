@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { dictionarySupport } from '@sluice/compress'
 import { expect, it } from 'vitest'
-import { trapUnhandled } from '../../test/kit/index.js'
+import { trapUnhandled } from '../../test/kit/trap-unhandled.js'
 import { measure } from './main.js'
 
 trapUnhandled()

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { expect, it } from 'vitest'
-import { owner, trapUnhandled } from '../../test/kit/index.js'
+import { owner } from '../../test/kit/owner.js'
+import { trapUnhandled } from '../../test/kit/trap-unhandled.js'
 import { createShop } from './main.js'
 
 trapUnhandled()

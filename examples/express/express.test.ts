@@ -3,7 +3,8 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { echo, originServer, owner } from '../../test/kit/index.js'
+import { echo, originServer } from '../../test/kit/origin-server.js'
+import { owner } from '../../test/kit/owner.js'
 import { createApp } from './main.js'
 
 const own = owner()

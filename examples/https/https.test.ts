@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { owner, program, trapUnhandled } from '../../test/kit/index.js'
+import { owner } from '../../test/kit/owner.js'
+import { program } from '../../test/kit/program.js'
+import { trapUnhandled } from '../../test/kit/trap-unhandled.js'
 import { askInEachWay } from './main.js'
 
 trapUnhandled()

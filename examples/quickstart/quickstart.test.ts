@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { httpClient, originServer, owner, program, until } from '../../test/kit/index.js'
+import { httpClient } from '../../test/kit/client.js'
+import { originServer } from '../../test/kit/origin-server.js'
+import { owner } from '../../test/kit/owner.js'
+import { program } from '../../test/kit/program.js'
+import { until } from '../../test/kit/until.js'
 
 const own = owner()
 const main = fileURLToPath(new URL('dist/main.js', import.meta.url))

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { within } from '../kit/index.js'
+import { within } from '../kit/until.js'
 
 const program = fileURLToPath(new URL('origin-process.mjs', import.meta.url))
 

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { TlsOptions } from 'sluice'
-import { until, within } from '../kit/index.js'
+import { until, within } from '../kit/until.js'
 
 const program = fileURLToPath(new URL('tls-proxy-process.mjs', import.meta.url))
 

@@ -1,21 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import {
-  answering,
-  deferred,
-  type Front,
-  fronts,
-  leakCheck,
-  observer,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  trapUnhandled,
-  twoFronts,
-  until,
-  within,
-} from '../kit/index.js'
+import { type Front, fronts, rawFronts, twoFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { observer } from '../kit/observer.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, rawOrigin } from '../kit/raw-origin.js'
+import { rawClient } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

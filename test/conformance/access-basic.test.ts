@@ -3,16 +3,10 @@ import { type BasicAuthOptions, basicAuth } from '@sluice/access'
 import { onRequest, ProxyError } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { accessSite } from '../kit/access-site.js'
-import {
-  type FrontKind,
-  fronts,
-  listening,
-  owner,
-  rawFronts,
-  rawRequest,
-  trapUnhandled,
-  value,
-} from '../kit/index.js'
+import { type FrontKind, fronts, listening, rawFronts } from '../kit/fronts.js'
+import { owner } from '../kit/owner.js'
+import { rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -3,16 +3,12 @@ import { Dictionaries, resolveDictionaries, sharedDictionaries } from '@sluice/c
 import type { Client, Context, Layer } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { accessSite } from '../kit/access-site.js'
-import {
-  listening,
-  type OriginHandler,
-  originServer,
-  owner,
-  threeFronts,
-  tokenIssuer,
-  trapUnhandled,
-  value,
-} from '../kit/index.js'
+import { listening, threeFronts } from '../kit/fronts.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { tokenIssuer } from '../kit/token-issuer.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

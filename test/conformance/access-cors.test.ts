@@ -2,19 +2,11 @@ import { type CorsOptions, cors } from '@sluice/access'
 import { ProxyError } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { accessSite } from '../kit/access-site.js'
-import {
-  type FrontKind,
-  type FrontOptions,
-  fronts,
-  listening,
-  type OriginHandler,
-  owner,
-  rawFronts,
-  rawRequest,
-  trapUnhandled,
-  value,
-  values,
-} from '../kit/index.js'
+import { type FrontKind, type FrontOptions, fronts, listening, rawFronts } from '../kit/fronts.js'
+import type { OriginHandler } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawRequest, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -2,24 +2,14 @@ import { Agent } from 'node:http'
 import { type ForwardAuthOptions, forwardAuth } from '@sluice/access'
 import { describe, expect, it } from 'vitest'
 import { accessSite } from '../kit/access-site.js'
-import {
-  deadTarget,
-  deferred,
-  type FrontKind,
-  type FrontOptions,
-  fronts,
-  listening,
-  type OriginHandler,
-  originServer,
-  owner,
-  rawFronts,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  until,
-  value,
-  values,
-} from '../kit/index.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { type FrontKind, type FrontOptions, fronts, listening, rawFronts } from '../kit/fronts.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawRequest, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

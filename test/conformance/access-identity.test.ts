@@ -3,19 +3,14 @@ import { connect as connectHttp2 } from 'node:http2'
 import { basicAuth, cors, forwardAuth, jwt, requestId, signUrl } from '@sluice/access'
 import { describe, expect, it } from 'vitest'
 import { accessSite } from '../kit/access-site.js'
-import {
-  http2Fronts,
-  listening,
-  originServer,
-  owner,
-  rawFronts,
-  rawRequest,
-  testCertificate,
-  tokenIssuer,
-  trapUnhandled,
-  value,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { http2Fronts, listening, rawFronts } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawRequest, value } from '../kit/raw-request.js'
+import { tokenIssuer } from '../kit/token-issuer.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -3,19 +3,12 @@ import { type JwtOptions, jwt } from '@sluice/access'
 import { onRequest } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { accessSite } from '../kit/access-site.js'
-import {
-  deadTarget,
-  type FrontKind,
-  fronts,
-  hmacSigned,
-  listening,
-  owner,
-  signed,
-  signingKey,
-  tokenIssuer,
-  trapUnhandled,
-  value,
-} from '../kit/index.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { type FrontKind, fronts, listening } from '../kit/fronts.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { hmacSigned, signed, signingKey, tokenIssuer } from '../kit/token-issuer.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,7 +1,12 @@
 import { signUrl } from '@sluice/access'
 import { createProxy, type GuardOptions, type ProxyOptions, type RouteOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { httpClient, originServer, owner, trapUnhandled, until, value, values } from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

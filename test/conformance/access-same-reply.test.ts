@@ -2,15 +2,11 @@ import { cors, forwardAuth, requestId, securityHeaders } from '@sluice/access'
 import { type Client, type Context, type Layer, ProxyError, type Reply } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { accessSite } from '../kit/access-site.js'
-import {
-  fronts,
-  listening,
-  type OriginHandler,
-  originServer,
-  owner,
-  trapUnhandled,
-  values,
-} from '../kit/index.js'
+import { fronts, listening } from '../kit/fronts.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -5,18 +5,13 @@ import express from 'express'
 import helmet from 'helmet'
 import { describe, expect, it } from 'vitest'
 import { accessSite } from '../kit/access-site.js'
-import {
-  type FrontKind,
-  fronts,
-  listen,
-  listening,
-  type OriginHandler,
-  owner,
-  skipUnless,
-  trapUnhandled,
-  value,
-  values,
-} from '../kit/index.js'
+import { type FrontKind, fronts, listening } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import type { OriginHandler } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value, values } from '../kit/raw-request.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

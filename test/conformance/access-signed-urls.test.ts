@@ -6,15 +6,11 @@ import fc from 'fast-check'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { accessSite } from '../kit/access-site.js'
-import {
-  type FrontKind,
-  fronts,
-  listen,
-  listening,
-  originServer,
-  owner,
-  trapUnhandled,
-} from '../kit/index.js'
+import { type FrontKind, fronts, listening } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -12,16 +12,10 @@ import {
 } from '@sluice/acme'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { takeCertificate } from '../kit/acme-order.js'
-import {
-  hasPebble,
-  owner,
-  type Pebble,
-  type PebbleOptions,
-  pebble,
-  skipUnless,
-  startPatience,
-  trapUnhandled,
-} from '../kit/index.js'
+import { owner } from '../kit/owner.js'
+import { hasPebble, type Pebble, type PebbleOptions, pebble, startPatience } from '../kit/pebble.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 const own = owner()
 trapUnhandled()

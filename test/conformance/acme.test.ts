@@ -11,18 +11,13 @@ import { fileURLToPath } from 'node:url'
 import { type AcmeEvent, type AcmeOptions, acme, type ManagerSeams } from '@sluice/acme'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { acmeFolder, acmeSite } from '../kit/acme-site.js'
-import {
-  handTimers,
-  hasPebble,
-  owner,
-  type Pebble,
-  type Program,
-  pebble,
-  program,
-  skipUnless,
-  trapUnhandled,
-  until,
-} from '../kit/index.js'
+import { handTimers } from '../kit/hand-timers.js'
+import { owner } from '../kit/owner.js'
+import { hasPebble, type Pebble, pebble } from '../kit/pebble.js'
+import { type Program, program } from '../kit/program.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 const events: AcmeEvent[] = []
 const note = (event: unknown): void => void events.push(event as AcmeEvent)

@@ -6,16 +6,13 @@ import { retry } from '@sluice/resilience'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  deadTarget,
-  listen,
-  mounts,
-  type Origin,
-  originServer,
-  owner,
-  trapUnhandled,
-  values,
-} from '../kit/index.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { listen } from '../kit/listen.js'
+import { mounts } from '../kit/mounts.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

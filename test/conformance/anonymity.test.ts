@@ -1,25 +1,14 @@
 import { type Client, type Context, errorPages, type Layer, onError, ProxyError } from '@sluice/core'
 import { type AnonymityOptions, anonymity } from '@sluice/guard'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  type Answer,
-  answering,
-  type Front,
-  type FrontKind,
-  fronts,
-  type OriginHandler,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  threeFronts,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-  values,
-} from '../kit/index.js'
+import type { Answer } from '../kit/client.js'
+import { type Front, type FrontKind, fronts, rawFronts, threeFronts, twoFronts } from '../kit/fronts.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,6 +1,10 @@
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { mounts, type Origin, originServer, owner, trapUnhandled, until } from '../kit/index.js'
+import { mounts } from '../kit/mounts.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

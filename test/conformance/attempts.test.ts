@@ -6,24 +6,16 @@ import { retry } from '@sluice/resilience'
 import { createUpstream, type Selected, type Target, type Tried, type Upstream } from '@sluice/upstream'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  answerOk,
-  deadTarget,
-  deferred,
-  type Front,
-  fronts,
-  listen,
-  type Mounted,
-  mountNamed,
-  observer,
-  originServer,
-  owner,
-  rawOrigin,
-  trapUnhandled,
-  twoFronts,
-  until,
-  within,
-} from '../kit/index.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { type Front, fronts, twoFronts } from '../kit/fronts.js'
+import { listen, type Mounted } from '../kit/listen.js'
+import { mountNamed } from '../kit/mounts.js'
+import { observer } from '../kit/observer.js'
+import { answerOk, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

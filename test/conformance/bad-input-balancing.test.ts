@@ -11,19 +11,15 @@ import { createUpstream, type Target, type TargetInit, type Upstream } from '@sl
 import { createProxy, type UpstreamOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { httpClient } from '../kit/client.js'
+import { deadTarget } from '../kit/dead-target.js'
 import { fakeTime } from '../kit/fake-time.js'
-import {
-  deadTarget,
-  deferred,
-  mountNamed,
-  type Origin,
-  originServer,
-  owner,
-  trapUnhandled,
-  until,
-  values,
-  warningsOf,
-} from '../kit/index.js'
+import { mountNamed } from '../kit/mounts.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
+import { warningsOf } from '../kit/warnings.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,7 +1,10 @@
 import type { KeyOptions } from '@sluice/cache'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cachedSite } from '../kit/cached-site.js'
-import { owner, trapUnhandled, twoFronts, value } from '../kit/index.js'
+import { twoFronts } from '../kit/fronts.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

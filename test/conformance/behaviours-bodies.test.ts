@@ -1,24 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import {
-  answerOk,
-  deferred,
-  type Front,
-  http2Fronts,
-  leakCheck,
-  observer,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  rawRequest,
-  threeFronts,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { type Front, http2Fronts, rawFronts, threeFronts, twoFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { observer } from '../kit/observer.js'
+import { answerOk, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 // What other forwarders' suites demand of bodies; `docs/behaviours.md` has the whole list.
 

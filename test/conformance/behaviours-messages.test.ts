@@ -2,23 +2,14 @@ import { createServer } from 'node:http'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  answering,
-  type Front,
-  fronts,
-  http2Fronts,
-  listen,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  until,
-  values,
-  within,
-} from '../kit/index.js'
+import { type Front, fronts, http2Fronts, rawFronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, rawRequest, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 // What other forwarders' suites demand of heads and tunnels; `docs/behaviours.md` has the whole list.
 

@@ -3,9 +3,10 @@ import { memoryStore } from '@sluice/cache'
 import { BetterForms, encodeSync, Pressure } from '@sluice/compress'
 import type { Variants } from '@sluice/core'
 import { expect, it } from 'vitest'
-import { trapUnhandled, until } from '../kit/index.js'
 import { seeded } from '../kit/seeded.js'
 import { entryHead } from '../kit/store-entries.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 

@@ -4,20 +4,15 @@ import { fromConnect } from '@sluice/core'
 import { bodyLimit } from '@sluice/guard'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { attachedFronts, attachedRawFronts } from '../kit/attached-fronts.js'
-import {
-  deadTarget,
-  echo,
-  fronts,
-  observer,
-  originServer,
-  owner,
-  rawClient,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  until,
-  value,
-} from '../kit/index.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { fronts } from '../kit/fronts.js'
+import { observer } from '../kit/observer.js'
+import { echo, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

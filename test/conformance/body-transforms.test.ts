@@ -14,24 +14,15 @@ import {
 } from '@sluice/core'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { attachedFronts } from '../kit/attached-fronts.js'
-import {
-  type Front,
-  fronts,
-  leakCheck,
-  type Origin,
-  type OriginHandler,
-  observer,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  threeFronts,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-} from '../kit/index.js'
+import { type Front, fronts, rawFronts, threeFronts, twoFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { observer } from '../kit/observer.js'
+import { type Origin, type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

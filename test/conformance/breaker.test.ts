@@ -1,16 +1,13 @@
 import { createServer } from 'node:http'
 import type { Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import {
-  deferred,
-  leakCheck,
-  originServer,
-  owner,
-  threeFronts,
-  trapUnhandled,
-  until,
-  value,
-} from '../kit/index.js'
+import { threeFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -2,22 +2,15 @@ import { once } from 'node:events'
 import { get as httpGet, type IncomingMessage } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { cachedSite, minute, statusOf } from '../kit/cached-site.js'
-import {
-  type Call,
-  deadTarget,
-  deferred,
-  fronts,
-  leakCheck,
-  listening,
-  type OriginHandler,
-  originServer,
-  owner,
-  trapUnhandled,
-  twoFronts,
-  until,
-  within,
-} from '../kit/index.js'
+import type { Call } from '../kit/client.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { fronts, listening, twoFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
 import { pattern, same } from '../kit/store-entries.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

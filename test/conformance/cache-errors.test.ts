@@ -5,21 +5,17 @@ import { chain, ProxyError, toListener } from '@sluice/core'
 import connect from 'connect'
 import { createProxy, type ProxyOptions } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  type Answer,
-  type App,
-  deadTarget,
-  frameworks,
-  fronts,
-  type HttpClient,
-  listen,
-  originServer,
-  owner,
-  rawOrigin,
-  trapUnhandled,
-  until,
-  values,
-} from '../kit/index.js'
+import type { Answer, HttpClient } from '../kit/client.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { type App, frameworks } from '../kit/frameworks.js'
+import { fronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

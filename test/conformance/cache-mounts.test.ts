@@ -1,19 +1,13 @@
 import { cache, createCache } from '@sluice/cache'
 import { describe, expect, it } from 'vitest'
-import {
-  type Front,
-  fronts,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { type Front, fronts, rawFronts } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, value } from '../kit/raw-request.js'
 import { TestStore } from '../kit/test-store.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -4,20 +4,15 @@ import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { attachedHttp2Fronts, attachedRawFronts } from '../kit/attached-fronts.js'
 import { cachedSite, minute, numbered, statusOf } from '../kit/cached-site.js'
-import {
-  fronts,
-  type OriginHandler,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  testCertificate,
-  trapUnhandled,
-  value,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { fronts, rawFronts } from '../kit/fronts.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, value } from '../kit/raw-request.js'
 import { streamWebSocket } from '../kit/stream-websocket.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

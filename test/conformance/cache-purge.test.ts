@@ -2,17 +2,13 @@ import { createServer } from 'node:http'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { cachedSite, minute, statusOf } from '../kit/cached-site.js'
-import {
-  deferred,
-  frameworks,
-  fronts,
-  listen,
-  type OriginHandler,
-  originServer,
-  owner,
-  trapUnhandled,
-  twoFronts,
-} from '../kit/index.js'
+import { frameworks } from '../kit/frameworks.js'
+import { fronts, twoFronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

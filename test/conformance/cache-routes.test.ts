@@ -3,21 +3,15 @@ import { type CacheOptions, memoryStore } from '@sluice/cache'
 import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { statusOf } from '../kit/cached-site.js'
-import {
-  deferred,
-  type HttpClient,
-  httpClient,
-  leakCheck,
-  listen,
-  type OriginHandler,
-  originServer,
-  owner,
-  trapUnhandled,
-  until,
-  values,
-  within,
-} from '../kit/index.js'
+import { type HttpClient, httpClient } from '../kit/client.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen } from '../kit/listen.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { values } from '../kit/raw-request.js'
 import { pattern, same } from '../kit/store-entries.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { cachedSite, minute, noon, numbered, statusOf } from '../kit/cached-site.js'
-import { deferred, fronts, type OriginHandler, owner, trapUnhandled, value, values } from '../kit/index.js'
+import { fronts } from '../kit/fronts.js'
+import type { OriginHandler } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value, values } from '../kit/raw-request.js'
 import { pattern, same } from '../kit/store-entries.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

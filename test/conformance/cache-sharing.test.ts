@@ -1,14 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { cachedSite, minute, numbered, statusOf } from '../kit/cached-site.js'
-import {
-  deferred,
-  fronts,
-  type OriginHandler,
-  owner,
-  trapUnhandled,
-  twoFronts,
-  values,
-} from '../kit/index.js'
+import { fronts, twoFronts } from '../kit/fronts.js'
+import type { OriginHandler } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

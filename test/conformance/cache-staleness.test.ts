@@ -1,16 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { cachedSite, noon, numbered, statusOf } from '../kit/cached-site.js'
-import {
-  deferred,
-  fronts,
-  type OriginHandler,
-  owner,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-  values,
-} from '../kit/index.js'
+import { fronts, twoFronts } from '../kit/fronts.js'
+import type { OriginHandler } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,6 +1,10 @@
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { httpClient, originServer, owner, trapUnhandled, value, values } from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -3,7 +3,11 @@ import { connectCache } from '@sluice/cache'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { httpClient, listen, originServer, owner, trapUnhandled } from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -23,8 +23,10 @@ import {
   type KeyPair,
 } from '@sluice/tls'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { deferred, owner, trapUnhandled, until } from '../kit/index.js'
+import { owner } from '../kit/owner.js'
 import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
 import { type X509Issuer, type X509Pair, x509Root } from '../kit/x509.js'
 
 trapUnhandled()

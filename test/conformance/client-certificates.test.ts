@@ -11,17 +11,13 @@ import express from 'express'
 import { createProxy, type Proxy, type ProxyOptions } from 'sluice'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  deadTarget,
-  type HttpClient,
-  httpClient,
-  listen,
-  originServer,
-  owner,
-  trapUnhandled,
-  value,
-  values,
-} from '../kit/index.js'
+import { type HttpClient, httpClient } from '../kit/client.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { type X509Issuer, type X509Pair, x509Root, x509SelfSigned } from '../kit/x509.js'
 
 trapUnhandled()

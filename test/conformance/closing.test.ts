@@ -2,23 +2,16 @@ import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  deferred,
-  leakCheck,
-  listen,
-  mounts,
-  originServer,
-  owner,
-  patience,
-  proxyOf,
-  rawClient,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { proxyOf } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen } from '../kit/listen.js'
+import { mounts } from '../kit/mounts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, patience, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -3,7 +3,10 @@ import { memoryStore } from '@sluice/cache'
 import { type CompressOptions, compress } from '@sluice/compress'
 import { describe, expect, it } from 'vitest'
 import { cachedSite, minute, noon } from '../kit/cached-site.js'
-import { fronts, owner, trapUnhandled, value } from '../kit/index.js'
+import { fronts } from '../kit/fronts.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -7,22 +7,16 @@ import { forward, undiciTransport, wireTransport } from '@sluice/forward'
 import { hedge, type RetryOptions, retry } from '@sluice/resilience'
 import { createUpstream } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
+import type { Answer, Ask } from '../kit/client.js'
+import { deadTarget } from '../kit/dead-target.js'
 import { fakeTime } from '../kit/fake-time.js'
-import {
-  type Answer,
-  type Ask,
-  deadTarget,
-  deferred,
-  listen,
-  type OriginRequest,
-  originServer,
-  owner,
-  rawOrigin,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { listen } from '../kit/listen.js'
+import { type OriginRequest, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,16 +1,11 @@
 import * as zlib from 'node:zlib'
 import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  type Answer,
-  type HttpClient,
-  httpClient,
-  type OriginHandler,
-  originServer,
-  owner,
-  trapUnhandled,
-  value,
-} from '../kit/index.js'
+import { type Answer, type HttpClient, httpClient } from '../kit/client.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -5,25 +5,14 @@ import * as zlib from 'node:zlib'
 import { type Coding, codings, compress } from '@sluice/compress'
 import { chain, toListener } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
-import {
-  type Answer,
-  atRest,
-  type Front,
-  type FrontOptions,
-  fronts,
-  listen,
-  listening,
-  type OriginHandler,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  threeFronts,
-  trapUnhandled,
-  until,
-  value,
-  values,
-} from '../kit/index.js'
+import type { Answer } from '../kit/client.js'
+import { type Front, type FrontOptions, fronts, listening, rawFronts, threeFronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawClient, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { atRest, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

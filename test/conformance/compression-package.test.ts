@@ -5,20 +5,13 @@ import { compression } from '@sluice/compress'
 import { fromConnect } from '@sluice/core'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  atRest,
-  frameworks,
-  listen,
-  type Mounted,
-  type Origin,
-  type OriginHandler,
-  originServer,
-  owner,
-  trapUnhandled,
-  until,
-  value,
-  values,
-} from '../kit/index.js'
+import { frameworks } from '../kit/frameworks.js'
+import { listen, type Mounted } from '../kit/listen.js'
+import { type Origin, type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { atRest, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

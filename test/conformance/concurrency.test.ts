@@ -2,22 +2,15 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { Client, Context, Layer } from '@sluice/core'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  type Call,
-  type Front,
-  httpClient,
-  leakCheck,
-  originServer,
-  owner,
-  type RawClient,
-  rawClient,
-  rawOrigin,
-  threeFronts,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { type Call, httpClient } from '../kit/client.js'
+import { type Front, threeFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { type RawClient, rawClient, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -17,25 +17,15 @@ import helmet from 'helmet'
 import morgan from 'morgan'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  type AnyMiddleware,
-  type App,
-  atRest,
-  type Call,
-  deferred,
-  frameworks,
-  leakCheck,
-  listen,
-  type Mounted,
-  originServer,
-  owner,
-  rawClient,
-  trapUnhandled,
-  until,
-  value,
-  values,
-  within,
-} from '../kit/index.js'
+import type { Call } from '../kit/client.js'
+import { type AnyMiddleware, type App, frameworks } from '../kit/frameworks.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen, type Mounted } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawClient, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { atRest, deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

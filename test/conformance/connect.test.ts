@@ -4,25 +4,16 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp
 import { attach, chain } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { attachedHttp2Fronts, attachedRawFronts } from '../kit/attached-fronts.js'
-import {
-  answering,
-  deferred,
-  type Front,
-  listen,
-  listening,
-  observer,
-  originServer,
-  owner,
-  type RawConnection,
-  rawClient,
-  rawOrigin,
-  rawRequest,
-  testCertificate,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { type Front, listening } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { observer } from '../kit/observer.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, type RawConnection, rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -8,16 +8,12 @@ import { createUpstream } from '@sluice/upstream'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  deadTarget,
-  listen,
-  type Mounted,
-  type Origin,
-  originServer,
-  owner,
-  trapUnhandled,
-  values,
-} from '../kit/index.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { listen, type Mounted } from '../kit/listen.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

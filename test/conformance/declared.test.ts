@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { fronts, originServer, owner, trapUnhandled, value } from '../kit/index.js'
+import { fronts } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -10,28 +10,26 @@ import { retry } from '@sluice/resilience'
 import { createUpstream } from '@sluice/upstream'
 import { createProxy } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { http2Origin } from '../kit/http2-origin.js'
+import { httpClient } from '../kit/client.js'
+import { deadTarget } from '../kit/dead-target.js'
 import {
-  answerOk,
-  deadTarget,
   type Front,
   type FrontKind,
   type FrontOptions,
   fronts,
-  httpClient,
-  listen,
-  observer,
-  originServer,
-  owner,
-  rawClient,
   rawFronts,
-  rawOrigin,
   threeFronts,
-  trapUnhandled,
   twoFronts,
-  until,
-  value,
-} from '../kit/index.js'
+} from '../kit/fronts.js'
+import { http2Origin } from '../kit/http2-origin.js'
+import { listen } from '../kit/listen.js'
+import { observer } from '../kit/observer.js'
+import { answerOk, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

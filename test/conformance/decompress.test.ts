@@ -3,26 +3,15 @@ import * as zlib from 'node:zlib'
 import { codings, type DecompressOptions, decompress, encodeSync } from '@sluice/compress'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  type Answer,
-  type Ask,
-  atRest,
-  type Front,
-  type FrontKind,
-  fronts,
-  type Origin,
-  observer,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  threeFronts,
-  trapUnhandled,
-  until,
-  value,
-  values,
-} from '../kit/index.js'
+import type { Answer, Ask } from '../kit/client.js'
+import { type Front, type FrontKind, fronts, rawFronts, threeFronts } from '../kit/fronts.js'
+import { observer } from '../kit/observer.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { atRest, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()
@@ -30,6 +19,15 @@ afterEach(() => void vi.restoreAllMocks())
 
 const text = Buffer.from('What a target sends, which its client is to have plain. '.repeat(2_000))
 const gzip = zlib.gzipSync(text)
+
+/** Coded bodies, each with its lines of `Content-Encoding`. */
+const forms: readonly (readonly [Uint8Array, ...string[]])[] = [
+  ...codings.map((coding) => [encodeSync(coding, text, { level: 5 }), coding] as const),
+  [zlib.deflateRawSync(text), 'deflate'],
+  [Buffer.concat([gzip.subarray(0, 0), zlib.gzipSync(''), gzip]), 'x-gzip'],
+  [zlib.brotliCompressSync(gzip), 'gzip', 'BR, identity'],
+]
+const flood = zlib.gzipSync(Buffer.alloc(50 * 1024 * 1024), { level: 1 })
 
 const start = async (kind: FrontKind, origin: Origin, options: DecompressOptions = {}): Promise<Front> =>
   own(await kind.start({ targets: origin.url, use: [decompress(options)] }))
@@ -49,13 +47,6 @@ const digests = ['Content-MD5', 'x', 'Digest', 'x', 'Content-Digest', 'x', 'Repr
 
 describe.each(fronts)('decompress through $name', (kind) => {
   it('a client that has not said that it takes a coding gets the body without it', async () => {
-    const forms: [Uint8Array, ...string[]][] = codings.map((coding) => [
-      encodeSync(coding, text, { level: 5 }),
-      coding,
-    ])
-    forms.push([zlib.deflateRawSync(text), 'deflate'])
-    forms.push([Buffer.concat([gzip.subarray(0, 0), zlib.gzipSync(''), gzip]), 'x-gzip'])
-    forms.push([zlib.brotliCompressSync(gzip), 'gzip', 'BR, identity'])
     for (const [body, ...lines] of forms) {
       const fields = [...plain, ...digests, 'ETag', '"x"', 'Vary', 'Origin', 'Accept-Ranges', 'bytes']
       for (const line of lines) fields.push('Content-Encoding', line)
@@ -230,7 +221,6 @@ describe.each(fronts)('decompress through $name', (kind) => {
   })
 
   it('a client that leaves, or reads nothing, holds nothing up and little in memory', async () => {
-    const flood = zlib.gzipSync(Buffer.alloc(50 * 1024 * 1024), { level: 1 })
     let sent = 0
     const origin = own(
       await originServer((_req, res) => {

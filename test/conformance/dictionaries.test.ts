@@ -12,21 +12,13 @@ import {
 import { type Client, type Context, fromConnect, type Layer } from '@sluice/core'
 import compression from 'compression'
 import { describe, expect, it, vi } from 'vitest'
-import {
-  type Answer,
-  type Ask,
-  deferred,
-  type Front,
-  type FrontOptions,
-  listening,
-  type Origin,
-  originServer,
-  owner,
-  threeFronts,
-  trapUnhandled,
-  until,
-  value,
-} from '../kit/index.js'
+import type { Answer, Ask } from '../kit/client.js'
+import { type Front, type FrontOptions, listening, threeFronts } from '../kit/fronts.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -5,20 +5,14 @@ import { consulTargets, fileTargets, kubernetesTargets, srvTargets } from '@slui
 import type { Discovery, Upstream } from '@sluice/upstream'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  type Closable,
-  consulServer,
-  deferred,
-  httpClient,
-  kubernetesServer,
-  type NameRecord,
-  nameServer,
-  type Origin,
-  originServer,
-  owner,
-  trapUnhandled,
-  until,
-} from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { consulServer } from '../kit/consul-server.js'
+import { kubernetesServer } from '../kit/kubernetes-server.js'
+import { type NameRecord, nameServer } from '../kit/name-server.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { type Closable, owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

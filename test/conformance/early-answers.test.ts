@@ -4,22 +4,15 @@ import { connect as connectHttp2, constants } from 'node:http2'
 import { attach, fromListener, type Handler } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { attachedHttp2Fronts, attachedRawFronts } from '../kit/attached-fronts.js'
-import {
-  atRest,
-  fronts,
-  listen,
-  originServer,
-  owner,
-  parseResponses,
-  rawClient,
-  rawOrigin,
-  rawRequest,
-  testCertificate,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { fronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { parseResponses, rawClient, rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { atRest, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -4,7 +4,11 @@ import { toBody, toReadable } from '@sluice/core'
 import { type Attempt, resolveTimeouts, wireTransport } from '@sluice/forward'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import { leakCheck, owner, program, trapUnhandled, within } from '../kit/index.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { owner } from '../kit/owner.js'
+import { program } from '../kit/program.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

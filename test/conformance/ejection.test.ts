@@ -6,21 +6,15 @@ import { ejection } from '@sluice/health'
 import { retry } from '@sluice/resilience'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
+import { deadTarget } from '../kit/dead-target.js'
 import { fakeTime } from '../kit/fake-time.js'
-import {
-  deadTarget,
-  type Front,
-  type FrontKind,
-  type FrontOptions,
-  fronts,
-  mountNamed,
-  originServer,
-  owner,
-  type RawConnection,
-  rawOrigin,
-  trapUnhandled,
-  until,
-} from '../kit/index.js'
+import { type Front, type FrontKind, type FrontOptions, fronts } from '../kit/fronts.js'
+import { mountNamed } from '../kit/mounts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { type RawConnection, rawOrigin } from '../kit/raw-origin.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()
@@ -102,13 +96,11 @@ describe.each(fronts)('ejection through $name', (kind) => {
     const slow = [own(await originServer(() => {})), own(await originServer(() => {}))]
     const front = await ejecting(kind, { targets: slow.map(({ url }) => url) })
     const asked = (): number => slow.reduce((sum, { requests }) => sum + requests.length, 0)
-    for (let i = 1; i <= 12; i++) {
-      const call = front.client.call()
-      call.head.catch(() => {})
-      await until(() => asked() === i, 'the request')
-      call.abort()
-      await until(() => front.inFlight === 0, 'the end of the lease')
-    }
+    const calls = Array.from({ length: 12 }, () => front.client.call())
+    for (const { head } of calls) head.catch(() => {})
+    await until(() => asked() === calls.length, 'the requests')
+    for (const call of calls) call.abort()
+    await until(() => front.inFlight === 0, 'the end of the leases')
     expect(front.upstream.all.map(({ state }) => state)).toEqual(['unknown', 'unknown'])
   })
 })

@@ -12,22 +12,17 @@ import express from 'express'
 import { createProxy } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { attachedFronts } from '../kit/attached-fronts.js'
-import {
-  type Answer,
-  fronts,
-  leakCheck,
-  listen,
-  mountNamed,
-  observer,
-  originServer,
-  owner,
-  rawRequest,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-  values,
-} from '../kit/index.js'
+import type { Answer } from '../kit/client.js'
+import { fronts, twoFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen } from '../kit/listen.js'
+import { mountNamed } from '../kit/mounts.js'
+import { observer } from '../kit/observer.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawRequest, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,26 +1,20 @@
 import { connect } from 'node:net'
 import { createProxy } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { testCertificate } from '../kit/certificate.js'
+import type { Answer } from '../kit/client.js'
 import { deadTarget } from '../kit/dead-target.js'
-import {
-  type Answer,
-  answering,
-  type Front,
-  fronts,
-  leakCheck,
-  listen,
-  mountNamed,
-  observer,
-  originServer,
-  owner,
-  proxyOf,
-  rawOrigin,
-  testCertificate,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-} from '../kit/index.js'
+import { type Front, fronts, proxyOf, twoFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen } from '../kit/listen.js'
+import { mountNamed } from '../kit/mounts.js'
+import { observer } from '../kit/observer.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, rawOrigin } from '../kit/raw-origin.js'
+import { value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -4,23 +4,14 @@ import { attach, fromConnect, fromListener, type Handler } from '@sluice/core'
 import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { attachedFronts, attachedRawFronts } from '../kit/attached-fronts.js'
-import {
-  chainOf,
-  deferred,
-  fronts,
-  listen,
-  originServer,
-  owner,
-  type RawConnection,
-  rawClient,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { chainOf, fronts, twoFronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { type RawConnection, rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

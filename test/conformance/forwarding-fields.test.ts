@@ -7,7 +7,12 @@ import connect from 'connect'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { fronts, listen, originServer, owner, trapUnhandled, twoFronts, value, values } from '../kit/index.js'
+import { fronts, twoFronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -17,19 +17,12 @@ import { retry } from '@sluice/resilience'
 import { createUpstream } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
 import { send, targetOf } from '../kit/attempt.js'
-import {
-  chainOf,
-  deferred,
-  echo,
-  type FrontKind,
-  fronts,
-  listen,
-  listening,
-  originServer,
-  owner,
-  trapUnhandled,
-  within,
-} from '../kit/index.js'
+import { chainOf, type FrontKind, fronts, listening } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { echo, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -23,16 +23,11 @@ import { forward, http2Transport, type TimeoutOptions } from '@sluice/forward'
 import { createUpstream } from '@sluice/upstream'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  deferred,
-  mountNamed,
-  mounts,
-  owner,
-  testCertificate,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { mountNamed, mounts } from '../kit/mounts.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -3,19 +3,13 @@ import { hashPassword } from '@sluice/access'
 import { harden } from '@sluice/guard'
 import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  type HttpClient,
-  httpClient,
-  listen,
-  type OriginHandler,
-  originServer,
-  owner,
-  rawRequest,
-  trapUnhandled,
-  value,
-  values,
-  warningsOf,
-} from '../kit/index.js'
+import { type HttpClient, httpClient } from '../kit/client.js'
+import { listen } from '../kit/listen.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawRequest, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { warningsOf } from '../kit/warnings.js'
 
 trapUnhandled()
 const warnings = warningsOf('SluiceWarning')

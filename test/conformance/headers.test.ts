@@ -1,17 +1,12 @@
 import type { Middleware } from '@sluice/core'
 import { groupByName } from '@sluice/headers'
 import { describe, expect, it } from 'vitest'
-import {
-  answering,
-  fronts,
-  http1Fronts,
-  originServer,
-  owner,
-  rawOrigin,
-  trapUnhandled,
-  value,
-  values,
-} from '../kit/index.js'
+import { fronts, http1Fronts } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, rawOrigin } from '../kit/raw-origin.js'
+import { value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -17,22 +17,17 @@ import {
 import { createUpstream, type LeaseResult, type Selected, type Tried } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  deferred,
-  handTimers,
-  leakCheck,
-  listen,
-  type OriginHandler,
-  observer,
-  originServer,
-  owner,
-  threeFronts,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { threeFronts } from '../kit/fronts.js'
+import { handTimers } from '../kit/hand-timers.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen } from '../kit/listen.js'
+import { observer } from '../kit/observer.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
 import { seeded } from '../kit/seeded.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 import { warningsOf } from '../kit/warnings.js'
 
 trapUnhandled()

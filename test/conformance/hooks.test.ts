@@ -14,24 +14,16 @@ import {
 } from '@sluice/core'
 import { createProxy } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  type Front,
-  fronts,
-  leakCheck,
-  listening,
-  mountNamed,
-  type Origin,
-  observer,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { type Front, fronts, listening, rawFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { mountNamed } from '../kit/mounts.js'
+import { observer } from '../kit/observer.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

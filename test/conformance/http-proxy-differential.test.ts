@@ -4,7 +4,10 @@ import { createRequire } from 'node:module'
 import { Readable } from 'node:stream'
 import ours, { type ServerOptions } from '@sluice/http-proxy'
 import { describe, expect, it } from 'vitest'
-import { type Ask, httpClient, type OriginHandler, originServer, owner, trapUnhandled } from '../kit/index.js'
+import { type Ask, httpClient } from '../kit/client.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 /** The API that both have, as far as these tests use it. */
 type Proxy = ReturnType<typeof ours.createProxyServer>

@@ -4,19 +4,13 @@ import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { createProxyServer, type ProxyServer, type ServerOptions } from '@sluice/http-proxy'
 import { describe, expect, it } from 'vitest'
-import {
-  deadTarget,
-  deferred,
-  httpClient,
-  type OriginHandler,
-  originServer,
-  owner,
-  trapUnhandled,
-  until,
-  value,
-  values,
-  within,
-} from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 /** Requests by `fetch`, as http-proxy-3 sends them where it is asked to. */
 const own = owner()

@@ -6,19 +6,14 @@ import type { ServerOptions } from '@sluice/http-proxy'
 import * as ours from '@sluice/http-proxy'
 import express from 'express'
 import { describe, expect, it } from 'vitest'
-import {
-  deadTarget,
-  deferred,
-  httpClient,
-  type OriginHandler,
-  originServer,
-  owner,
-  rawClient,
-  rawOrigin,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 /** What http-proxy-3 and httpxy have beyond http-proxy, and their users rest on. */
 type Proxy = ours.ProxyServer

@@ -6,16 +6,13 @@ import ours, { type ServerOptions } from '@sluice/http-proxy'
 import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  httpClient,
-  originServer,
-  owner,
-  rawClient,
-  rawOrigin,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 /** The same cases for http-proxy 1.18.1 and ours: what suites of http-proxy and its forks look at. */
 const theirs = createRequire(new URL('../../packages/http-proxy/package.json', import.meta.url))(

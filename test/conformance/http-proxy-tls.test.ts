@@ -14,15 +14,13 @@ import type { TLSSocket } from 'node:tls'
 import ours, { type ServerOptions } from '@sluice/http-proxy'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  httpClient,
-  originServer,
-  owner,
-  skipUnless,
-  testAuthority,
-  trapUnhandled,
-  within,
-} from '../kit/index.js'
+import { testAuthority } from '../kit/authority.js'
+import { httpClient } from '../kit/client.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { within } from '../kit/until.js'
 
 /** TLS to targets and to clients: the same cases for http-proxy 1.18.1 and ours. */
 const theirs = createRequire(new URL('../../packages/http-proxy/package.json', import.meta.url))(

@@ -6,7 +6,11 @@ import type { Duplex } from 'node:stream'
 import ours, { type ServerOptions } from '@sluice/http-proxy'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { owner, rawClient, rawOrigin, trapUnhandled, until, within } from '../kit/index.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 const theirs = createRequire(new URL('../../packages/http-proxy/package.json', import.meta.url))(
   'http-proxy',

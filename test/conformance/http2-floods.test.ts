@@ -3,17 +3,10 @@ import { createServer, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import { type Hardened, type HardenOptions, harden, serverOptions } from '@sluice/guard'
 import { describe, expect, it } from 'vitest'
-import {
-  type FrameClient,
-  frameClient,
-  frameTypes,
-  http2Frame,
-  owner,
-  settingsFrame,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { type FrameClient, frameClient, frameTypes, http2Frame, settingsFrame } from '../kit/http2-frames.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

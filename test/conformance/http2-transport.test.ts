@@ -24,26 +24,17 @@ import { createUpstream, type TargetInit } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { ask, targetOf } from '../kit/attempt.js'
+import { testCertificate } from '../kit/certificate.js'
+import { type Front, frontOf } from '../kit/fronts.js'
 import { type Http2Origin, type Http2OriginHandler, http2Origin } from '../kit/http2-origin.js'
-import {
-  atRest,
-  deferred,
-  type Front,
-  frontOf,
-  listen,
-  mountNamed,
-  mounts,
-  observer,
-  owner,
-  rawClient,
-  testCertificate,
-  trapUnhandled,
-  until,
-  value,
-  values,
-  within,
-} from '../kit/index.js'
+import { listen } from '../kit/listen.js'
+import { mountNamed, mounts } from '../kit/mounts.js'
+import { observer } from '../kit/observer.js'
+import { owner } from '../kit/owner.js'
+import { rawClient, value, values } from '../kit/raw-request.js'
 import { streamWebSocket } from '../kit/stream-websocket.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { atRest, deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

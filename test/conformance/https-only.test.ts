@@ -9,19 +9,12 @@ import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { attachedHttp2Fronts, attachedRawFronts } from '../kit/attached-fronts.js'
-import {
-  type FrontKind,
-  type FrontOptions,
-  fronts,
-  listen,
-  originServer,
-  owner,
-  rawFronts,
-  rawRequest,
-  trapUnhandled,
-  value,
-  values,
-} from '../kit/index.js'
+import { type FrontKind, type FrontOptions, fronts, rawFronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawRequest, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -4,22 +4,16 @@ import { connect } from 'node:http2'
 import { join } from 'node:path'
 import { createProxyServer } from '@sluice/http-proxy'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  http2Fronts,
-  originServer,
-  owner,
-  parseResponses,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  rawRequest,
-  shared,
-  skipUnless,
-  testCertificate,
-  trapUnhandled,
-  twoFronts,
-  until,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { http2Fronts, rawFronts, twoFronts } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { parseResponses, rawClient, rawRequest } from '../kit/raw-request.js'
+import { shared } from '../kit/shared.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -6,7 +6,11 @@ import { type Client, type Context, onError, type ProxyError, toListener } from 
 import { type IpFilterOptions, ipFilter, ipList } from '@sluice/guard'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { deferred, fronts, originServer, owner, trapUnhandled, twoFronts, until } from '../kit/index.js'
+import { fronts, twoFronts } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

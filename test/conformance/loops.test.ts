@@ -3,7 +3,13 @@ import { createServer } from 'node:http'
 import { connect, createServer as createHttp2Server } from 'node:http2'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { fronts, listen, originServer, owner, trapUnhandled, values, within } from '../kit/index.js'
+import { fronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

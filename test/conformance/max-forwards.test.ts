@@ -2,16 +2,12 @@ import { createServer } from 'node:http'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  fronts,
-  listen,
-  originServer,
-  owner,
-  rawRequest,
-  trapUnhandled,
-  value,
-  values,
-} from '../kit/index.js'
+import { fronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawRequest, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,17 +1,11 @@
 import { METHODS } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import {
-  answering,
-  echo,
-  fronts,
-  originServer,
-  owner,
-  rawFronts,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  value,
-} from '../kit/index.js'
+import { fronts, rawFronts } from '../kit/fronts.js'
+import { echo, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, rawOrigin } from '../kit/raw-origin.js'
+import { rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

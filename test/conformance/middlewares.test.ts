@@ -10,22 +10,13 @@ import helmet from 'helmet'
 import morgan from 'morgan'
 import { createProxy } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  type AnyMiddleware,
-  atRest,
-  deferred,
-  frameworks,
-  listen,
-  type Mounted,
-  type Origin,
-  type OriginHandler,
-  originServer,
-  owner,
-  trapUnhandled,
-  until,
-  value,
-  values,
-} from '../kit/index.js'
+import { type AnyMiddleware, frameworks } from '../kit/frameworks.js'
+import { listen, type Mounted } from '../kit/listen.js'
+import { type Origin, type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { atRest, deferred, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -8,24 +8,16 @@ import helmet from 'helmet'
 import { createProxy, type Proxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  type App,
-  frameworks,
-  httpClient,
-  listen,
-  type Mounted,
-  type Origin,
-  type OriginHandler,
-  originServer,
-  owner,
-  rawRequest,
-  skipUnless,
-  testCertificate,
-  trapUnhandled,
-  value,
-  values,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { httpClient } from '../kit/client.js'
+import { type App, frameworks } from '../kit/frameworks.js'
+import { listen, type Mounted } from '../kit/listen.js'
+import { type Origin, type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawRequest, value, values } from '../kit/raw-request.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -2,19 +2,12 @@ import type { ServerResponse } from 'node:http'
 import { type AnonymityOptions, anonymity, expectNoLeak, LeakError } from '@sluice/guard'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { listeningTls } from '../kit/fronts.js'
-import {
-  deadTarget,
-  type Front,
-  type FrontKind,
-  fronts,
-  listening,
-  type Origin,
-  originServer,
-  owner,
-  rawOrigin,
-  trapUnhandled,
-} from '../kit/index.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { type Front, type FrontKind, fronts, listening, listeningTls } from '../kit/fronts.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -21,8 +21,11 @@ import {
 } from 'node:tls'
 import { type OcspStapler, ocspStapler } from '@sluice/tls'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { deferred, owner, patience, skipUnless, trapUnhandled, until, within } from '../kit/index.js'
 import { type OcspBehaviour, ocspAnswerOf, ocspResponder } from '../kit/ocsp-responder.js'
+import { owner } from '../kit/owner.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, patience, until, within } from '../kit/until.js'
 import { type X509Issuer, type X509Pair, x509Root } from '../kit/x509.js'
 
 trapUnhandled()

@@ -1,18 +1,13 @@
 import type { Middleware } from '@sluice/core'
 import { set } from '@sluice/headers'
 import { describe, expect, it } from 'vitest'
-import {
-  originServer,
-  owner,
-  rawFronts,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-  values,
-} from '../kit/index.js'
+import { rawFronts, twoFronts } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawRequest, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

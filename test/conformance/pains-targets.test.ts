@@ -9,23 +9,18 @@ import compression from 'compression'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  deadTarget,
-  httpClient,
-  listen,
-  originServer,
-  owner,
-  rawClient,
-  rawOrigin,
-  rawRequest,
-  skipUnless,
-  testCertificate,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { httpClient } from '../kit/client.js'
+import { deadTarget } from '../kit/dead-target.js'
+import { twoFronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, rawRequest, value } from '../kit/raw-request.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

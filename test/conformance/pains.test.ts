@@ -4,22 +4,15 @@ import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
-import {
-  attached,
-  listen,
-  listening,
-  observer,
-  originServer,
-  owner,
-  rawClient,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { attached, listening, twoFronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { observer } from '../kit/observer.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 // What hurt people in earlier proxies, a case a row; `pains-*.test.ts` beside this one have the other rows, and
 // `test/repo/pains.test.ts` holds them against the list.

@@ -2,19 +2,12 @@ import type { Client, Context, Handler, Layer } from '@sluice/core'
 import { pathPolicy, rewritePath } from '@sluice/route'
 import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  answering,
-  type FrontKind,
-  fronts,
-  type Origin,
-  originServer,
-  owner,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  twoFronts,
-  value,
-} from '../kit/index.js'
+import { type FrontKind, fronts, twoFronts } from '../kit/fronts.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, rawOrigin } from '../kit/raw-origin.js'
+import { rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

@@ -4,7 +4,9 @@ import { type ProbeReport, probe } from '@sluice/guard/probe'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import { owner, testCertificate, trapUnhandled } from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

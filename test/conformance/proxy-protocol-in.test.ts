@@ -13,20 +13,15 @@ import { attach, chain, clientAddress } from '@sluice/core'
 import { acceptProxyProtocol, format, type ProxyHeader, proxyHeader } from '@sluice/proxy-protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  deferred,
-  headerRelays,
-  leakCheck,
-  listen,
-  owner,
-  rawClient,
-  rawRequest,
-  skipUnless,
-  testCertificate,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { headerRelays } from '../kit/header-relay.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen } from '../kit/listen.js'
+import { owner } from '../kit/owner.js'
+import { rawClient, rawRequest } from '../kit/raw-request.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -10,22 +10,17 @@ import { forward, resolveTimeouts, wireTransport } from '@sluice/forward'
 import { type Parsed, type ProxyHeader, parse } from '@sluice/proxy-protocol'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
-import {
-  echo,
-  leakCheck,
-  listen,
-  type Mounted,
-  mountNamed,
-  owner,
-  rawClient,
-  rawOrigin,
-  skipUnless,
-  type TestCertificate,
-  testCertificate,
-  trapUnhandled,
-  until,
-  value,
-} from '../kit/index.js'
+import { type TestCertificate, testCertificate } from '../kit/certificate.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen, type Mounted } from '../kit/listen.js'
+import { mountNamed } from '../kit/mounts.js'
+import { echo } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, value } from '../kit/raw-request.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

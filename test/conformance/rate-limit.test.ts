@@ -23,25 +23,16 @@ import {
 } from '@sluice/limit'
 import express from 'express'
 import { describe, expect, it } from 'vitest'
-import {
-  type Call,
-  deferred,
-  type FrontKind,
-  type FrontOptions,
-  fronts,
-  listen,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  threeFronts,
-  trapUnhandled,
-  until,
-  value,
-  values,
-  warningsOf,
-} from '../kit/index.js'
+import type { Call } from '../kit/client.js'
+import { type FrontKind, type FrontOptions, fronts, rawFronts, threeFronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
+import { warningsOf } from '../kit/warnings.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,15 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import {
-  answering,
-  http2Fronts,
-  owner,
-  rawFronts,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  twoFronts,
-  values,
-} from '../kit/index.js'
+import { http2Fronts, rawFronts, twoFronts } from '../kit/fronts.js'
+import { owner } from '../kit/owner.js'
+import { answering, rawOrigin } from '../kit/raw-origin.js'
+import { rawRequest, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

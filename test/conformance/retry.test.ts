@@ -3,21 +3,17 @@ import { Agent, type IncomingMessage, request } from 'node:http'
 import { constants } from 'node:http2'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
+import { deadTarget } from '../kit/dead-target.js'
+import { type Front, twoFronts } from '../kit/fronts.js'
 import { http2Origin } from '../kit/http2-origin.js'
-import {
-  deadTarget,
-  type Front,
-  leakCheck,
-  mountNamed,
-  observer,
-  originServer,
-  owner,
-  rawOrigin,
-  trapUnhandled,
-  twoFronts,
-  until,
-  within,
-} from '../kit/index.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { mountNamed } from '../kit/mounts.js'
+import { observer } from '../kit/observer.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -10,26 +10,17 @@ import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { attachedHttp2Fronts } from '../kit/attached-fronts.js'
+import { testCertificate } from '../kit/certificate.js'
+import type { Answer } from '../kit/client.js'
+import { type Front, fronts, rawFronts, twoFronts } from '../kit/fronts.js'
 import { http2Origin } from '../kit/http2-origin.js'
-import {
-  type Answer,
-  type Front,
-  fronts,
-  listen,
-  observer,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawRequest,
-  testCertificate,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-  values,
-  within,
-} from '../kit/index.js'
+import { listen } from '../kit/listen.js'
+import { observer } from '../kit/observer.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawClient, rawRequest, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -17,8 +17,14 @@ import type { TargetInit } from '@sluice/upstream'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { ask, send, targetOf } from '../kit/attempt.js'
+import { testAuthority } from '../kit/authority.js'
 import { http2Origin } from '../kit/http2-origin.js'
-import { listen, originServer, owner, skipUnless, testAuthority, trapUnhandled, until } from '../kit/index.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

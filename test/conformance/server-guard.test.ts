@@ -14,17 +14,10 @@ import {
   serverOptions,
 } from '@sluice/guard'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import {
-  deferred,
-  owner,
-  parseResponses,
-  rawClient,
-  rawRequest,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { owner } from '../kit/owner.js'
+import { parseResponses, rawClient, rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 import { type X509Pair, x509SelfSigned } from '../kit/x509.js'
 
 trapUnhandled()

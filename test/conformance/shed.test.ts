@@ -4,17 +4,13 @@ import { type Client, type Context, onError, type ProxyError } from '@sluice/cor
 import { type Priority, type ShedOptions, type ShedSeams, shed } from '@sluice/guard'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  deferred,
-  fronts,
-  handTimers,
-  originServer,
-  owner,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-} from '../kit/index.js'
+import { fronts, twoFronts } from '../kit/fronts.js'
+import { handTimers } from '../kit/hand-timers.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -4,19 +4,12 @@ import { connect, type Socket } from 'node:net'
 import type { Outcome } from '@sluice/core'
 import { createProxy } from 'sluice'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import {
-  atRest,
-  httpClient,
-  type Origin,
-  type OriginHandler,
-  originServer,
-  owner,
-  type RawClient,
-  rawClient,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { type Origin, type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { type RawClient, rawClient } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { atRest, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { skipUnless, trapUnhandled } from '../kit/index.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { hasCases } from '../smuggling/lib/corpus.mjs'
 import { results } from '../smuggling/lib/results.mjs'
 import { transports } from '../smuggling/lib/rig.mjs'

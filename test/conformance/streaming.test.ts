@@ -2,7 +2,11 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { atRest, deferred, fronts, originServer, owner, trapUnhandled, until, within } from '../kit/index.js'
+import { fronts } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { atRest, deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -12,20 +12,15 @@ import { keyPairFiles } from '@sluice/tls'
 import { type ClientIdentity, type ClientPair, createTarget, type TargetTls } from '@sluice/upstream'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  deferred,
-  kubernetesServer,
-  owner,
-  type Proxied,
-  proxiedTo,
-  type SecureOrigin,
-  secureOrigin,
-  trapUnhandled,
-  until,
-  warningsOf,
-  watched,
-  x509Root,
-} from '../kit/index.js'
+import { kubernetesServer } from '../kit/kubernetes-server.js'
+import { owner } from '../kit/owner.js'
+import { type Proxied, proxiedTo } from '../kit/proxied.js'
+import { type SecureOrigin, secureOrigin } from '../kit/secure-origin.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
+import { warningsOf } from '../kit/warnings.js'
+import { watched } from '../kit/watched.js'
+import { x509Root } from '../kit/x509.js'
 
 trapUnhandled()
 const own = owner()

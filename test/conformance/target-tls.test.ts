@@ -8,21 +8,15 @@ import { http2Transport, type Transport, undiciTransport, wireTransport } from '
 import { httpProxyTransport } from '@sluice/http-proxy'
 import type { TargetInit, TargetTls } from '@sluice/upstream'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  type Answer,
-  type Authority,
-  owner,
-  type Proxied,
-  pinOf,
-  proxiedTo,
-  type SecureOrigin,
-  skipUnless,
-  secureOrigin as startSecureOrigin,
-  type TestCertificate,
-  testAuthority,
-  trapUnhandled,
-  value,
-} from '../kit/index.js'
+import { type Authority, pinOf, testAuthority } from '../kit/authority.js'
+import type { TestCertificate } from '../kit/certificate.js'
+import type { Answer } from '../kit/client.js'
+import { owner } from '../kit/owner.js'
+import { type Proxied, proxiedTo } from '../kit/proxied.js'
+import { value } from '../kit/raw-request.js'
+import { type SecureOrigin, secureOrigin as startSecureOrigin } from '../kit/secure-origin.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()
@@ -90,8 +84,17 @@ const authority = testAuthority()
 const ca = authority?.cert ?? Buffer.alloc(0)
 
 /** A certificate of the authority; only asked for where there is one. */
-function issue(...names: string[]): TestCertificate {
+function issueAnother(...names: string[]): TestCertificate {
   return (authority as Authority).issue(...names)
+}
+
+const issued = new Map<string, TestCertificate>()
+
+/** The one certificate for these names: each takes two runs of openssl. */
+function issue(...names: string[]): TestCertificate {
+  const made = issued.get(names.join()) ?? issueAnother(...names)
+  issued.set(names.join(), made)
+  return made
 }
 
 /** `two.test` leads to these addresses. */
@@ -217,7 +220,7 @@ describe.skipIf(skipUnless(authority, 'TLS towards targets: there is no openssl'
       const certificate = issue('DNS:localhost')
       const origin = await secureOrigin(certificate)
       const url = `https://localhost:${origin.port}`
-      const [right, wrong] = [pinOf(certificate.cert), pinOf(issue('DNS:localhost').cert)]
+      const [right, wrong] = [pinOf(certificate.cert), pinOf(issueAnother('DNS:localhost').cert)]
       const pinned = await placed({ url, tls: { ca, pin: [wrong, right] } })
       expect(await pinned.client.ask()).toMatchObject({ status: 200 })
       const other = await placed({ url, tls: { ca, pin: [wrong] } })

@@ -6,26 +6,17 @@ import { connect, type TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { AcmeEvent, AcmeOptions } from '@sluice/acme'
 import { createProxy, type Proxy, type TlsOptions } from 'sluice'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { acmeFolder } from '../kit/acme-site.js'
-import {
-  deferred,
-  hasPebble,
-  hasRedis,
-  leakCheck,
-  originServer,
-  owner,
-  type Pebble,
-  type Program,
-  patience,
-  pebble,
-  program,
-  redisServer,
-  skipUnless,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { hasPebble, type Pebble, pebble, startPatience } from '../kit/pebble.js'
+import { type Program, program } from '../kit/program.js'
+import { hasRedis, redisServer } from '../kit/redis-server.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, patience, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()
@@ -81,6 +72,13 @@ const held = ({ tls }: Proxy): number | undefined => tls?.acme?.certificates()[0
 const issued = (proxy: Proxy): Promise<number> => until(() => held(proxy), 'the certificate')
 
 describe.skipIf(skipUnless(hasPebble, 'pebble is not installed'))('tls.acme', () => {
+  /** For the tests that neither end it nor want it otherwise. */
+  let shared: Pebble
+  beforeAll(async () => {
+    shared = await pebble()
+  }, startPatience)
+  afterAll(() => shared.close())
+
   it('orders a certificate for the name of a handshake where it is allowed, and none where it is not', async () => {
     const folder = own(acmeFolder())
     const asked: string[] = []
@@ -88,7 +86,7 @@ describe.skipIf(skipUnless(hasPebble, 'pebble is not installed'))('tls.acme', ()
       asked.push(name)
       return name.endsWith('.shop.test')
     }
-    const { port } = await listening(own(await pebble()), { storage: folder.path, onDemand: { allow } })
+    const { port } = await listening(shared, { storage: folder.path, onDemand: { allow } })
     const both = await Promise.all(['one', 'one'].map((name) => served(port, `${name}.shop.test`)))
     expect(both[0]).toEqual(both[1])
     expect(both[0]?.[0]).toBe('DNS:one.shop.test')
@@ -142,7 +140,7 @@ describe.skipIf(skipUnless(hasPebble, 'pebble is not installed'))('tls.acme', ()
   })
 
   it('answers TLS-ALPN-01 of another proxy, though it has all that it wants', async () => {
-    const server = own(await pebble())
+    const server = shared
     const acme = {
       storage: own(acmeFolder()).path,
       domains: ['both.test'],
@@ -176,7 +174,7 @@ describe.skipIf(skipUnless(hasPebble, 'pebble is not installed'))('tls.acme', ()
   })
 
   it('gives orders up when the proxy begins to close, for nobody comes in to ask any more', async () => {
-    const server = own(await pebble())
+    const server = shared
     const go = deferred()
     const origin = own(
       await originServer(async (_req, res) => {
@@ -209,7 +207,7 @@ describe.skipIf(skipUnless(hasPebble, 'pebble is not installed'))('tls.acme', ()
 
   /** Two proxies, each a process, with one storage. Whoever the authority asks, each has the answer of both. */
   async function sharing(storage: object): Promise<void> {
-    const server = own(await pebble())
+    const server = shared
     const origin = own(await originServer())
     const names = ['one.test', 'two.test']
     const options = { ...authority(server), ca: String(server.ca), domains: names, challenges: ['http-01'] }

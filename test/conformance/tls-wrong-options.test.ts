@@ -1,6 +1,7 @@
 import { createProxy, type ProxyOptions } from 'sluice'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { leakCheck, trapUnhandled } from '../kit/index.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { type X509Pair, x509SelfSigned } from '../kit/x509.js'
 
 trapUnhandled()

@@ -10,23 +10,15 @@ import { type ConnectionOptions, connect as connectTls, Server, type TLSSocket }
 import { createProxy, type Proxy, type ProxyOptions, type TlsOptions } from 'sluice'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  deferred,
-  hasPebble,
-  httpClient,
-  leakCheck,
-  type Origin,
-  originServer,
-  owner,
-  patience,
-  pebble,
-  rawClient,
-  skipUnless,
-  trapUnhandled,
-  until,
-  value,
-  within,
-} from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { hasPebble, pebble } from '../kit/pebble.js'
+import { rawClient, value } from '../kit/raw-request.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, patience, until, within } from '../kit/until.js'
 import { type X509Issuer, type X509Pair, x509Root } from '../kit/x509.js'
 
 trapUnhandled()

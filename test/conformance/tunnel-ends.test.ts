@@ -4,20 +4,15 @@ import type { Duplex } from 'node:stream'
 import type { Outcome } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { attachedFronts, attachedRawFronts } from '../kit/attached-fronts.js'
-import {
-  type Front,
-  type FrontKind,
-  leakCheck,
-  observer,
-  owner,
-  type RawConnection,
-  rawClient,
-  rawOrigin,
-  testCertificate,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import type { Front, FrontKind } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { observer } from '../kit/observer.js'
+import { owner } from '../kit/owner.js'
+import { type RawConnection, rawOrigin } from '../kit/raw-origin.js'
+import { rawClient } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

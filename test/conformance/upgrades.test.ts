@@ -4,29 +4,18 @@ import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws'
-import {
-  deferred,
-  type Front,
-  http1Fronts,
-  leakCheck,
-  listen,
-  type Origin,
-  observer,
-  originServer,
-  owner,
-  rawClient,
-  rawFronts,
-  rawOrigin,
-  rawRequest,
-  testCertificate,
-  trapUnhandled,
-  twoFronts,
-  until,
-  value,
-  values,
-  warningsOf,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { type Front, http1Fronts, rawFronts, twoFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen } from '../kit/listen.js'
+import { observer } from '../kit/observer.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient, rawRequest, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
+import { warningsOf } from '../kit/warnings.js'
 
 trapUnhandled()
 const own = owner()

@@ -6,25 +6,23 @@ import { serverOptions, type ValidateOptions, validate } from '@sluice/guard'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { attachedRawFronts } from '../kit/attached-fronts.js'
 import {
-  answering,
   chainOf,
   type FrontKind,
   type FrontOptions,
   frontOf,
   fronts,
   http2Fronts,
-  http2Head,
-  listen,
   listening,
-  originServer,
-  owner,
   rawFronts,
-  rawOrigin,
-  rawRequest,
-  trapUnhandled,
-  until,
-  value,
-} from '../kit/index.js'
+} from '../kit/fronts.js'
+import { http2Head } from '../kit/http2-head.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, rawOrigin } from '../kit/raw-origin.js'
+import { rawRequest, value } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -11,27 +11,18 @@ import { attach, toUpgradeListener } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { attachedHttp2Fronts, attachedRawFronts } from '../kit/attached-fronts.js'
-import {
-  answering,
-  deferred,
-  type Front,
-  type FrontKind,
-  leakCheck,
-  listen,
-  observer,
-  originServer,
-  owner,
-  type RawConnection,
-  rawOrigin,
-  rawRequest,
-  testCertificate,
-  trapUnhandled,
-  until,
-  value,
-  values,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import type { Front, FrontKind } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen } from '../kit/listen.js'
+import { observer } from '../kit/observer.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, type RawConnection, rawOrigin } from '../kit/raw-origin.js'
+import { rawRequest, value, values } from '../kit/raw-request.js'
 import { streamWebSocket } from '../kit/stream-websocket.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -7,17 +7,13 @@ import type { Client, Context, Layer } from '@sluice/core'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  type FrontKind,
-  type FrontOptions,
-  fronts,
-  listen,
-  originServer,
-  owner,
-  trapUnhandled,
-  values,
-  within,
-} from '../kit/index.js'
+import { type FrontKind, type FrontOptions, fronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -4,27 +4,16 @@ import { connect as connectHttp2 } from 'node:http2'
 import { attach } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { attachedFronts, attachedHttp2Fronts, attachedRawFronts } from '../kit/attached-fronts.js'
-import {
-  answering,
-  chainOf,
-  deferred,
-  echo,
-  leakCheck,
-  listen,
-  originServer,
-  owner,
-  parseResponses,
-  type RawConnection,
-  rawClient,
-  rawOrigin,
-  rawRequest,
-  testCertificate,
-  trapUnhandled,
-  until,
-  value,
-  values,
-  within,
-} from '../kit/index.js'
+import { testCertificate } from '../kit/certificate.js'
+import { chainOf } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { listen } from '../kit/listen.js'
+import { echo, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { answering, type RawConnection, rawOrigin } from '../kit/raw-origin.js'
+import { parseResponses, rawClient, rawRequest, value, values } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

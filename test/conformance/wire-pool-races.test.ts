@@ -6,19 +6,12 @@ import { type Attempt, resolveTimeouts, type Transport, wireTransport } from '@s
 import { createUpstream, type Target } from '@sluice/upstream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { WrittenBody } from '../kit/attempt.js'
-import {
-  deferred,
-  leakCheck,
-  type Origin,
-  originServer,
-  owner,
-  type RawConnection,
-  type RawOrigin,
-  rawOrigin,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { type Origin, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { type RawConnection, type RawOrigin, rawOrigin } from '../kit/raw-origin.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

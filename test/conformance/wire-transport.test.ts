@@ -18,17 +18,12 @@ import {
 } from '@sluice/forward'
 import { createUpstream, type Target } from '@sluice/upstream'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import {
-  deferred,
-  originServer,
-  owner,
-  program,
-  type RawConnection,
-  rawOrigin,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { program } from '../kit/program.js'
+import { type RawConnection, rawOrigin } from '../kit/raw-origin.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,6 +1,7 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { leakCheck, trapUnhandled } from '../kit/index.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { variants } from './lib/numbered-proxy.mjs'
 import { runSurface } from './lib/surface-run.mjs'
 

@@ -4,7 +4,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import { attach } from '@sluice/core'
 import { testCertificate } from './certificate.js'
 import { chainOf, type FrontKind, frontOf, listening, listeningTls } from './fronts.js'
-import { listen } from './mounts.js'
+import { listen } from './listen.js'
 
 function attachedTo(
   name: string,

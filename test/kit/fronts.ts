@@ -41,7 +41,8 @@ import { createUpstream, type Upstream } from '@sluice/upstream'
 import { createProxy, type GuardOptions, type Proxy, type TlsOptions } from 'sluice'
 import { type TestCertificate, testCertificate } from './certificate.js'
 import { type HttpClient, httpClient } from './client.js'
-import { listen, type Mounted, mountNamed, mounts } from './mounts.js'
+import { listen, type Mounted } from './listen.js'
+import { mountNamed, mounts } from './mounts.js'
 
 /** What the proxies of the tests are made of. */
 export interface FrontOptions {

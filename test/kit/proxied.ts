@@ -3,7 +3,7 @@ import { balance } from '@sluice/balance'
 import { chain, clientAddress, type ProxyError, toListener } from '@sluice/core'
 import { forward, type HostPolicy, type Transport } from '@sluice/forward'
 import { createUpstream, type TargetInit, type TargetTls, type Upstream } from '@sluice/upstream'
-import { listen, type Mounted } from './mounts.js'
+import { listen, type Mounted } from './listen.js'
 
 /** A chain made by hand in front of one target. */
 export interface Proxied extends Mounted {

@@ -12,3 +12,17 @@ describe.each(packages)('$name', ({ name }) => {
     expect(child).toEqual({ stdout: '', stderr: '' })
   })
 })
+
+it('sluice loads nothing large that only some want: that comes when it is wanted', async () => {
+  const hook =
+    "import { writeSync } from 'node:fs'; export async function resolve(specifier, context, next) { writeSync(1, specifier + '\\n'); return next(specifier, context) }"
+  const code = `
+    import { register } from 'node:module'
+    register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hook)}))
+    await import('sluice')`
+  const args = ['--input-type=module', '--eval', code]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root, timeout: 10_000 })
+  const loaded = stdout.split('\n')
+  expect(loaded).toContain('@sluice/acme')
+  for (const name of ['undici', 'jose', '@peculiar/x509']) expect(loaded).not.toContain(name)
+})

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { filesBelow } from '../../scripts/lib/workspace.mjs'
-import { shared, skipUnless } from '../kit/index.js'
+import { shared } from '../kit/shared.js'
+import { skipUnless } from '../kit/skip.js'
 import { read } from './tree.js'
 
 const list = shared === undefined ? undefined : `${shared}/PAINS.md`

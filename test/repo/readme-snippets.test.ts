@@ -1,7 +1,8 @@
-import { type ExecFileException, execFile } from 'node:child_process'
+import { type ExecFileException, execFile, fork } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { at } from '../../scripts/lib/workspace.mjs'
+import { type Deferred, deferred } from '../kit/until.js'
 import { documents, read } from './tree.js'
 
 interface Snippet {
@@ -41,6 +42,42 @@ function run(args: string[], timeout: number): Promise<End> {
   })
 }
 
+const program = ({ file }: Snippet): string => file.replace(/\.ts$/, '.js')
+const ends = new Map<string, Deferred<End>>(snippets.map((each) => [program(each), deferred<End>()]))
+
+/** Runs these one after the other. One that ends its process, or doesn't end in its time, leaves the others to a new process. */
+async function runAll(programs: readonly string[]): Promise<void> {
+  let left = programs
+  while (left.length > 0) left = left.slice(await runSome(left))
+}
+
+/** @returns how many of them have ended */
+function runSome(programs: readonly string[]): Promise<number> {
+  const child = fork(at('test/repo/run-programs.mjs'), programs, { cwd: at(folder), silent: true })
+  let done = 0
+  let output = ''
+  const end = (code: End['code']): void => {
+    ends.get(programs[done++] as string)?.resolve({ code, output })
+    output = ''
+  }
+  const late = setTimeout(() => child.kill('SIGKILL'), limit)
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+    })
+  child.on('message', ({ code }: { code: number }) => {
+    late.refresh()
+    end(code)
+  })
+  return new Promise((resolve) => {
+    child.on('close', (code, signal) => {
+      clearTimeout(late)
+      if (done < programs.length) end(code ?? signal)
+      resolve(done)
+    })
+  })
+}
+
 /** What the compiler said of that file, and what it said of none. */
 function complaintsAbout(file: string): string[] {
   const lines = complaints.split('\n').filter((line) => line !== '')
@@ -62,9 +99,9 @@ beforeAll(async () => {
   const config = { extends: at('tsconfig.base.json'), compilerOptions, include: ['*.ts'], exclude: [] }
   writeFileSync(at(folder, 'tsconfig.json'), JSON.stringify(config))
   writeFileSync(at(folder, 'package.json'), '{"type":"module"}')
-  if (!snippets.some(({ file }) => file.endsWith('.ts'))) return
   complaints = (await run([at('node_modules/typescript/bin/tsc'), '-p', '.', '--pretty', 'false'], 60_000))
     .output
+  void runAll([...ends.keys()])
 }, 90_000)
 
 describe('the programs in the documents', () => {
@@ -76,9 +113,10 @@ describe('the programs in the documents', () => {
     ])
   })
 
-  it.each(snippets)('$at compiles, runs and ends', async ({ file }) => {
-    expect(complaintsAbout(file)).toEqual([])
-    const { code, output } = await run([file.replace(/\.ts$/, '.js')], limit)
+  it.each(snippets)('$at compiles, runs and ends', async (snippet) => {
+    expect(complaintsAbout(snippet.file)).toEqual([])
+    const { promise } = ends.get(program(snippet)) as Deferred<End>
+    const { code, output } = await promise
     expect(code, output).toBe(0)
   })
 })
