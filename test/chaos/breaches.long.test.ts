@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { leakCheck, owner, rawClient, rawOrigin, trapUnhandled, twoFronts, until } from '../kit/index.js'
+import { twoFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
+import { rawClient } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,17 +1,14 @@
 import { fileStore, memoryStore, type Store } from '@sluice/cache'
 import { describe, expect, it } from 'vitest'
 import { statusOf } from '../kit/cached-site.js'
-import {
-  httpClient,
-  owner,
-  proxyOf,
-  type RawConnection,
-  rawOrigin,
-  trapUnhandled,
-  until,
-} from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { proxyOf } from '../kit/fronts.js'
+import { owner } from '../kit/owner.js'
+import { type RawConnection, rawOrigin } from '../kit/raw-origin.js'
 import { pattern } from '../kit/store-entries.js'
 import { storeFolder } from '../kit/store-folder.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -2,7 +2,12 @@ import { createServer, type RequestListener } from 'node:http'
 import { memoryStore } from '@sluice/cache'
 import { expect, it } from 'vitest'
 import { statusOf } from '../kit/cached-site.js'
-import { heapInUse, httpClient, listen, owner, proxyOf, trapUnhandled } from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { proxyOf } from '../kit/fronts.js'
+import { heapInUse } from '../kit/heap.js'
+import { listen } from '../kit/listen.js'
+import { owner } from '../kit/owner.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 
 trapUnhandled()
 const own = owner()

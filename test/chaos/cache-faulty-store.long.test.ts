@@ -1,17 +1,15 @@
 import { memoryStore } from '@sluice/cache'
 import { expect, it } from 'vitest'
+import { httpClient } from '../kit/client.js'
 import { faultyStore } from '../kit/faulty-store.js'
-import {
-  heapInUse,
-  httpClient,
-  originServer,
-  owner,
-  proxyOf,
-  seeded,
-  trapUnhandled,
-  until,
-} from '../kit/index.js'
+import { proxyOf } from '../kit/fronts.js'
+import { heapInUse } from '../kit/heap.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { seeded } from '../kit/seeded.js'
 import { pattern } from '../kit/store-entries.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,21 +1,18 @@
 import { fileURLToPath } from 'node:url'
 import { fileStore } from '@sluice/cache'
 import { expect, it } from 'vitest'
+import { type HttpClient, httpClient } from '../kit/client.js'
 import { type FileCall, faultyFiles, systemError } from '../kit/faulty-files.js'
-import {
-  type HttpClient,
-  httpClient,
-  originServer,
-  owner,
-  program,
-  proxyOf,
-  seeded,
-  trapUnhandled,
-  until,
-  value,
-} from '../kit/index.js'
+import { proxyOf } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { program } from '../kit/program.js'
+import { value } from '../kit/raw-request.js'
+import { seeded } from '../kit/seeded.js'
 import { pattern } from '../kit/store-entries.js'
 import { storeFolder } from '../kit/store-folder.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,19 +1,16 @@
 import { cache, createCache } from '@sluice/cache'
 import { discard, type Reply, toReadable } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
-import {
-  deferred,
-  heapInUse,
-  httpClient,
-  leakCheck,
-  originServer,
-  owner,
-  proxyOf,
-  seeded,
-  trapUnhandled,
-  until,
-} from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { proxyOf } from '../kit/fronts.js'
+import { heapInUse } from '../kit/heap.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { seeded } from '../kit/seeded.js'
 import { pattern } from '../kit/store-entries.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -1,22 +1,17 @@
 import { fileStore, memoryStore, type Store, tieredStore } from '@sluice/cache'
 import { redisStore } from '@sluice/redis'
 import { describe, expect, it } from 'vitest'
-import {
-  hasRedis,
-  httpClient,
-  originServer,
-  owner,
-  proxyOf,
-  type RedisServer,
-  redisClient,
-  redisServer,
-  seeded,
-  skipUnless,
-  trapUnhandled,
-  until,
-  value,
-} from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { proxyOf } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { hasRedis, type RedisServer, redisClient, redisServer } from '../kit/redis-server.js'
+import { seeded } from '../kit/seeded.js'
+import { skipUnless } from '../kit/skip.js'
 import { storeFolder } from '../kit/store-folder.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

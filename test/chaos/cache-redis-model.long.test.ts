@@ -15,7 +15,9 @@ import { redisStore } from '@sluice/redis'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { textOf, WrittenBody } from '../kit/attempt.js'
-import { redisClient, until, withRedis } from '../kit/index.js'
+import { redisClient } from '../kit/redis-server.js'
+import { until } from '../kit/until.js'
+import { withRedis } from '../kit/with-redis.js'
 
 const paths = ['/plain', '/varies'] as const
 type Path = (typeof paths)[number]

@@ -1,22 +1,17 @@
 import { memoryStore, type Store, tieredStore } from '@sluice/cache'
 import { redisStore } from '@sluice/redis'
 import { describe, expect, it } from 'vitest'
-import {
-  type HttpClient,
-  hasRedis,
-  httpClient,
-  originServer,
-  owner,
-  proxyOf,
-  redisClient,
-  redisServer,
-  seeded,
-  skipUnless,
-  trapUnhandled,
-  until,
-  value,
-} from '../kit/index.js'
+import { type HttpClient, httpClient } from '../kit/client.js'
+import { proxyOf } from '../kit/fronts.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { value } from '../kit/raw-request.js'
+import { hasRedis, redisClient, redisServer } from '../kit/redis-server.js'
+import { seeded } from '../kit/seeded.js'
+import { skipUnless } from '../kit/skip.js'
 import { pattern } from '../kit/store-entries.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

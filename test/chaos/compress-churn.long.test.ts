@@ -6,22 +6,16 @@ import * as zlib from 'node:zlib'
 import { codings } from '@sluice/compress'
 import { createProxy, type UpstreamOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
-import {
-  type HttpClient,
-  heapInUse,
-  httpClient,
-  leakCheck,
-  type OriginHandler,
-  originServer,
-  owner,
-  parseResponses,
-  rawClient,
-  seeded,
-  trapUnhandled,
-  until,
-  value,
-} from '../kit/index.js'
+import { type HttpClient, httpClient } from '../kit/client.js'
+import { heapInUse } from '../kit/heap.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { type OriginHandler, originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { parseResponses, rawClient, value } from '../kit/raw-request.js'
+import { seeded } from '../kit/seeded.js'
 import { pattern } from '../kit/store-entries.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

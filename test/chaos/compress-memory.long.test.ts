@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { codings } from '@sluice/compress'
 import { describe, expect, it } from 'vitest'
-import { within } from '../kit/index.js'
+import { within } from '../kit/until.js'
 
 const [engine, proxy] = ['compress-memory-process.mjs', 'compress-leavers-process.mjs'].map((name) =>
   fileURLToPath(new URL(name, import.meta.url)),

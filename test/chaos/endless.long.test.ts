@@ -1,22 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import {
-  atRest,
-  type Front,
-  type FrontKind,
-  leakCheck,
-  type Observer,
-  observer,
-  owner,
-  type RawClient,
-  type RawConnection,
-  type RawOrigin,
-  rawClient,
-  rawOrigin,
-  trapUnhandled,
-  twoFronts,
-  until,
-  within,
-} from '../kit/index.js'
+import { type Front, type FrontKind, twoFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { type Observer, observer } from '../kit/observer.js'
+import { owner } from '../kit/owner.js'
+import { type RawConnection, type RawOrigin, rawOrigin } from '../kit/raw-origin.js'
+import { type RawClient, rawClient } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { atRest, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

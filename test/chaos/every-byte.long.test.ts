@@ -1,21 +1,12 @@
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import {
-  deferred,
-  type Front,
-  leakCheck,
-  owner,
-  parseResponses,
-  type RawClient,
-  type RawConnection,
-  type RawResponse,
-  rawClient,
-  rawOrigin,
-  trapUnhandled,
-  twoFronts,
-  until,
-  within,
-} from '../kit/index.js'
+import { type Front, twoFronts } from '../kit/fronts.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { owner } from '../kit/owner.js'
+import { type RawConnection, rawOrigin } from '../kit/raw-origin.js'
+import { parseResponses, type RawClient, type RawResponse, rawClient } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

@@ -4,7 +4,11 @@ import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { originServer, owner, type Program, program, trapUnhandled, until, within } from '../kit/index.js'
+import { originServer } from '../kit/origin-server.js'
+import { owner } from '../kit/owner.js'
+import { type Program, program } from '../kit/program.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

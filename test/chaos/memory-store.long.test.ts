@@ -2,7 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { within } from '../kit/index.js'
+import { within } from '../kit/until.js'
 
 const program = fileURLToPath(new URL('memory-store-process.mjs', import.meta.url))
 

@@ -2,7 +2,10 @@ import { type ChildProcess, execFile, fork, spawnSync } from 'node:child_process
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { httpClient, owner, skipUnless, until, within } from '../kit/index.js'
+import { httpClient } from '../kit/client.js'
+import { owner } from '../kit/owner.js'
+import { skipUnless } from '../kit/skip.js'
+import { until, within } from '../kit/until.js'
 
 const program = fileURLToPath(new URL('slow-clients-process.mjs', import.meta.url))
 const own = owner()

@@ -3,7 +3,8 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { connect as connectTls, type SecureVersion } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { seeded, until } from '../kit/index.js'
+import { seeded } from '../kit/seeded.js'
+import { until } from '../kit/until.js'
 import { x509SelfSigned } from '../kit/x509.js'
 import { type TlsProxyProcess, tlsProxyProcess } from './tls-proxy-process.js'
 

@@ -1,18 +1,12 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import {
-  attached,
-  deferred,
-  heapInUse,
-  leakCheck,
-  listening,
-  owner,
-  type RawClient,
-  rawClient,
-  trapUnhandled,
-  until,
-  within,
-} from '../kit/index.js'
+import { attached, listening } from '../kit/fronts.js'
+import { heapInUse } from '../kit/heap.js'
+import { leakCheck } from '../kit/leak-check.js'
+import { owner } from '../kit/owner.js'
+import { type RawClient, rawClient } from '../kit/raw-request.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()

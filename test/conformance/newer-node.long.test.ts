@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { freeMemory } from '@sluice/core'
 import { expect, it } from 'vitest'
-import { skipUnless } from '../kit/index.js'
+import { skipUnless } from '../kit/skip.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 

@@ -8,8 +8,11 @@ import { join } from 'node:path'
 import { createServer, type Server } from 'node:tls'
 import { certificates, type ServerTlsOptions, serverTls, ticketKeys } from '@sluice/tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { owner, program, skipUnless, trapUnhandled } from '../kit/index.js'
+import { owner } from '../kit/owner.js'
+import { program } from '../kit/program.js'
 import { revocationList } from '../kit/revocation-list.js'
+import { skipUnless } from '../kit/skip.js'
+import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { type X509Issuer, type X509Pair, x509Root } from '../kit/x509.js'
 
 trapUnhandled()
@@ -78,7 +81,7 @@ async function listening<T extends Server | Http2SecureServer>(server: T): Promi
 }
 
 /** HTTP/1.1 and HTTP/2 over TLS, with all that isn't said at its default. Says who the client is. */
-async function site(options: Partial<ServerTlsOptions> = {}): Promise<number> {
+function siteServer(options: Partial<ServerTlsOptions> = {}): Http2SecureServer {
   const tls = serverTls({
     certificates: certificates({ certFile: at('cert.pem'), keyFile: at('key.pem') }),
     http2: true,
@@ -89,8 +92,39 @@ async function site(options: Partial<ServerTlsOptions> = {}): Promise<number> {
     res.end(`HTTP/${req.httpVersion}, ${authorized === true ? 'known' : 'unknown'}\n`)
   })
   tls.attach(server)
-  return listening(server)
+  return server
 }
+
+const site = (options?: Partial<ServerTlsOptions>): Promise<number> => listening(siteServer(options))
+
+/** Clients that open TLS and say nothing, until they are ended. That takes ten seconds: it begins before everything else. */
+let silent: Promise<unknown>
+const silentServers: (Server | Http2SecureServer)[] = []
+
+beforeAll(async () => {
+  const tls = serverTls({
+    certificates: certificates({ certFile: at('cert.pem'), keyFile: at('key.pem') }),
+  })
+  const bare = createServer(tls.options)
+  tls.attach(bare)
+  silentServers.push(siteServer(), bare)
+  for (const server of silentServers) await once(server.listen(0, '127.0.0.1'), 'listening')
+  // Nothing at all, and the head of a record whose rest never comes.
+  const begun = silentServers.flatMap((server) =>
+    [Buffer.alloc(0), Buffer.from([22, 3, 1, 2, 0])].map(async (bytes) => {
+      const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(bytes)
+      socket.resume()
+      await once(socket, 'close')
+    }),
+  )
+  silent = Promise.all(begun)
+})
+
+afterAll(() => {
+  for (const server of silentServers) server.close()
+})
 
 const weak = [
   'NULL',
@@ -176,15 +210,21 @@ describe.skipIf(without('openssl'))('openssl s_client', () => {
 describe.skipIf(without('testssl'))('testssl', () => {
   it('finds no weak protocol, cipher or curve, and no vulnerability', async () => {
     const port = await site()
-    const checks = ['-p', '-s', '-f', '-U']
-    const file = at('testssl.json')
     const quiet = ['--quiet', '--color', '0', '--warnings', 'off', '--openssl-timeout', '10', '--ip', 'one']
-    const { output } = await run('testssl', ...checks, ...quiet, '--jsonfile', file, `localhost:${port}`)
-    const findings = JSON.parse(readFileSync(file, 'utf8')) as {
-      id: string
-      severity: string
-      finding: string
-    }[]
+    interface Finding {
+      readonly id: string
+      readonly severity: string
+      readonly finding: string
+    }
+    // What it offers, and what it is vulnerable to, at once: it takes one thing after the other.
+    const groups = [['-p', '-s', '-f'], ['-U']].map(async (checks, i) => {
+      const file = at(`testssl${i}.json`)
+      const { output } = await run('testssl', ...checks, ...quiet, '--jsonfile', file, `localhost:${port}`)
+      return { output, findings: JSON.parse(readFileSync(file, 'utf8')) as Finding[] }
+    })
+    const results = await Promise.all(groups)
+    const output = results.map((result) => result.output).join('\n')
+    const findings = results.flatMap((result) => result.findings)
     const ids = findings.map(({ id }) => id)
     // It has looked at them. Newer versions write FS for PFS.
     for (const id of [/^SSLv3$/, /^TLS1_3$/, /^cipherlist_/, /^P?FS_ECDHE_curves$/, /^ROBOT$/, /^RC4$/])
@@ -266,26 +306,7 @@ describe.skipIf(without('curl'))('curl', () => {
 })
 
 describe('a client that opens TLS and says nothing', () => {
-  it('is ended, by any server', async () => {
-    const tls = serverTls({
-      certificates: certificates({ certFile: at('cert.pem'), keyFile: at('key.pem') }),
-    })
-    const bare = createServer(tls.options)
-    tls.attach(bare)
-    const ports = [await site(), await listening(bare)]
-    // Nothing at all, and the head of a record whose rest never comes.
-    const begun = ports.flatMap((port) =>
-      [Buffer.alloc(0), Buffer.from([22, 3, 1, 2, 0])].map(async (bytes) => {
-        const socket = connect(port, '127.0.0.1')
-        own({ close: () => socket.destroy() })
-        socket.on('error', () => {})
-        socket.write(bytes)
-        socket.resume()
-        await once(socket, 'close')
-      }),
-    )
-    await Promise.all(begun)
-  })
+  it('is ended, by any server', () => silent)
 })
 
 interface NativeContext {
