@@ -1,7 +1,13 @@
 /** Bytes that answers may bring in one turn of the event loop before the rest waits for the next: a few milliseconds' work. */
 const perTurn = 4 * 1024 * 1024
+/** The same where many wait: there is more than one such turn's work then, and whoever asks for something small has to get through it. */
+const perTurnOfMany = 1024 * 1024
+const many = 16
 /** What one read brings at most. */
 const aRead = 64 * 1024
+
+/** The real one: fake timers in an app's tests stop its clock, and not its proxy's reads. */
+const immediately = setImmediate
 
 /** A connection that has more to read. */
 export interface Reader {
@@ -30,13 +36,13 @@ export function mayReadOn(reader: Reader, size: number): boolean {
 function ask(): void {
   if (isDue) return
   isDue = true
-  setImmediate(nextTurn)
+  immediately(nextTurn)
 }
 
 function nextTurn(): void {
   isDue = false
-  left = perTurn
+  left = waiting.length > many ? perTurnOfMany : perTurn
   if (waiting.length === 0) return
   ask()
-  for (const reader of waiting.splice(0, perTurn / aRead)) reader.readOn()
+  for (const reader of waiting.splice(0, left / aRead)) reader.readOn()
 }
