@@ -72,7 +72,10 @@ export class BufferedBody extends RelayBody {
     if (filled === undefined) return true
     this.filled = undefined
     this.kept = undefined
-    const room = kept === undefined || this.push(size === kept.length ? kept : kept.subarray(0, size))
+    const room =
+      error !== undefined ||
+      kept === undefined ||
+      this.push(size === kept.length ? kept : kept.subarray(0, size))
     filled(error)
     return room
   }

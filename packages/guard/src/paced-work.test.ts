@@ -59,6 +59,18 @@ describe('PacedWork', () => {
     expect(done).toEqual([...Array.from({ length: 500 }, () => 'next'), 'behind'])
   })
 
+  it('leaves what a piece brings to the next turn, also where a turn has room for it', () => {
+    const { turn, work } = byHand()
+    let inner = false
+    // Of 401 pieces a turn takes three, and the last one has the last turn to itself.
+    for (let i = 0; i < 400; i++) work.add(() => {})
+    work.add(() => work.add(() => (inner = true)))
+    for (let i = 0; i < 134; i++) turn()
+    expect(inner).toBe(false)
+    turn()
+    expect(inner).toBe(true)
+  })
+
   it('does the rest at once when it has to finish', () => {
     const { turn, work } = byHand()
     let done = 0

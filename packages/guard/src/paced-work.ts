@@ -37,7 +37,8 @@ export class PacedWork {
   readonly #turn = (): void => {
     // What is left of a heap goes on at its pace.
     this.#count = Math.max(this.#count, Math.ceil(this.#pieces.length / this.#turns))
-    for (let left = this.#count; left > 0; left--) {
+    // What a piece adds has a turn of its own: some want one between.
+    for (let left = Math.min(this.#count, this.#pieces.length); left > 0; left--) {
       const piece = this.#pieces.shift()
       if (this.#pieces.length === 0) this.#rest()
       piece?.()
