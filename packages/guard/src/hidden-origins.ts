@@ -76,10 +76,10 @@ export class HiddenOrigins {
     return false
   }
 
-  /** Whether a host's name may begin so. */
+  /** Whether a host's name may begin so, or is so with the dot of the root behind it. */
   mayBegin(text: string): boolean {
     if (text.length > this.longest) return false
-    const begin = text.toLowerCase()
+    const begin = text.toLowerCase().replace(/\.+$/, '')
     if (begin.startsWith('[') || begin.startsWith('%')) return true
     for (const host of this.#hosts.keys()) if (host.startsWith(begin)) return true
     return false

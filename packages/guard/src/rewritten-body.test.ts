@@ -95,6 +95,29 @@ describe('a rewritten body', () => {
     )
   })
 
+  it('is the same wherever one cut is made, also right behind a word or a dot', () => {
+    const texts = [
+      'https.http://app-1.internal/x',
+      '//app-1.internal:3000http://app-1.internal',
+      '//app-1.internal./app and //app-1.internal.',
+      'xhttp://10.0.0.5:3000/apple ws://10.0.0.5:3000/app/',
+      String.raw`http:\/\/app-1.internal:3000\/x`,
+      '//http://app-1.internal',
+    ]
+    const hiddenText = fc.oneof(
+      fc.constantFrom(...texts),
+      fc.array(pieces, { maxLength: 12 }).map((list) => list.join('')),
+    )
+    fc.assert(
+      fc.property(hiddenText, (source) => {
+        const whole = Buffer.from(source, 'utf8')
+        const expected = hidden.urls(whole.toString('latin1'), place)
+        for (let at = 0; at <= whole.length; at++) expect(text(flow(cut(whole, [at])).came)).toBe(expected)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
   it('is byte for byte the same where nothing is found, in the parts in which it came', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ minLength: 1, maxLength: 60 }), { maxLength: 10 }), (parts) => {

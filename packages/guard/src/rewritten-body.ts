@@ -1,7 +1,7 @@
 import { type Body, RelayBody, type Spent } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import type { HiddenOrigins, PublicPlace } from './hidden-origins.js'
-import { unfinishedUrl } from './url-forms.js'
+import { endsInWord, unfinishedUrl, wordCharacter } from './url-forms.js'
 
 /** What a body and its end become on their way to the client. */
 export interface BodyEdit {
@@ -20,6 +20,8 @@ export interface BodyEdit {
 export class RewrittenBody extends RelayBody {
   readonly #edit: BodyEdit
   #held = ''
+  /** What stands for a sent character that the held text follows, where that makes it part of a word: no scheme begins in a word. */
+  #before = ''
 
   constructor(source: Body, edit: BodyEdit) {
     super(source, edit.hidden === undefined ? source.length : undefined)
@@ -32,21 +34,24 @@ export class RewrittenBody extends RelayBody {
     const { hidden } = this.#edit
     if (hidden === undefined || chunk.length === 0) return this.push(chunk, spent)
     const held = this.#held
+    const before = this.#before
     const part = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
-    const text = held + part.toString('latin1')
+    const text = before + held + part.toString('latin1')
     const limit = unfinishedUrl(text, hidden)
     const done = hidden.urlsUpTo(text, limit, false, this.#edit.place as PublicPlace)
     this.#held = text.slice(done.end)
-    if (done.changed) return this.#pushText(done.text)
-    if (held === '' && this.#held === '') return this.push(chunk, spent)
-    return this.#pushText(done.text)
+    this.#before = endsInWord(text, done.end) ? wordCharacter : ''
+    if (!done.changed && held === '' && this.#held === '') return this.push(chunk, spent)
+    return this.#pushText(done.text.slice(before.length))
   }
 
   end(trailers?: HeaderList): void {
     const { hidden, place } = this.#edit
     const held = this.#held
+    const before = this.#before
     this.#held = ''
-    if (hidden !== undefined && held !== '') this.#pushText(hidden.urls(held, place as PublicPlace))
+    if (hidden !== undefined && held !== '')
+      this.#pushText(hidden.urls(before + held, place as PublicPlace).slice(before.length))
     if (trailers === undefined) return this.finish()
     const fields = trailers.slice()
     this.#edit.trailers(fields)

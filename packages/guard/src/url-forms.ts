@@ -16,22 +16,31 @@ export function urlStart(): RegExp {
   return start
 }
 
-const before = new RegExp(String.raw`(?<![\w+.-])(${scheme})(${colon})$`, 'i')
+/** What a scheme may be made of (RFC 3986 section 3.1): one that follows such a character begins before it. */
+const inWord = String.raw`[\w+.-]`
+/** One of those that begins neither a URL nor what may become one. */
+export const wordCharacter = '-'
+const wordEnd = new RegExp(inWord)
+
+/** Whether what follows the first `end` characters of `text` may be more of a word. */
+export function endsInWord(text: string, end: number): boolean {
+  return wordEnd.test(text.charAt(end - 1))
+}
+
+const before = new RegExp(String.raw`(?<!${inWord})(${scheme})(${colon})$`, 'i')
 const longestBefore = 24
 
-/** The scheme right before two slashes at `at`. */
+/** The scheme right before two slashes at `at` that begins at `from` or later. */
 export function schemeBefore(
   text: string,
   at: number,
   from: number,
 ): { readonly scheme: string; readonly colon: string; readonly start: number } | undefined {
-  const match = before.exec(text.slice(Math.max(from, at - longestBefore), at))
+  const match = before.exec(text.slice(Math.max(0, at - longestBefore), at))
   if (match === null) return undefined
-  return {
-    scheme: (match[1] as string).toLowerCase(),
-    colon: match[2] as string,
-    start: at - match[0].length,
-  }
+  const start = at - match[0].length
+  if (start < from) return undefined
+  return { scheme: (match[1] as string).toLowerCase(), colon: match[2] as string, start }
 }
 
 /** Characters that an address in brackets may take, coded for a URL or not. */
@@ -52,7 +61,7 @@ const codedAddress = String.raw`${codedBegin}(?:[\da-f.]|${codedColon})*(?:${cod
 const authority = String.raw`(?:([a-z\d_.-]*|\[[\da-f:.]*\]?|${codedAddress})(?:${escape}|${colon}\d{0,5})?)`
 const slashes = `(?:${escape}|${slash}(?:${escape}|${slash}${authority})?)`
 const unfinished = new RegExp(
-  String.raw`(?:(?<![\w+.-])(?:h|ht|htt|w|${scheme}(?:${escape}|${colon}(?:${slashes})?)?)|${slashes})$`,
+  String.raw`(?:(?<!${inWord})(?:h|ht|htt|w|${scheme}(?:${escape}|${colon}(?:${slashes})?)?)|${slashes})$`,
   'i',
 )
 const longestForms = 64
