@@ -1,4 +1,5 @@
 import { OutgoingMessage, type ServerResponse } from 'node:http'
+import type { TLSSocket } from 'node:tls'
 import { ownMethod } from './own-method.js'
 
 const write = ownMethod(OutgoingMessage.prototype, 'write', 'write_')
@@ -39,6 +40,8 @@ export function endsInOneWrite(response: ServerResponse, bytes: Uint8Array): boo
  */
 export function endInOneWrite(response: ServerResponse, bytes: Uint8Array): void {
   const res = response as Joining
+  // Under TLS a write is never done on the spot, and `end` would put an empty one behind it, which costs almost as much again. Corked, the two are one.
+  if ((res.socket as TLSSocket | null)?.encrypted === true) res.socket?.cork()
   res._send?.(latin1(bytes), 'latin1')
   res.end()
 }
