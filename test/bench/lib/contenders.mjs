@@ -23,6 +23,7 @@ export const contenders = {
     'miss-stored': keepsNothing,
     'miss-uncached': keepsNothing,
   }),
+  'floor-plain': contender(new URL('../contenders/floor-plain.mjs', import.meta.url), noProxy, 'http'),
   nginx: contender(new URL('../contenders/nginx.mjs', import.meta.url)),
   haproxy: contender(new URL('../contenders/haproxy.mjs', import.meta.url)),
   'undici-bare': contender(new URL('../contenders/undici-bare.mjs', import.meta.url), {
@@ -84,7 +85,7 @@ export const coders = [
 ]
 
 /** Those that are for TLS alone. */
-const forTls = ['sluice-proxy-plain', 'sluice-tls']
+const forTls = ['floor-plain', 'sluice-proxy-plain', 'sluice-tls']
 
 /** Those that are for floods alone. */
 const forFloods = ['sluice-proxy-work', 'sluice-proxy-shed']

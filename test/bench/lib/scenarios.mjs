@@ -98,7 +98,10 @@ export const scenarios = {
     what: '100 bytes down, TLS to the client over kept connections',
     front: 'https',
     goals: [{ contender: 'sluice-proxy', against: 'sluice-proxy-plain', atMost: 1.25 }],
-    who: ['nginx', 'haproxy', 'sluice-proxy-plain', 'sluice-proxy', 'http-proxy-keepalive'],
+    who: [
+      ...['floor-plain', 'floor', 'nginx', 'haproxy'],
+      ...['sluice-proxy-plain', 'sluice-proxy', 'http-proxy-keepalive'],
+    ],
   },
   'tls-storm': {
     ...plain,
