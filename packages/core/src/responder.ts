@@ -14,10 +14,12 @@ import { endOfTurn } from './end-of-turn.js'
 import { noteEnd } from './ending-connection.js'
 import { errorReplyInstead } from './error-reply.js'
 import type { Exchange } from './exchange.js'
+import { failedStream } from './failed-stream.js'
 import { HeldFlush, type Holding } from './flush-held.js'
 import { isInPlace } from './in-place.js'
 import { mergeField } from './merge-field.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
+import { queueAtMost, type Waiting, waitsIn } from './queue-at-most.js'
 import { discard, type Reply } from './reply.js'
 import { report } from './report.js'
 import { RequestBody } from './request-body.js'
@@ -25,12 +27,6 @@ import { resetSocket } from './reset-socket.js'
 import { storeHead } from './store-head.js'
 import { isValid, trailerFields } from './trailer-fields.js'
 import { writeSpent } from './write-spent.js'
-
-/**
- * Bytes that may wait for the client to read. By itself Node asks to wait after each part beyond its 16 KB, also when the
- * system has taken it on the spot, and then the target's connection is stopped and started for each.
- */
-const queueAtMost = 128 * 1024
 
 /** Statuses whose response has no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5). */
 function bodiless(status: number): boolean {
@@ -58,6 +54,7 @@ export class Responder implements EndSink {
   /** Whose answer it is: what an app hears of its end finds its own `AsyncLocalStorage`, and not that of the turn's first. */
   private context: AsyncResource | undefined = undefined
   private held: HeldFlush | undefined = undefined
+  private waiting: Waiting | undefined = undefined
   private readonly h1: boolean
   /** The response is an app's side of another one: its connection isn't ours to end, and how its end goes out isn't ours to hear. */
   private readonly within: boolean
@@ -273,6 +270,7 @@ export class Responder implements EndSink {
   /** The response has closed: the rest of the body isn't wanted, and the exchange is over. */
   closed(): void {
     const { exchange, res } = this
+    if (this.waiting !== undefined) this.waiting.count--
     if (this.endTaken) tellEnd(exchange.req as IncomingMessage)
     const done =
       this.ended && (this.within || (this.h1 ? (res as ServerResponse).writableFinished : !failedStream(res)))
@@ -311,7 +309,7 @@ export class Responder implements EndSink {
     // Whoever has replaced `write` has a queue of its own, which only its answer tells of.
     const room =
       writeSpent(res as ServerResponse, chunk, spent) ||
-      (res.writableLength < queueAtMost && !Object.hasOwn(res, 'write'))
+      (res.writableLength < this.mayWait() && !Object.hasOwn(res, 'write'))
     if (length === undefined && (res as Holding).flush !== undefined) {
       this.held ??= new HeldFlush(res as Holding, (error) => this.abort(asProxyError(error)))
       this.held.wrote()
@@ -322,6 +320,12 @@ export class Responder implements EndSink {
       this.drain = undefined
     }
     return room
+  }
+
+  /** Bytes, beside the part that goes past them. */
+  private mayWait(): number {
+    if (!this.h1) this.waiting ??= waitsIn((this.res as Http2ServerResponse).stream?.session)
+    return queueAtMost(this.waiting)
   }
 
   /**
@@ -392,9 +396,4 @@ function check(reply: Reply): void {
 
 function noReply(message: string): ProxyError {
   return new ProxyError('proxy_internal_error', { message })
-}
-
-function failedStream(res: ServerResponse | Http2ServerResponse): boolean {
-  const { stream } = res as Http2ServerResponse
-  return stream !== undefined && (stream.rstCode !== 0 || !stream.writableFinished)
 }

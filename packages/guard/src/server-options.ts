@@ -20,6 +20,7 @@ export interface NodeServerOptions {
   readonly maxHeaderListPairs: number
   readonly maxSessionInvalidFrames: number
   readonly maxSessionRejectedStreams: number
+  readonly maxSessionMemory: number
   readonly maxSettings: number
   /** Of Node 24 and later; earlier ones have nghttp2's own. */
   readonly streamResetBurst: number
@@ -38,6 +39,13 @@ const listSizeAtLeast = 65_535
  * browsers send them. By Node's default of 128 a browser with that many cookies would have each of its streams reset.
  */
 const fieldsAtMost = 320
+/**
+ * Megabytes that Node lets a connection of HTTP/2 hold for each stream that it may have: what a proxy reads of a target at once, and may have waiting
+ * for the client. By Node's default, 10 MB for all, a client with some 120 large downloads could begin nothing else, and would be cut off for trying.
+ */
+const ofStream = 0.128
+const base = 10
+const memoryAtMost = 4_096
 /** Frames of HTTP/2 that are none, or streams that were refused: a client that goes on after so many is none. */
 const invalidAtMost = 100
 
@@ -71,6 +79,7 @@ export function nodeOptions(guard: ServerGuardSettings): NodeServerOptions {
     maxHeaderListPairs: fieldsAtMost,
     maxSessionInvalidFrames: invalidAtMost,
     maxSessionRejectedStreams: invalidAtMost,
+    maxSessionMemory: Math.min(memoryAtMost, base + Math.ceil(streams * ofStream)),
     maxSettings: 32,
     streamResetBurst: resets.burst,
     streamResetRate: resets.rate,

@@ -5,6 +5,8 @@ import { hardenBy, type ListenGuard, type ServerLimits } from './server-limits.j
 
 /** Streams that a client may have open on one connection: what browsers ask for, and Go's server gives. Node's default is all. */
 const mostStreams = 250
+/** Megabytes: what `serverOptions` of the guard gives so many. */
+const maxSessionMemory = 42
 
 /** A connection, as it was at the last look. */
 interface Seen {
@@ -33,7 +35,11 @@ export class Http2Sessions {
     { http2, linger, quiet }: Pick<ServerLimits, 'http2' | 'linger' | 'quiet'>,
     guard: ListenGuard,
   ) {
-    this.#server = createServer({ settings: { maxConcurrentStreams: mostStreams }, ...http2 })
+    this.#server = createServer({
+      settings: { maxConcurrentStreams: mostStreams },
+      maxSessionMemory,
+      ...http2,
+    })
     this.#linger = linger
     attach(this.#server, handler)
     // What it is given was accepted by another server, which has the limits of connections.
