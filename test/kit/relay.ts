@@ -10,6 +10,8 @@ export interface Relay {
   /** Passes nothing on, in neither direction, until `pass`. */
   stall(): void
   pass(): void
+  /** Passes nothing on over the connections that there are, for good and without a word; new ones work. */
+  strand(): void
   /** Breaks all connections; new ones are taken. */
   cut(): void
   /** Breaks all connections, and every new one, until `pass`. */
@@ -17,14 +19,14 @@ export interface Relay {
   close(): Promise<void>
 }
 
-/** Starts one, to a server on a Unix socket. */
-export async function relayTo(path: string): Promise<Relay> {
+/** Starts one, to a server on a Unix socket or a port. */
+export async function relayTo(to: string | number): Promise<Relay> {
   const pairs = new Set<readonly [Socket, Socket]>()
   let state: 'pass' | 'stall' | 'refuse' = 'pass'
   let sent = 0
   const server = createServer((client) => {
     if (state === 'refuse') return void client.destroy()
-    const up = connect(path)
+    const up = typeof to === 'number' ? connect(to, '127.0.0.1') : connect(to)
     const pair = [client, up] as const
     pairs.add(pair)
     client.on('data', (bytes) => {
@@ -51,6 +53,12 @@ export async function relayTo(path: string): Promise<Relay> {
       up.destroy()
     }
   }
+  const stop = (): void => {
+    for (const [client, up] of pairs) {
+      client.unpipe(up).pause()
+      up.unpipe(client).pause()
+    }
+  }
   return {
     port,
     get open() {
@@ -61,11 +69,9 @@ export async function relayTo(path: string): Promise<Relay> {
     },
     stall() {
       state = 'stall'
-      for (const [client, up] of pairs) {
-        client.unpipe(up).pause()
-        up.unpipe(client).pause()
-      }
+      stop()
     },
+    strand: stop,
     pass() {
       const stalled = state === 'stall'
       state = 'pass'

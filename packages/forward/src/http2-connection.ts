@@ -31,13 +31,24 @@ export interface Http2ConnectionLimits {
 /** How long a connection that is done with may take to close: a target that doesn't end its half would keep it for ever. */
 const closeWithin = 1_000
 
+/** A client that leaves after so long without an answer may have waited for a connection that is dead, in ms. */
+const longWait = 5_000
+
 const held = Symbol('sluice.connection')
-type Held = ClientHttp2Stream & { [held]?: Http2Connection }
+const begun = Symbol('sluice.begun')
+const before = Symbol('sluice.before')
+type Held = ClientHttp2Stream & {
+  [held]?: Http2Connection
+  /** When it was. */
+  [begun]?: number
+  /** What had been answered on its connection by then. */
+  [before]?: number
+}
 
 /**
  * One HTTP/2 connection to a target, with the streams on it.
  *
- * open ──GOAWAY, drain(), stream ids used up──▶ draining ──last stream over──▶ closed
+ * open ──GOAWAY, drain(), stream ids used up, nothing but silence──▶ draining ──last stream over──▶ closed
  *   └─── error, connection lost, ping unanswered, idle for too long ──────────▶ closed
  *
  * A draining one takes no more streams. Without a stream it holds no process open, and its deadline is that of idleness;
@@ -109,6 +120,8 @@ export class Http2Connection {
     const stream: Held = this.session.request(fields, options)
     watchEnd(stream)
     stream[held] = this
+    stream[begun] = this.owner.deadlines.now()
+    stream[before] = this.served
     stream.on('close', streamClosed)
     if (this.active++ === 0) this.wake()
     return stream
@@ -119,6 +132,21 @@ export class Http2Connection {
     this.active--
     if (this.active === 0) this.rest()
     if (this.room) this.owner.hasRoom()
+  }
+
+  /**
+   * A request of ours has ended before its answer, when it was for the target to say something. Where no other was answered since it was sent the connection may be
+   * dead, and nobody has told: the target has lost power, something on the way has forgotten it, or Node hasn't noticed its end (nodejs/node#61304). The system
+   * finds out after a quarter of an hour, and until then it would be the first choice for each request. Over HTTP/1.1 a connection closes with such a request, too.
+   */
+  unanswered(stream: ClientHttp2Stream, cause: Error | undefined): void {
+    const { [before]: served, [begun]: since = 0 } = stream as Held
+    const waited = this.owner.deadlines.now() - since
+    if (
+      served === this.served &&
+      (isTargetsTimeout(cause) || (cause instanceof ProxyError && waited >= longWait))
+    )
+      this.drain()
   }
 
   /** Closes it now, with all its streams. */
@@ -166,6 +194,11 @@ export class Http2Connection {
     })
     this.owner.deadlines.set(this.deadline, this.limits.ping)
   }
+}
+
+function isTargetsTimeout(cause: Error | undefined): boolean {
+  const code = cause instanceof ProxyError ? cause.code : undefined
+  return code === 'http_response_timeout' || code === 'connection_write_timeout' || code === 'total_timeout'
 }
 
 function streamClosed(this: Held): void {

@@ -231,10 +231,12 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
     if (this.done) return
     const { attempt, connection, progress, stream, source } = this
     const { id } = attempt.target
+    const targetsTurn = progress === 'sent' && (source === undefined || this.upload?.waitsForTarget === true)
     this.upload?.stop()
     this.upload = undefined
     this.stream = undefined
     this.connection = undefined
+    if (targetsTurn && stream !== undefined) connection?.unanswered(stream, cause)
     let error: ProxyError
     if (stream === undefined || connection === undefined) {
       error = transportError(cause, progress, id)
