@@ -6,8 +6,8 @@ import type { Http2Session } from 'node:http2'
  */
 const ofAnswer = 128 * 1024
 /**
- * The same of all answers of a connection of HTTP/2. Hundreds share one; Node counts what they hold together, and where that is more than it
- * lets a connection hold it refuses whatever stream the client begins, and ends the connection at last.
+ * Shared by the answers of a connection of HTTP/2. Hundreds may share one; Node counts what they hold together, and where that is more than it
+ * lets a connection hold it refuses whatever stream the client begins, and ends the connection at last. What waits already stays where a share grows smaller.
  */
 const ofSession = 2 * 1024 * 1024
 

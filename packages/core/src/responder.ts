@@ -271,6 +271,7 @@ export class Responder implements EndSink {
   closed(): void {
     const { exchange, res } = this
     if (this.waiting !== undefined) this.waiting.count--
+    this.waiting = undefined
     if (this.endTaken) tellEnd(exchange.req as IncomingMessage)
     const done =
       this.ended && (this.within || (this.h1 ? (res as ServerResponse).writableFinished : !failedStream(res)))

@@ -34,6 +34,26 @@ describe('a connection over which nothing comes any more', () => {
   })
 })
 
+it('a target that has said something, and is only slow, keeps its connection', async () => {
+  const origin = own(
+    await http2Origin((stream, { fields }) => {
+      if (fields[':path'] === '/slow') stream.additionalHeaders({ ':status': 103 })
+      else {
+        stream.respond({ ':status': 200 })
+        stream.end('ok')
+      }
+    }),
+  )
+  const transport = http2Transport()
+  own({ close: () => transport.close(true) })
+  const target = targetOf(origin.url)
+  await expect(send(transport, target, { path: '/slow' }, { head: '50ms' })).rejects.toMatchObject({
+    code: 'http_response_timeout',
+  })
+  expect(await ask(transport, target)).toBe('ok')
+  expect(origin.connections).toBe(1)
+})
+
 describe('a request without an answer', () => {
   /** A connection with a request on it, as time goes. */
   function asked() {
@@ -61,7 +81,8 @@ describe('a request without an answer', () => {
     ['total_timeout', 10, false],
     ['client_left', 4_999, true],
     ['client_left', 5_000, false],
-    ['http_response_header_section_size', 10, true],
+    ['http_response_header_section_size', 60_000, true],
+    ['proxy_closing', 60_000, true],
   ])('leaves its connection usable or not: %s after %i ms: %s', (code, ms, usable) => {
     const { connection, stream, wait } = asked()
     wait(ms)

@@ -33,6 +33,12 @@ const closeWithin = 1_000
 
 /** A client that leaves after so long without an answer may have waited for a connection that is dead, in ms. */
 const longWait = 5_000
+/** What a request fails by that has waited for the target itself. */
+const targetsTimeouts: readonly string[] = [
+  'http_response_timeout',
+  'connection_write_timeout',
+  'total_timeout',
+]
 
 const held = Symbol('sluice.connection')
 const begun = Symbol('sluice.begun')
@@ -135,18 +141,16 @@ export class Http2Connection {
   }
 
   /**
-   * A request of ours has ended before its answer, when it was for the target to say something. Where no other was answered since it was sent the connection may be
-   * dead, and nobody has told: the target has lost power, something on the way has forgotten it, or Node hasn't noticed its end (nodejs/node#61304). The system
-   * finds out after a quarter of an hour, and until then it would be the first choice for each request. Over HTTP/1.1 a connection closes with such a request, too.
+   * A request of ours has ended and nothing of an answer has come, when it was for the target to say something. Where no other was answered since it was sent the
+   * connection may be dead, and nobody has told: the target has lost power, something on the way has forgotten it, or Node hasn't noticed its end (nodejs/node#61304).
+   * The system finds out after a quarter of an hour, and until then it would be the first choice for each request. Over HTTP/1.1 a connection closes with such a
+   * request, too.
    */
-  unanswered(stream: ClientHttp2Stream, cause: Error | undefined): void {
-    const { [before]: served, [begun]: since = 0 } = stream as Held
-    const waited = this.owner.deadlines.now() - since
-    if (
-      served === this.served &&
-      (isTargetsTimeout(cause) || (cause instanceof ProxyError && waited >= longWait))
-    )
-      this.drain()
+  unanswered(stream: Held, cause: Error | undefined): void {
+    if (stream[before] !== this.served || !(cause instanceof ProxyError)) return
+    const { code } = cause
+    const waited = this.owner.deadlines.now() - (stream[begun] ?? 0)
+    if (targetsTimeouts.includes(code) || (code === 'client_left' && waited >= longWait)) this.drain()
   }
 
   /** Closes it now, with all its streams. */
@@ -194,11 +198,6 @@ export class Http2Connection {
     })
     this.owner.deadlines.set(this.deadline, this.limits.ping)
   }
-}
-
-function isTargetsTimeout(cause: Error | undefined): boolean {
-  const code = cause instanceof ProxyError ? cause.code : undefined
-  return code === 'http_response_timeout' || code === 'connection_write_timeout' || code === 'total_timeout'
 }
 
 function streamClosed(this: Held): void {

@@ -231,7 +231,8 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
     if (this.done) return
     const { attempt, connection, progress, stream, source } = this
     const { id } = attempt.target
-    const targetsTurn = progress === 'sent' && (source === undefined || this.upload?.waitsForTarget === true)
+    const silent = progress === 'sent' && this.informational === 0
+    const targetsTurn = silent && (source === undefined || this.upload?.waitsForTarget === true)
     this.upload?.stop()
     this.upload = undefined
     this.stream = undefined

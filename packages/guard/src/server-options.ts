@@ -41,7 +41,7 @@ const listSizeAtLeast = 65_535
 const fieldsAtMost = 320
 /**
  * Megabytes that Node lets a connection of HTTP/2 hold for each stream that it may have: what a proxy reads of a target at once, and may have waiting
- * for the client. By Node's default, 10 MB for all, a client with some 120 large downloads could begin nothing else, and would be cut off for trying.
+ * for the client. By Node's default, 10 MB for all, a client with some 100 large downloads could begin nothing else, and would be cut off for trying.
  */
 const ofStream = 0.128
 const base = 10

@@ -27,7 +27,7 @@ export function endsInWord(text: string, end: number): boolean {
   return wordEnd.test(text.charAt(end - 1))
 }
 
-const before = new RegExp(String.raw`(?<!${inWord})(${scheme})(${colon})$`, 'i')
+const before = new RegExp(`(?<!${inWord})(${scheme})(${colon})$`, 'i')
 const longestBefore = 24
 
 /** The scheme right before two slashes at `at` that begins at `from` or later. */
@@ -61,7 +61,7 @@ const codedAddress = String.raw`${codedBegin}(?:[\da-f.]|${codedColon})*(?:${cod
 const authority = String.raw`(?:([a-z\d_.-]*|\[[\da-f:.]*\]?|${codedAddress})(?:${escape}|${colon}\d{0,5})?)`
 const slashes = `(?:${escape}|${slash}(?:${escape}|${slash}${authority})?)`
 const unfinished = new RegExp(
-  String.raw`(?:(?<!${inWord})(?:h|ht|htt|w|${scheme}(?:${escape}|${colon}(?:${slashes})?)?)|${slashes})$`,
+  `(?:(?<!${inWord})(?:h|ht|htt|w|${scheme}(?:${escape}|${colon}(?:${slashes})?)?)|${slashes})$`,
   'i',
 )
 const longestForms = 64

@@ -1,12 +1,13 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { attach, type Handler } from '@sluice/core'
+import { serverOptions } from '@sluice/guard'
 import { hardenBy, type ListenGuard, type ServerLimits } from './server-limits.js'
 
 /** Streams that a client may have open on one connection: what browsers ask for, and Go's server gives. Node's default is all. */
 const mostStreams = 250
-/** Megabytes: what `serverOptions` of the guard gives so many. */
-const maxSessionMemory = 42
+/** They need it also where the guard is off. */
+const { maxSessionMemory } = serverOptions({ streams: mostStreams })
 
 /** A connection, as it was at the last look. */
 interface Seen {
