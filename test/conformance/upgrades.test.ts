@@ -9,10 +9,18 @@ import { type Front, http1Fronts, rawFronts, twoFronts } from '../kit/fronts.js'
 import { leakCheck } from '../kit/leak-check.js'
 import { listen } from '../kit/listen.js'
 import { observer } from '../kit/observer.js'
-import { type Origin, originServer } from '../kit/origin-server.js'
+import { echo, type Origin, originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
 import { rawOrigin } from '../kit/raw-origin.js'
-import { rawClient, rawRequest, value, values } from '../kit/raw-request.js'
+import {
+  parseResponses,
+  type RawClient,
+  type RawResponse,
+  rawClient,
+  rawRequest,
+  value,
+  values,
+} from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { deferred, until, within } from '../kit/until.js'
 import { warningsOf } from '../kit/warnings.js'
@@ -512,16 +520,81 @@ describe.each(twoFronts)('targets that fail at an upgrade, through $name', (kind
       await until(() => origin.sockets === 0, 'the connection to the target to close')
     },
   )
+})
 
-  it('h2c is not switched to: the request goes on as an ordinary one', async () => {
-    const origin = own(await originServer())
+/** The whole answers that have come, without those of 1xx. */
+function finals({ received }: RawClient): RawResponse[] {
+  return parseResponses(received).filter(({ status, complete }) => status >= 200 && complete)
+}
+
+/** Clients of Java and curl ask for it without TLS, whatever the method, until somebody takes it up. */
+const h2c = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n'
+
+/** Of each a name, the method, what frames the body, its first part, the rest, and all of it. */
+const requests = [
+  ['without a body', 'GET', '', '', '', ''],
+  ['with a body of said length', 'POST', 'Content-Length: 5\r\n', 'hel', 'lo', 'hello'],
+  [
+    'with a body in chunks',
+    'POST',
+    'Transfer-Encoding: chunked\r\n',
+    '3\r\nhel\r\n',
+    '2\r\nlo\r\n0\r\n\r\n',
+    'hello',
+  ],
+  ['that waits for 100', 'PUT', 'Expect: 100-continue\r\nContent-Length: 5\r\n', '', 'hello', 'hello'],
+] as const
+
+describe.each(rawFronts)('h2c is not switched to, through $name', (kind) => {
+  it.each(requests)(
+    'a request %s goes on as an ordinary one',
+    async (_name, method, framing, first, rest, body) => {
+      const leaks = leakCheck()
+      const origin = own(await originServer(echo))
+      const front = own(await kind.start(origin.url))
+      const client = await rawClient(front.port)
+      client.write(`${method} /a HTTP/1.1\r\nHost: a\r\n${h2c}${framing}\r\n${first}`)
+      if (framing.startsWith('Expect')) await client.until('100 Continue')
+      else await origin.request()
+      client.write(rest)
+      const answer = await until(() => finals(client)[0], 'the answer')
+      expect([answer.status, answer.body.toString()]).toEqual([200, body])
+      const seen = await origin.request()
+      expect(seen).toMatchObject({ method, url: '/a' })
+      expect([...values(seen.rawHeaders, 'upgrade'), ...values(seen.rawHeaders, 'http2-settings')]).toEqual(
+        [],
+      )
+      client.close()
+      await released(front)
+      await front.close()
+      await origin.close()
+      await leaks.settled()
+    },
+  )
+
+  it('one that waits for an answer ahead of it keeps its turn', async () => {
+    const origin = own(await originServer(echo))
     const front = own(await kind.start(origin.url))
-    const request =
-      'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n'
-    const { responses } = await rawRequest(front.port, request)
-    expect(responses.map(({ status }) => status)).toEqual([200])
-    const got = origin.requests[0]?.rawHeaders ?? []
-    expect([...values(got, 'upgrade'), ...values(got, 'http2-settings')]).toEqual([])
+    const post = (path: string): string =>
+      `POST ${path} HTTP/1.1\r\nHost: a\r\n${path === '/b' ? h2c : ''}Content-Length: 2\r\n\r\n${path}`
+    const { responses } = await rawRequest(front.port, post('/a') + post('/b'), { responses: 2 })
+    expect(responses.map(({ body }) => body.toString())).toEqual(['/a', '/b'])
+  })
+})
+
+describe.each(twoFronts)('behind a request for h2c, through $name', (kind) => {
+  it('nothing is served, and nothing of it is taken for content', async () => {
+    const origin = own(await originServer(echo))
+    const front = own(await kind.start(origin.url))
+    const { responses, ended } = await rawRequest(
+      front.port,
+      `POST /a HTTP/1.1\r\nHost: a\r\n${h2c}Content-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: a\r\n\r\n`,
+    )
+    expect(responses[0]?.status).toBe(200)
+    expect(responses[0]?.body.toString()).toBe('hello')
+    expect(value(responses[0]?.headers ?? [], 'connection')).toBe('close')
+    expect(ended).toBe('end')
+    expect(origin.requests.map(({ url }) => url)).toEqual(['/a'])
   })
 })
 
@@ -553,6 +626,41 @@ describe('upgrades in an app', () => {
     expect(origin.origin.requests.map((request) => request.url)).toEqual(['/x'])
     detach()
     ownSockets.close()
+  })
+
+  it('listeners set by hand get an upgrade to h2c as the request that it is, with its body', async () => {
+    const origin = own(await originServer(echo))
+    const proxy = own(createProxy(origin.url))
+    const server = createServer(proxy.listener).on('upgrade', proxy.upgrade)
+    const front = own(await listen(server))
+    const { responses } = await rawRequest(
+      front.port,
+      `POST /a HTTP/1.1\r\nHost: a\r\n${h2c}Content-Length: 5\r\n\r\nhello`,
+      { responses: 1 },
+    )
+    expect(responses.map(({ status, body }) => [status, body.toString()])).toEqual([[200, 'hello']])
+  })
+
+  it('an app that speaks h2c itself hears of it, but below the path of a proxy', async () => {
+    const origin = own(await originServer(echo))
+    const proxy = own(createProxy(origin.url))
+    const heard: (string | undefined)[] = []
+    const server = createServer().on('upgrade', (req, socket) => {
+      heard.push(req.url)
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+    })
+    const detach = proxy.attach(server, { path: '/api' })
+    const front = own(await listen(server))
+    const ask = async (path: string): Promise<number[]> => {
+      const bytes = `POST ${path} HTTP/1.1\r\nHost: a\r\n${h2c}Content-Length: 5\r\n\r\nhello`
+      return (await rawRequest(front.port, bytes, { responses: 1 })).responses.map(({ status }) => status)
+    }
+    expect(await ask('/api/x')).toEqual([200])
+    expect(origin.requests.map(({ url }) => url)).toEqual(['/x'])
+    expect(await ask('/own')).toEqual([101])
+    detach()
+    expect(await ask('/api/y')).toEqual([101])
+    expect(heard).toEqual(['/own', '/api/y'])
   })
 
   it('nobody matching an upgrade gets 404', async () => {
