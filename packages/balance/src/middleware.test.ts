@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { type Context, chain, discard, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { createUpstream, type Selected, type Target, type TargetInit, type Tried } from '@sluice/upstream'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { balance, first, sticky, targetFrom, withParts } from './index.js'
 
 class Source extends PushBody {
@@ -237,6 +237,23 @@ it('gives a spare try another target that has room, or none', async () => {
   await expect(named(context({ spare: true } satisfies Tried))).rejects.toMatchObject({
     code: 'destination_unavailable',
   })
+})
+
+it('gives none that has been drained while others were asked about', async () => {
+  const upstream = upstreamOf('http://a', 'http://b', 'http://c')
+  const [a, b, c] = upstream.all as [Target, Target, Target]
+  // As with a breaker that lets one in again, which lets another go that has asked to.
+  upstream.gate((target) => {
+    if (target === b) upstream.drain(a.id)
+    return target !== b
+  })
+  const pickFirst = vi.fn((targets: readonly Target[], _ctx: unknown, not?: (target: Target) => boolean) =>
+    targets.filter((target) => not?.(target) !== true).at(0),
+  )
+  const ctx = context()
+  await balance(upstream, pickFirst)(() => ({ status: 200, headers: [], body: null }))(ctx)
+  expect(pickFirst.mock.results[0]?.value).toBe(a)
+  expect(ctx.target).toBe(c)
 })
 
 it('corrects a policy that ignores what is left out', async () => {

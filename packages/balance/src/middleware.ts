@@ -89,7 +89,8 @@ export function balance<C = unknown>(
     }
     return undefined
   }
-  const full = (target: Target): boolean => !upstream.admits(target)
+  // To ask a gate may let a target in again, and so let another go that has asked to: it is told from what it is by then.
+  const full = (target: Target): boolean => !upstream.admits(target) || target.state === 'draining'
   const select = (ctx: C): Target => {
     const { tried, spare } = ctx as Tried
     const not = upstream.gated ? full : undefined
