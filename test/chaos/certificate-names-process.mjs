@@ -18,7 +18,7 @@ const text = readFileSync(file)
 /** Where each line begins: what a provider has to know of its names. */
 const places = new Map()
 for (let at = 0; at < text.length; at = text.indexOf('\n', at) + 1)
-  places.set(`host${places.size}.example.com`, at)
+  places.set(`host${String(places.size).padStart(6, '0')}.example.com`, at)
 const names = [...places.keys()]
 const pairAt = (at) => JSON.parse(text.toString('latin1', at, text.indexOf('\n', at)))
 

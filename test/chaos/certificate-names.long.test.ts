@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { within } from '../kit/until.js'
 import { x509Root } from '../kit/x509.js'
+import { x509Copies } from '../kit/x509-copies.js'
 
 const program = fileURLToPath(new URL('certificate-names-process.mjs', import.meta.url))
 const count = 10_000
@@ -25,14 +26,8 @@ interface Told {
 beforeAll(async () => {
   const issuer = await (await x509Root({ keyType: 'rsa' })).intermediate({ keyType: 'rsa' })
   const out = createWriteStream(file)
-  const pair = async (i: number): Promise<string> => {
-    const name = `host${i}.example.com`
-    const { chain, key } = await issuer.issue({ names: [name, `www.${name}`] })
-    return `${JSON.stringify({ cert: chain, key })}\n`
-  }
-  // Some at a time: keys are made and certificates signed in the thread pool.
-  for (let i = 0; i < count; i += 50)
-    for (const line of await Promise.all(Array.from({ length: 50 }, (_, k) => pair(i + k)))) out.write(line)
+  for await (const { chain, key } of x509Copies(issuer, count))
+    out.write(`${JSON.stringify({ cert: chain, key })}\n`)
   out.end()
   await once(out, 'finish')
 }, 240_000)
