@@ -72,9 +72,7 @@ export function readTls(given: unknown, path: string, faults: string[]): TargetT
   for (const key of Object.keys(settings))
     if (!known.includes(key)) faults.push(`${path}.${key}: unknown option, takes { ${known.join(', ')} }`)
   const { servername, ca, cert, key, pfx, passphrase, verify, pin } = settings
-  for (const name of ['ciphers', 'secureProtocol'])
-    if (settings[name] !== undefined && !(typeof settings[name] === 'string' && settings[name] !== ''))
-      faults.push(`${path}.${name}: got ${kindOf(settings[name])}, takes a text`)
+  for (const name of ['ciphers', 'secureProtocol'] as const) readName(settings[name], name, path, faults)
   if (servername !== undefined && !isServerName(servername)) {
     const got = typeof servername === 'string' ? JSON.stringify(servername) : kindOf(servername)
     faults.push(`${path}.servername: got ${got}, takes a host name (no address), or '' to send none`)
@@ -139,6 +137,18 @@ function isServerName(value: unknown): value is string {
   return value === '' || (isIP(value) === 0 && value.length <= 253 && /^[\w-]+(\.[\w-]+)*$/.test(value))
 }
 
+/** A text that is OpenSSL's to judge, alone: so that no certificate is blamed for it. */
+function readName(value: unknown, name: 'ciphers' | 'secureProtocol', path: string, faults: string[]): void {
+  if (value === undefined) return
+  if (typeof value !== 'string' || value === '') {
+    faults.push(`${path}.${name}: got ${kindOf(value)}, takes a text`)
+    return
+  }
+  const why = refusal(() => makeContext({ [name]: value }, undefined))
+  if (why !== undefined)
+    faults.push(`${path}.${name}: got ${JSON.stringify(value)}, takes what OpenSSL knows (${why})`)
+}
+
 function readAuthorities(ca: unknown, path: string, faults: string[]): void {
   if (ca === undefined || isPem(ca)) return
   if (Array.isArray(ca) && ca.length > 0) {
@@ -191,10 +201,17 @@ function tryOut(tls: TargetTls): string | undefined {
   const wrong = listOf(ca).some((each) => !each.toString().includes('-----BEGIN '))
   // OpenSSL takes an authority that is no PEM at all for none, and then nothing verifies.
   if (wrong) return 'ca holds no certificate'
-  try {
+  return refusal(() => {
     const pair = identity === undefined ? undefined : goodPair(identity)
     makeContext(tls, pair)
     if (identity !== undefined && pair !== undefined) isGood(identity, pair)
+  })
+}
+
+/** What is said by what throws. */
+function refusal(attempt: () => void): string | undefined {
+  try {
+    attempt()
     return undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
