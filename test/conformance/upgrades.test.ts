@@ -583,6 +583,40 @@ describe.each(rawFronts)('h2c is not switched to, through $name', (kind) => {
 })
 
 describe.each(twoFronts)('behind a request for h2c, through $name', (kind) => {
+  it('a client may end its half, and gets its answer', async () => {
+    const origin = own(
+      await originServer(async (_req, res, seen) => {
+        const body = await seen.body()
+        // The end has come long before the answer.
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        res.end(body)
+      }),
+    )
+    const front = own(await kind.start(origin.url))
+    const client = await rawClient(front.port, { allowHalfOpen: true })
+    client.socket.end(`POST /a HTTP/1.1\r\nHost: a\r\n${h2c}Content-Length: 5\r\n\r\nhello`)
+    const { status, body } = await until(() => finals(client)[0], 'the answer')
+    expect([status, body.toString()]).toEqual([200, 'hello'])
+    client.close()
+  })
+
+  it('a client that leaves while an answer is ahead of it leaves nothing behind', async () => {
+    const leaks = leakCheck()
+    const origin = own(await originServer(() => {}))
+    const front = own(await kind.start(origin.url))
+    const client = await rawClient(front.port)
+    client.write(
+      `GET /a HTTP/1.1\r\nHost: a\r\n\r\nPOST /b HTTP/1.1\r\nHost: a\r\n${h2c}Content-Length: 5\r\n\r\nhe`,
+    )
+    await origin.request()
+    client.reset()
+    await released(front)
+    await front.close()
+    await origin.close()
+    await leaks.settled()
+    expect(origin.requests.map(({ url }) => url)).toEqual(['/a'])
+  })
+
   it('nothing is served, and nothing of it is taken for content', async () => {
     const origin = own(await originServer(echo))
     const front = own(await kind.start(origin.url))

@@ -11,6 +11,7 @@ const readers = new WeakMap<Server, Server>()
  * @param head what has come behind the head of the request
  */
 export function rejoinServer(server: Server, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  if (socket.destroyed) return
   let reader = readers.get(server)
   if (reader === undefined) {
     reader = readerFor(server)
@@ -27,6 +28,9 @@ function readerFor(server: Server): Server {
   const reader = createServer({ maxHeaderSize: 1024 * 1024 })
   reader.maxHeadersCount = server.maxHeadersCount
   reader.maxRequestsPerSocket = 1
+  // Not in the types: whether a client that has ended its half still gets its answer.
+  const { httpAllowHalfOpen } = server as { httpAllowHalfOpen?: boolean }
+  Object.assign(reader, { httpAllowHalfOpen })
   for (const event of ['request', 'checkContinue', 'checkExpectation', 'clientError']) {
     if (server.listenerCount(event) > 0) reader.on(event, (...args) => server.emit(event, ...args))
   }
