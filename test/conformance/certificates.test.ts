@@ -23,6 +23,7 @@ import {
   type KeyPair,
 } from '@sluice/tls'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { nodeMajor } from '../kit/node-major.js'
 import { owner } from '../kit/owner.js'
 import { skipUnless } from '../kit/skip.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
@@ -139,7 +140,7 @@ async function refusal(port: number, options: ConnectionOptions): Promise<string
 const unverified = { rejectUnauthorized: false }
 const failure = /^ERR_SSL_.*HANDSHAKE_FAILURE$/
 /** Whether Node serves a name of SNI by one kind of key alone, chosen before the client's ciphers are known. */
-const oneForSni = Number(process.versions.node.split('.')[0]) >= 24
+const oneForSni = nodeMajor >= 24
 const versions = ['TLSv1.2', 'TLSv1.3'] as const
 const only = (version: (typeof versions)[number]): ConnectionOptions => ({
   minVersion: version,

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { type Hardened, type HardenOptions, harden, serverOptions } from '@sluice/guard'
 import { describe, expect, it } from 'vitest'
 import { type FrameClient, frameClient, frameTypes, http2Frame, settingsFrame } from '../kit/http2-frames.js'
+import { nodeMajor } from '../kit/node-major.js'
 import { owner } from '../kit/owner.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { until, within } from '../kit/until.js'
@@ -46,6 +47,11 @@ async function listening(
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return { port: (server.address() as AddressInfo).port, hardened, streams }
+}
+
+/** From 22 on Node knows priorities no more, and nghttp2 itself ends who sends many. */
+function endedByNode(what: string): boolean {
+  return what.startsWith('PRIORITY') && nodeMajor >= 22
 }
 
 /** Writes `frame` of each number until the connection has ended, or `most` have gone. @returns how many have gone */
@@ -107,7 +113,7 @@ describe('a connection of HTTP/2', () => {
     ['closed', (stream: ServerHttp2Stream): void => stream.close(2)],
     ['destroyed', (stream: ServerHttp2Stream): void => void stream.destroy(new Error('half way'))],
   ])('isn’t blamed for answers that fail half way: %s', async (_what, fail) => {
-    const { port, hardened } = await listening({ resets: { burst: 3, rate: 1 } }, (stream) => {
+    const { port, hardened, streams } = await listening({ resets: { burst: 3, rate: 1 } }, (stream) => {
       stream.respond({ ':status': 200 })
       stream.write('half')
       setImmediate(() => fail(stream))
@@ -115,7 +121,7 @@ describe('a connection of HTTP/2', () => {
     const client = own(await frameClient(port))
     for (let i = 0; i < 8; i++) {
       client.request(2 * i + 1)
-      await client.frame(frameTypes.reset, 2 * i + 1)
+      await until(() => streams[i]?.destroyed, 'its end')
     }
     expect(hardened.refused).toEqual({})
   })
@@ -161,13 +167,13 @@ describe('a connection of HTTP/2', () => {
     ['SETTINGS (CVE-2019-9515)', () => settingsFrame({ 3: 100 })],
     ['empty SETTINGS', () => settingsFrame()],
     ['PRIORITY (CVE-2019-9513)', () => http2Frame(frameTypes.priority, 0, 1, Buffer.from([0, 0, 0, 0, 1]))],
-  ])('is broken off after a burst of %s', async (_what, frame) => {
+  ])('is broken off after a burst of %s', async (what, frame) => {
     const { port, hardened } = await listening({ controlFrames: { burst: 100, rate: 1 } })
     const client = own(await frameClient(port))
     client.request(1)
     await flood(client, 50_000, frame)
     await within(client.closed, 'its end')
-    expect(hardened.refused).toEqual({ 'http2-control-frames': 1 })
+    expect(hardened.refused).toEqual(endedByNode(what) ? {} : { 'http2-control-frames': 1 })
   })
 
   it.each([

@@ -8,6 +8,7 @@ import { connect as connectTls } from 'node:tls'
 import { type HardenOptions, harden, serverOptions } from '@sluice/guard'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { frameClient, frameTypes, http2Frame } from '../kit/http2-frames.js'
+import { nodeMajor } from '../kit/node-major.js'
 import { owner } from '../kit/owner.js'
 import { parseResponses } from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
@@ -420,14 +421,13 @@ describe.each(http2)('over $name', (kind) => {
   it('a reader that doesn’t take what comes over its connection is cut off', async () => {
     const { port, refused } = await listening(kind, endless, { slow })
     const slowly = own(await frameClient(port, { tls, settings: { 4: 2 ** 31 - 1 } }))
-    const gone = once(slowly.socket, 'close')
     slowly.write(http2Frame(frameTypes.windowUpdate, 0, 0, Buffer.from([0x7f, 0, 0, 0])))
     await slowly.frame(frameTypes.settings)
     slowly.socket.pause()
     slowly.request(1)
     await until(() => refused['reader-too-slow'] === 1, 'its end')
     slowly.socket.resume()
-    await within(gone, 'the end of the connection')
+    await within(slowly.closed, 'the end of the connection')
   })
 
   it('a reader that takes all is let be, however alike what waits for it is at each look', async () => {
@@ -492,7 +492,8 @@ describe.each(http2)('over $name', (kind) => {
       }
       await within(gone.promise, 'the end of its exchange')
       await within(wrong.closed, 'the end of the connection')
-      expect(refused).toEqual(expected)
+      // From 22 on Node ends them itself, and nobody has to.
+      expect(refused).toEqual(nodeMajor >= 22 ? {} : expected)
     })
 
     it('and no other: one that says nothing is asked, and lives', async () => {

@@ -17,6 +17,7 @@ import {
 } from '../kit/fronts.js'
 import { http2Head } from '../kit/http2-head.js'
 import { listen } from '../kit/listen.js'
+import { nodeMajor } from '../kit/node-major.js'
 import { originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
 import { answering, rawOrigin } from '../kit/raw-origin.js'
@@ -214,7 +215,9 @@ describe.each(rawFronts)('validate through $name', (kind) => {
     expect(responses.map((each) => each.status)).toEqual([status])
     expect(origin.requests).toHaveLength(0)
     const [layer, reason] = who.split(' ')
-    if (layer === 'parser') {
+    // From 22 on Node itself refuses more fields than it keeps.
+    const isDropped = reason === 'header-dropped' && !keepsAll(kind)
+    if (layer === 'parser' || (isDropped && nodeMajor >= 22)) {
       expect(reasons).toEqual([])
       return
     }
@@ -326,7 +329,7 @@ const refusedHeads: readonly (readonly [
   ['an empty :scheme', changed(':scheme', ''), 'reset'],
   ['a :scheme of another protocol', changed(':scheme', 'ftp'), [400, 'scheme-unknown']],
   ['a URL for a :scheme', changed(':scheme', 'http://a/?'), 'reset'],
-  ['userinfo', changed(':authority', 'u@a'), [400, 'host-invalid']],
+  ['userinfo', changed(':authority', 'u@a'), nodeMajor >= 22 ? 'reset' : [400, 'host-invalid']],
   ['a path in :authority', changed(':authority', 'a/b'), 'reset'],
   ['a list of hosts', changed(':authority', 'a,b'), [400, 'host-invalid']],
   ['a port beyond all', changed(':authority', 'a:65536'), [400, 'host-port']],

@@ -22,7 +22,7 @@ export interface NodeServerOptions {
   readonly maxSessionRejectedStreams: number
   readonly maxSessionMemory: number
   readonly maxSettings: number
-  /** Of Node 24 and later; earlier ones have nghttp2's own. */
+  /** Of Node 22 and later; earlier ones have nghttp2's own. */
   readonly streamResetBurst: number
   readonly streamResetRate: number
 }
@@ -46,6 +46,11 @@ const fieldsAtMost = 320
 const ofStream = 0.128
 const base = 10
 const memoryAtMost = 4_096
+/**
+ * How many times as many resets nghttp2 takes as {@link harden} does. It counts those of streams that have had their answer too, which players and gRPC
+ * send all day, and ends the connection without a count or a word: it is there for what no listener hears of.
+ */
+const secondLine = 20
 /** Frames of HTTP/2 that are none, or streams that were refused: a client that goes on after so many is none. */
 const invalidAtMost = 100
 
@@ -81,8 +86,8 @@ export function nodeOptions(guard: ServerGuardSettings): NodeServerOptions {
     maxSessionRejectedStreams: invalidAtMost,
     maxSessionMemory: Math.min(memoryAtMost, base + Math.ceil(streams * ofStream)),
     maxSettings: 32,
-    streamResetBurst: resets.burst,
-    streamResetRate: resets.rate,
+    streamResetBurst: secondLine * resets.burst,
+    streamResetRate: secondLine * resets.rate,
   }
 }
 
