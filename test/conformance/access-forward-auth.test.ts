@@ -160,7 +160,8 @@ describe('forwardAuth', () => {
     const made = await site(listening, (_req, res) => {
       res.writeHead(200)
       const more = (): void => {
-        if (!res.destroyed) res.write('x'.repeat(65_536), more)
+        // Node 26 takes each part at once: without a turn between them nobody would hear of the end.
+        if (!res.destroyed) res.write('x'.repeat(65_536), () => setImmediate(more))
       }
       more()
     })
