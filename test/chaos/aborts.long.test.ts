@@ -283,7 +283,7 @@ describe.each(twoFronts)('10,000 clients that leave in one phase, through $name'
       const before = await heapInUse()
       await times(each * 0.8, front, (index) => once(index + 2 * each))
       forget(origin)
-      await flat(before, each)
+      await flat(before, each * 0.8)
       await until(() => origin.sockets === 0, 'the connections of those who have left to be closed')
       expect(await front.client.ask({ path: '/next' })).toMatchObject({ status: 200, text: 'ok' })
       expect(origin.sockets).toBe(1)

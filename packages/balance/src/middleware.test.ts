@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { type Context, chain, discard, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { createUpstream, type Selected, type Target, type TargetInit, type Tried } from '@sluice/upstream'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { balance, first, sticky, targetFrom, withParts } from './index.js'
 
 class Source extends PushBody {
@@ -239,20 +239,26 @@ it('gives a spare try another target that has room, or none', async () => {
   })
 })
 
-it('gives none that has been drained while others were asked about', async () => {
+it.each<[string, (upstream: ReturnType<typeof upstreamOf>, target: Target) => void]>([
+  ['drained', (upstream, { id }) => upstream.drain(id)],
+  ['ejected', (upstream, target) => upstream.eject(target, 'late', 'test')],
+  ['taken out', (upstream) => upstream.replace(['http://b', 'http://c'])],
+])('gives none that has been %s while others were asked about', async (_how, lose) => {
   const upstream = upstreamOf('http://a', 'http://b', 'http://c')
   const [a, b, c] = upstream.all as [Target, Target, Target]
   // As with a breaker that lets one in again, which lets another go that has asked to.
   upstream.gate((target) => {
-    if (target === b) upstream.drain(a.id)
+    if (target === b && upstream.available.includes(a)) lose(upstream, a)
     return target !== b
   })
-  const pickFirst = vi.fn((targets: readonly Target[], _ctx: unknown, not?: (target: Target) => boolean) =>
-    targets.filter((target) => not?.(target) !== true).at(0),
-  )
+  const picked: (Target | undefined)[] = []
   const ctx = context()
-  await balance(upstream, pickFirst)(() => ({ status: 200, headers: [], body: null }))(ctx)
-  expect(pickFirst.mock.results[0]?.value).toBe(a)
+  await balance(upstream, (targets, _ctx, not) => {
+    const target = targets.filter((each) => not?.(each) !== true).at(0)
+    picked.push(target)
+    return target
+  })(() => ({ status: 200, headers: [], body: null }))(ctx)
+  expect(picked).toEqual([a])
   expect(ctx.target).toBe(c)
 })
 

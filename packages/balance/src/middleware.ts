@@ -77,20 +77,22 @@ export function balance<C = unknown>(
   const pick: Balancer<C> = policy ?? byCount()
   const { affinity, observe } = partsOf(pick)
   const tiers = overflow === undefined ? undefined : new Tiers(upstream, overflow, random)
+  // To ask a gate may let a target in again, and so let another go that has asked to, or was out of turn: the one chosen is looked at last.
+  const may = (target: Target, not?: (target: Target) => boolean): boolean =>
+    not?.(target) !== true && (!upstream.gated || upstream.available.includes(target))
   const choose = (ctx: C, not?: (target: Target) => boolean): Target | undefined => {
     for (const rank of tiers === undefined ? upstream.ranks : tiers.order()) {
       const target = pick(rank, ctx, not) ?? undefined
       // What is no target, a promise say, is nothing to ask gates about: the lease says what is wrong with it.
       if (target !== undefined && typeof target.leased !== 'number') upstream.lease(target)
-      if (target !== undefined && (not === undefined || !not(target))) return target
+      if (target !== undefined && may(target, not)) return target
       // A policy that ignores `not` is corrected.
-      const fit = target === undefined ? undefined : rank.find((each) => not === undefined || !not(each))
+      const fit = target === undefined ? undefined : rank.find((each) => may(each, not))
       if (fit !== undefined) return fit
     }
     return undefined
   }
-  // To ask a gate may let a target in again, and so let another go that has asked to: it is told from what it is by then.
-  const full = (target: Target): boolean => !upstream.admits(target) || target.state === 'draining'
+  const full = (target: Target): boolean => !upstream.admits(target)
   const select = (ctx: C): Target => {
     const { tried, spare } = ctx as Tried
     const not = upstream.gated ? full : undefined
@@ -148,8 +150,8 @@ export function balance<C = unknown>(
 
 /** Whether a target may have this attempt. */
 function mayServe(upstream: Upstream, target: Target, { tried }: Tried): boolean {
-  if (tried?.includes(target) === true || !upstream.available.includes(target)) return false
-  return !upstream.gated || upstream.admits(target)
+  if (tried?.includes(target) === true || (upstream.gated && !upstream.admits(target))) return false
+  return upstream.available.includes(target)
 }
 
 /** Adds the cookie that binds a client to the target that has answered. Who has failed is nobody to stay with. */

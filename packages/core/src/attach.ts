@@ -4,6 +4,7 @@ import type { Handler } from './chain.js'
 import { watchHalfClosed } from './half-closed.js'
 import { lingeringClose } from './lingering-close.js'
 import { type InboundRequest, type InboundResponse, toContinueListener, toListener } from './mount.js'
+import { offeredProtocols } from './offered-protocols.js'
 import { type ConnectListener, toConnectListener, toUpgradeListener } from './tunnel-mount.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: each kind of server types its listeners in its own way
@@ -20,6 +21,8 @@ export interface AttachableServer {
   rawListeners(event: string): Function[]
   /** On HTTP/1: whether a client that has ended its half still gets its answer. */
   httpAllowHalfOpen?: boolean
+  /** On HTTP/1, from Node 22.21 and 24.9 on: whether a request that asks for an upgrade is one. */
+  shouldUpgradeCallback?: ((req: IncomingMessage) => boolean) | undefined
   /** On HTTP/2. */
   updateSettings?(settings: { enableConnectProtocol?: boolean }): void
 }
@@ -33,6 +36,10 @@ interface Attachment {
 }
 
 type Event = Exclude<keyof Attachment, 'path'>
+
+/** Of a request whose upgrade is ignored. */
+const ignored = Symbol('sluice.ignored-upgrade')
+type Ignored = IncomingMessage & { [ignored]?: true }
 
 const events: readonly Event[] = ['request', 'checkContinue', 'upgrade', 'connect']
 
@@ -49,6 +56,7 @@ class Attached {
   }
 
   private halfClosed = false
+  private readonly ownShouldUpgrade: AttachableServer['shouldUpgradeCallback']
 
   constructor(private readonly server: AttachableServer) {
     this.own = {
@@ -58,6 +66,21 @@ class Attached {
       connect: taken(server, 'connect'),
     }
     for (const event of events) server.on(event, this.ours[event])
+    this.ownShouldUpgrade = server.shouldUpgradeCallback
+    if (this.ownShouldUpgrade !== undefined) server.shouldUpgradeCallback = this.shouldUpgrade
+  }
+
+  /**
+   * RFC 9110 section 7.8: what offers nothing that we have is a request like any other, whose body would be left alone else.
+   */
+  private readonly shouldUpgrade = (req: IncomingMessage): boolean => {
+    if (this.ownShouldUpgrade?.call(this.server, req) !== true) return false
+    if (offeredProtocols(req) !== undefined) return true
+    const isOurs = this.entries.some(({ path }) => below(path, req.url ?? '/') !== undefined)
+    // Without us nobody might listen.
+    if (!isOurs && (this.own.upgrade.length > 0 || this.server.listenerCount('upgrade') > 1)) return true
+    ;(req as Ignored)[ignored] = true
+    return false
   }
 
   /** Lets clients end their half and still get their answer. It is the whole server's, so only who serves all of it may. */
@@ -81,6 +104,8 @@ class Attached {
   /** Gives the server's own listeners back, where ours stands among those added since. */
   restore(): void {
     const { server } = this
+    if (server.shouldUpgradeCallback === this.shouldUpgrade)
+      server.shouldUpgradeCallback = this.ownShouldUpgrade
     for (const event of events) {
       const all = server.rawListeners(event) as AnyListener[]
       const at = all.indexOf(this.ours[event])
@@ -93,6 +118,8 @@ class Attached {
   }
 
   private serve(event: Event, args: [req: IncomingMessage, to: unknown, head?: Buffer]): void {
+    // Node loses what comes in one packet behind its body: what comes next would be read from the middle of something.
+    if ((args[0] as Ignored)[ignored] === true) (args[1] as ServerResponse).shouldKeepAlive = false
     const entry = match(this.entries, args[0])
     if (entry !== undefined) {
       ;(entry[event] as AnyListener)(...args)
@@ -179,19 +206,27 @@ function match(entries: readonly Attachment[], req: IncomingMessage): Attachment
   const url = req.url ?? '/'
   for (const entry of entries) {
     const { path } = entry
+    const rest = below(path, url)
+    if (rest === undefined) continue
     if (path === '') return entry
-    // RFC 9112 section 3.2.2: a server takes the absolute form too.
-    const origin = url[0] === '/' ? '' : (/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i.exec(url)?.[0] ?? '')
-    if (!url.startsWith(path, origin.length)) continue
-    const rest = url.slice(origin.length + path.length)
-    if (rest !== '' && rest[0] !== '/' && rest[0] !== '?') continue
     const mounted = req as IncomingMessage & { baseUrl?: string; originalUrl?: string }
     mounted.originalUrl ??= url
     mounted.baseUrl = (mounted.baseUrl ?? '') + path
-    req.url = origin + (rest[0] === '/' ? rest : `/${rest}`)
+    req.url = rest
     return entry
   }
   return undefined
+}
+
+/** How a URL reads below a path, if it is below it. */
+function below(path: string, url: string): string | undefined {
+  if (path === '') return url
+  // RFC 9112 section 3.2.2: a server takes the absolute form too.
+  const origin = url[0] === '/' ? '' : (/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i.exec(url)?.[0] ?? '')
+  if (!url.startsWith(path, origin.length)) return undefined
+  const rest = url.slice(origin.length + path.length)
+  if (rest !== '' && rest[0] !== '/' && rest[0] !== '?') return undefined
+  return origin + (rest[0] === '/' ? rest : `/${rest}`)
 }
 
 /** `/x` for `/x` and `/x/`, nothing for `/`. */

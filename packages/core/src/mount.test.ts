@@ -280,6 +280,7 @@ it('a socket that comes with a reply that opens no tunnel is closed', async () =
 it.each([
   ['h2c', undefined],
   ['H2C/1', undefined],
+  ['h2c,', undefined],
   ['h2c, echo', 'echo'],
   ['echo,h2c', 'echo'],
   ['one, h2c , two', 'one, two'],

@@ -1,4 +1,4 @@
-import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -6,7 +6,6 @@ import type { Handler } from './chain.js'
 import { lingeringClose } from './lingering-close.js'
 import { serve } from './mount.js'
 import { offeredProtocols } from './offered-protocols.js'
-import { rejoinServer } from './rejoin-server.js'
 import { SocketEnd, StreamEnd } from './tunnel-end.js'
 
 /** How {@link toUpgradeListener} looks at requests. */
@@ -85,13 +84,6 @@ function whenFree(
     })
     return
   }
-  const upgrade = connect ? undefined : offeredProtocols(req)
-  const { server } = socket as Occupied
-  if (!connect && upgrade === undefined && server !== undefined && leavesBody(req)) {
-    socket.off('drain', hasRoom)
-    rejoinServer(server, req, socket, head)
-    return
-  }
   const res = new ServerResponse(req)
   res.shouldKeepAlive = false
   res.assignSocket(socket as never)
@@ -105,25 +97,15 @@ function whenFree(
   })
   // Bytes behind the head belong to the new protocol; they go back where a tunnel will read them.
   if (head.length > 0) socket.unshift(head)
-  if (!connect && upgrade === undefined) {
-    const expects = req.headers.expect?.toLowerCase() === '100-continue'
-    serve(handler, req, res, undefined, expects ? { expects } : undefined)
-    return
-  }
-  serve(handler, req, res, undefined, { upgrade, end: new SocketEnd(socket, res, connect), keyless })
+  serve(handler, req, res, undefined, {
+    upgrade: connect ? undefined : offeredProtocols(req),
+    end: new SocketEnd(socket, res, connect),
+    keyless,
+  })
 }
 
-/** From 26 on Node parses the body of an upgrade. */
-const parsesBodies = Number.parseInt(process.versions.node, 10) >= 26
-
-/** Whether an upgrade has a body that its parser has left alone. */
-function leavesBody({ headers }: IncomingMessage): boolean {
-  if (parsesBodies) return false
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-}
-
-/** Node keeps here the response that a socket carries now, and whose it is. */
-type Occupied = Duplex & { _httpMessage?: ServerResponse | null; readonly server?: Server }
+/** Node keeps here the response that a socket carries now. */
+type Occupied = Duplex & { _httpMessage?: ServerResponse | null }
 
 function hasRoom(this: Duplex): void {
   ;(this as Occupied)._httpMessage?.emit('drain')
