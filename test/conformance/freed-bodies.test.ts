@@ -208,7 +208,8 @@ describe('the memory of a request’s parts', () => {
     // Not before some of it has come back: else a busy machine may hand all of it over in one part.
     reply.once('data', () => call.body.end(body.subarray(size / 2)))
     expect((await buffer(reply)).equals(body)).toBe(true)
-    expect(kept.length).toBeGreaterThan(1)
+    // What comes while it flows passes by `read`: of that there may be one part, which was used up as well.
+    expect(kept.length).toBeGreaterThan(0)
     expect(kept.map(({ length }) => length)).toEqual(lengths)
   })
 
