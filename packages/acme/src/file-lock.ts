@@ -41,7 +41,7 @@ export class FileLock implements AcmeLock {
     if (before.standing.length > 0) return undefined
     const claim = randomBytes(12).toString('hex')
     const until = Date.now() + ttl
-    await place(folder, claim, until)
+    if (!(await place(folder, claim, until))) return undefined
     const lock = new FileLock(folder, claim, until)
     for (let turn = 0; turn < turns; turn++) {
       const { standing, lapsed } = await claimsIn(folder)
@@ -118,18 +118,23 @@ async function listed(folder: string): Promise<string[]> {
   }
 }
 
-/** Under its name it has its time from the first moment. */
-async function place(folder: string, claim: string, until: number): Promise<void> {
+/**
+ * Under its name it has its time from the first moment.
+ * @returns whether it stands: not where others take the lock and give it back all the time
+ */
+async function place(folder: string, claim: string, until: number): Promise<boolean> {
   const made = join(folder, `.${claim}`)
   for (let left = 5; ; left--) {
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await (await open(made, 'wx', 0o600)).close()
       await touch(made, until)
-      return await rename(made, join(folder, claim))
+      await rename(made, join(folder, claim))
+      return true
     } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw error
       // Whoever gave the lock back has removed the folder under it.
-      if (left === 0 || !isErrno(error, 'ENOENT')) throw error
+      if (left === 0) return false
     }
   }
 }
