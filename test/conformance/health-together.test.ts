@@ -1,3 +1,4 @@
+import { balance } from '@sluice/balance'
 import { ProxyError } from '@sluice/core'
 import { ejection } from '@sluice/health'
 import { breakers, concurrencyOf } from '@sluice/resilience'
@@ -154,6 +155,10 @@ interface Step {
   readonly run: (all: World) => void
 }
 
+function ignoreNone(error: unknown): void {
+  if (!(error instanceof ProxyError && error.code === 'destination_unavailable')) throw error
+}
+
 const n = fc.nat(5)
 const kind = fc.constantFrom(...Object.keys(results))
 const nth = ({ upstream }: World, i: number): Target | undefined =>
@@ -165,16 +170,19 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.tuple(n, fc.integer({ min: 1, max: 6 })).map(([i, times]) => ({
       op: `${times} begin from ${i}`,
       run({ upstream, leases, limits, faults }: World) {
-        for (let k = 0; k < times; k++) {
-          const fit = upstream.available.filter((target) => upstream.admits(target))
-          const target = fit[(i + k) % Math.max(fit.length, 1)]
-          if (target === undefined) return
-          // Asked last of all, as a balancer does: a gate that lets one in again may have let this one go.
-          if (!upstream.admits(target) || target.state === 'draining') continue
-          if (target.inFlight - target.answering >= limits.limitOf(target))
-            faults.push(`${target.id} is full`)
-          leases.push(upstream.lease(target))
-        }
+        const take = balance(upstream, (targets, { nth }: { readonly nth: number }, not) => {
+          const fit = targets.filter((target) => not?.(target) !== true)
+          return fit[nth % Math.max(fit.length, 1)]
+        })(({ lease, target }) => {
+          if (target.state === 'draining') faults.push(`${target.id} drains and is picked`)
+          // The lease is one of those already.
+          if (target.inFlight - target.answering > limits.limitOf(target)) faults.push(`${target.id} is full`)
+          leases.push(lease)
+          return new Promise(() => {})
+        })
+        for (let k = 0; k < times; k++)
+          // Where no target is fit it is refused.
+          Promise.resolve(take({ nth: i + k, onClose() {} } as never)).catch(ignoreNone)
       },
     })),
   },

@@ -11,7 +11,7 @@ export interface X509Copy {
 const digits = 6
 
 /**
- * Makes certificates of `host000000.example.com` and on, each of its own key and for `www.` of the name too, in a tenth of the time
+ * Makes certificates of `host000000.example.com` and on, each of its own key and for `www.` of the name too, in a third of the time
  * that `issue` takes: one is issued, and in its copies names, number, key and signature are overwritten, all of which have one length.
  * @param issuer one whose key is RSA of 2048 bits
  */
@@ -35,7 +35,7 @@ export async function* x509Copies(issuer: X509Issuer, count: number): AsyncGener
   for (let nth = 0; nth < count; nth++) {
     const der = Buffer.from(pattern.der)
     const keyDer = Buffer.from(pkcs8)
-    // No key objects: to make and export thousands of them has stopped Node 20 for ever.
+    // No key objects: while ten thousand were made and exported Node 20 has once stopped for ever.
     const pair = createECDH('prime256v1')
     // But for the first byte, which says that it is all there.
     const own = pair.generateKeys().subarray(1)

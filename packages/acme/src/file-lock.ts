@@ -124,19 +124,21 @@ async function listed(folder: string): Promise<string[]> {
  */
 async function place(folder: string, claim: string, until: number): Promise<boolean> {
   const made = join(folder, `.${claim}`)
-  for (let left = 5; ; left--) {
+  for (let left = 5; left >= 0; left--) {
+    let isThere = false
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 })
+      isThere = true
       await (await open(made, 'wx', 0o600)).close()
       await touch(made, until)
       await rename(made, join(folder, claim))
       return true
     } catch (error) {
-      if (!isErrno(error, 'ENOENT')) throw error
-      // Whoever gave the lock back has removed the folder under it.
-      if (left === 0) return false
+      // Whoever gave the lock back has removed the folder under it. One that can't be made is a fault.
+      if (!isErrno(error, 'ENOENT') || (left === 0 && !isThere)) throw error
     }
   }
+  return false
 }
 
 async function touch(file: string, until: number): Promise<void> {

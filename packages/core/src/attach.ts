@@ -77,7 +77,7 @@ class Attached {
     if (this.ownShouldUpgrade?.call(this.server, req) !== true) return false
     if (offeredProtocols(req) !== undefined) return true
     const isOurs = this.entries.some(({ path }) => below(path, req.url ?? '/') !== undefined)
-    // Without us nobody might listen.
+    // Where nobody else listens either there would be no upgrades without us.
     if (!isOurs && (this.own.upgrade.length > 0 || this.server.listenerCount('upgrade') > 1)) return true
     ;(req as Ignored)[ignored] = true
     return false
