@@ -1,4 +1,4 @@
-import { cidrSet } from '@sluice/options'
+import { cidrSet, ipv6Groups } from '@sluice/options'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ipTrie } from './ip-trie.js'
@@ -39,18 +39,33 @@ const entry = fc.oneof(
 const address = fc.oneof(
   word.map(dotted),
   word.map((each) => `::ffff:${dotted(each)}`),
+  // The same address by either spelling: with octets, and in groups alone.
+  word.map((each) => `64:ff9b::${dotted(each)}`),
+  word.map((each) => `64:ff9b:0:0:0:0:${(each >>> 16).toString(16)}:${(each & 0xffff).toString(16)}`),
   groups.map((all) => all.map((each) => each.toString(16)).join(':')),
 )
 
+/** The IPv4 address in one of NAT64 (RFC 6052 section 2.1). */
+function insideNat64(address: string): string | undefined {
+  const all = ipv6Groups(address)
+  const [first, second, ...rest] = all
+  if (first !== 0x64 || second !== 0xff9b || rest.slice(0, 4).some((each) => each !== 0)) return undefined
+  return dotted((all[6] as number) * 2 ** 16 + (all[7] as number))
+}
+
 describe('ipTrie', () => {
-  it('has what a list of blocks has', () => {
+  it('has what a list of blocks has, and of NAT64 what is in it', () => {
     const property = fc.property(
       fc.array(entry, { maxLength: 40 }),
       fc.array(address, { minLength: 1, maxLength: 40 }),
       (list, asked) => {
         const trie = ipTrie(list)
         const blocks = cidrSet(list)
-        for (const each of asked) expect([each, trie.has(each)]).toEqual([each, blocks.has(each)])
+        for (const each of asked) {
+          const inside = each.includes(':') ? insideNat64(each) : undefined
+          const has = blocks.has(each) || (inside !== undefined && blocks.has(inside))
+          expect([each, trie.has(each)]).toEqual([each, has])
+        }
         // Of each entry its own first address.
         for (const each of list) expect([each, trie.has(each.replace(/\/.*/, ''))]).toEqual([each, true])
       },
