@@ -1,7 +1,10 @@
+import { createServer } from 'node:http'
 import { signUrl } from '@sluice/access'
+import express from 'express'
 import { createProxy, type GuardOptions, type ProxyOptions, type RouteOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { httpClient } from '../kit/client.js'
+import { listen } from '../kit/listen.js'
 import { originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
 import { value, values } from '../kit/raw-request.js'
@@ -69,6 +72,56 @@ describe('createProxy({ access })', () => {
       '503 maintenance',
     ])
     expect(origin.requests).toHaveLength(3)
+  })
+
+  it.each([{}, { pages: { 404: '<h1>nothing</h1>' } }])(
+    'goes for the 404 of no route, and what an app answers in its place is the app’s own: %o',
+    async (options) => {
+      const { client, origin } = await site({
+        ...options,
+        access: { requestId: true, securityHeaders: true, cors: { origins: ['https://app.example'] } },
+        guard: { rateLimit: { limit: 9, window: '1h' } },
+        routes: [{ path: '/there', upstream: 'a' }],
+      })
+      const ask = async (path: string) => {
+        const { headers, status, text } = await client.ask({
+          path,
+          headers: ['Origin', 'https://app.example'],
+        })
+        const names = [
+          'x-request-id',
+          'x-frame-options',
+          'access-control-allow-origin',
+          'vary',
+          'ratelimit',
+          'ratelimit-policy',
+        ]
+        return { status, text, found: names.map((name) => values(headers, name).length) }
+      }
+      const there = await ask('/there')
+      expect(there).toMatchObject({ status: 200, found: [1, 1, 1, 1, 1, 1] })
+      const missing = await ask('/missing')
+      expect(missing).toMatchObject({ status: 404, found: there.found })
+      expect(missing.text).toContain('pages' in options ? 'nothing' : '404 Not Found')
+      expect(origin.requests).toHaveLength(1)
+    },
+  )
+
+  it('leaves to an app what it answers where no route takes it', async () => {
+    const proxy = own(
+      createProxy({
+        upstreams: { a: 'http://127.0.0.1:1' },
+        access: { requestId: true, securityHeaders: true },
+        routes: [{ path: '/there', upstream: 'a' }],
+      }),
+    )
+    const app = express()
+      .use(proxy.listener)
+      .use((_req, res) => void res.send('of the app'))
+    const { port } = own(await listen(createServer(app)))
+    const { headers, text } = await own(httpClient({ port })).ask({ path: '/missing' })
+    expect(text).toBe('of the app')
+    expect(values(headers, 'x-request-id')).toEqual([])
   })
 
   it('answers what browsers ask ahead before it asks who it is', async () => {

@@ -19,8 +19,8 @@ const links = (headers: NodeJS.Dict<string | string[]>): string => {
   return names.map(of).join(' ')
 }
 
-/** A proxy whose clients are all trusted proxies. */
-async function behindTrusted() {
+/** A proxy whose clients are all trusted proxies. They say who has called them. */
+async function behindTrusted(caller = '192.0.2.1') {
   const origin = own(
     await originServer((req, res) => {
       res.setHeader('Cache-Control', 'max-age=60')
@@ -39,7 +39,7 @@ async function behindTrusted() {
   const client = own(httpClient({ port }))
   const ask = async (...headers: string[]) => {
     const host = headers.includes('Host') ? [] : ['Host', 'inner.test']
-    return (await client.ask({ headers: [...host, 'X-Forwarded-For', '192.0.2.1', ...headers] })).text
+    return (await client.ask({ headers: [...host, 'X-Forwarded-For', caller, ...headers] })).text
   }
   return { ask, origin, proxy }
 }
@@ -58,6 +58,15 @@ describe('what a trusted proxy tells the target by way of us', () => {
     expect(second).toContain(other)
     expect(first).not.toBe(second)
     expect([await ask(name, one), await ask(name, other)]).toEqual([first, second])
+    expect(origin.requests.length).toBe(2)
+  })
+
+  it.each(['unknown', '_hidden'])('is part of the key where it hides its client: %s', async (hidden) => {
+    const { ask, origin } = await behindTrusted(hidden)
+    const first = await ask('X-Forwarded-Host', 'a.test')
+    expect(first).toContain('a.test')
+    expect(await ask('X-Forwarded-Host', 'b.test')).toContain('b.test')
+    expect(await ask('X-Forwarded-Host', 'a.test')).toBe(first)
     expect(origin.requests.length).toBe(2)
   })
 

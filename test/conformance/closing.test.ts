@@ -49,6 +49,26 @@ describe.each(mounts)('close() on $name', ({ serve, http2 }) => {
     expect(await front.client.ask()).toMatchObject({ status: 503, complete: true })
   })
 
+  it.skipIf(http2)('says the end of its connection in answers that begin after it', async () => {
+    const go = deferred()
+    const origin = own(
+      await originServer(async (_req, res) => {
+        await go.promise
+        res.end('here')
+      }),
+    )
+    const { proxy } = own(proxyOf(origin.url))
+    const front = own(await serve(proxy))
+    const call = front.client.call()
+    await until(() => origin.requests.length === 1, 'the request at the target')
+    const closing = proxy.close({ drain: patience })
+    go.resolve()
+    const answer = await call.answer()
+    expect(answer).toMatchObject({ status: 200, text: 'here', complete: true })
+    expect(value(answer.headers, 'connection')).toBe('close')
+    await within(closing, 'close()')
+  })
+
   it('ends what is not done when the drain is over', async () => {
     const origin = own(await originServer((_req, res) => void res.write('endless')))
     const { proxy } = own(proxyOf(origin.url))

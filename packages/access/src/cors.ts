@@ -1,4 +1,12 @@
-import { type Context, type Middleware, ProxyError, type Reply, withFields } from '@sluice/core'
+import {
+  type Context,
+  editUnhandled,
+  type Middleware,
+  ProxyError,
+  type Reply,
+  unhandled,
+  withFields,
+} from '@sluice/core'
 import { get, getAll, type HeaderList } from '@sluice/headers'
 import { parse } from '@sluice/options'
 import { addVary } from './add-vary.js'
@@ -78,6 +86,8 @@ export function cors(options: CorsOptions, path = 'cors'): Middleware {
     edit(own.headers, fields)
     return own
   }
+  const tell = (reply: Reply, fields: HeaderList, ctx: Context): Reply =>
+    reply === unhandled ? editUnhandled(ctx, (made) => toReply(made, fields)) : toReply(reply, fields)
   /** An error may have fields of a layer of the same kind further in. */
   const toError = (error: unknown, fields: HeaderList): ProxyError => {
     const made = withFields(error, [])
@@ -98,9 +108,9 @@ export function cors(options: CorsOptions, path = 'cors'): Middleware {
     } catch (error) {
       throw toError(error, fields)
     }
-    if (!(reply instanceof Promise)) return toReply(reply, fields)
+    if (!(reply instanceof Promise)) return tell(reply, fields, ctx)
     return reply.then(
-      (came) => toReply(came, fields),
+      (came) => tell(came, fields, ctx),
       (error: unknown) => {
         throw toError(error, fields)
       },

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto'
 import {
   type Client,
   type Context,
+  editUnhandled,
   type Middleware,
   type ProxyError,
   type Reply,
+  unhandled,
   withFields,
 } from '@sluice/core'
 import { getAll, type HeaderList, set } from '@sluice/headers'
@@ -51,6 +53,8 @@ export function requestId(options: RequestIdOptions = {}, path = 'requestId'): M
     return own
   }
 
+  const tell = (reply: Reply, id: string, ctx: Context): Reply =>
+    reply === unhandled ? editUnhandled(ctx, (made) => add(made, id)) : add(reply, id)
   const toError = (error: unknown, id: string): ProxyError => {
     const made = withFields(error, [])
     set(made.headers as HeaderList, header, id)
@@ -71,9 +75,9 @@ export function requestId(options: RequestIdOptions = {}, path = 'requestId'): M
     } catch (error) {
       throw toError(error, id)
     }
-    if (!(reply instanceof Promise)) return add(reply, id)
+    if (!(reply instanceof Promise)) return tell(reply, id, ctx)
     return reply.then(
-      (came) => add(came, id),
+      (came) => tell(came, id, ctx),
       (error: unknown) => {
         throw toError(error, id)
       },
@@ -84,5 +88,9 @@ export function requestId(options: RequestIdOptions = {}, path = 'requestId'): M
 /** Without a list of its own: where the proxy who has called is believed in what it says of the client. */
 function isTrusted(ctx: Context & Partial<Client>, proxies: CidrSet | undefined): boolean {
   if (proxies !== undefined) return proxies.has(ctx.peer.address)
-  return (ctx.client?.believed.length ?? 0) > 0
+  const { client } = ctx
+  if (client === undefined) return false
+  // One that hides its clients names none, and is believed in the rest.
+  const { believed, elements = [], host, port, prefix } = client
+  return believed.length + elements.length > 0 || (host ?? port ?? prefix) !== undefined
 }

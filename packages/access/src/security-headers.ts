@@ -1,9 +1,11 @@
 import {
   type Client,
   type Context,
+  editUnhandled,
   type Middleware,
   type ProxyError,
   type Reply,
+  unhandled,
   withFields,
 } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
@@ -34,7 +36,8 @@ export function securityHeaders(options: SecurityHeadersOptions = {}, path = 'se
     } catch (error) {
       throw set.toError(error)
     }
-    return reply instanceof Promise ? reply.then(set.toReply, set.rejected) : set.toReply(reply)
+    if (!(reply instanceof Promise)) return set.tell(reply, ctx)
+    return reply.then((came) => set.tell(came, ctx), set.rejected)
   }
 }
 
@@ -74,6 +77,10 @@ class FieldSet {
     this.rejected = (error) => {
       throw this.toError(error)
     }
+  }
+
+  tell(reply: Reply, ctx: Context): Reply {
+    return reply === unhandled ? editUnhandled(ctx, this.toReply) : this.toReply(reply)
   }
 
   /** An error may have fields of a layer of the same kind further in. */

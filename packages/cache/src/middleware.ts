@@ -81,7 +81,7 @@ function requestOf(ctx: Context): CacheRequest {
 
 /** Two hosts or ports are two resources, also where the public URL has one of each: targets make links of them, and choose sites by them. */
 function alsoOf(authority: string, client: Client['client'] | undefined): string | undefined {
-  if (client === undefined || client.believed.length === 0) return undefined
+  if (client === undefined) return undefined
   const { host = authority, port } = client
   const isInUrl = port === undefined || publicAuthority(authority, client) !== host
   return host === authority && isInUrl ? undefined : `${authority}:${port ?? ''}`

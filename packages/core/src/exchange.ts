@@ -47,6 +47,10 @@ export class Exchange implements Context {
   declare readonly upgrade?: string
   /** What a mount answers for `unhandled` where nobody else follows. Set by a layer that has a page for it. */
   declare unhandledPage?: () => Promise<Reply>
+  /** What layers make of that answer. */
+  declare unhandledEdits?: ((reply: Reply) => Reply)[]
+  /** Asked as the head of the answer goes out: whether its connection is to end with it. */
+  endsConnection: (() => boolean) | undefined = undefined
   readonly out: Outbound
   #res: InformedResponse | undefined
   #controller: AbortController | undefined = undefined

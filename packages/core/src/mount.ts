@@ -18,6 +18,7 @@ import { RequestBody } from './request-body.js'
 import { Responder } from './responder.js'
 import { openTunnel } from './tunnel.js'
 import type { TunnelEnd } from './tunnel-end.js'
+import { unhandledAnswer } from './unhandled-answer.js'
 import { watchQueued } from './watch-queued.js'
 import { hasWebSocketKey, hasWebSocketVersion } from './websocket-handshake.js'
 
@@ -143,8 +144,8 @@ function answer(
     next()
     return
   }
-  if (given === unhandled && exchange.unhandledPage !== undefined) {
-    void exchange.unhandledPage().then((page) => responder.send(page))
+  if (given === unhandled && (exchange.unhandledPage ?? exchange.unhandledEdits) !== undefined) {
+    void unhandledAnswer(exchange).then((page) => responder.send(page))
     return
   }
   let reply = given

@@ -5,13 +5,15 @@ import type { Client } from './client-address.js'
 type Told = Client['client'] | undefined
 
 /**
- * Host and port of the URL that a client has asked for: as trusted proxies tell them, with the port where the host has none.
+ * Host and port of the URL that a client has asked for: as trusted proxies tell them, with the port where the host has none and it isn't its
+ * scheme's own.
  * @param authority of the request as it came
  */
 export function publicAuthority(authority: string, client: Told): string {
-  if (client === undefined || client.believed.length === 0) return authority
-  const { host = authority, port } = client
-  return port === undefined || /:\d*$/.test(host) ? host : `${host}:${port}`
+  if (client === undefined) return authority
+  const { host = authority, port, scheme } = client
+  const isTold = port === undefined || port === (scheme === 'https' ? 443 : 80) || /:\d*$/.test(host)
+  return isTold ? host : `${host}:${port}`
 }
 
 /**
@@ -19,6 +21,6 @@ export function publicAuthority(authority: string, client: Told): string {
  * @param path of the request as it came, with what a mount has taken off
  */
 export function publicPath(path: string, client: Told): string {
-  if (client === undefined || client.believed.length === 0 || client.prefix === undefined) return path
+  if (client?.prefix === undefined) return path
   return joinPath(client.prefix, path)
 }

@@ -1,6 +1,7 @@
 import {
   asProxyError,
   type Context,
+  editUnhandled,
   type Handler,
   type Layer,
   ProxyError,
@@ -221,17 +222,21 @@ function withTold<C extends Context>(ctx: C, next: Handler<C>, told: Told): Repl
   } catch (error) {
     throw withFields(error, fieldsOf(told))
   }
-  if (!(reply instanceof Promise)) return tell(reply, told)
+  if (!(reply instanceof Promise)) return tell(reply, told, ctx)
   return reply.then(
-    (came) => tell(came, told),
+    (came) => tell(came, told, ctx),
     (error: unknown) => {
       throw withFields(error, fieldsOf(told))
     },
   )
 }
 
-function tell(reply: Reply, told: Told): Reply {
-  if (reply === unhandled || typeof reply !== 'object' || reply === null) return reply
+function tell(reply: Reply, told: Told, ctx: Context): Reply {
+  if (reply === unhandled) return editUnhandled(ctx, (made) => withFieldsOf(told, made))
+  return typeof reply !== 'object' || reply === null ? reply : withFieldsOf(told, reply)
+}
+
+function withFieldsOf(told: Told, reply: Reply): Reply {
   // A copy: a handler may give one reply many times, which would grow, and tell each client of those before.
   return { ...reply, headers: [...reply.headers, ...fieldsOf(told)] }
 }

@@ -5,6 +5,7 @@ import {
   type AttachableServer,
   attach,
   type Context,
+  endConnectionIf,
   type Handler,
   type InboundRequest,
   type InboundResponse,
@@ -103,6 +104,7 @@ export class AssembledProxy implements Proxy {
   readonly listener: (req: InboundRequest, res: InboundResponse, next?: Next) => void
   readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
   private readonly parts: Parts
+  private readonly isClosing = (): boolean => this.closing !== undefined
   private readonly listeners: Listeners
   private readonly tunnels = new Set<Duplex>()
   private inFlight = 0
@@ -146,6 +148,7 @@ export class AssembledProxy implements Proxy {
     if (this.closing !== undefined) throw new ProxyError('proxy_closing')
     this.inFlight++
     ctx.onClose(exchangeEnded, this)
+    endConnectionIf(ctx, this.isClosing)
     if (!('stream' in ctx.req)) {
       const { server } = ctx.req.socket as { server?: object }
       if (server !== this.server) this.tellOf(server)

@@ -1,4 +1,12 @@
-import { type Client, type Context, type Middleware, type Reply, unhandled, withFields } from '@sluice/core'
+import {
+  type Client,
+  type Context,
+  editUnhandled,
+  type Middleware,
+  type Reply,
+  unhandled,
+  withFields,
+} from '@sluice/core'
 import { type HeaderList, has, remove, set } from '@sluice/headers'
 import { type Duration, fault, parse, parseDuration, quote, v } from '@sluice/options'
 
@@ -33,7 +41,7 @@ const lower = 'strict-transport-security'
 /**
  * Tells browsers to come by https alone from now on (RFC 6797), in answers over TLS and in those that errors become. Without TLS the
  * field means nothing and must not be sent (section 7.2), so there it is taken out of targets' answers. Where `clientAddress` with `trust`
- * stands before it, a trusted proxy says whether the client speaks TLS. What is `unhandled` passes as it is.
+ * stands before it, a trusted proxy says whether the client speaks TLS.
  *
  * A browser that has heard it lets nobody click past a certificate that it doesn't trust: try it with a short `maxAge` first.
  * @param path what messages call the options
@@ -43,10 +51,12 @@ export function hsts(options: HstsOptions = {}, path = ''): Middleware {
   const { keep, ...policy } = parse(hstsOptions, options, path)
   const value = valueOf(policy as Required<Omit<HstsOptions, 'keep'>>, path)
   const add = (reply: Reply): Reply => {
-    if (reply === unhandled || typeof reply !== 'object' || reply === null) return reply
+    if (typeof reply !== 'object' || reply === null) return reply
     if (!keep || !has(reply.headers, lower)) set(reply.headers, name, value)
     return reply
   }
+  const tell = (reply: Reply, ctx: Context): Reply =>
+    reply === unhandled ? editUnhandled(ctx, add) : add(reply)
   const addToError = (error: unknown): never => {
     throw withFields(error, [name, value])
   }
@@ -60,8 +70,8 @@ export function hsts(options: HstsOptions = {}, path = ''): Middleware {
       if (secure) addToError(error)
       throw error
     }
-    if (reply instanceof Promise) return secure ? reply.then(add, addToError) : reply.then(withoutIt)
-    return secure ? add(reply) : withoutIt(reply)
+    if (!secure) return reply instanceof Promise ? reply.then(withoutIt) : withoutIt(reply)
+    return reply instanceof Promise ? reply.then((came) => tell(came, ctx), addToError) : tell(reply, ctx)
   }
 }
 
