@@ -2,17 +2,19 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect as connectHttp2, constants } from 'node:http2'
 import { attach, fromListener, type Handler } from '@sluice/core'
+import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { attachedHttp2Fronts, attachedRawFronts } from '../kit/attached-fronts.js'
 import { testCertificate } from '../kit/certificate.js'
 import { fronts } from '../kit/fronts.js'
+import { http2Origin } from '../kit/http2-origin.js'
 import { listen } from '../kit/listen.js'
 import { originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
 import { rawOrigin } from '../kit/raw-origin.js'
 import { parseResponses, rawClient, rawRequest, value } from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
-import { atRest, until, within } from '../kit/until.js'
+import { atRest, deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()
@@ -226,5 +228,32 @@ describe.each(fronts)('an exchange in both directions at once through $name', (k
     }
     call.body.end()
     await within(ended, 'the end')
+  })
+})
+
+describe('an answer whose head has gone out while its request was read', () => {
+  it('ends our half of the connection once nothing more is read, though the head said keep-alive', async () => {
+    // Its answer’s head goes out while the request is still read, and its end comes when most of that can’t be read any more.
+    const go = deferred()
+    const target = own(
+      await http2Origin((stream) => {
+        stream.respond({ ':status': 413 })
+        stream.write('too ')
+        void go.promise.then(() => stream.end('large'))
+      }),
+    )
+    const proxy = own(
+      createProxy({ upstreams: { site: { targets: [target.url], http2: 'prior-knowledge', retry: false } } }),
+    )
+    const { port } = await proxy.listen()
+    const client = own(await rawClient(port, { allowHalfOpen: true }))
+    client.write(post(1_000_000))
+    client.socket.write(Buffer.alloc(1_000_000, 'x'))
+    await until(() => client.received.includes('too '), 'the first part of the answer')
+    go.resolve()
+    const [answer] = await client.responses()
+    expect(answer).toMatchObject({ status: 413, complete: true })
+    expect(value(answer?.headers ?? [], 'connection')).toBe('keep-alive')
+    await until(() => client.ended === 'end', 'the end of the other half')
   })
 })

@@ -669,6 +669,18 @@ describe('upgrades in an app', () => {
     expect(responses[0]?.body.toString()).toBe(isAsked ? 'hello' : '')
   })
 
+  it('is none where HTTP/1.0 asks for it (RFC 9110 section 7.8)', async () => {
+    const origin = own(
+      await originServer((req, res) => void res.end(`${req.headers.upgrade} ${req.headers.connection}`)),
+    )
+    const proxy = own(createProxy(origin.url))
+    const { port } = await proxy.listen()
+    const request = 'GET / HTTP/1.0\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n'
+    const [answer] = (await rawRequest(port, request)).responses
+    expect(answer).toMatchObject({ status: 200, complete: true })
+    expect(answer?.body.toString()).not.toContain('chat')
+  })
+
   it('nobody matching an upgrade gets 404', async () => {
     const origin = own(await originServer())
     const proxy = own(createProxy(origin.url))

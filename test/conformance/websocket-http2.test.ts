@@ -58,6 +58,17 @@ describe.each(attachedHttp2Fronts)('WebSocket over HTTP/2 (RFC 8441) through $na
     expect((await session(kind, front)).remoteSettings.enableConnectProtocol).toBe(true)
   })
 
+  it('is refused where the target answers as to any other request: its page is no tunnel', async () => {
+    const origin = own(await originServer((_req, res) => void res.end('<html>')))
+    const front = own(await kind.start(origin.url))
+    const stream = open(await session(kind, front))
+    expect((await response(stream))[':status']).toBe(502)
+    let text = ''
+    for await (const chunk of stream.setEncoding('utf8')) text += chunk
+    expect(text).not.toContain('html')
+    await released(front)
+  })
+
   it('reaches an HTTP/1.1 target: messages, ping, sub-protocol, extension, path, fields, close codes', async () => {
     const origin = own(await originServer())
     const server = new WebSocketServer({

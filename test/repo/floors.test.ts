@@ -36,6 +36,7 @@ const engineMayUse = [
   'ReplayBody',
   'clientBody',
   'discard',
+  'editUnhandled',
   'isBody',
   'isOwnPage',
   'endOfTurn',

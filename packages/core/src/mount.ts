@@ -82,7 +82,7 @@ export function serve(
   arrival?: Arrival,
 ): void {
   if (res.headersSent || res.writableEnded) {
-    late(req, next)
+    late(req, res, next)
     return
   }
   const exchange = open(req, res, arrival)
@@ -98,7 +98,7 @@ export function serve(
   if (started.hasSubscribers) started.publish({ ctx: exchange })
   if (ended.hasSubscribers) exchange.onClose(publishEnd, exchange)
   // The client may have left while something before the proxy was at work: its close was told then, and never again.
-  if (!within && hasClosed(req, res)) {
+  if (within ? (res as { destroyed?: boolean }).destroyed === true : hasClosed(req, res)) {
     responder.closed()
     return
   }
@@ -140,6 +140,8 @@ function answer(
   const { res } = responder
   if (given === unhandled && next !== undefined) {
     res.off('close', onClose)
+    // A mount that follows has it all to itself.
+    delete (res as Marked)[mounted]
     exchange.end({ kind: 'done', bytes: 0 })
     next()
     return
@@ -169,6 +171,11 @@ function answer(
     // A layer has made another answer of one with a socket.
     reply.socket.destroy()
   }
+  if (end?.opensBySuccess === true && isSuccess(reply?.status)) {
+    // The target takes no part in it, as it may (RFC 9110 section 7.8): the client would read its page as the tunnel's bytes.
+    discard(reply)
+    reply = failed(new ProxyError('http_upgrade_failed', { message: 'an answer without a tunnel' }), exchange)
+  }
   responder.send(reply)
 }
 
@@ -185,7 +192,11 @@ function endsUnheard(
 
 /** Whether an answer of this status makes a tunnel of what the client has asked with. */
 function opens(status: number, end: TunnelEnd): boolean {
-  return end.connect ? status >= 200 && status < 300 : status === 101
+  return end.connect ? isSuccess(status) : status === 101
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300
 }
 
 function hasClosed(req: InboundRequest, res: InboundResponse): boolean {
@@ -247,9 +258,12 @@ function publishEnd(outcome: Outcome, ctx: Context): void {
 }
 
 /** Somebody has answered already: all that is left is to tell the app. */
-function late(req: InboundRequest, next: Next | undefined): void {
+function late(req: InboundRequest, res: InboundResponse, next: Next | undefined): void {
   const message = 'the proxy was called after the response had begun: let either the app or the proxy answer'
   const error = new ProxyError('proxy_internal_error', { message })
   if (log.enabled) log('%s %s: %s', req.method, req.url, message)
-  if (next !== undefined) next(error)
+  if (next === undefined) return
+  // An app ends the connection for it, and would cut what is still to go out of an answer that is whole.
+  if (res.writableEnded && !res.writableFinished) res.once('finish', () => next(error))
+  else next(error)
 }

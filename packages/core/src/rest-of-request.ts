@@ -19,7 +19,8 @@ const immediately = setImmediate
  * dropping ──the rest is whole──▶ over: the connection goes on
  *     │ more than 256 KB: nothing more is read
  *     └─answered()──▶ lingering ──whole──▶ over
- *                         └─ HTTP/1: 2 s ──▶ the connection is destroyed
+ *                         ├─ HTTP/1: more than 256 KB ──▶ our half of the connection ends, so that nobody takes it for another request
+ *                         ├─ HTTP/1: 2 s ──▶ the connection is destroyed
  *                            HTTP/2: the answer is out ──▶ RST_STREAM NO_ERROR (RFC 9113 section 8.1)
  */
 export class RestOfRequest {
@@ -28,11 +29,15 @@ export class RestOfRequest {
   /** The server has ended the connection: it waits for the client alone. */
   private last = false
   private timer: NodeJS.Timeout | undefined = undefined
+  /** HTTP/1: the answer is out. */
+  private lingering: Socket | undefined = undefined
 
   constructor(private readonly req: IncomingMessage | Http2ServerRequest) {
     req.on('data', (chunk: Uint8Array) => {
       this.bytes += chunk.length
-      if (this.bytes > lingerAtMost) req.pause()
+      if (this.bytes <= lingerAtMost) return
+      req.pause()
+      this.endOurs()
     })
     req.once('end', () => this.end())
     req.once('close', () => this.end())
@@ -74,7 +79,17 @@ export class RestOfRequest {
   }
 
   private linger(socket: Socket): void {
-    if (!this.over) this.timer = setTimeout(() => socket.destroy(), lingerFor).unref()
+    if (this.over) return
+    this.timer = setTimeout(() => socket.destroy(), lingerFor).unref()
+    this.lingering = socket
+    this.endOurs()
+  }
+
+  /** A client that has written its request sees no end to it here, and may send the next one: its answer said keep-alive while somebody still read. */
+  private endOurs(): void {
+    if (this.bytes <= lingerAtMost || this.lingering === undefined) return
+    this.last = true
+    this.lingering.end()
   }
 
   private end(): void {

@@ -14,6 +14,8 @@ export interface TunnelEnd {
   readonly duplex: Duplex
   /** The client asked for it by CONNECT without a protocol: a 2xx opens it, and no 101. */
   readonly connect: boolean
+  /** To the client any 2xx says that the tunnel is open (RFC 9110 section 9.3.6, RFC 8441 section 5). */
+  readonly opensBySuccess: boolean
   /** Why a reply that would open it can't be believed. */
   judge(ctx: Context, reply: Reply): ProxyError | undefined
   /** Says to the client that from here on its bytes are the tunnel's. */
@@ -33,6 +35,10 @@ export class SocketEnd implements TunnelEnd {
     private readonly res: ServerResponse,
     readonly connect: boolean,
   ) {}
+
+  get opensBySuccess(): boolean {
+    return this.connect
+  }
 
   /** The client itself looks at Sec-WebSocket-Accept: the key is its own. */
   judge(): undefined {}
@@ -59,6 +65,7 @@ export class SocketEnd implements TunnelEnd {
 /** On HTTP/2, after a CONNECT. */
 export class StreamEnd implements TunnelEnd {
   readonly duplex: ServerHttp2Stream
+  readonly opensBySuccess = true
 
   constructor(
     stream: ServerHttp2Stream,

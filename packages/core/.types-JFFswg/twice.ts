@@ -1,0 +1,3 @@
+import { chain, clientAddress, type Middleware } from '@sluice/core'
+
+chain().use(clientAddress()).use(clientAddress())

@@ -1,0 +1,2 @@
+import { chain, clientAddress, type Middleware } from '@sluice/core'
+chain().use(clientAddress()).use(clientAddress())
