@@ -211,6 +211,40 @@ describe('cachedFetch', () => {
     await expect(cached(url, { ...init, redirect: 'error' })).rejects.toThrow(TypeError)
   })
 
+  it.each([303, 307])(
+    'keeps for no URL what a POST has found behind a %i, and drops what it has changed',
+    async (kind) => {
+      const other = own(
+        await originServer((req, res) => {
+          // It would say so of a page that isn't its own.
+          res.writeHead(200, { 'Cache-Control': 'max-age=60', 'Content-Location': `${url}page` })
+          res.end(req.method === 'POST' ? 'posted' : 'theirs')
+        }),
+      )
+      const { url } = await counting((n, req, res) => {
+        if (req.method !== 'POST') page(n, res)
+        else res.writeHead(kind, { Location: `${other.url}/there` }).end()
+      })
+      const cached = cachedFetch(fetch)
+      const text = async (at: string) => await (await cached(at)).text()
+      expect([await text(`${url}page`), await text(`${other.url}/there`)]).toEqual(['page 1', 'theirs'])
+      const response = await cached(`${url}page`, { method: 'POST', body: 'x' })
+      expect([response.url, response.redirected, await response.text()]).toEqual([
+        ...[`${other.url}/there`, true, kind === 303 ? 'theirs' : 'posted'],
+      ])
+      expect(await text(`${url}page`)).toBe('page 3')
+      expect(await text(`${other.url}/there`)).toBe('theirs')
+      expect(other.requests).toHaveLength(3)
+    },
+  )
+
+  it('rejects a GET with a body, as fetch does', async () => {
+    const { url, asked } = await counting((n, _req, res) => page(n, res))
+    const cached = cachedFetch(fetch)
+    await expect(cached(url, { method: 'GET', body: 'x' })).rejects.toThrow(TypeError)
+    expect(asked()).toBe(0)
+  })
+
   it('gives up redirects that go in a circle', async () => {
     const { url, asked } = await counting((_n, _req, res) => void res.writeHead(302, { Location: '/' }).end())
     await expect(cachedFetch(fetch)(url)).rejects.toThrow('fetch failed')

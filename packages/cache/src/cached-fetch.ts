@@ -2,7 +2,7 @@ import { discard, ProxyError, type Reply } from '@sluice/core'
 import { get, type HeaderList } from '@sluice/headers'
 import { fault, quote } from '@sluice/options'
 import type { CacheOptions } from './cache-options.js'
-import type { CacheFetch } from './cache-request.js'
+import type { CacheFetch, CacheRequest } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
 import { type Fetch, type FetchCall, readCall } from './fetch-call.js'
 import { isCache } from './is-cache.js'
@@ -23,8 +23,8 @@ const ofOrigin: ReadonlySet<string> = new Set(['authorization', 'proxy-authoriza
  *
  * `Request.cache` has its meaning: `no-store` passes by, `reload` and `no-cache` ask again (the former without validators), `force-cache` takes what is
  * stale, `only-if-cached` nothing else, and rejects where nothing is stored. Redirects of GET and HEAD are followed here, so that each step is stored by
- * its own fields. `signal` ends the waiting of its caller alone; a fetch that others may want goes on. Bodies come decoded, and are stored so.
- * Calls with `integrity`, and URLs that aren't of http, pass by.
+ * its own fields. Those of other methods `fetch` follows itself, and nothing of what comes is stored. `signal` ends the waiting of its caller alone; a fetch that others may want goes on. Bodies come decoded, and are stored so.
+ * Calls with `integrity`, those of GET with a body, and URLs that aren't of http, pass by.
  * @param fetch what fetches, such as the global one
  * @param options of a cache of its own, or a cache that `createCache` has made, to purge it
  * @returns a function that rejects with what `fetch` rejects with, and with the reason of `signal`
@@ -36,10 +36,11 @@ export function cachedFetch(fetch: Fetch, options: CacheOptions | Cache = {}): F
   const engine = isCache(options) ? options : createCache(options)
   return async (input, init) => {
     const call = readCall(input, init)
-    const { integrity, method, mode, signal, url } = call
+    const { hasBody, integrity, method, mode, signal, url } = call
     const isSafe = method === 'GET' || method === 'HEAD'
     // What changes something goes through the engine all the same: it drops what is stored for the URL.
-    if (url === undefined || integrity || (isSafe && mode === 'no-store')) return fetch(input, init)
+    if (url === undefined || integrity || (isSafe && (mode === 'no-store' || hasBody)))
+      return fetch(input, init)
     signal?.throwIfAborted()
     try {
       return isSafe
@@ -83,30 +84,47 @@ async function once(
 ): Promise<Response> {
   const { method, mode, signal } = call
   let asked = false
+  let elsewhere: Response | undefined
+  const request = (at: URL): CacheRequest => ({
+    method,
+    scheme: at.protocol.slice(0, -1),
+    authority: at.host,
+    path: at.pathname + at.search,
+    headers,
+  })
   const reply = await inTime(
     async () =>
-      engine.handle(
-        {
-          method,
-          scheme: url.protocol.slice(0, -1),
-          authority: url.host,
-          path: url.pathname + url.search,
-          headers,
-        },
-        (wanted) => {
-          asked = true
-          return bring(fetch, call, url, wanted)
-        },
-      ),
+      engine.handle(request(url), async (wanted) => {
+        asked = true
+        const response = await bring(fetch, call, url, wanted)
+        if (!response.redirected) return replyOfResponse(response)
+        // Of the URL itself there was a redirect, which has changed it as any success would (RFC 9111 section 4.4).
+        elsewhere = response
+        return { status: 303, headers: [], body: null }
+      }),
     signal,
   )
+  if (elsewhere !== undefined)
+    return fromElsewhere(engine, request(new URL(elsewhere.url)), elsewhere, signal)
   // `fetch` has no answer for that, where the mode asks so; who sets the field by hand gets the answer.
   if (mode === 'only-if-cached' && !asked && reply.status === 504 && get(reply.headers, 'age') === undefined)
     throw new TypeError('fetch failed', { cause: new Error('only-if-cached, and nothing is stored') })
   return responseOfReply(reply, { method, redirected, signal, url: withoutHash(url) })
 }
 
-async function bring(fetch: Fetch, call: FetchCall, url: URL, wanted: CacheFetch): Promise<Reply> {
+/** What `fetch` has found behind redirects. It may have been asked for by the same method: nobody tells. */
+async function fromElsewhere(
+  engine: Cache,
+  request: CacheRequest,
+  response: Response,
+  signal: AbortSignal | undefined,
+): Promise<Response> {
+  const reply = replyOfResponse(response)
+  await engine.invalidate(request, reply)
+  return responseOfReply(reply, { method: request.method, redirected: true, signal, url: response.url })
+}
+
+async function bring(fetch: Fetch, call: FetchCall, url: URL, wanted: CacheFetch): Promise<Response> {
   const { input, method, mode, signal } = call
   const isSafe = method === 'GET' || method === 'HEAD'
   let response: Response
@@ -131,7 +149,7 @@ async function bring(fetch: Fetch, call: FetchCall, url: URL, wanted: CacheFetch
   // An error response, and what browsers give for a redirect: nothing in it can be read.
   if (response.status < 200)
     throw fetchFailure(new TypeError('fetch failed', { cause: new Error('an opaque response') }))
-  return replyOfResponse(response)
+  return response
 }
 
 /** @param whole the answer must come whole, so validators are left out */

@@ -14,6 +14,7 @@ export interface FetchCall {
   readonly url: URL | undefined
   readonly method: string
   readonly headers: HeaderList
+  readonly hasBody: boolean
   readonly signal: AbortSignal | undefined
   readonly mode: string
   readonly redirect: string
@@ -48,6 +49,7 @@ export function readCall(input: string | URL | Request, init: FetchInit = {}): F
     url: urlOf(from?.url ?? String(input)),
     method,
     headers,
+    hasBody: (init.body ?? from?.body ?? null) !== null,
     signal: (init.signal === undefined ? from?.signal : init.signal) ?? undefined,
     mode,
     redirect: init.redirect ?? from?.redirect ?? 'follow',
