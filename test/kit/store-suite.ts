@@ -122,6 +122,20 @@ export function storeSuite(
       }
     })
 
+    it.each([3, 1_500_000])(
+      'lets a commit that is taken back in its midst, of %i bytes, replace nothing newer',
+      async (size) => {
+        const store = await fresh()
+        const old = store.put('k', entryHead())
+        old?.write(Buffer.alloc(size, 'o'))
+        const done = old?.commit()
+        old?.abort()
+        const head = await stored(store, 'k', 'new')
+        await done
+        expect(await shown(store, 'k')).toEqual({ head, body: 'new', size: 3 })
+      },
+    )
+
     it('keeps an empty body', async () => {
       const store = await fresh()
       const head = entryHead({ status: 204, headers: [] })

@@ -142,6 +142,7 @@ class Writer implements EntryWriter {
   }
 
   abort(): void {
+    this.doomed = true
     this.over(this)
     if (this.store.trouble.has('abort')) throw new Error('abort fails')
   }

@@ -100,9 +100,9 @@ export class FileWriter implements EntryWriter {
   }
 
   abort(): void {
+    this.doomed = true
     if (this.ended) return
     this.ended = true
-    this.doomed = true
     this.free()
     if (this.work === undefined) this.host.over(this)
     else this.work = this.work.then(() => this.cleanUp())
@@ -116,7 +116,6 @@ export class FileWriter implements EntryWriter {
 
   /** It isn't to be kept, however far it has come. */
   doom(): void {
-    this.doomed = true
     this.abort()
   }
 

@@ -257,7 +257,7 @@ describe('Fill', () => {
     source.done()
     expect(fill.joinable).toBe(true)
     fill.doom()
-    expect([told, fill.joinable, writer.ends]).toEqual([[false], false, ['commit ']])
+    expect([told, fill.joinable, writer.ends]).toEqual([[false], false, ['commit ', 'abort']])
   })
 
   it('doomed, is not stored nor joined, goes on for those who read, and stops without any', () => {

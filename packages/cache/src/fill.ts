@@ -143,7 +143,7 @@ export class Fill implements Sink {
     this.keeping = false
     this.endWriter()
     if (!this.over) this.letGo()
-    else if (!this.settled) this.settle(false)
+    else this.settle(false)
   }
 
   /**
@@ -280,12 +280,13 @@ export class Fill implements Sink {
   private commit(writer: EntryWriter): void {
     try {
       const done = writer.commit(this.trailers)
-      if (done === undefined) this.settle(true)
-      else
-        done.then(
-          () => this.settle(true),
-          (error: unknown) => this.settle(failed('commit', error)),
-        )
+      if (done === undefined) return this.settle(true)
+      // Until it is done, what is newer may come.
+      this.writer = writer
+      done.then(
+        () => this.settle(true),
+        (error: unknown) => this.settle(failed('commit', error)),
+      )
     } catch (error) {
       this.settle(failed('commit', error))
     }
@@ -321,6 +322,7 @@ export class Fill implements Sink {
     this.settled = true
     this.stored = stored
     this.keeping = false
+    this.writer = undefined
     this.parts = undefined
     if (this.readers.length === 0) this.count(0)
     const { listener, listenerArg } = this

@@ -54,6 +54,8 @@ export class Flight implements Doomable {
   readonly startedAt: number
   #waiting: ((landing: Landing) => void)[] | undefined = undefined
   #lease: (() => void) | undefined = undefined
+  /** Keys of variants whose whole is newer than what it brings. */
+  #taken: Set<string> | undefined = undefined
   /** Bytes of the stored part that it holds, where they aren't the store's own. */
   #held = 0
   /** What it lands with is made of them. */
@@ -72,6 +74,11 @@ export class Flight implements Doomable {
 
   get url(): string {
     return this.plan.key.url
+  }
+
+  /** Nobody but who wants the same range waits for it. */
+  get isOfPart(): boolean {
+    return this.plan.range !== undefined
   }
 
   /** The head of what it brings, once there is one. */
@@ -103,6 +110,15 @@ export class Flight implements Doomable {
   doom(): void {
     this.doomed = true
     if (this.landing?.kind === 'stored') this.landing.fill.doom()
+  }
+
+  /** What is newer stands at this key, or is about to. Which variant it brings itself is known once it has landed. */
+  overtaken(key: string): void {
+    const { landing } = this
+    if (landing === undefined) {
+      this.#taken ??= new Set()
+      this.#taken.add(key)
+    } else if (landing.kind === 'stored' && landing.kept.key === key) this.doom()
   }
 
   /** How it turns out; `undefined` where that isn't known after `ms`, which is not 0. */
@@ -243,7 +259,8 @@ export class Flight implements Doomable {
     }
     const { head } = kept
     this.reply = reply
-    const writer = this.doomed ? undefined : this.#writer(kept, reply, mark, bytes)
+    const isOld = this.doomed || this.#taken?.has(kept.key) === true
+    const writer = isOld ? undefined : this.#writer(kept, reply, mark, bytes)
     const fill = engine.fill(reply, writer, head)
     fill.onEnd(ended, this)
     this.engine.hitForMiss.forget(this.key)
@@ -331,6 +348,12 @@ export class Flight implements Doomable {
   #overtake(isNewer: boolean): void {
     let { before } = this
     this.before = undefined
+    const { landing } = this
+    if (isNewer && !this.isOfPart)
+      this.engine.flights.overtakeParts(
+        this,
+        landing?.kind === 'stored' ? landing.kept.key : this.plan.entryKey,
+      )
     while (isNewer && before !== undefined) {
       before.doom()
       const next: Flight | undefined = before.before

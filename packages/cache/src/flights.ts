@@ -22,6 +22,8 @@ export class Flights {
   /** By the hash of the key. One that was doomed, or has got too old, stays there until it is over, behind the one that has taken its place. */
   readonly #byKey: LinkedList<Doomable>[] = Array.from({ length: buckets }, () => new LinkedList())
   readonly #alone = new LinkedList<Doomable>()
+  /** Those of a range alone, by the resource that it is of. */
+  readonly #ofParts = new Map<string, Set<Flight>>()
   readonly #seed = randomInt(2 ** 32)
 
   /** What a key is found by here: to be made once for each request. */
@@ -39,10 +41,30 @@ export class Flights {
   add(flight: Flight): void {
     flight.before = this.find(flight.key, flight.hash)
     this.#bucket(flight.hash).add(flight)
+    if (!flight.isOfPart) return
+    const { primary } = flight.plan.key
+    const others = this.#ofParts.get(primary)
+    if (others === undefined) this.#ofParts.set(primary, new Set([flight]))
+    else others.add(flight)
   }
 
   remove(flight: Flight): void {
     this.#bucket(flight.hash).remove(flight)
+    if (!flight.isOfPart) return
+    const { primary } = flight.plan.key
+    const others = this.#ofParts.get(primary)
+    others?.delete(flight)
+    if (others?.size === 0) this.#ofParts.delete(primary)
+  }
+
+  /**
+   * A whole has come: a part that was asked for before must not take its place.
+   * @param key of the variant that it is
+   */
+  overtakeParts({ plan, startedAt }: Flight, key: string): void {
+    if (this.#ofParts.size === 0) return
+    for (const one of this.#ofParts.get(plan.key.primary) ?? [])
+      if (one.startedAt <= startedAt) one.overtaken(key)
   }
 
   /** A request that nobody else waits for, and whose answer changes what is stored. */

@@ -40,6 +40,60 @@ describe('two fetches of the same', () => {
     expect((await at.read('/')).text).toBe('new')
   })
 
+  it('also where a store is still at the earlier one', async () => {
+    const at = rig()
+    at.store.trouble.set('commit', 'hangs')
+    const early = at.ask('/')
+    ;(await at.call()).answer(200, fresh, 'old')
+    await answered(await early)
+    at.store.trouble.clear()
+    const late = at.ask('/', reload)
+    ;(await at.call()).answer(200, fresh, 'new')
+    await answered(await late)
+    for (const go of at.store.waiting) go()
+    await settled()
+    expect((await at.read('/')).text).toBe('new')
+  })
+
+  const part = { headers: ['Range', 'bytes=0-1'] }
+  const ofPart = [...fresh, 'Content-Range', 'bytes 0-1/4']
+
+  it('a part that was asked for before doesn’t take the place of a whole', async () => {
+    const at = rig()
+    const early = at.ask('/', part)
+    const late = at.ask('/')
+    await settled()
+    at.calls[1]?.answer(200, fresh, 'whole')
+    await answered(await late)
+    at.calls[0]?.answer(206, ofPart, 'ol')
+    expect((await answered(await early)).text).toBe('ol')
+    expect((await at.read('/')).text).toBe('whole')
+    expect(at.calls).toHaveLength(2)
+  })
+
+  it('also where the part has begun to come; that of another variant stays', async () => {
+    const at = rig()
+    at.origin = () => ({ status: 200, headers: [...fresh, 'Vary', 'X-A'], body: 'zero' })
+    await at.read('/', { headers: ['X-A', '0'] })
+    at.origin = undefined
+    const parts = ['1', '2'].map((value) => at.ask('/', { headers: ['X-A', value, ...part.headers] }))
+    await settled()
+    const bodies = [1, 2].map((i) => at.calls[i]?.open(206, [...ofPart, 'Vary', 'X-A']))
+    const replies = await Promise.all(parts)
+    const late = at.ask('/', { headers: ['X-A', '1'] })
+    await settled()
+    at.calls[3]?.answer(200, [...fresh, 'Vary', 'X-A'], 'whole')
+    await answered(await late)
+    for (const body of bodies) {
+      body?.write('ol')
+      body?.done()
+    }
+    for (const reply of replies) expect((await answered(reply)).text).toBe('ol')
+    expect((await at.read('/', { headers: ['X-A', '1'] })).text).toBe('whole')
+    expect((await at.read('/', { headers: ['X-A', '2', ...part.headers] })).text).toBe('ol')
+    expect(at.calls).toHaveLength(4)
+  })
+
   it('a later one that brings nothing leaves the earlier one alone', async () => {
     const at = rig()
     const early = at.ask('/')

@@ -66,7 +66,7 @@ export interface Entry {
   release?(): void
 }
 
-/** An entry on its way into a store. Nobody sees it before `commit`; one of `commit` and `abort` ends it. */
+/** An entry on its way into a store. Nobody sees it before `commit`; one of `commit` and `abort` ends it, and `abort` may come while `commit` is under way. */
 export interface EntryWriter {
   /**
    * Takes a part. It may be kept as it is until `commit`, and must be copied to be kept longer: it can be a view of a larger buffer.
@@ -78,7 +78,10 @@ export interface EntryWriter {
    * matches it came after `put`. Never rejects: what can't be kept isn't there.
    */
   commit(trailers?: HeaderList): void | Promise<void>
-  /** The body will never be whole, or isn't to be kept. */
+  /**
+   * The body will never be whole, or isn't to be kept. While `commit` is under way: a newer one has come, whose place it must not take. What
+   * can't be found yet isn't to be found then; what can be will be replaced.
+   */
   abort(): void
 }
 

@@ -38,8 +38,7 @@ export class TieredWriter implements EntryWriter {
   }
 
   abort(): void {
-    if (this.over) return
-    this.end()
+    if (!this.over) this.end()
     for (const writer of [this.near, this.far]) if (writer !== undefined) giveUp(writer)
   }
 

@@ -91,7 +91,11 @@ export class RedisWriter implements EntryWriter {
   }
 
   abort(): void {
-    if (this.over && !this.failed) return
+    if (this.over) {
+      // What has been sent can't be taken back; what is newer goes the same way, and so comes after it.
+      this.failed = true
+      return
+    }
     this.over = true
     this.rest = []
     void this.sent.then(() => {
@@ -106,6 +110,7 @@ export class RedisWriter implements EntryWriter {
     try {
       if (this.failed) return await this.unlink()
       const mark = await this.mark
+      if (this.failed) return await this.unlink()
       const ttl = Math.min(longest, Math.floor(head.keepUntil - Date.now()))
       // Not `!(ttl <= 0)`: a time that is no number keeps nothing either.
       if (!(ttl > 0)) return await this.unlink()
