@@ -519,7 +519,8 @@ const cases: Case[] = [
     interfaces: ['GuardOptions', 'LimitOptions'],
     defaults: { validate: true, shed: false, anonymity: false },
   },
-  { short: 'sluice', tables: [2], interfaces: ['TlsOptions'], defaults: { http2: true } },
+  { short: 'sluice', tables: ['limits'], interfaces: ['LimitOptions'] },
+  { short: 'sluice', tables: ['tls'], interfaces: ['TlsOptions'], defaults: { http2: true } },
 ]
 
 /** For tests, and no settings of a person's. */
