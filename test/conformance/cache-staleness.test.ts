@@ -89,6 +89,23 @@ describe.each(fronts)('what is stale behind $name', (kind) => {
     expect((await site.ask('/may')).status).toBeGreaterThanOrEqual(502)
   })
 
+  it('goes to nobody but who asked for it where the target gave it no lifetime', async () => {
+    const options = { staleWhileRevalidate: '1m', staleIfError: '1m' } as const
+    const page: OriginHandler = (req, res) =>
+      void res.writeHead(200, [...date, 'ETag', `W/"${req.headers.cookie}"`]).end(req.headers.cookie)
+    const site = await cachedSite(own, kind, page, options)
+    const first = await site.ask({ headers: ['Cookie', 'alice'] })
+    expect([first.text, statusOf(first)]).toEqual([
+      'alice',
+      'sluice; fwd=uri-miss; fwd-status=200; stored; ttl=0',
+    ])
+    expect((await site.ask({ headers: ['Cookie', 'bob'] })).text).toBe('bob')
+    const greedy = ['Cookie', 'mallory', 'Cache-Control', 'max-stale']
+    expect((await site.ask({ headers: greedy })).text).toBe('mallory')
+    await site.origin.close()
+    expect((await site.ask({ headers: greedy })).status).toBeGreaterThanOrEqual(502)
+  })
+
   it('is served for an answer with an error where the answer or an option allows that', async () => {
     let status = 200
     const site = await cachedSite(own, kind, (req, res) => {

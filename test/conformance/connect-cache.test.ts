@@ -97,6 +97,18 @@ describe.each(places)('connectCache in $name', (place) => {
     expect((await client.ask({ path: '/other' })).text).toBe('page 2')
   })
 
+  it('gives nobody the page of another where the app says nothing but an ETag', async () => {
+    const handler: Handler = (req, res) => {
+      res.setHeader('ETag', `W/"${req.headers.cookie}"`)
+      res.end(`account of ${req.headers.cookie}`)
+    }
+    const { client } = await serve(place, connectCache({ staleWhileRevalidate: '60s' }), handler)
+    for (const [who, ...more] of [['alice'], ['bob'], ['mallory', 'Cache-Control', 'max-stale']])
+      expect((await client.ask({ headers: ['Cookie', who as string, ...more] })).text).toBe(
+        `account of ${who}`,
+      )
+  })
+
   it('answers conditions, ranges, HEAD and only-if-cached by itself', async () => {
     const { handler } = pages({ 'Cache-Control': 'max-age=60', ETag: '"1"' })
     const { client } = await serve(place, connectCache(), handler)

@@ -189,6 +189,35 @@ describe('where fetching fails', () => {
   })
 })
 
+describe('what is said to be fresh for no time', () => {
+  const windows = { staleWhileRevalidate: '1m', staleIfError: '1m' } as const
+  const tag = (who: string) => ['ETag', `W/"${who}"`]
+
+  it('goes to another only once the target has said so', async () => {
+    const at = await stale([], windows, 0)
+    at.origin = (_, who) => ({ status: 200, headers: tag(who), body: who })
+    for (const headers of [[], ['Cache-Control', 'max-stale'], ['Cache-Control', 'max-stale=9']])
+      expect((await at.read('/', { headers, who: 'bob' })).text).toBe('bob')
+    expect(at.calls[0]?.fetch.headers).toEqual(['If-None-Match', '"a"'])
+    at.origin = () => ({ status: 304, headers: tag('bob'), body: null })
+    const reply = await at.read('/')
+    expect([reply.text, status(reply)]).toEqual(['bob', 'sluice; fwd=stale; fwd-status=304; stored; ttl=0'])
+  })
+
+  it.each(['no connection', '503'])('%s: nobody gets what another got', async (how) => {
+    const at = await stale([], windows, 0)
+    at.origin = () =>
+      how === '503'
+        ? { status: 503, headers: [], body: 'down' }
+        : Promise.reject(new ProxyError('connection_refused'))
+    const headers = ['Cache-Control', 'stale-if-error=60']
+    const came = await at.read('/', { headers }).catch((error: unknown) => error)
+    expect(came).toMatchObject(how === '503' ? { text: 'down' } : { code: 'connection_refused' })
+    const only = ['Cache-Control', 'only-if-cached, max-stale']
+    expect((await at.read('/', { headers: only })).status).toBe(504)
+  })
+})
+
 describe('in the background', () => {
   const swr = ['Cache-Control', 'max-age=60, stale-while-revalidate=60']
 

@@ -185,11 +185,27 @@ describe('life', () => {
       staleWhileRevalidate,
       staleIfError,
     ]
-    expect(both(of([], options))).toEqual([1, 2])
-    expect(both(of(['Cache-Control', 'stale-while-revalidate=0, stale-if-error=3'], options))).toEqual([
-      0, 3000,
+    expect(both(of(['Cache-Control', 'max-age=0'], options))).toEqual([1, 2])
+    const said = 'max-age=0, stale-while-revalidate=0, stale-if-error=3'
+    expect(both(of(['Cache-Control', said], options))).toEqual([0, 3000])
+    expect(both(of(['Cache-Control', 'max-age=0, must-revalidate'], options))).toEqual([0, 0])
+  })
+
+  it('opens no window to what was never fresh for anybody', () => {
+    const options = { staleWhileRevalidate: 1, staleIfError: 2, heuristic: false }
+    for (const headers of [
+      [],
+      ['Cache-Control', windows],
+      ['Last-Modified', new Date(now - hour).toUTCString()],
     ])
-    expect(both(of(['Cache-Control', 'must-revalidate'], options))).toEqual([0, 0])
+      expect(of([...headers, 'ETag', '"a"'], options)).toMatchObject({
+        by: 'none',
+        revalidate: 'when-stale',
+        staleWhileRevalidate: 0,
+        staleIfError: 0,
+        staleIfDisconnected: 0,
+      })
+    expect(of(['Cache-Control', 'no-cache'], options).revalidate).toBe('always')
   })
 
   it('keeps it while it may be of use, and longer where it can be validated', () => {

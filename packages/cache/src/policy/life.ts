@@ -30,7 +30,7 @@ export interface Life {
 export function life(stored: StoredResponse, options: PolicyOptions): Life {
   const said = responseDirectives(stored, options)
   const { lifetime, by } = freshness(stored, options, said)
-  const revalidate = revalidation(said)
+  const revalidate = revalidation(said, by)
   // Where stale responses are forbidden no window opens (RFC 9111 section 4.2.4).
   const windows = revalidate === 'no'
   return {
@@ -47,9 +47,13 @@ export function life(stored: StoredResponse, options: PolicyOptions): Life {
   }
 }
 
-/** `s-maxage` says what `proxy-revalidate` says (RFC 9111 section 5.2.2.10). */
-function revalidation(said: ResponseDirectives): Life['revalidate'] {
+/**
+ * `s-maxage` says what `proxy-revalidate` says (RFC 9111 section 5.2.2.10). What was never fresh is there for its validator alone: an app
+ * that puts an `ETag` on each page, as Express does, has not said that one user's page may go to others.
+ */
+function revalidation(said: ResponseDirectives, by: FreshBy): Life['revalidate'] {
   if (said.noCache) return 'always'
+  if (by === 'none') return 'when-stale'
   return said.mustRevalidate || said.proxyRevalidate || said.sMaxAge !== undefined ? 'when-stale' : 'no'
 }
 

@@ -82,6 +82,8 @@ describe('storable', () => {
       { response: ['Expires', '0'], options: { staleIfError: 1 } },
       undefined,
     ],
+    ['never fresh, with a window', { response: ['Cache-Control', 'stale-if-error=5'] }, 'no-lifetime'],
+    ['never fresh, with a window by option', { options: { staleWhileRevalidate: 1 } }, 'no-lifetime'],
     ['no-cache without a validator', { response: ['Cache-Control', 'no-cache, max-age=60'] }, 'no-validator'],
     ['no-cache with a validator', { response: ['Cache-Control', 'no-cache', 'ETag', '"a"'] }, undefined],
 

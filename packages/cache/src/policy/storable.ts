@@ -64,7 +64,7 @@ export function storable(
   if (hasValidator(response)) return undefined
   // Nobody could be asked whether it is still right.
   if (said.noCache) return 'no-validator'
-  if (lifetime === 0 && !hasWindow(said, options)) return 'no-lifetime'
+  if (lifetime === 0 && (by === 'none' || !hasWindow(said, options))) return 'no-lifetime'
   return undefined
 }
 
