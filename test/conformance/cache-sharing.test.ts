@@ -150,6 +150,27 @@ describe.each(twoFronts)('a hundred clients behind $name', (kind) => {
   })
 })
 
+describe.each(twoFronts)('what confirms a page behind $name', (kind) => {
+  it.each(['GET', 'HEAD'])('by a %s hands on no field that the page keeps from others', async (method) => {
+    const site = await cachedSite(own, kind, (req, res) => {
+      const who = String(req.headers.cookie)
+      const fields = ['Date', new Date(site.now).toUTCString(), 'ETag', '"a"', 'Set-Cookie', who]
+      if (req.headers['if-none-match'] === '"a"') res.writeHead(304, fields).end()
+      else if (req.method === 'HEAD') res.writeHead(200, fields).end()
+      else res.writeHead(200, [...fields, 'Cache-Control', 'max-age=60, no-cache="set-cookie"']).end('page')
+    })
+    const cookie = async (who: string, method = 'GET') => {
+      const { headers } = await site.ask({ method, headers: ['Cookie', who] })
+      return values(headers, 'set-cookie')
+    }
+    expect(await cookie('alice')).toEqual(['alice'])
+    site.now += 61_000
+    expect(await cookie('bob', method)).toEqual(['bob'])
+    expect(await cookie('carol')).toEqual([])
+    expect(site.origin.requests).toHaveLength(2)
+  })
+})
+
 describe.each(twoFronts)('Set-Cookie behind $name', (kind) => {
   const cookies: OriginHandler = (req, res) => {
     const lives = req.url === '/explicit' ? ['Cache-Control', 'max-age=60'] : []

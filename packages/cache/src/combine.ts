@@ -1,7 +1,10 @@
 import { type BodyInit, discard, type Reply, toReadable } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
+import type { CacheSettings } from './cache-options.js'
 import { joinedBody } from './joined-body.js'
 import { combine, combinedHead, isWhole, mayCombine, type PartPiece, partOf } from './policy/partial.js'
+import { storedFields } from './policy/storable.js'
+import { tagsOf } from './policy/tags.js'
 import type { Entry, EntryHead, EntryWriter, StoredPart } from './store.js'
 
 /**
@@ -26,6 +29,7 @@ export interface Grown {
   readonly part: StoredPart
   readonly status: 200 | 206
   readonly headers: EntryHead['headers']
+  readonly tags: EntryHead['tags']
   /** Stored bytes ahead of those that come, and behind them. */
   readonly before: Uint8Array | undefined
   readonly after: Uint8Array | undefined
@@ -35,7 +39,6 @@ export interface Grown {
  * What a stored part and one that comes are together.
  * @param bytes those of the stored part
  * @param fields those of what comes that may be stored
- * @param atMost bytes that they may have
  * @returns `undefined` where they can't be combined, or needn't
  */
 export function grown(
@@ -43,19 +46,23 @@ export function grown(
   bytes: Uint8Array,
   came: Reply,
   fields: HeaderList,
-  atMost: number,
+  settings: CacheSettings,
 ): Grown | undefined {
   const part = partOf(came)
   if (head.part === undefined || part === undefined || !mayCombine(head, came)) return undefined
   const both = combine(head.part, part)
   if (both === undefined || both.take.length === 1) return undefined
-  if (both.part.last - both.part.first + 1 > atMost) return undefined
+  if (both.part.last - both.part.first + 1 > settings.maxEntry) return undefined
   const at = both.take.findIndex(({ of }) => of === 'came')
   const cut = (piece: PartPiece | undefined) => piece && bytes.subarray(piece.from, piece.to)
   const before = cut(at === 1 ? both.take[0] : undefined)
   const after = cut(both.take[at + 1])
-  const update = { status: came.status, headers: fields }
-  return { part: both.part, ...combinedHead(head, update, both.part), before, after }
+  const together = combinedHead(head, { status: came.status, headers: fields }, both.part)
+  // The stored one may name fields that are for one client alone, or tags, where what comes doesn't.
+  const headers = storedFields(together, settings)
+  const tags = tagsOf(headers)
+  if (tags === undefined) return undefined
+  return { part: both.part, status: together.status, headers, tags, before, after }
 }
 
 /** All that is stored of a part; `undefined` where it can't be read, or isn't as much as it is said to be. */

@@ -142,11 +142,11 @@ export class Engine {
     const update = storedFields({ status: reply.status, headers: came }, this.settings)
     const { purged: _, ...rest } = stale
     const { responseTime } = times
-    let headers = freshen(stale.headers, update)
+    let headers = this.#together(stale, update)
     // Cookies that couldn't have come with the response itself don't come with what confirms it.
     if (this.#why(stale.status, headers) === 'set-cookie') {
       remove(update, 'set-cookie')
-      headers = freshen(stale.headers, update)
+      headers = this.#together(stale, update)
     }
     const tags = tagsOf(headers) ?? stale.tags
     const head = {
@@ -157,6 +157,11 @@ export class Engine {
       headers,
     }
     return { ...head, keepUntil: keepUntil(life(head, this.settings)) }
+  }
+
+  /** What is stored may name fields that it keeps from others, where the update doesn't (RFC 9111 sections 5.2.2.4 and 5.2.2.7). */
+  #together({ headers, status }: EntryHead, update: HeaderList): HeaderList {
+    return storedFields({ status, headers: freshen(headers, update) }, this.settings)
   }
 
   /**

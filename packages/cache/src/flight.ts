@@ -287,13 +287,13 @@ export class Flight implements Doomable {
   ): EntryWriter | undefined {
     const { settings, store } = this.engine
     const { have } = this.plan
-    const both = bytes && grown((have as Entry).head, bytes, reply, head.headers, settings.maxEntry)
+    const both = bytes && grown((have as Entry).head, bytes, reply, head.headers, settings)
     if (both === undefined) return store.put(key, head, mark)
     this.#usesHeld = true
-    const { after, before, headers, part, status } = both
+    const { after, before, headers, part, status, tags } = both
     const length = part.last - part.first + 1
     const { part: _, ...rest } = head
-    const whole = { ...rest, status, headers, length }
+    const whole = { ...rest, status, headers, tags, length }
     const to = store.put(key, status === 200 ? whole : { ...whole, part }, mark)
     return to && new GrownWriter(to, before, after)
   }

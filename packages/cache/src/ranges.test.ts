@@ -114,6 +114,24 @@ describe('parts', () => {
     ])
   })
 
+  it('grow by no field that what is stored keeps from others, and are purged by the tags of both', async () => {
+    const at = rig()
+    const tagged = ['ETag', '"a"', 'Cache-Tag', 'page', 'X-User', 'alice']
+    serves(at, text, [...tagged, 'Cache-Control', 'max-age=60, private="x-user"'])
+    await at.read('/', range('0-4'))
+    const modified = new Date(at.now - 864_000_000).toUTCString()
+    serves(at, text, ['ETag', '"a"', 'Last-Modified', modified, 'X-User', 'bob'])
+    expect((await at.read('/', range('3-7'))).of('x-user')).toBe('bob')
+    const both = await at.read('/', range('0-7'))
+    expect([both.text, both.of('x-user'), status(both)]).toEqual([
+      '01234567',
+      undefined,
+      'sluice; hit; ttl=60',
+    ])
+    expect(await at.cache.purge({ tag: 'page' })).toBe(1)
+    expect(at.store.kept.size).toBe(0)
+  })
+
   describe('that are to grow', () => {
     const later = [...strong, 'Content-Range', 'bytes 5-9/10']
 

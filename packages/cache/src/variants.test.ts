@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { answered, CacheRig, fresh, settled } from '../../../test/kit/cache-rig.js'
+import { type Answered, answered, CacheRig, fresh, settled } from '../../../test/kit/cache-rig.js'
 import { owner } from '../../../test/kit/owner.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { until } from '../../../test/kit/until.js'
@@ -280,6 +280,35 @@ describe('Cookie and Authorization', () => {
         [undefined, undefined, '2'],
         [undefined, undefined, '2'],
       ])
+    },
+  )
+
+  it.each(['private="Set-Cookie, X-Mine"', 'no-cache="set-cookie, x-mine"'])(
+    'nor do those that come with what renews it, which says %s no more',
+    async (said) => {
+      const at = rig()
+      const etag = ['ETag', '"a"']
+      const mine = (who: string) => ['Set-Cookie', who, 'X-Mine', who, 'X', who]
+      const given = (reply: Answered) => ['set-cookie', 'x-mine', 'x'].map((name) => reply.of(name))
+      const first = ['Cache-Control', `max-age=60, ${said}`, ...etag, ...mine('alice')]
+      at.origin = () => ({ status: 200, headers: first, body: 'x' })
+      expect(given(await at.read('/'))).toEqual(['alice', 'alice', 'alice'])
+      at.now += 61_000
+      at.origin = undefined
+      const asked = [at.ask('/'), at.ask('/')]
+      await settled()
+      at.calls[1]?.answer(304, [...etag, ...mine('bob')])
+      const replies = await Promise.all(asked.map(async (reply) => answered(await reply)))
+      replies.push(await at.read('/'))
+      expect(replies.map(given)).toEqual([
+        ['bob', 'bob', 'bob'],
+        [undefined, undefined, 'bob'],
+        [undefined, undefined, 'bob'],
+      ])
+      at.now += 61_000
+      at.origin = () => ({ status: 200, headers: [...etag, ...mine('carol')], body: null })
+      expect(given(await at.read('/', { method: 'HEAD' }))).toEqual(['carol', 'carol', 'carol'])
+      expect(given(await at.read('/'))).toEqual([undefined, undefined, 'carol'])
     },
   )
 

@@ -15,10 +15,13 @@ export function withheldFields(
   kept: Readonly<HeaderList>,
   options: PolicyOptions,
 ): HeaderList | undefined {
-  const { headers } = came
+  const { headers, status } = came
   const names: string[] = []
   if (has(headers, 'set-cookie') && !has(kept, 'set-cookie')) names.push('set-cookie')
   if (headers.some((text) => named.test(text))) names.push(...responseDirectives(came, options).withheld)
+  // What a 304 doesn't say anew is as it was.
+  if (status === 304 && kept.some((text) => named.test(text)))
+    names.push(...responseDirectives({ status, headers: kept }, options).withheld)
   if (names.length === 0) return undefined
   const withheld: HeaderList = []
   for (let i = 0; i < headers.length; i += 2)
