@@ -265,6 +265,21 @@ describe('parts', () => {
     await settled()
   })
 
+  it('that say they are all and have less never pass for all', async () => {
+    const at = rig()
+    const short = ['Content-Range', 'bytes 0-9/10', 'Content-Length', '5']
+    at.origin = () => ({ status: 206, headers: [...strong, ...short], body: '01234' })
+    const came = await at.read('/', range('0-'))
+    expect([came.status, came.text, status(came)]).toEqual([
+      206,
+      '01234',
+      'sluice; fwd=uri-miss; fwd-status=206; detail=partial',
+    ])
+    serves(at)
+    const next = await at.read('/')
+    expect([next.status, next.text, at.calls.length]).toEqual([200, text, 2])
+  })
+
   it('without a length are held against their range', async () => {
     const at = rig()
     const asked = at.ask('/', range('0-4'))

@@ -53,6 +53,7 @@ describe('shortPartOf', () => {
     ['no length: it may have been cut off', partial('Content-Range', 'bytes 4-9/10'), undefined],
     ['not at the end', partial('Content-Range', 'bytes 4-8/10', 'Content-Length', '4'), undefined],
     ['none', partial('Content-Range', 'bytes 4-9/10', 'Content-Length', '0'), undefined],
+    ['all of it, cut off', partial('Content-Range', 'bytes 0-9/10', 'Content-Length', '5'), undefined],
   ])('%s', (_, response, part) => {
     expect(shortPartOf(response)).toEqual(part)
   })

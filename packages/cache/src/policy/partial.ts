@@ -60,13 +60,14 @@ export function partOf({ status, headers }: PartialResponse): StoredPart | undef
 /**
  * The part of a 206 whose `Content-Length` gives fewer bytes than its `Content-Range`, which reaches the end. Its framing is what
  * the message stands by, so it is read as written by a target that counts its end too high: the bytes begin where it says, and the last
- * that came is the last there is. `undefined` for any other one. No such part is ever combined: see {@link mayCombine}.
+ * that came is the last there is. `undefined` for any other one, and for one from the first byte on: cut off it would pass for the
+ * whole. No such part is ever combined: see {@link mayCombine}.
  */
 export function shortPartOf({ status, headers }: PartialResponse): StoredPart | undefined {
   if (status !== 206) return undefined
   const fields = getAll(headers, 'content-range')
   const range = fields.length === 1 ? parseContentRange(fields[0] as string) : undefined
-  if (range?.first === undefined || range.size !== range.last + 1) return undefined
+  if (range?.first === undefined || range.first === 0 || range.size !== range.last + 1) return undefined
   const length = contentLength(headers)
   if (length === undefined || length === null || length === 0) return undefined
   if (length > range.last - range.first) return undefined
