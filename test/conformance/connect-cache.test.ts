@@ -937,6 +937,19 @@ describe('connectCache', () => {
     expect(status(answer)).toMatch(/collapsed|hit/)
   })
 
+  it('gives each client the type that Express chooses by the order it asks in', async () => {
+    const { client } = await start({}, (_req, res) => {
+      res.set('Cache-Control', 'max-age=60')
+      res.format({ json: () => res.send('json'), html: () => res.send('html') })
+    })
+    for (const _ of ['stored', 'hit'])
+      for (const [accept, type] of [
+        ['text/html, application/json', 'html'],
+        ['application/json, text/html', 'json'],
+      ])
+        expect((await client.ask({ headers: ['Accept', accept as string] })).text).toBe(type)
+  })
+
   it('names a wrong option', () => {
     expect(() => connectCache({ maxSize: 'many' as never })).toThrow(/cache\.maxSize/)
     expect(() => connectCache({}, { abandoned: 'long' as never })).toThrow(/abandoned/)

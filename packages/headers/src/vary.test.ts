@@ -40,7 +40,9 @@ describe('varyValue', () => {
     ['blanks', 'accept-language', ['en, de;q=0.5'], [' en ,  de ; q=0.5']],
     ['weights written otherwise', 'accept-encoding', ['gzip;q=1.0, br;q=0.50'], ['br;q=0.5', 'gzip']],
     ['twice the same', 'accept-encoding', ['gzip, gzip'], ['gzip']],
-    ['types', 'accept', ['text/*;level=1, */*;Q=0.1'], ['*/*;q=0.1,TEXT/*;Level=1']],
+    ['types', 'accept', ['text/*;level=1, */*;Q=0.1'], ['TEXT/*;Level=1,*/*;q=0.10']],
+    ['a type twice', 'accept', ['a/b, c/d, A/B'], ['a/b, c/d']],
+    ['order of codings', 'accept-encoding', ['gzip, br'], ['br, gzip']],
     ['no member', 'accept', [' , '], ['']],
   ])('the same: %s', (_name, name, a, b) => {
     expect(value(name, ...a)).toBe(value(name, ...b))
@@ -56,6 +58,8 @@ describe('varyValue', () => {
     ['blanks between words', 'foo', ['a  b'], ['a b']],
     ['weights', 'accept-language', ['en;q=0.5'], ['en;q=0.6']],
     ['a weight of none', 'accept-encoding', ['gzip;q=0'], ['gzip']],
+    ['order of types', 'accept', ['text/html, application/json'], ['application/json, text/html']],
+    ["case of a parameter's value", 'accept', ['a/b;profile=A'], ['a/b;profile=a']],
     ['quotes in a type', 'accept', ['a/b;x="Y"'], ['a/b;x="y"']],
     ['what is no list', 'user-agent', ['a (b, c)'], ['a (b,c)']],
     ['cookies', 'cookie', ['a=1, b'], ['a=1,b']],

@@ -22,7 +22,7 @@ export function varyNames(headers: readonly string[]): readonly string[] | '*' {
   return names === undefined ? nothing : [...names].sort()
 }
 
-/** Fields of preferences, whose members mean the same in any order and case (RFC 9110 section 12.5). */
+/** Fields of preferences, whose members mean the same in any case (RFC 9110 section 12.5). */
 const preferences = new Set(['accept', 'accept-encoding', 'accept-language', 'accept-charset'])
 
 /** What a preference was written as last, and what that came to: most clients of a site send the same few. */
@@ -42,7 +42,7 @@ const single = new Set([
 
 /**
  * A request's value of a field, written in one way of those that mean the same (RFC 9111 section 4.1): lines are joined, blanks
- * around commas left out, and of `Accept` and its like case, order and weights written otherwise don't count.
+ * around commas left out, and of `Accept` and its like case and weights written otherwise don't count, nor order but for `Accept` itself.
  * @param name in lower case
  * @returns `undefined` where the request hasn't got the field
  */
@@ -62,28 +62,29 @@ export function varyValue(name: string, headers: readonly string[]): string | un
 function rememberedPreferences(name: string, value: string): string {
   const last = latest.get(name)
   if (last !== undefined && last[0] === value) return last[1]
-  const written = preferencesOf(value)
+  const written = preferencesOf(name, value)
   latest.set(name, [value, written])
   return written
 }
 
-function preferencesOf(value: string): string {
+function preferencesOf(name: string, value: string): string {
   const members = new Set<string>()
   for (const member of listMembers(value)) members.add(preference(member))
-  return [...members].sort().join(',')
+  const written = [...members]
+  // Of types of one weight a target takes the first, as Express does: sorted, a client that asks for JSON first would get HTML.
+  return (name === 'accept' ? written : written.sort()).join(',')
 }
 
-/** In quotes case may count. */
+/** In quotes, and in the value of a parameter, case may count. */
 function preference(member: string): string {
   if (member.includes('"')) return member
-  const lower = member.toLowerCase()
-  if (!lower.includes(';')) return lower
-  const [name = '', ...parameters] = lower.split(';')
-  let out = name.trim()
+  if (!member.includes(';')) return member.toLowerCase()
+  const [name = '', ...parameters] = member.split(';')
+  let out = name.trim().toLowerCase()
   for (const text of parameters) {
     const parameter = text.trim()
-    const weight = /^q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/.exec(parameter)?.[1]
-    if (weight === undefined) out += `;${parameter}`
+    const weight = /^q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/i.exec(parameter)?.[1]
+    if (weight === undefined) out += `;${parameter.replace(/^[^=]*/, (part) => part.toLowerCase())}`
     else if (Number(weight) !== 1) out += `;q=${Number(weight)}`
   }
   return out
