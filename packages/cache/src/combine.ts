@@ -82,25 +82,27 @@ async function collect(body: BodyInit): Promise<Uint8Array> {
   return Buffer.concat(chunks)
 }
 
-/** Writes the stored bytes around those that come. */
+/** Writes the stored bytes around those that come: none before the first that comes, where what a store throws is heard. */
 export class GrownWriter implements EntryWriter {
   readonly #to: EntryWriter
   readonly #after: Uint8Array | undefined
-  #keeps: boolean
+  #before: Uint8Array | undefined
+  #keeps = true
 
   constructor(to: EntryWriter, before: Uint8Array | undefined, after: Uint8Array | undefined) {
     this.#to = to
+    this.#before = before
     this.#after = after
-    this.#keeps = before === undefined || to.write(before)
   }
 
   write(chunk: Uint8Array): boolean {
-    if (this.#keeps) this.#keeps = this.#to.write(chunk)
+    if (this.#keeps) this.#keeps = this.#put(this.#before) && this.#put(chunk)
+    this.#before = undefined
     return this.#keeps
   }
 
   commit(): void | Promise<void> {
-    if (this.#keeps && (this.#after === undefined || this.#to.write(this.#after))) return this.#to.commit()
+    if (this.#keeps && this.#put(this.#before) && this.#put(this.#after)) return this.#to.commit()
     this.#to.abort()
     // What isn't kept must not pass for it.
     throw new Error('the store has not taken all')
@@ -108,5 +110,9 @@ export class GrownWriter implements EntryWriter {
 
   abort(): void {
     this.#to.abort()
+  }
+
+  #put(bytes: Uint8Array | undefined): boolean {
+    return bytes === undefined || this.#to.write(bytes)
   }
 }

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { answered, CacheRig, fresh, settled } from '../../../test/kit/cache-rig.js'
 import { owner } from '../../../test/kit/owner.js'
@@ -205,6 +206,23 @@ describe('what is not what was stored', () => {
     at.store.trouble.set('body', 'rejects')
     at.origin = () => ({ status: 200, headers: [...fresh, 'ETag', '"b"'], body: 'of another version' })
     await expect(at.read('/')).rejects.toThrow('the disk is gone')
+  })
+
+  it('a part that was to grow and is not taken goes to its client whole', async () => {
+    const at = rig()
+    const part = (first: number, last: number) => ({
+      status: 206,
+      headers: [...validated, 'Content-Range', `bytes ${first}-${last}/10`],
+      body: Readable.from([Buffer.from('0123456789'.slice(first, last + 1))]),
+    })
+    at.origin = () => part(0, 3)
+    await at.read('/', { headers: ['Range', 'bytes=0-3'] })
+    at.store.trouble.set('write', 'throws')
+    at.origin = () => part(2, 6)
+    expect((await at.read('/', { headers: ['Range', 'bytes=2-6'] })).text).toBe('23456')
+    at.store.trouble.clear()
+    const before = await at.read('/', { headers: ['Range', 'bytes=0-3'] })
+    expect([before.text, status(before)]).toEqual(['0123', 'sluice; hit; ttl=60'])
   })
 
   it('a part that breaks is asked for anew', async () => {
