@@ -109,6 +109,21 @@ describe('memoryStore()', () => {
     expect([store.count, store.bytes]).toEqual([0, 0])
   })
 
+  it('keeps what is put once the clock has been set, on a machine that begins in 1970', () => {
+    let now = 5_000
+    const store = memoryStore({ clock: () => now })
+    now = 1_800_000_000_000
+    const { headers, responseTime, requestTime } = keep(store, 'k', 'abc', {
+      keepUntil: now + 60_000,
+      responseTime: now,
+    })
+    for (let i = 0; i < 5; i++) {
+      now += 1_000
+      expect(store.get('k')?.head).toMatchObject({ headers, responseTime, requestTime })
+    }
+    expect(textOf(store, 'k')).toBe('abc')
+  })
+
   it("doesn't keep less than was announced", () => {
     const store = memoryStore()
     for (const length of [4, 5_000]) {

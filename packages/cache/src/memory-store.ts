@@ -62,6 +62,10 @@ const hitsToKeepEntry = 3
 const slice = 500
 const noTags: readonly string[] = Object.freeze([])
 const empty = Buffer.alloc(0)
+/**
+ * The seconds that a slot counts to: a small number takes no memory of its own. What ends later (34 years from when the store was made, as all
+ * does on a machine that began in 1970 and has been told the time since) goes when its turn comes.
+ */
 const longest = 2 ** 30
 
 class Memory implements MemoryStore {
@@ -101,7 +105,7 @@ class Memory implements MemoryStore {
     let slot = this.slots.get(key, this.hash(key))
     if (slot !== undefined && this.bans.length > 0) slot = this.spared(slot)
     if (slot === undefined) return undefined
-    if (this.clock() - this.begun > slot.until * 1000) {
+    if (this.clock() - this.begun > slot.until * 1000 && slot.until !== longest) {
       this.drop(slot)
       return undefined
     }
