@@ -53,6 +53,15 @@ describe('HitForMiss', () => {
     expect(none.has('a', 5)).toBe(false)
   })
 
+  it('forgets what it was told before the clock was set back: nobody knows how long ago that is', () => {
+    const memory = new HitForMiss()
+    const hour = 3_600_000
+    memory.note('a', 'private', hour)
+    expect([memory.has('a', hour), memory.has('a', 0), memory.size]).toEqual([true, false, 0])
+    memory.note('b', 'private', 0.5)
+    expect(memory.has('b', 0.5)).toBe(true)
+  })
+
   it('is bounded in bytes, long keys too, and forgets first what nobody asked for', () => {
     const memory = new HitForMiss(10_000, 100_000)
     memory.note('kept', 'private', 0)

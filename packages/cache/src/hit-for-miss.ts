@@ -50,19 +50,25 @@ export class HitForMiss {
     const packed = this.until.size === 0 ? undefined : this.until.get(key)
     if (packed === undefined) return undefined
     const index = packed % reasonsAtMost
-    if ((packed - index) / reasonsAtMost > now) return this.reasons[index]
+    const until = (packed - index) / reasonsAtMost
+    // Further ahead than it was ever set the clock was set back, perhaps by hours.
+    if (until > now && until <= this.untilFrom(now)) return this.reasons[index]
     this.until.delete(key)
     return undefined
   }
 
   /** The answer for this key could not be stored. */
   note(key: string, why: string, now: number): void {
-    if (this.lasts > 0) this.until.set(key, Math.ceil(now + this.lasts) * reasonsAtMost + this.indexOf(why))
+    if (this.lasts > 0) this.until.set(key, this.untilFrom(now) * reasonsAtMost + this.indexOf(why))
   }
 
   /** An answer for this key has been stored. */
   forget(key: string): void {
     if (this.until.size > 0) this.until.delete(key)
+  }
+
+  private untilFrom(now: number): number {
+    return Math.ceil(now + this.lasts)
   }
 
   private indexOf(why: string): number {

@@ -307,6 +307,19 @@ describe('clocks', () => {
     expect(status(await at.read('/'))).toBe('sluice; hit; ttl=60')
   })
 
+  it('what could not be fetched again before that is tried at once', async () => {
+    const swr = ['Cache-Control', 'max-age=60, stale-while-revalidate=86400']
+    const at = await stale(swr, {}, 7_200)
+    await at.read('/')
+    at.calls[0]?.fail(new Error('down'))
+    await settled()
+    at.now -= 3_600_000
+    await at.read('/')
+    at.calls[1]?.answer(200, swr, 'new')
+    await settled()
+    expect((await at.read('/')).text).toBe('new')
+  })
+
   it('a little is no reason', async () => {
     const at = rig()
     at.origin = () => ({ status: 200, headers: fresh, body: 'x' })
