@@ -9,7 +9,7 @@ import { type Kept, keep, type Times } from './keep.js'
 import { passesAsItIs } from './no-answers.js'
 import { noFields, type Plan, rangeFields, restOf } from './plan.js'
 import { noDirectives } from './policy/request-directives.js'
-import { mayServeOnError } from './policy/reuse.js'
+import { isFailure, mayServeOnError } from './policy/reuse.js'
 import { matchesValidator, validators } from './policy/validation.js'
 import type { Entry, EntryHead, EntryWriter } from './store.js'
 import { withheldFields } from './withheld-fields.js'
@@ -20,7 +20,7 @@ export type Landing =
   | { readonly kind: 'stored'; readonly kept: Kept; readonly fill: Fill; readonly stores: boolean }
   /** The stale entry is still the target's answer, with this head. With `why` for the one who has asked alone: that forbids to keep it. */
   | { readonly kind: 'validated'; readonly head: EntryHead; readonly why: string | undefined }
-  /** There was none, or one of a status from 500 on while something stale is there. */
+  /** There was none, or one that says that the target has failed while something stale is there. */
   | { readonly kind: 'failed'; readonly error?: unknown }
   /** Another who shares the store has fetched it meanwhile. */
   | { readonly kind: 'elsewhere' }
@@ -247,7 +247,7 @@ export class Flight implements Doomable {
     const { settings } = engine
     if (passesAsItIs(reply)) return this.#unshared(reply, 'unhandled')
     const kept = keep(settings, request, reply, plan.key, times, plan.vary)
-    if (reply.status >= 500 && this.#mayServeStale(kept)) {
+    if (reply.status >= 500 && this.#mayServeStale(reply.status, kept)) {
       this.reply = reply
       return this.#land({ kind: 'failed' })
     }
@@ -268,11 +268,14 @@ export class Flight implements Doomable {
   }
 
   /** Whether what is stored may be better than an answer of a target that has failed: always, if that isn't to be stored itself. */
-  #mayServeStale(kept: Kept | string): boolean {
+  #mayServeStale(status: number, kept: Kept | string): boolean {
     const { engine, plan } = this
     const old = plan.stale ?? plan.have?.head
     if (old === undefined) return false
-    if (typeof kept === 'string' || !plan.inform) return true
+    // Nobody waits for it: what is there goes on as long as it may.
+    if (!plan.inform) return true
+    if (!isFailure(status)) return false
+    if (typeof kept === 'string') return true
     // One that has to be asked for again at once spares the target nothing, and isn't worth what is there.
     const came = engine.prepare(kept.head).life
     if (came.revalidate === 'always' || came.bornAt + came.freshFor <= engine.now()) return true

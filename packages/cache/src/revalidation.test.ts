@@ -154,6 +154,22 @@ describe('where fetching fails', () => {
     expect(last).not.toMatchObject({ text: 'old', status: 503 })
   })
 
+  it.each([500, 502, 503, 504])('%i is an error that stale-if-error speaks of', async (code) => {
+    const at = await stale(['Cache-Control', 'max-age=60, stale-if-error=60'])
+    at.origin = () => ({ status: code, headers: [], body: null })
+    for (const method of ['GET', 'HEAD']) expect((await at.read('/', { method })).status).toBe(200)
+  })
+
+  it.each([501, 505, 511, 599])('%i is none', async (code) => {
+    const at = await stale(['Cache-Control', 'max-age=60, stale-if-error=60'])
+    at.origin = ({ method }) => ({ status: code, headers: [], body: method === 'HEAD' ? null : 'no' })
+    for (const method of ['GET', 'HEAD']) expect((await at.read('/', { method })).status).toBe(code)
+    const asked = [at.ask('/', { who: 'a' }), at.ask('/', { who: 'b' })]
+    for (const reply of asked) expect((await answered(await reply)).text).toBe('no')
+    // Nor was it an answer to what is stored.
+    expect(at.store.kept.size).toBe(1)
+  })
+
   it('503 goes out where nothing allows to serve stale', async () => {
     const at = await stale(fresh)
     at.origin = () => ({ status: 503, headers: [], body: 'down' })
@@ -250,6 +266,7 @@ describe('in the background', () => {
   it.each([
     ['that is rejected', (at: CacheRig) => at.calls.at(-1)?.fail(new Error('down'))],
     ['that breaks', (at: CacheRig) => at.calls.at(-1)?.answer(500, [], 'x')],
+    ['that is not understood', (at: CacheRig) => at.calls.at(-1)?.answer(501, fresh, 'x')],
   ])('one %s is told to nobody, and made again after a second', async (_, fail) => {
     const at = await stale(swr)
     await at.read('/')

@@ -16,7 +16,7 @@ import { mayShare } from './may-share.js'
 import { otherMethod } from './other-method.js'
 import { ownReply } from './own-reply.js'
 import { parseRequestDirectives, type RequestDirectives } from './policy/request-directives.js'
-import { mayServeOnError, reuse } from './policy/reuse.js'
+import { isFailure, mayServeOnError, reuse } from './policy/reuse.js'
 import { type Prepared, ttlOf } from './prepared.js'
 import { withRest } from './resumed-body.js'
 import { revalidate } from './revalidate.js'
@@ -341,7 +341,7 @@ export class Visit<T> implements Leader<Reply> {
       return this.#failed(undefined, error, true)
     }
     this.now = engine.now()
-    if (reply.status >= 500) return this.#failed(reply.status, undefined, true, reply)
+    if (isFailure(reply.status)) return this.#failed(reply.status, undefined, true, reply)
     this.#release()
     return this.#passed(reply, this.forwarded)
   }

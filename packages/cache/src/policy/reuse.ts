@@ -51,6 +51,11 @@ function isOlder(age: number, seconds: number): boolean {
   return seconds === 0 || age > seconds * 1000
 }
 
+/** Whether an answer of this status is an error that a stored response may be served in place of (RFC 5861 section 4). */
+export function isFailure(status: number): boolean {
+  return status === 500 || (status >= 502 && status <= 504)
+}
+
 /**
  * Whether a stored response may be served in place of an error, whatever its age and what ages the request wants (RFC 5861 section 4).
  * Never where it is forbidden to serve it stale, nor to a request that wants it validated (RFC 9111 section 4.2.4).
