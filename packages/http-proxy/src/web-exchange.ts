@@ -14,6 +14,7 @@ import {
   ProxyError,
   type Reply,
   RequestBody,
+  resetSocket,
   type Sink,
   toBody,
   toReadable,
@@ -310,8 +311,7 @@ export class WebExchange implements Sink, Attempt {
     this.finish()
     const h1 = res as ServerResponse
     const framed = 'stream' in res || h1.chunkedEncoding || h1.hasHeader('content-length')
-    if (!framed && h1.socket !== null && !('encrypted' in h1.socket)) h1.socket.resetAndDestroy()
-    else res.destroy()
+    if (framed || h1.socket === null || !resetSocket(h1.socket)) res.destroy()
   }
 
   /** Nothing is under way any more. */
