@@ -1,13 +1,15 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createProxyServer } from '@sluice/http-proxy'
 import { describe, expect, it } from 'vitest'
+import { originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
 import { rawOrigin } from '../kit/raw-origin.js'
+import { parseResponses, rawClient } from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { within } from '../kit/until.js'
 
@@ -44,6 +46,35 @@ describe('the drop-in, where an answer breaks off', () => {
       expect(client.text()).toContain('hello')
     },
   )
+})
+
+describe.each(['nobody', 'a listener', 'a callback'])('the drop-in, where %s hears of errors', (who) => {
+  it.each([
+    ['a coding before chunked', 'Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
+    ['a length and chunks', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    ['a second Host', 'Host: b\r\nContent-Length: 0\r\n\r\n'],
+  ])('tells no one of what comes in one packet behind a request refused for %s', async (_name, rest) => {
+    const origin = own(await originServer())
+    const started: string[] = []
+    const proxy = own(createProxyServer({ target: origin.url }))
+    proxy.on('start', ({ url }) => started.push(String(url)))
+    const answer = (_error: Error, _req: unknown, res: { end(text: string): unknown }): void =>
+      void res.end('heard')
+    if (who === 'a listener') proxy.on('error', answer)
+    const server = createServer({ insecureHTTPParser: true }, (req, res) =>
+      who === 'a callback' ? proxy.web(req, res, answer) : proxy.web(req, res),
+    ).listen(0, '127.0.0.1')
+    own({ close: () => void server.close() })
+    await once(server, 'listening')
+    const client = own(await rawClient((server.address() as AddressInfo).port))
+    const first = 'GET /first HTTP/1.1\r\nHost: a\r\n\r\n'
+    const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n'
+    client.write(`${first}POST /bad HTTP/1.1\r\nHost: a\r\n${rest}${smuggled}${smuggled}`)
+    await within(client.closed, 'the connection to close')
+    expect(parseResponses(client.received).map(({ status }) => status)).toEqual([200, 400])
+    expect(origin.requests.map(({ url }) => url)).toEqual(['/first'])
+    expect(started).toEqual(['/first', '/bad'])
+  })
 })
 
 function closable(socket: Socket): { socket: Socket; text(): string; close(): void } {

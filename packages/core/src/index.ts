@@ -7,6 +7,7 @@ export { type Client, type ClientAddressOptions, clientAddress } from './client-
 export type { Context, Outbound, Outcome } from './context.js'
 export { endConnectionIf } from './end-connection.js'
 export { endOfTurn } from './end-of-turn.js'
+export { endsBefore, noteEnd } from './ending-connection.js'
 export { type ErrorPagesOptions, errorPages, type Pages } from './error-pages.js'
 export { errorReply } from './error-reply.js'
 export { freeMemory } from './free-memory.js'

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { errorReply, type InboundResponse, type ProxyError } from '@sluice/core'
+import { errorReply, type InboundResponse, noteEnd, type ProxyError } from '@sluice/core'
 import { groupByName } from '@sluice/headers'
 
 /** The answer to an error that nobody listens for. */
@@ -14,4 +14,5 @@ export function answerError(res: InboundResponse, failure: ProxyError): void {
   for (const [name, value] of groupByName(headers))
     if (!('stream' in res) || name !== 'connection') (res as ServerResponse).setHeader(name, value)
   res.end(body as string)
+  if (!('stream' in res)) noteEnd(res)
 }

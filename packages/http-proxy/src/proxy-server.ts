@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { ClientRequest, IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type InboundRequest, type InboundResponse, ProxyError } from '@sluice/core'
+import { endsBefore, type InboundRequest, type InboundResponse, ProxyError } from '@sluice/core'
 import debug from 'debug'
 import { answerError } from './answer-error.js'
 import { type Call, endCall, isTaken, startCall } from './call.js'
@@ -92,6 +92,11 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
    */
   web(req: InboundRequest, res: InboundResponse, ...rest: readonly CallArgument[]): Call {
     const call = startCall(res)
+    if (isBehindTheLast(req, res)) {
+      if (log.enabled) log('%s %s: the connection ends with an earlier answer', req.method, req.url)
+      endCall(res)
+      return call
+    }
     const { own, told } = sorted(rest)
     const all = this.resolve(req, res, own, told, true)
     if (all === undefined) return call
@@ -313,6 +318,13 @@ function sorted(rest: readonly CallArgument[]): {
     else if (each !== undefined && each !== null) own = each
   }
   return { own, told, head }
+}
+
+/** Its answer would never arrive, and it may be content that poses as a request (RFC 9112 section 9.6). */
+function isBehindTheLast(req: InboundRequest, res: InboundResponse): boolean {
+  // What an app hands over may be no request of a server.
+  if ('stream' in res || !req.socket) return false
+  return endsBefore(req as IncomingMessage, res)
 }
 
 function isSocket(res: InboundResponse | Duplex): res is Duplex {
