@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { connect as connectHttp2, constants, createServer as createHttp2Server } from 'node:http2'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -44,6 +45,34 @@ describe('the drop-in, where an answer breaks off', () => {
       client.socket.write('GET / HTTP/1.0\r\nHost: a\r\n\r\n')
       await within(once(client.socket, 'close'), 'the end of the connection')
       expect(client.text()).toContain('hello')
+    },
+  )
+
+  it.each(['without listeners', 'with a listener of proxyRes', 'with a step that has begun the answer'])(
+    'resets the stream of HTTP/2 with an error: without one it would pass for whole (%s)',
+    async (how) => {
+      const proxy = own(createProxyServer({ target: await breakingOff() }))
+      if (how.includes('proxyRes')) proxy.on('proxyRes', () => {})
+      const server = createHttp2Server((req, res) => {
+        if (how.includes('step')) {
+          res.write('hello')
+          proxy.web(req as never, res as never, { target: 'http://127.0.0.1:1' })
+        } else proxy.web(req as never, res as never)
+      }).listen(0, '127.0.0.1')
+      own({ close: () => void server.close() })
+      await once(server, 'listening')
+      const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+      own({ close: () => session.destroy() })
+      const stream = session.request({ ':path': '/' })
+      let ended = false
+      stream.on('end', () => {
+        ended = true
+      })
+      stream.on('error', () => {})
+      stream.resume()
+      await within(new Promise((closed) => stream.on('close', closed)), 'the end of the stream')
+      expect(stream.rstCode).toBe(constants.NGHTTP2_INTERNAL_ERROR)
+      expect(ended).toBe(false)
     },
   )
 })

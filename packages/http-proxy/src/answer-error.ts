@@ -1,11 +1,12 @@
 import type { ServerResponse } from 'node:http'
 import { errorReply, type InboundResponse, noteEnd, type ProxyError } from '@sluice/core'
 import { groupByName } from '@sluice/headers'
+import { breakOff } from './break-off.js'
 
 /** The answer to an error that nobody listens for. */
 export function answerError(res: InboundResponse, failure: ProxyError): void {
   if (res.headersSent) {
-    res.destroy()
+    breakOff(res)
     return
   }
   const { status, headers, body } = errorReply(failure)

@@ -14,7 +14,6 @@ import {
   ProxyError,
   type Reply,
   RequestBody,
-  resetSocket,
   type Sink,
   toBody,
   toReadable,
@@ -23,6 +22,7 @@ import type { Attempt, Timeouts, Transport } from '@sluice/forward'
 import { groupByName, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import type { Target } from '@sluice/upstream'
 import debug from 'debug'
+import { breakOff } from './break-off.js'
 import { FollowingTransport } from './following-transport.js'
 import { nodeError } from './node-error.js'
 import { outgoingPath } from './outgoing-path.js'
@@ -305,13 +305,9 @@ export class WebExchange implements Sink, Attempt {
     return room
   }
 
-  /** What was sent must not pass for a whole answer; a body that ends with its connection needs a reset to show it. */
   private tear(): void {
-    const { res } = this
     this.finish()
-    const h1 = res as ServerResponse
-    const framed = 'stream' in res || h1.chunkedEncoding || h1.hasHeader('content-length')
-    if (framed || h1.socket === null || !resetSocket(h1.socket)) res.destroy()
+    breakOff(this.res)
   }
 
   /** Nothing is under way any more. */
