@@ -172,6 +172,9 @@ describe.each(fronts)('a target that dies in mid-body, through $name', (kind) =>
       `${beginClosing}Transfer-Encoding: chunked\r\n\r\n5\r\n12`,
       'end',
     ],
+    // RFC 9112 section 8: an error of the connection is no end, where nothing else tells one.
+    ['of no length, by a reset', 'HTTP/1.1 200 OK\r\n\r\n12345', 'reset'],
+    ['of no length with Connection: close, by a reset', `${beginClosing}\r\n12345`, 'reset'],
   ] as const)('%s: the client can tell', async (_name, bytes, how) => {
     const seen = observer()
     const go = deferred()
@@ -193,6 +196,29 @@ describe.each(fronts)('a target that dies in mid-body, through $name', (kind) =>
     await released(front)
     // A body that has begun is not fetched again.
     expect(origin.connections).toHaveLength(1)
+  })
+
+  it('a body of no length whose last bytes come with a reset is no whole one, and harms no other', async () => {
+    let [bytes, how]: [string, 'reset' | 'end'] = ['HTTP/1.1 200 OK\r\n\r\n12345', 'reset']
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write(bytes)
+        connection[how]()
+      }),
+    )
+    const front = own(await kind.start({ targets: origin.url, retry: false }))
+    for (let i = 0; i < 5; i++) {
+      const { status, complete } = await front.client.ask()
+      // The head and the breach may come together: then nothing has been sent yet.
+      expect([status, complete]).toEqual(status === 502 ? [502, true] : [200, false])
+    }
+    how = 'end'
+    bytes = `${beginChunked}0\r\n\r\n`
+    expect(await front.client.ask()).toMatchObject({ status: 200, text: '12345', complete: true })
+    bytes = 'HTTP/1.1 200 OK\r\n\r\n12345'
+    expect(await front.client.ask()).toMatchObject({ status: 200, text: '12345', complete: true })
+    await released(front)
   })
 
   it('that ends with its connection in an orderly way is whole', async () => {

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
-import { get, type HeaderList, withoutHopByHop } from '@sluice/headers'
+import { get, type HeaderList, has, withoutHopByHop } from '@sluice/headers'
 import { isEventStream } from './event-stream.js'
 import { followSignal } from './follow-signal.js'
 import { addInformational } from './informational.js'
@@ -8,7 +8,7 @@ import { trailersOf } from './reply-trailers.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 import { tunnelReply } from './tunnel-reply.js'
-import { wasKept } from './undici-kept.js'
+import { lossNow, wasKept } from './undici-sockets.js'
 import { checkProtocol } from './upgrade-protocol.js'
 import { cleanTrailers } from './wire-upload.js'
 
@@ -31,16 +31,21 @@ export class UndiciExchange extends PushBody {
   private resumeParser: (() => void) | undefined = undefined
   private gone: Error | undefined = undefined
   private idle = 0
+  private uploaded = false
+  /** Its body ends with its connection. */
+  private untilClose = false
   /** Bytes of informational responses. */
   private informational = 0
   private idleTimer: NodeJS.Timeout | undefined = undefined
   private totalTimer: NodeJS.Timeout | undefined = undefined
   private unfollow: (() => void) | undefined = undefined
 
+  /** @param told the connector is one that listens ahead of undici */
   constructor(
     private readonly attempt: Attempt,
     private readonly settle: Settle,
     private readonly refuse: Refuse,
+    private readonly told: boolean,
   ) {
     super()
     const { total } = attempt.timeouts
@@ -58,8 +63,14 @@ export class UndiciExchange extends PushBody {
     this.progress = 'sent'
   }
 
+  onRequestSent(): void {
+    this.uploaded = true
+  }
+
   onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
-    const headers = fields(raw)
+    const all = strings(raw)
+    // End-to-end fields; each byte is one character, as Node writes them again.
+    const headers = withoutHopByHop(all, { response: true })
     if (status < 200) {
       this.informational = addInformational(this.informational, headers)
       this.attempt.inform(status, headers)
@@ -76,8 +87,10 @@ export class UndiciExchange extends PushBody {
     }
     const length = get(headers, 'content-length')
     const reply: Reply = { status, headers, body: this }
-    if (length === undefined) reply.trailers = trailersOf(this)
-    else (this as { length?: number }).length = Number(length)
+    if (length === undefined) {
+      reply.trailers = trailersOf(this)
+      this.untilClose = this.told && !has(all, 'transfer-encoding') && !has(all, 'content-length')
+    } else (this as { length?: number }).length = Number(length)
     const { timeouts } = this.attempt
     this.idle = isEventStream(get(headers, 'content-type')) ? timeouts.stream : timeouts.body
     this.settle(reply)
@@ -92,6 +105,7 @@ export class UndiciExchange extends PushBody {
   }
 
   onComplete(raw: Buffer[]): void {
+    if (this.untilClose && this.isCut) return this.onError(new Error('the connection was reset'))
     this.stopTimers()
     this.finish(raw !== null && raw.length > 0 ? cleanTrailers(strings(raw), true) : undefined)
   }
@@ -171,6 +185,12 @@ export class UndiciExchange extends PushBody {
     this.abortRequest?.(error)
   }
 
+  /** RFC 9112 section 8: what an error ends isn't whole. While a body is sent a reset may follow a true end. */
+  private get isCut(): boolean {
+    const loss = lossNow()
+    return loss === 'error' || (loss === 'reset' && this.uploaded)
+  }
+
   private follow(signal: AbortSignal): void {
     this.unfollow = followSignal(signal, (error) => this.leave(error))
     this.onEnd(this.unfollow, undefined)
@@ -197,11 +217,6 @@ function totalExpired(exchange: UndiciExchange): void {
 
 function idleExpired(exchange: UndiciExchange): void {
   exchange.expire(new ProxyError('connection_read_timeout'))
-}
-
-/** End-to-end fields of an answer, as text: each byte one character, as Node writes them again. */
-function fields(raw: Buffer[]): HeaderList {
-  return withoutHopByHop(strings(raw), { response: true })
 }
 
 /** Node's buffers have it, its types don't: the quickest way to text. */

@@ -8,7 +8,7 @@ import { flowingBody } from './flowing-body.js'
 import type { Attempt, Transport } from './transport.js'
 import { undiciConnector } from './undici-connector.js'
 import { UndiciExchange } from './undici-exchange.js'
-import { telling } from './undici-kept.js'
+import { telling } from './undici-sockets.js'
 import { Upload } from './upload.js'
 
 const log = debug('sluice:forward')
@@ -100,7 +100,7 @@ class UndiciTransport implements Transport {
   private dispatch(dispatcher: Dispatcher, attempt: Attempt): Promise<Reply> {
     return new Promise((settle, refuse) => {
       const { target, out, timeouts, upgrade } = attempt
-      const exchange = new UndiciExchange(attempt, settle, refuse)
+      const exchange = new UndiciExchange(attempt, settle, refuse, this.dispatcher === undefined)
       const { origin, servername, named } = address(target)
       let body: ReturnType<typeof requestBody>
       try {

@@ -4,6 +4,7 @@ import type { HeaderList } from '@sluice/headers'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { readBeforeDestroy } from './read-before-destroy.js'
 import { mayReadOn, type Reader } from './read-turns.js'
+import { wasReset } from './was-reset.js'
 import type { WireExchange } from './wire-exchange.js'
 import { type ResponseEvents, type ResponseHead, ResponseParser } from './wire-response-parser.js'
 import type { Holder } from './yielding.js'
@@ -224,22 +225,13 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
     const { exchange, parser } = this
     if (exchange === undefined) return
     try {
-      if (parser.framing === 'close' && !exchange.uploads && this.wasReset())
+      // While a body is sent a reset may follow a true end.
+      if (parser.framing === 'close' && !exchange.uploads && wasReset(this.socket))
         throw new ProxyError('http_response_incomplete', { message: 'the connection was reset' })
       parser.finish()
     } catch (error) {
       this.fail(this.failure ?? (error as Error))
     }
-  }
-
-  /**
-   * A reset that comes with a body's last bytes passes for its end: Node up to 22 tells of an end where a read was short and
-   * the connection is gone. A socket that was reset has no other end any more, and Node looks, since nobody has asked for it
-   * before. TLS says itself how it ends; a Unix socket knows no reset. While a body is sent a reset may follow a true end.
-   */
-  private wasReset(): boolean {
-    const { socket } = this
-    return socket.localAddress !== undefined && !('encrypted' in socket) && socket.remoteAddress === undefined
   }
 
   /** The socket belongs to the new protocol from here on, with the bytes of it that have come. */

@@ -28,6 +28,7 @@ import { StandInRequest } from './stand-in-request.js'
 import { type ResponseOwner, StandInResponse } from './stand-in-response.js'
 import { StandInSocket } from './stand-in-socket.js'
 import { wasDead } from './was-dead.js'
+import { whenCut } from './when-cut.js'
 
 const log = debug('sluice:http-proxy')
 
@@ -260,12 +261,7 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
     this.incoming = incoming
     const { rawHeaders } = incoming
     incoming.headers = wholeFields(rawHeaders)
-    const lost = (error?: Error): void => {
-      if (!incoming.complete)
-        this.failed(error ?? new Error('the target closed the connection'), this.inbound)
-    }
-    incoming.on('error', lost)
-    incoming.once('close', lost)
+    whenCut(request, incoming, (why) => this.failed(why, this.inbound))
     if (this.attempt.upgrade === undefined) return
     // No upgrade: http-proxy would write this answer as bytes.
     this.answer(incoming.statusCode ?? 0, rawHeaders)
