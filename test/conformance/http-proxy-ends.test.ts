@@ -12,7 +12,7 @@ import { owner } from '../kit/owner.js'
 import { rawOrigin } from '../kit/raw-origin.js'
 import { parseResponses, rawClient } from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
-import { within } from '../kit/until.js'
+import { until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()
@@ -105,6 +105,33 @@ describe.each(['nobody', 'a listener', 'a callback'])('the drop-in, where %s hea
     expect(started).toEqual(['/first', '/bad'])
   })
 })
+
+it.each(['without listeners', 'with a listener of proxyRes'])(
+  'the drop-in: a client that leaves ends what it has asked for behind another request, too (%s)',
+  async (how) => {
+    const origin = own(await originServer((req, res) => void (req.url === '/first' || res.write('begun'))))
+    const proxy = own(createProxyServer({ target: origin.url }))
+    if (how.includes('proxyRes')) proxy.on('proxyRes', () => {})
+    const left: string[] = []
+    proxy.on('econnreset', (_error, { url }) => left.push(String(url)))
+    const over: string[] = []
+    const { port } = own(
+      await originServer(async (req, res) => {
+        await proxy.web(req, res)
+        over.push(String(req.url))
+      }),
+    )
+    const client = own(await rawClient(port))
+    const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+    client.write(get('/first') + get('/second') + get('/third'))
+    const seen = await Promise.all([0, 1, 2].map((i) => origin.request(i)))
+    client.reset()
+    for (const { closed, url } of seen) await within(closed, `the end of ${url} at the target`)
+    expect(seen.map(({ aborted }) => aborted)).toEqual([true, true, true])
+    await until(() => over.length === 3, 'the end of the calls')
+    expect(left).toContain('/first')
+  },
+)
 
 function closable(socket: Socket): { socket: Socket; text(): string; close(): void } {
   let text = ''

@@ -54,5 +54,6 @@ export {
 export { toUpgradeListener, type UpgradeOptions } from './tunnel-mount.js'
 export { turnTime } from './turn-time.js'
 export { editUnhandled } from './unhandled-answer.js'
+export { watchQueued } from './watch-queued.js'
 export type { WebTransform } from './web-duplex.js'
 export { writeSpent } from './write-spent.js'

@@ -1,13 +1,19 @@
 import type { Socket } from 'node:net'
-import type { Responder } from './responder.js'
+import type { InboundResponse } from './mount.js'
 
-const queues = new WeakMap<Socket, Set<Responder>>()
+/** Who writes a response, and has to hear of its close. */
+export interface Responding {
+  readonly res: InboundResponse
+  closed(): void
+}
+
+const queues = new WeakMap<Socket, Set<Responding>>()
 
 /**
  * Watches the connection of a response that is queued behind another one of a pipelining client. Node tells a lost
  * connection only to the response whose turn it is: without this a queued exchange would never end, nor its target's.
  */
-export function watchQueued(responder: Responder, socket: Socket): void {
+export function watchQueued(responder: Responding, socket: Socket): void {
   let queue = queues.get(socket)
   if (queue === undefined) {
     queue = new Set()

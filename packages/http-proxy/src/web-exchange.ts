@@ -17,12 +17,14 @@ import {
   type Sink,
   toBody,
   toReadable,
+  watchQueued,
 } from '@sluice/core'
 import type { Attempt, Timeouts, Transport } from '@sluice/forward'
 import { groupByName, type HeaderList, withoutHopByHop } from '@sluice/headers'
 import type { Target } from '@sluice/upstream'
 import debug from 'debug'
 import { breakOff } from './break-off.js'
+import { endCall } from './call.js'
 import { FollowingTransport } from './following-transport.js'
 import { nodeError } from './node-error.js'
 import { outgoingPath } from './outgoing-path.js'
@@ -95,7 +97,10 @@ export class WebExchange implements Sink, Attempt {
   send(): void {
     const { server, req, res, options, out } = this
     const marked = res as Marked
-    if (marked[current] === undefined) res.on('close', onClose)
+    if (marked[current] === undefined) {
+      res.on('close', onClose)
+      if (!('stream' in res) && res.socket === null) watchQueued({ res, closed: onLost }, this.socket)
+    }
     marked[current] = this
     if (res.destroyed || this.socket.destroyed) {
       this.closed()
@@ -367,4 +372,10 @@ function addTrailers(res: InboundResponse, fields: HeaderList): void {
 
 function onClose(this: InboundResponse): void {
   ;(this as Marked)[current]?.closed()
+}
+
+/** The same of a response whose turn has not come: it tells nothing, to those either who await the call. */
+function onLost(this: { readonly res: InboundResponse }): void {
+  onClose.call(this.res)
+  endCall(this.res)
 }
