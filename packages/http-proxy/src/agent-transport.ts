@@ -3,7 +3,14 @@ import { type RequestOptions, request as requestHttps } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Outcome, ProxyError, type Reply, toBody, toReadable } from '@sluice/core'
-import { type Attempt, addInformational, isUnawaited, type Transport } from '@sluice/forward'
+import {
+  type Attempt,
+  addInformational,
+  checkProtocol,
+  cleanTrailers,
+  isUnawaited,
+  type Transport,
+} from '@sluice/forward'
 import { groupByName, withoutHopByHop } from '@sluice/headers'
 import { type Target, tlsOptions } from '@sluice/upstream'
 
@@ -60,9 +67,19 @@ export class AgentTransport implements Transport {
         }
       })
       req.on('upgrade', (res: IncomingMessage, socket: Socket, head: Buffer) => {
+        // From here on the tunnel owns the socket; until it listens, a reset must not end the process.
+        socket.on('error', () => {})
+        const protocol = res.headers.upgrade ?? ''
+        try {
+          checkProtocol(upgrade ?? '', protocol)
+        } catch (error) {
+          socket.destroy()
+          lost(error as ProxyError)
+          return
+        }
         if (head.length > 0) socket.unshift(head)
         const headers = withoutHopByHop(res.rawHeaders, { response: true })
-        headers.push('Connection', 'Upgrade', 'Upgrade', res.headers.upgrade ?? '')
+        headers.push('Connection', 'Upgrade', 'Upgrade', protocol)
         settle({ status: 101, headers, body: null, socket: socket as Duplex })
       })
       req.on('response', (res: IncomingMessage) => {
@@ -70,7 +87,8 @@ export class AgentTransport implements Transport {
         const headers = withoutHopByHop(res.rawHeaders, { response: true })
         const reply: Reply = { status: res.statusCode ?? 502, headers, body: toBody(res) }
         if (res.statusMessage) reply.reason = res.statusMessage
-        reply.trailers = () => (res.rawTrailers.length === 0 ? undefined : res.rawTrailers)
+        reply.trailers = () =>
+          res.rawTrailers.length === 0 ? undefined : cleanTrailers(res.rawTrailers, true)
         settle(reply)
       })
       attempt.onClose?.(closed, req)
