@@ -1,5 +1,5 @@
 import type { Client, Context, Handler, Layer } from '@sluice/core'
-import { pathPolicy, rewritePath } from '@sluice/route'
+import { pathPolicy, rewritePath, route } from '@sluice/route'
 import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { type FrontKind, fronts, twoFronts } from '../kit/fronts.js'
@@ -169,6 +169,21 @@ describe.each(fronts)('a path through $name', (kind) => {
   )
 })
 
+describe.each(fronts)('a rule for a path through $name', (kind) => {
+  const guard = () => ({ status: 401, headers: [], body: null })
+  const guarded = route<Call>(
+    ['/$metadata', '/b%C3%BCro', '/caf\u00e9'].map((path) => ({ path, handler: guard })),
+  )
+
+  it.each(['/%24metadata', '/$%6detadata/x', '/b%c3%bcro', '/b%c3%BCro', '/caf%c3%a9'])(
+    'is not got around by another spelling, whatever becomes of paths: %s',
+    async (path) => {
+      for (const mode of ['preserve', 'reject', 'normalise'] as const)
+        expect(await ask(kind, path, pathPolicy(mode), guarded)).toEqual([401, []])
+    },
+  )
+})
+
 // Node's parser of HTTP/1 refuses raw bytes, and that of HTTP/2 passes them on.
 describe.each(fronts.filter(({ http2 }) => http2))('raw bytes in a :path through $name', (kind) => {
   it.each(['/\xc0\xae\xc0\xae/x', '/%c0\xae/x', '/\xff'])(
@@ -177,6 +192,13 @@ describe.each(fronts.filter(({ http2 }) => http2))('raw bytes in a :path through
       expect(await ask(kind, path, pathPolicy({ dotSegments: 'reject' }))).toEqual([400, []])
     },
   )
+
+  it('are no way around a rule', async () => {
+    const handler = () => ({ status: 401, headers: [], body: null })
+    const use = [route<Call>([{ path: '/caf%C3%A9', handler }])]
+    const front = own(await kind.start({ targets: 'http://127.0.0.1:1', use, guard: { validate: false } }))
+    expect(await front.client.ask({ path: '/caf\xc3\xa9' })).toMatchObject({ status: 401 })
+  })
 
   it('pass where they are', async () => {
     const origin = own(await rawOrigin(answering('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')))

@@ -1,6 +1,6 @@
 import { editQuery, joinPath } from '@sluice/headers'
 import { longestMatched } from '@sluice/options'
-import { plain } from './path-pattern.js'
+import { oneSpelling } from './path-pattern.js'
 import type { RewritePathOptions } from './rewrite-options.js'
 
 /** What became of a path. */
@@ -13,7 +13,8 @@ export interface Rewritten {
 /** Makes the function that rewrites origin-form request-targets: `undefined` for a path too long to be matched. It never throws. */
 export function pathRewriter(options: RewritePathOptions): (target: string) => Rewritten | undefined {
   const { prefix = '', replace, query = {} } = options
-  const strip = plain((options.strip ?? '').replace(/\/+$/, ''))
+  const strip = (options.strip ?? '').replace(/\/+$/, '')
+  const compared = oneSpelling(strip)
   const depth = strip.split('/').length
   const pattern = replace === undefined ? undefined : new RegExp(replace[0])
   const replacement = replace?.[1] ?? ''
@@ -26,7 +27,7 @@ export function pathRewriter(options: RewritePathOptions): (target: string) => R
     let stripped = ''
     if (strip !== '') {
       const border = borderOf(path, depth)
-      if (plain(path.slice(0, border)) !== strip) return { path: edit(target), stripped }
+      if (oneSpelling(path.slice(0, border)) !== compared) return { path: edit(target), stripped }
       path = oneSlash(path.slice(border))
       stripped = strip
     }

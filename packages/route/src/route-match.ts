@@ -6,7 +6,7 @@ export interface RouteMatch {
   host?: string | readonly string[]
   /**
    * `/x` takes `/x` and what is below it at a `/`; `=/x` takes exactly that; a segment `:id` takes any one segment. The query
-   * doesn't count; an encoded unreserved character counts as that character (RFC 3986 section 6.2.2.2).
+   * doesn't count; an encoded character counts as that character, but for a slash and a percent sign.
    */
   path?: string
   /** One or several. */

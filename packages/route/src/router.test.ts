@@ -38,6 +38,7 @@ describe('paths', () => {
 
   it('gives the parameters as they came', () => {
     expect(find('/users/a%20b/posts')?.params).toEqual({ id: 'a%20b' })
+    expect(find('/users/%61%24%2f?b')?.params).toEqual({ id: '%61%24%2f' })
     expect(find('/api')?.params).toEqual({})
   })
 

@@ -1,6 +1,6 @@
 import { getAll, parseAuthority } from '@sluice/headers'
 import { longestMatched } from '@sluice/options'
-import { readPath, segmentsOf } from './path-pattern.js'
+import { oneSpelling, readPath, segmentsOf } from './path-pattern.js'
 import type { RouteMatch } from './route-match.js'
 
 /** What of a request decides its route. */
@@ -155,7 +155,7 @@ function search<T>(
 ): Found<T> | undefined {
   const segment = segments[depth]
   if (segment === undefined) return take(at.exact, segments, request) ?? take(at.prefix, segments, request)
-  const literal = at.literals.get(segment)
+  const literal = at.literals.get(oneSpelling(segment))
   const found = literal === undefined ? undefined : search(literal, segments, request, depth + 1)
   if (found !== undefined) return found
   // An empty segment is no parameter's value: /users/ names no user.
