@@ -244,11 +244,11 @@ describe.each(codings)('a body in %s', (coding) => {
     expect([time.waiting, flushes.length]).toEqual([0, 1])
 
     source.give(' second')
-    await until(() => time.waiting === 1, 'the timer')
+    await until(() => time.waiting === 2, 'both timers')
     time.passAtOnce(3)
     source.give(' third')
-    expect(time.waiting).toBe(0)
-    await until(() => time.waiting === 1, 'the timer')
+    expect(time.waiting).toBe(1)
+    await until(() => time.waiting === 2, 'both timers')
     time.passAtOnce(3)
     await turn()
     expect([taker.text, flushes.length]).toEqual(['first', 1])
@@ -258,11 +258,51 @@ describe.each(codings)('a body in %s', (coding) => {
     expect([time.waiting, flushes.length]).toEqual([0, 2])
 
     source.give(' last')
-    await until(() => time.waiting === 1, 'the timer')
+    await until(() => time.waiting === 2, 'both timers')
     source.done()
     expect(time.waiting).toBe(0)
     await taker.over()
     expect([String(decode[coding](taker.bytes)), flushes.length]).toEqual(['first second third last', 2])
+  })
+
+  it('gives what comes so steadily that there is no pause 25 ms after its first byte, but to one who is behind', async () => {
+    const time = fakeTime()
+    const source = new Source()
+    const { body, flushes } = watched(source, coding, { timers: time.timers })
+    const taker = new Taker(coding)
+    body.pipe(taker)
+    let text = 'first'
+    source.give(text)
+    await taker.reads(text)
+    const goOn = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 3) {
+        text += ` ${passed}`
+        source.give(` ${passed}`)
+        await until(() => time.waiting === 2, 'both timers')
+        time.passAtOnce(3)
+      }
+    }
+    await goOn(24)
+    expect(flushes.length).toBe(1)
+    await goOn(3)
+    expect(flushes.length).toBe(2)
+    await taker.reads(text)
+    expect(time.waiting).toBe(0)
+
+    taker.room = false
+    await goOn(3)
+    time.passAtOnce(1)
+    await taker.reads(text)
+    await goOn(60)
+    expect(flushes.length).toBe(3)
+    taker.room = true
+    taker.drain?.()
+    let ms = 0
+    for (; flushes.length === 3; ms += 3) await goOn(3)
+    expect(ms).toBeLessThanOrEqual(27)
+    await taker.reads(text)
+    body.cancel()
+    expect(time.waiting).toBe(0)
   })
 
   it('that is there as a whole is never flushed, and has a first part soon where it is large', async () => {

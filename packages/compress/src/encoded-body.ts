@@ -13,7 +13,7 @@ import type { HeaderList } from '@sluice/headers'
 import type { Codec, Coding } from './coding.js'
 import { withoutDigests } from './decoded-fields.js'
 import { createEncoder, type EncoderOptions, flushOf } from './encoder.js'
-import { pause, type Timers, unheldTimers } from './timers.js'
+import { pause, steady, type Timers, unheldTimers } from './timers.js'
 import { tooLong, tooShort } from './wrong-length.js'
 
 /** How a body is coded. */
@@ -21,7 +21,7 @@ export interface EncodeOptions extends EncoderOptions {
   /**
    * When what was written so far is given to the taker, though the coding would be denser if it waited for more. `event`: at the end of
    * each turn of the event loop in which something came, so that an event of a stream is never held. `pause`: the first bytes as soon as
-   * the codec has taken them, up to 64 KB, and later ones when nothing has come for 4 ms.
+   * the codec has taken them, up to 64 KB, and later ones when nothing has come for 4 ms, or 25 ms after the first of them.
    */
   readonly flush: 'event' | 'pause'
   /** Bytes before the coded ones: the header of a coding with a dictionary (RFC 9842 sections 4 and 5). */
@@ -83,8 +83,12 @@ export class EncodedBody extends PushBody implements EndSink {
   private flushing = false
   /** The taker has got something. */
   private begun = false
-  private hasFlushed = false
+  /** What the codec holds is to be given, whether there is a pause or not. */
+  private isDue = true
+  /** Waits for a pause. */
   private timer: unknown = undefined
+  /** Runs from the first byte that the codec may hold. */
+  private limit: unknown = undefined
   private sourceEnded = false
   private fields: HeaderList | undefined = undefined
   private drain: (() => void) | undefined = undefined
@@ -154,6 +158,7 @@ export class EncodedBody extends PushBody implements EndSink {
     // A digest in them is of the plain bytes.
     this.fields = trailers === undefined ? undefined : withoutDigests(trailers)
     this.stopTimer()
+    this.stopLimit()
     if (!this.busy) this.next()
   }
 
@@ -177,7 +182,7 @@ export class EncodedBody extends PushBody implements EndSink {
     if (this.ended) return
     try {
       const rest = this.queued > 0
-      if (this.unflushed && !this.hasFlushed && (rest || !this.sourceEnded)) this.flush()
+      if (this.unflushed && this.isDue && (rest || !this.sourceEnded)) this.flush()
       else if (rest) this.feed()
       else if (this.sourceEnded) this.close()
       else if (this.unflushed) this.timer ??= this.timers.set(this.paused, pause)
@@ -191,6 +196,7 @@ export class EncodedBody extends PushBody implements EndSink {
     const codec = this.open()
     this.busy = true
     this.unflushed = this.options.flush === 'pause'
+    if (this.unflushed && !this.isDue && !this.sourceEnded) this.limit ??= this.timers.set(this.late, steady)
     codec.write(bytes, this.written)
     if (!this.full || this.queued >= queueAtMost) return
     this.full = false
@@ -236,8 +242,18 @@ export class EncodedBody extends PushBody implements EndSink {
     this.flush()
   }
 
+  private readonly late = (): void => {
+    this.limit = undefined
+    // To neither would it be there any sooner: a taker who is behind, and one whose codec is, that soon gives it with much more.
+    if (this.waiting || this.full) return
+    this.isDue = true
+    if (!this.busy) this.next()
+  }
+
   private flush(): void {
-    this.hasFlushed = true
+    this.stopTimer()
+    this.stopLimit()
+    this.isDue = false
     this.busy = true
     this.flushing = true
     this.unflushed = false
@@ -265,6 +281,8 @@ export class EncodedBody extends PushBody implements EndSink {
   private pass(bytes: Uint8Array): void {
     this.begun = true
     this.before = undefined
+    // What came before has gone out with it. So one who gives much is flushed no more often for it.
+    this.stopLimit()
     this.tee?.write(bytes)
     if (this.tee !== undefined && this.tee.writableLength > teeAtMost) this.dropTee()
     if (!this.push(bytes)) this.codec?.pause()
@@ -289,6 +307,7 @@ export class EncodedBody extends PushBody implements EndSink {
 
   private free(): void {
     this.stopTimer()
+    this.stopLimit()
     this.queue = []
     this.queued = 0
     this.toFree = []
@@ -308,6 +327,12 @@ export class EncodedBody extends PushBody implements EndSink {
     if (this.timer === undefined) return
     this.timers.clear(this.timer)
     this.timer = undefined
+  }
+
+  private stopLimit(): void {
+    if (this.limit === undefined) return
+    this.timers.clear(this.limit)
+    this.limit = undefined
   }
 }
 

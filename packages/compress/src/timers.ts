@@ -15,6 +15,9 @@ export const unheldTimers: Timers = {
 /** For how long bytes of a body that has begun are held back while more may come, in ms. With the grain of a timer they are less than 5 late. */
 export const pause = 4
 
+/** The same where it comes so steadily that there is no pause, in ms from the first byte that is held. */
+export const steady = 25
+
 /**
  * For how long the head is held back while a short body may come, in ms. What is held beside it is coded after that, by the thread pool, and the
  * first byte is to be less than 5 late all the same.
