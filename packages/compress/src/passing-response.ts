@@ -93,7 +93,8 @@ export class PassingResponse {
   isWorth(): boolean {
     const { length, req, res, settings } = this
     const headers = fieldsOf(res)
-    if (length !== undefined && !res.hasHeader('content-length'))
+    // Of a 304 it would be the length of the 200 (RFC 9110 section 8.6).
+    if (length !== undefined && res.statusCode !== 304 && !res.hasHeader('content-length'))
       headers.push('Content-Length', String(length))
     const reply = { status: res.statusCode, headers, body: underWay }
     const why = whyNot(this.method, req.rawHeaders, reply, settings)
