@@ -24,8 +24,8 @@ const unlimited: DecodeLimits = { maxSize: 0, maxRatio: 0 }
 /**
  * A body without its codings: `decodeBody(body, ['gzip'])`. Its length isn't known. It is decoded as it is taken, with backpressure, and
  * nothing is read, or held, before. A body that can't be decoded fails and is never whole, and its source is cancelled; a source that
- * fails makes it fail. Trailers pass, without digests, which are of other bytes. A body of no bytes at all is truncated: every coding has some
- * for nothing.
+ * fails makes it fail. Trailers pass, without digests, which are of other bytes. A body that ends without any bytes is empty, though every coding has
+ * some for nothing.
  *
  * It holds, for each coding, what a `Decoder` does (gzip and deflate 45 KB, br up to 18 MB, zstd up to 10 MB) and some 128 KB of bytes on
  * their way. Limits count after each coding, against the bytes that came, so that a bomb in a bomb ends like one.
@@ -178,7 +178,10 @@ class DecodedBody extends PushBody implements Sink, DecoderOwner {
   }
 
   private close(): void {
-    if (!this.ended) this.decoder.end()
+    if (this.ended) return
+    // Redirects come so. A source that breaks off fails, so none of it is missing.
+    if (this.received === 0) this.finish(this.fields)
+    else this.decoder.end()
   }
 
   private letGo(): void {

@@ -39,8 +39,8 @@ export const decompressRequestsOptions = v.strictObject({
  * tells how much memory each one takes.
  *
  * What can't be decoded is the client's fault, never the target's, and is sent to no other: a coding that is unknown, or a fourth one, is 415
- * with `Accept-Encoding` (RFC 9110 section 15.5.16), and goes nowhere; a body beyond a limit is 413; one that is cut, damaged, followed by
- * other bytes, or has no bytes at all in spite of its coding is 400. These show while the body is on its way: the target's connection is cut, so that it
+ * with `Accept-Encoding` (RFC 9110 section 15.5.16), and goes nowhere; a body beyond a limit is 413; one that is cut, damaged or followed by
+ * other bytes is 400. These show while the body is on its way: the target's connection is cut, so that it
  * never takes what has come for the whole. Where its answer has begun the client's is cut too.
  *
  * Left coded are what `Cache-Control: no-transform` says to leave (section 7.7), parts (`Content-Range`), and what says a coding but has no
