@@ -73,6 +73,14 @@ describe.each(fronts)('a cache behind $name', (kind) => {
     expect(site.origin.requests).toHaveLength(3)
   })
 
+  it('answers If-Unmodified-Since with what it has where nothing tells when that was modified', async () => {
+    const site = await cachedSite(own, kind, numbered([...minute, 'ETag', '"v1"']))
+    await site.ask()
+    const { status, text } = await site.ask({ headers: ['If-Unmodified-Since', hourAgo] })
+    expect([status, text]).toEqual([200, 'answer 1'])
+    expect(site.origin.requests).toHaveLength(1)
+  })
+
   it('answers a condition with the first fetch, which goes out without it', async () => {
     const site = await cachedSite(own, kind, whole)
     const { status } = await site.ask({ headers: ['If-None-Match', '"v1"'] })

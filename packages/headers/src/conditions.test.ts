@@ -122,6 +122,15 @@ describe('conditions', () => {
     ['the same', ['If-Unmodified-Since', monday], both, undefined],
     ['earlier', ['If-Unmodified-Since', monday], { lastModified: tuesday }, 412],
     ['no date', ['If-Unmodified-Since', 'x'], both, undefined],
+    ['a Date alone', ['If-Unmodified-Since', monday], { etag: '"a"', date: tuesday }, undefined],
+    ['nothing stored', ['If-Unmodified-Since', monday], {}, undefined],
+    ['junk stored', ['If-Unmodified-Since', monday], { lastModified: 'x', date: tuesday }, undefined],
+    [
+      'a Date alone, and then If-None-Match',
+      ['If-Unmodified-Since', monday, 'If-None-Match', '"a"'],
+      { etag: '"a"', date: tuesday },
+      304,
+    ],
     ['If-Range is none', ['If-Range', '"b"'], both, undefined],
     ['nor is another field of that length', ['If-Xatch', '"b"', 'Ix-None-Match', '"a"'], both, undefined],
   ])('%s: %j', (_name, headers, stored, expected) => {

@@ -13,7 +13,7 @@ export interface Conditions {
 export interface ValidatorFields {
   readonly etag?: string | undefined
   readonly lastModified?: string | undefined
-  /** Stands in for `lastModified` where there is none (RFC 9111 section 4.3.2). */
+  /** Stands in for `lastModified` where there is none, for `If-Modified-Since` alone (RFC 9111 section 4.3.2). */
   readonly date?: string | undefined
 }
 
@@ -51,7 +51,7 @@ function keyOf(name: string): keyof Conditions | undefined {
 
 /**
  * What to answer to a conditional GET or HEAD in place of the stored response, in the order of RFC 9110 section 13.2.2. A date that
- * can't be read, or came twice, is no condition. Only for responses of 200 and 206: others are answered as they are (section 13.2.1).
+ * can't be read, or came twice, is no condition, nor is `If-Unmodified-Since` of what has no `lastModified` (section 13.1.4). Only for responses of 200 and 206: others are answered as they are (section 13.2.1).
  *
  * A 412 speaks of the stored response alone. `If-Match` and `If-Unmodified-Since` are meant for the origin (RFC 9111 section 4.3.2),
  * which may hold what the client asks for: who can ask it does so in place of saying 412.
@@ -62,15 +62,13 @@ export function judgeConditions(asked: Conditions, stored: ValidatorFields): 304
   if (ifMatch !== undefined) {
     if (!matches(ifMatch, stored.etag, true)) return 412
   } else if (ifUnmodifiedSince !== undefined) {
-    const since = parseHttpDate(ifUnmodifiedSince)
-    if (since !== undefined && !unmodified(since, stored)) return 412
+    if (isModified(ifUnmodifiedSince, stored.lastModified)) return 412
   }
   if (ifNoneMatch !== undefined) return matches(ifNoneMatch, stored.etag, false) ? 304 : undefined
   if (ifModifiedSince === undefined) return undefined
   // Clients say again what they were told.
   if (ifModifiedSince === stored.lastModified) return 304
-  const since = parseHttpDate(ifModifiedSince)
-  return since !== undefined && unmodified(since, stored) ? 304 : undefined
+  return isModified(ifModifiedSince, stored.lastModified ?? stored.date) === false ? 304 : undefined
 }
 
 /** The two in one, for who hasn't looked at the fields yet. */
@@ -92,9 +90,12 @@ function matches(list: string, etag: string | undefined, strong: boolean): boole
   return tags.some((tag) => same(tag, held))
 }
 
-/** Whether it hasn't changed since (RFC 9110 sections 13.1.3 and 13.1.4). Without any date there is no telling. */
-function unmodified(since: number, { lastModified, date }: ValidatorFields): boolean {
-  const changed = lastModified ?? date
+/**
+ * Whether it has changed since then (RFC 9110 sections 13.1.3 and 13.1.4). `undefined`: a date isn't there or can't be read, and
+ * there is no telling.
+ */
+function isModified(since: string, changed: string | undefined): boolean | undefined {
+  const from = parseHttpDate(since)
   const at = changed === undefined ? undefined : parseHttpDate(changed)
-  return at !== undefined && at <= since
+  return from === undefined || at === undefined ? undefined : at > from
 }
