@@ -1,4 +1,5 @@
 import { Agent } from 'node:http'
+import { connect } from 'node:net'
 import { type ForwardAuthOptions, forwardAuth } from '@sluice/access'
 import { describe, expect, it } from 'vitest'
 import { accessSite } from '../kit/access-site.js'
@@ -245,5 +246,32 @@ describe('forwardAuth', () => {
     const made = await site(listening, (_req, res) => void res.end(), { agent })
     await Promise.all([made.client.ask(), made.client.ask()])
     expect(made.service.connections).toBe(1)
+  })
+
+  it('goes by that agent as well where kept connections have been closed, all of them', async () => {
+    const elsewhere = own(await originServer())
+    const closing = { now: false }
+    const open = deferred()
+    const service = own(
+      await originServer(async (req, res, { connection }) => {
+        if (closing.now && connection < 3) req.socket.resetAndDestroy()
+        else await open.promise
+        res.end()
+      }),
+    )
+    // As an agent for a socket file, or for certificates of one's own, does.
+    const agent = new Agent({ keepAlive: true })
+    agent.createConnection = () => connect(service.port, '127.0.0.1')
+    own({ close: async () => agent.destroy() })
+    const made = await accessSite(own, listening, [forwardAuth({ url: elsewhere.url, agent })])
+    const answers = Array.from({ length: 3 }, () => made.client.ask())
+    await service.request(2)
+    open.resolve()
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 200])
+    closing.now = true
+    const headers = ['Authorization', 'Bearer secret']
+    expect((await made.client.ask({ headers })).status).toBe(200)
+    expect(service.connections).toBe(4)
+    expect(elsewhere.requests).toEqual([])
   })
 })

@@ -28,22 +28,26 @@ export interface Answered {
 }
 
 /**
- * Asks, once more on a connection of its own where a kept one turned out to be closed. It follows no redirect, and keeps no process running.
+ * Asks, and again where a kept connection turned out to be closed: by the same agent, since its connections alone lead to the service and may be
+ * told secrets. Each such answer is the end of one of them, so the last try has a new one. It follows no redirect, and keeps no process running.
  * @throws Error, by the promise, if no whole answer comes in time
  */
 export async function ask(question: Question): Promise<Answered> {
-  try {
-    return await once(question)
-  } catch (error) {
-    if (!(error instanceof KeptClosed)) throw error
-    return await once({ ...question, agent: false })
+  const end = performance.now() + question.timeout
+  for (;;) {
+    try {
+      return await once(question, end)
+    } catch (error) {
+      if (!(error instanceof KeptClosed)) throw error
+    }
   }
 }
 
 /** A kept connection had been closed from the other end: it has heard nothing of the question (RFC 9112 section 9.3.1). */
 class KeptClosed extends Error {}
 
-function once({ url, headers, agent, timeout, maxBody, wantsBody, signal }: Question): Promise<Answered> {
+function once(question: Question, end: number): Promise<Answered> {
+  const { url, headers, agent, timeout, maxBody, wantsBody, signal } = question
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? overHttps : overHttp
     const asked = send(url, {
@@ -52,7 +56,7 @@ function once({ url, headers, agent, timeout, maxBody, wantsBody, signal }: Ques
       ...(signal === undefined ? {} : { signal }),
     })
     const fail = (why: string): void => void asked.destroy(new Error(why))
-    const timer = setTimeout(fail, timeout, `no answer within ${timeout} ms`)
+    const timer = setTimeout(fail, Math.max(1, end - performance.now()), `no answer within ${timeout} ms`)
     timer.unref()
     let begun = false
     asked.on('socket', (socket) => socket.unref())
