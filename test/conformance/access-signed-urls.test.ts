@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto'
 import { createServer } from 'node:http'
 import { type SignedUrlOptions, signedUrl, signUrl } from '@sluice/access'
+import type { Client, Context, Layer } from '@sluice/core'
+import { pathPolicy } from '@sluice/route'
 import express from 'express'
 import fc from 'fast-check'
 import { createProxy } from 'sluice'
@@ -18,9 +20,14 @@ const own = owner()
 const secret = 'a secret that nobody knows'
 const start = Date.parse('2026-06-01T12:00:00Z')
 
-async function site(kind: FrontKind, options: Partial<SignedUrlOptions> = {}) {
+async function site(
+  kind: FrontKind,
+  options: Partial<SignedUrlOptions> = {},
+  further: readonly Layer<Context & Client>[] = [],
+) {
   const clock = { now: start }
-  const made = await accessSite(own, kind, [signedUrl({ secret, now: () => clock.now, ...options })])
+  const layer = signedUrl({ secret, now: () => clock.now, ...options })
+  const made = await accessSite(own, kind, [...further, layer])
   const sign = (url: string, more: Partial<Parameters<typeof signUrl>[1]> = {}) =>
     signUrl(url, { secret, expires: '1m', now: () => clock.now, ...more })
   const status = async (path: string, method = 'GET') => (await made.client.ask({ path, method })).status
@@ -84,6 +91,17 @@ describe.each(fronts)('signedUrl through $name', (kind) => {
     expect(origin.requests).toEqual([])
     expect(await status(path)).toBe(200)
   })
+
+  it('goes by the path as it was asked for, where the target gets the one form of it', async () => {
+    const { origin, sign, status } = await site(kind, {}, [pathPolicy('normalise')])
+    for (const path of ['/caf%c3%a9', '/a%7Eb?c=%7e', '/a//b', '/plain'])
+      expect([path, await status(sign(path))]).toEqual([path, 200])
+    expect(origin.requests.map(({ url }) => url)).toEqual(['/caf%C3%A9', '/a~b?c=%7e', '/a/b', '/plain'])
+    // What was signed is another path to whoever asks for this one.
+    expect(await status(sign('/a/b').replace('/a/b', '/a//b'))).toBe(403)
+    expect(await status(sign('/a//b').replace('/a//b', '/a/b'))).toBe(403)
+    expect(origin.requests).toHaveLength(4)
+  })
 })
 
 describe('signedUrl', () => {
@@ -119,6 +137,48 @@ describe('signedUrl', () => {
     expect(origin.requests[0]?.url).toBe('/film')
     const within = signUrl('/film', { secret, expires: '1h' })
     expect((await client.ask({ path: `/media${within}` })).status).toBe(403)
+  })
+})
+
+describe('signedUrl behind paths: normalise', () => {
+  it('goes by the path that is there where another layer has put one since', async () => {
+    const elsewhere: Layer<Context & Client> = (next) => (ctx) => {
+      ctx.out.path = ctx.out.path.replace('/a/b', '/secret')
+      return next(ctx)
+    }
+    const { origin, sign, status } = await site(listening, {}, [pathPolicy('normalise'), elsewhere])
+    expect(await status(sign('/a//b'))).toBe(403)
+    expect(await status(sign('/secret').replace('/secret', '/a//b'))).toBe(200)
+    expect(origin.requests.map(({ url }) => url)).toEqual(['/secret'])
+  })
+
+  it('finds the one signature within another', async () => {
+    const names = { expires: 'x-end', signature: 'x-sig' }
+    const further = [pathPolicy('normalise'), signedUrl({ secret, ...names, now: () => start })]
+    const { origin, sign, status } = await site(listening, {}, further)
+    expect(await status(sign(sign('/a//b'), { names }))).toBe(200)
+    expect(origin.requests.map(({ url }) => url)).toEqual(['/a/b'])
+  })
+
+  it('takes no parameters that the one form is without', async () => {
+    const { origin, status } = await site(listening, {}, [pathPolicy('normalise')])
+    // By somebody who signs a path with no query; behind the semicolon they belong to the dots.
+    const signed = `/a/..;&expires=${start / 1_000 + 60}`
+    const signature = createHmac('sha256', secret).update(`GET\n${signed}`).digest('base64url')
+    expect(await status(`${signed}&signature=${signature}`)).toBe(403)
+    expect(origin.requests).toEqual([])
+  })
+
+  it('counts the path that the client has asked for, below a mount', async () => {
+    const origin = own(await originServer())
+    const upstreams = { a: origin.url }
+    const proxy = own(createProxy({ upstreams, paths: 'normalise', access: { signedUrl: { secret } } }))
+    const app = express()
+    app.use('/media', proxy.listener)
+    const { client } = own(await listen(createServer(app)))
+    const path = signUrl('/media/a//b%7e', { secret, expires: '1h' })
+    expect((await client.ask({ path })).status).toBe(200)
+    expect(origin.requests.map(({ url }) => url)).toEqual(['/a/b~'])
   })
 })
 

@@ -1,5 +1,5 @@
 export { type Route, route } from './middleware.js'
-export { type PathPolicyOptions, pathPolicy, pathPolicyOptions } from './path-policy.js'
+export { type PathPolicyOptions, pathPolicy, pathPolicyOptions, type Respelt } from './path-policy.js'
 export { type QueryRules, type RewritePathOptions, rewritePathEntries } from './rewrite-options.js'
 export { rewritePath, type Stripped } from './rewrite-path.js'
 export { type RouteMatch, routeMatchEntries } from './route-match.js'

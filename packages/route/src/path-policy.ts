@@ -18,11 +18,17 @@ export const pathPolicyOptions: v.GenericSchema<PathPolicyOptions> = v.lazy((val
     : mode,
 ) as v.GenericSchema<PathPolicyOptions>
 
+/** What `pathPolicy` adds where it has given a path its one form: the path before and behind, without the query, which it leaves alone. */
+export interface Respelt {
+  respelt?: { readonly from: string; readonly to: string }
+}
+
 /**
  * Judges the path before routes do, so that they and the target see the same one: encoded slashes, double slashes and dot
  * segments each pass on untouched (`'preserve'`, the default), are refused (`'reject'`) or get their one form
  * (`'normalise'`, see `judgePath`). What is refused, or has no safe form, is 400 `http_request_error`; the log says by which
- * rule. Under `'preserve'` a target that decodes `%2f` or resolves dots may see a path that another route is for.
+ * rule. How the client has spelt a path that gets its one form stands in `respelt` (see {@link Respelt}), for layers that judge
+ * the client's bytes. Under `'preserve'` a target that decodes `%2f` or resolves dots may see a path that another route is for.
  * @throws TypeError for a wrong option
  */
 export function pathPolicy(options: PathPolicyOptions = 'preserve'): Middleware {
@@ -36,7 +42,16 @@ export function pathPolicy(options: PathPolicyOptions = 'preserve'): Middleware 
     const judged = judgePath(out.path, modes)
     if (!judged.ok)
       throw new ProxyError('http_request_error', { message: `the path breaks the rule ${judged.rule}` })
-    out.path = judged.path
+    if (judged.path !== out.path) {
+      const added = ctx as typeof ctx & Respelt
+      added.respelt = { from: withoutQuery(out.path), to: withoutQuery(judged.path) }
+      out.path = judged.path
+    }
     return next(ctx)
   }
+}
+
+function withoutQuery(path: string): string {
+  const query = path.indexOf('?')
+  return query === -1 ? path : path.slice(0, query)
 }
