@@ -23,8 +23,13 @@ export interface GcraRate {
   readonly burst: number
 }
 
-/** Below this, in ms, a difference is one of rounding. */
-const rounding = 0.001
+/** Below this, in ms, a difference is one of rounding: times since 1970 are exact to a quarter of it. */
+const finest = 0.001
+
+/** What counts as rounding, in ms, and never as much as is asked for: at a million units a second it would be another unit each time. */
+function roundingOf(interval: number, cost = 1): number {
+  return Math.min(finest, (Math.min(cost, 1) * interval) / 2)
+}
 
 /** The entries of a schema for {@link GcraOptions}, without those of a limiter in memory. */
 export const gcraEntries = {
@@ -53,26 +58,27 @@ export function gcra(options: GcraOptions, path = 'gcra'): MemoryLimiter {
 export function gcraVerdict({ interval, burst }: GcraRate, debt: number, cost: number): Verdict {
   const room = burst * interval
   const after = debt + cost * interval
+  const rounding = roundingOf(interval, cost)
   if (after <= room + rounding)
     return {
       ok: true,
       limit: burst,
       remaining: unitsIn(room - after, interval),
-      resetMs: wholeMs(after),
+      resetMs: wholeMs(after, interval),
     }
   const refused = {
     ok: false,
     limit: burst,
     remaining: unitsIn(room - debt, interval),
-    resetMs: wholeMs(debt),
+    resetMs: wholeMs(debt, interval),
   }
-  return cost > burst ? refused : { ...refused, retryAfterMs: wholeMs(after - room) }
+  return cost > burst ? refused : { ...refused, retryAfterMs: Math.ceil(after - room - rounding) }
 }
 
 /** What the rate comes to in whole seconds: at least as long as all units take to come back, so that no more are left than its quota. */
 export function gcraPolicy({ interval, burst }: GcraRate): LimitPolicy {
-  const window = Math.max(1, Math.ceil((burst * interval - rounding) / 1_000))
-  return { window, quota: Math.max(burst, Math.floor((window * 1_000 + rounding) / interval)) }
+  const window = Math.max(1, Math.ceil((burst * interval - finest) / 1_000))
+  return { window, quota: Math.max(burst, unitsIn(window * 1_000, interval)) }
 }
 
 /** A limiter that holds for each key when all its units are back: the theoretical arrival time. */
@@ -100,7 +106,9 @@ export class GcraLimiter implements MemoryLimiter {
     const place = this.keys.place(limitKey(key), now)
     const debt = this.debt(place, now)
     const verdict = gcraVerdict(this.rate, debt, cost)
-    if (verdict.ok) this.full.piece(place)[this.full.start(place)] = now + debt + cost * this.rate.interval
+    // Debt is told without what was rounded: written again for what costs nothing, that would be given away.
+    if (verdict.ok && cost > 0)
+      this.full.piece(place)[this.full.start(place)] = now + debt + cost * this.rate.interval
     return verdict
   }
 
@@ -118,16 +126,16 @@ export class GcraLimiter implements MemoryLimiter {
     const at = this.full.start(place)
     const debt = Math.max(0, (piece[at] as number) - now)
     const most = this.rate.burst * this.rate.interval
-    if (debt <= most + rounding) return Math.min(debt, most)
+    if (debt <= most + finest) return Math.min(debt, most)
     piece[at] = now + most
     return most
   }
 }
 
 function unitsIn(ms: number, interval: number): number {
-  return Math.max(0, Math.floor((ms + rounding) / interval))
+  return Math.max(0, Math.floor((ms + roundingOf(interval)) / interval))
 }
 
-function wholeMs(ms: number): number {
-  return Math.max(0, Math.ceil(ms - rounding))
+function wholeMs(ms: number, interval: number): number {
+  return Math.max(0, Math.ceil(ms - roundingOf(interval)))
 }

@@ -355,6 +355,59 @@ describe('gcra and tokenBucket', () => {
     expect(limiter.take('a').ok).toBe(true)
   })
 
+  it('let nothing more pass at once, however short the time is that a unit takes to come back', () => {
+    const bytes = gcra({ limit: 10_000_000, window: '1s', clock: () => 0, keys: 10 })
+    for (let i = 0; i < 10; i++) expect(bytes.take('a', 1_000_000).ok).toBe(true)
+    expect(bytes.take('a', 10)).toMatchObject({ ok: false, remaining: 0, retryAfterMs: 1 })
+    const parts = gcra({ limit: 100, window: '1s', clock: () => 0, keys: 10 })
+    expect(parts.take('a', 100).ok).toBe(true)
+    expect(parts.take('a', 0.0001)).toMatchObject({ ok: false, retryAfterMs: 1 })
+    const most = gcra({ limit: 2 ** 32 - 1, window: '1s', clock: () => 0, keys: 10 })
+    expect(most.take('a').remaining).toBe(2 ** 32 - 2)
+    expect(most.policy).toEqual({ quota: 2 ** 32 - 1, window: 1 })
+    expect(tokenBucket({ rate: 1e9, clock: () => 0, keys: 10 }).policy).toEqual({ quota: 1e9, window: 1 })
+  })
+
+  it('are owed what they have rounded, also where what costs nothing comes in between', () => {
+    const clock = handClock()
+    const limiter = gcra({ limit: 500, window: 1, burst: 10, clock: clock.now, keys: 10 })
+    let passed = 0
+    for (let half = 0; half < 100; half++) {
+      while (limiter.take('a').ok) passed++
+      limiter.take('a', 0)
+      clock.pass(0.001)
+    }
+    expect(passed).toBeLessThanOrEqual(10 + 50)
+  })
+
+  it('let no more pass than they may, at any rate, with costs of any size and none', () => {
+    const rates = fc.record({
+      power: fc.integer({ min: 0, max: 10 }),
+      burst: fc.integer({ min: 1, max: 20 }),
+    })
+    const steps = fc.array(
+      fc.record({
+        units: fc.constantFrom(0, 0, 0.25, 0.5, 1, 7),
+        cost: fc.constantFrom(0, 0.01, 0.5, 1, 1, 3),
+      }),
+      { maxLength: 200 },
+    )
+    fc.assert(
+      fc.property(rates, steps, ({ power, burst }, row) => {
+        const clock = handClock()
+        const rate = 10 ** power
+        const limiter = tokenBucket({ rate, burst, clock: clock.now, keys: 10 })
+        let passed = 0
+        for (const { units, cost } of row) {
+          clock.pass((units * 1_000) / rate)
+          if (limiter.take('a', cost).ok) passed += cost
+        }
+        // Half of a unit counts as rounding where that is below a microsecond.
+        return passed <= burst + (clock.now() * rate) / 1_000 + 0.5 + 1e-3
+      }),
+    )
+  })
+
   it('stay exact by a clock that counts since 1970', () => {
     const clock = handClock(1.8e12)
     const limiter = gcra({ limit: 3, window: '1s', clock: clock.now, keys: 10 })

@@ -95,6 +95,42 @@ withRedis('redisLimiter', (redis) => {
     expect(all.filter(({ ok }) => ok)).toHaveLength(50)
   })
 
+  it('lets nothing more pass at once, however short the time is that a unit takes to come back', async () => {
+    const prefix = redis.prefix()
+    let micros = 0
+    let script: string | undefined
+    /** The script by a clock of the test's, where nothing expires by that of Redis. */
+    const stopped: RedisClient = {
+      sendCommand([name, text, ...args], options) {
+        if (name === 'EVAL') script = String(text)
+        if (script === undefined) return Promise.reject(new Error('NOSCRIPT'))
+        const clock = `local real=redis local redis={call=function(name,key,value)
+          if name=='TIME' then return {'1000','${micros}'} end
+          if name=='GET' then return real.call(name,key) end
+          return real.call(name,key,value)
+        end}`
+        return redis.client.sendCommand(['EVAL', `${clock}\n${script}`, ...args], options)
+      },
+    }
+    const bytes = limiterOn({ prefix: `${prefix}bytes`, limit: 10_000_000, window: '1s' }, stopped)
+    expect(await bytes.take('a', 10_000_000)).toMatchObject({ ok: true, limit: 10_000_000 })
+    const held = () => redis.client.sendCommand(['GET', `${prefix}bytes\0a`]).then(String)
+    const before = await held()
+    expect(await bytes.take('a', 9)).toMatchObject({ ok: false, remaining: 0, retryAfterMs: 1 })
+    expect(await held()).toBe(before)
+    const parts = limiterOn({ prefix: `${prefix}parts`, limit: 100, window: '1h' }, stopped)
+    expect(await parts.take('a', 100)).toMatchObject({ ok: true, limit: 100 })
+    expect(await parts.take('a', 0.000_000_02)).toMatchObject({ ok: false, limit: 100 })
+    // Six tenths of a unit come back in each microsecond. That a whole one was let pass for it is owed, also where more is refused in between.
+    const units = limiterOn({ prefix: `${prefix}units`, limit: 600, window: 1, burst: 10 }, stopped)
+    let passed = 0
+    for (micros = 0; micros < 100; micros++) {
+      while ((await units.take('a')).ok) passed++
+      expect(await units.take('a', 10)).toMatchObject({ ok: false, limit: 10 })
+    }
+    expect(passed).toBeLessThanOrEqual(10 + 60)
+  })
+
   it('takes costs, burst, and what costs more than ever', async () => {
     const limiter = limiterOn({ burst: 3 })
     expect(await limiter.take('a', 2.5)).toMatchObject({ ok: true, limit: 3, remaining: 0 })

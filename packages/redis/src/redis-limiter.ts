@@ -77,8 +77,8 @@ local room=burst*interval
 local held=math.max(0,(tonumber(redis.call('GET',key) or '') or 0)-now)
 local debt=math.min(held,room)
 local after=debt+cost*interval
-local passes=after<=room+0.001
-if passes and cost>0 or held>debt then
+local passes=after<=room+math.min(0.001,math.min(cost,1)*interval/2)
+if passes and cost>0 or held>room+0.001 then
   local left=passes and after or debt
   redis.call('SET',key,text(now+left),'PX',string.format('%.0f',math.max(1,math.ceil(left))))
 end
