@@ -7,8 +7,9 @@ import { deadTarget } from '../kit/dead-target.js'
 import { type FrontKind, fronts, listening } from '../kit/fronts.js'
 import { owner } from '../kit/owner.js'
 import { value } from '../kit/raw-request.js'
-import { hmacSigned, signed, signingKey, tokenIssuer } from '../kit/token-issuer.js'
+import { hmacSigned, type SigningKey, signed, signingKey, tokenIssuer } from '../kit/token-issuer.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()
@@ -264,15 +265,33 @@ describe('keys', () => {
       200, 200, 200, 200, 200,
     ])
     expect(made.fetches()).toBe(1)
-    made.clock.now += 599_000
+    made.clock.now += 449_000
     expect(await made.status(token())).toBe(200)
     expect(made.fetches()).toBe(1)
     made.clock.now += 1_000
-    // Behind the request: the old ones serve it.
+    // Behind the request: those that are there serve it.
     made.issuer.answer = 'none'
     expect(await made.status(token())).toBe(200)
     await made.issuer.origin.request(1)
     expect(made.fetches()).toBe(2)
+  })
+
+  it('that were withdrawn let nobody in after refresh, though nobody has come for a while', async () => {
+    const made = await site(listening)
+    const withdrawn = () => made.status(made.issuer.token({}, { key: stolen }))
+    const [stolen] = made.issuer.keys as [SigningKey]
+    expect(await withdrawn()).toBe(200)
+    made.issuer.keys = [signingKey('ES256', 'two')]
+    made.clock.now += 599_000
+    expect(await withdrawn()).toBe(200)
+    await until(() => made.fetches() === 2, 'the fetch behind it')
+    await until(async () => (await withdrawn()) === 401, 'the new keys')
+    made.issuer.keys = [stolen]
+    made.clock.now += 600_000
+    expect(await withdrawn()).toBe(200)
+    made.issuer.keys = [signingKey('ES256', 'three')]
+    made.clock.now += 3_540_000
+    expect(await Promise.all([withdrawn(), withdrawn(), withdrawn()])).toEqual([401, 401, 401])
   })
 
   it('are fetched for a token that names another one', async () => {

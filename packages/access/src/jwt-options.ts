@@ -44,7 +44,7 @@ export interface JwtOptions {
   forward?: boolean
   /** The name of what is protected, in `WWW-Authenticate`. Default: none is given. */
   realm?: string
-  /** After which keys are fetched anew, while those that are there serve. Default 10m. */
+  /** How old keys may be while the issuer answers. From three quarters of it on they are fetched behind requests; older ones are waited for. Default 10m. */
   refresh?: Duration
   /** How long keys count that could not be fetched anew; then nobody passes. Default 1h. */
   keep?: Duration

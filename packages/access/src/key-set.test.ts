@@ -61,6 +61,58 @@ describe('keys of an issuer', () => {
     expect(await again).toMatchObject({ serial: 2 })
   })
 
+  it('are fetched behind requests before they are old, and nobody waits for an issuer that is away', async () => {
+    const { set, state } = rig()
+    const first = set.get()
+    state.fetches[0]?.end(true)
+    const keys = await first
+    state.now += 449
+    expect(set.get()).toBe(keys)
+    expect(state.fetches).toHaveLength(1)
+    state.now += 1
+    expect(set.get()).toBe(keys)
+    expect(state.fetches).toHaveLength(2)
+    state.fetches[1]?.end(false)
+    await settle()
+    for (const from = state.now; state.now < from + 3_149; state.now++) {
+      const before = state.fetches.length
+      expect(set.get()).toBe(keys)
+      if (state.fetches.length === before) continue
+      state.fetches.at(-1)?.end(false)
+      await settle()
+    }
+    state.now++
+    expect(set.get()).toBeInstanceOf(Promise)
+  })
+
+  it.each([0, 449])(
+    'that are old are fetched first where nobody has looked for a while: %i s before',
+    async (failed) => {
+      const { set, state } = rig()
+      const first = set.get()
+      state.fetches[0]?.end(true)
+      const keys = await first
+      if (failed > 0) {
+        state.now += 450
+        expect(set.get()).toBe(keys)
+        state.fetches[1]?.end(false)
+        await settle()
+      }
+      state.now += 700
+      const waiting = [set.get(), set.get()]
+      for (const each of waiting) expect(each).toBeInstanceOf(Promise)
+      const next = state.fetches.at(-1)
+      next?.end(true)
+      for (const each of await Promise.all(waiting)) expect(each).not.toBe(keys)
+      // And serve where they can't be.
+      state.now += 700
+      const again = set.get()
+      state.fetches.at(-1)?.end(false)
+      expect(await again).toBe(await waiting[0])
+      expect(set.get()).toBe(await waiting[0])
+    },
+  )
+
   it('go by their model: never older than they may be, never fetched more often than they may be', async () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('pass' as const), by: fc.integer({ min: 1, max: 1_500 }) }),
@@ -71,7 +123,9 @@ describe('keys of an issuer', () => {
         const { set, state } = rig()
         const loadedAt = new Map<unknown, number>()
         let last: Keys | undefined
+        let failedAt = Number.NEGATIVE_INFINITY
         const end = async (ok: boolean): Promise<void> => {
+          if (!ok) failedAt = state.now
           const fetch = state.fetches.at(-1)
           if (fetch !== undefined) fetch.end(ok)
           await settle()
@@ -87,8 +141,13 @@ describe('keys of an issuer', () => {
           const keys = await got
           if (typeof keys === 'function' || (typeof keys === 'object' && keys !== null)) {
             if (!loadedAt.has(keys)) loadedAt.set(keys, state.now)
-            if (each.kind === 'get')
-              expect(state.now - (loadedAt.get(keys) as number)).toBeLessThan(settings.keep)
+            if (each.kind === 'get') {
+              const age = state.now - (loadedAt.get(keys) as number)
+              expect(age).toBeLessThan(settings.keep)
+              // Old ones serve only where the issuer was away lately.
+              if (age >= settings.refresh)
+                expect(state.now - failedAt).toBeLessThan(settings.refresh + settings.cooldown)
+            }
             last = keys as Keys
           }
         }

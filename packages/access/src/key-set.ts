@@ -7,7 +7,7 @@ export type Keys = ReturnType<typeof createLocalJWKSet>
 export interface KeySetOptions {
   /** Gets the set from its issuer. */
   readonly load: () => Promise<Keys>
-  /** After which keys are fetched anew, in ms. */
+  /** After which keys are old, in ms. */
   readonly refresh: number
   /** How long keys count that could not be, in ms. */
   readonly keep: number
@@ -21,14 +21,18 @@ export interface KeySetOptions {
 /** First pause behind a fetch that has failed, in ms; each further one doubles it, up to the cooldown. */
 const firstPause = 1_000
 
+/** From this part of `refresh` on keys are fetched behind who asks for them, so that where many ask nobody has to wait. */
+const early = 0.75
+
 /**
  * Keys of an issuer that are fetched when they are needed, one fetch at a time for all who wait:
  *
- * none ──get──▶ loading ──▶ fresh ──refresh──▶ old ──keep──▶ none
+ * none ──get──▶ loading ──▶ fresh ──early──▶ ageing ──refresh──▶ old ──keep──▶ none
  *
- * Fresh ones are there at once. Old ones are, too, while new ones are fetched behind. Without any everybody waits for the fetch. The next fetch
- * is no sooner than `cooldown` after the last, whoever asks: tokens that name keys which there aren't can't make more of them. Behind failures it
- * is sooner at first, so that an issuer that was away for a moment isn't missed for long.
+ * Fresh ones are there at once. Ageing ones are, too, while new ones are fetched behind. For old ones everybody waits for the fetch first, since one
+ * may have been withdrawn; but not behind a fetch that has failed, while the issuer is away. Without any everybody waits. The next fetch is no
+ * sooner than `cooldown` after the last, whoever asks: tokens that name keys which there aren't can't make more of them. Behind failures it is
+ * sooner at first, so that an issuer that was away for a moment isn't missed for long.
  */
 export class KeySet {
   private keys: Keys | undefined = undefined
@@ -44,8 +48,10 @@ export class KeySet {
     const { refresh } = this.options
     const keys = this.usable
     if (keys === undefined) return this.load().then(() => this.usable)
-    if (this.age >= refresh) void this.load()
-    return keys
+    const { age } = this
+    if (age < refresh * early) return keys
+    const loading = this.load()
+    return age < refresh || this.failures > 0 ? keys : loading.then(() => this.usable)
   }
 
   /**
@@ -77,9 +83,13 @@ export class KeySet {
   /** Fetches, unless it is too soon. Never rejects. */
   private load(): Promise<boolean> {
     if (this.loading !== undefined) return this.loading
-    const since = this.options.now() - this.triedAt
+    const { refresh, cooldown } = this.options
+    const now = this.options.now()
+    const since = now - this.triedAt
     if (since >= 0 && since < this.pause) return Promise.resolve(false)
-    this.triedAt = this.options.now()
+    // A failure of so long ago, with nobody asking since, tells nothing of now.
+    if (since >= refresh + cooldown) this.failures = 0
+    this.triedAt = now
     this.loading = this.fetch().finally(() => {
       this.loading = undefined
     })
