@@ -100,6 +100,28 @@ describe('targets that are none', () => {
   })
 })
 
+describe('layers that are none', () => {
+  const connect = (_req: unknown, _res: unknown, next: () => void) => next()
+  const silent = () => {}
+  const rejects = async (next: () => void) => next()
+
+  it.each([
+    ['of Connect', connect, /got \[Function: connect\], takes a layer, .*fromConnect\(\)/],
+    ['that gives nothing', silent, /got a function that gives undefined, takes a layer/],
+    ['that is async', rejects, /got a function that gives object, takes a layer/],
+  ])('one %s is told by its path', (_name, wrong, says) => {
+    const good = (next: unknown) => next
+    for (const [path, given] of [
+      ['use[1]', { upstreams: { a }, use: [good, wrong] }],
+      ['routes[0].use[0]', { upstreams: { a }, routes: [{ upstream: 'a', use: [wrong] }] }],
+    ] as const) {
+      const message = options(given)
+      expect(message.startsWith(`${path}: `)).toBe(true)
+      expect(message).toMatch(says)
+    }
+  })
+})
+
 describe('options that are wrong', () => {
   it.each([
     ['an unknown option', { upstreams: { api: a }, upstraems: {} }, /upstraems.*unknown.*upstreams/is],

@@ -1,3 +1,4 @@
+import { needFunction } from '@sluice/options'
 import type { Context } from './context.js'
 import { Exchange } from './exchange.js'
 import { asProxyError } from './proxy-error.js'
@@ -33,7 +34,10 @@ export type Check<Have, Needs, Adds> = Have extends Needs
 
 /** Layers on their way to a handler. Immutable: each call gives a longer chain. */
 export interface Chain<Start extends Context, Have extends Start> {
-  /** Adds a layer inside the earlier ones. */
+  /**
+   * Adds a layer inside the earlier ones.
+   * @throws TypeError for what is no layer; `handle` does for one that gives no handler
+   */
   use(layer: Layer<Have> & { readonly [state]?: never }): Chain<Start, Have>
   use<Needs extends object, Adds extends object>(
     middleware: Middleware<Needs, Adds> & Check<Have, Needs, Adds>,
@@ -50,9 +54,8 @@ class LayerChain {
   constructor(private readonly layers: readonly AnyLayer[]) {}
 
   use(layer: AnyLayer): LayerChain {
-    if (typeof layer !== 'function')
-      throw new TypeError(`use() takes a middleware, a function; got ${typeof layer}`)
-    return new LayerChain([...this.layers, layer])
+    const { layers } = this
+    return new LayerChain([...layers, checkedLayer(layer, `layer ${layers.length + 1} of the chain`)])
   }
 
   derive(make: (ctx: never) => object): LayerChain {
@@ -60,9 +63,29 @@ class LayerChain {
   }
 
   handle(handler: Handler<never>): Handler<never> {
-    if (typeof handler !== 'function')
-      throw new TypeError(`handle() takes a handler, a function; got ${typeof handler}`)
+    needFunction(handler, 'handle()', 'a handler')
     return this.layers.reduceRight<Handler<never>>((next, layer) => attempt(layer(next)), attempt(handler))
+  }
+}
+
+/**
+ * A layer that is refused with `where` it stands, such as `use[0]`, if it gives no handler.
+ * @throws TypeError at once for no function, or one of several arguments; else when it is linked
+ */
+export function checkedLayer<C extends Context>(layer: Layer<C>, where: string): Layer<C> {
+  const check = (given: unknown, got: string): void => {
+    if (typeof given !== 'function')
+      throw new TypeError(
+        `${where}: got ${got}, takes a layer, (next) => (ctx) => reply; a middleware of Connect goes through fromConnect()`,
+      )
+  }
+  check(layer, typeof layer)
+  if (layer.length > 1) check(0, 'a function of several arguments')
+  return (next) => {
+    const handler: unknown = layer(next)
+    if (handler instanceof Promise) handler.catch(() => {})
+    check(handler, `a function that gives ${typeof handler}`)
+    return handler as Handler<C>
   }
 }
 

@@ -137,8 +137,6 @@ it('links layers once, outermost first', async () => {
   await handler(exchange())
   const walk = ['in a', 'in b', 'out b', 'out a']
   expect(order).toEqual(['link b', 'link a', ...walk, ...walk])
-  expect(() => base.use(undefined as never)).toThrow('use() takes a middleware')
-  expect(() => base.handle(undefined as never)).toThrow('handle() takes a handler')
 })
 
 it('a further attempt ends with what a layer before the handler gives', async () => {

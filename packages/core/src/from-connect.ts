@@ -1,4 +1,5 @@
 import { get, getAll, groupByName, has, set } from '@sluice/headers'
+import { needFunction } from '@sluice/options'
 import debug from 'debug'
 import { toBody } from './bodies.js'
 import type { Handler, Middleware } from './chain.js'
@@ -27,6 +28,7 @@ export type ConnectMiddleware = (req: any, res: any, next: (error?: unknown) => 
  * (helmet's, say, or those of CORS) put `errorPages({ pages: {} })` inside of it.
  */
 export function fromConnect(middleware: ConnectMiddleware): Middleware {
+  needFunction(middleware, 'fromConnect', 'a middleware')
   return (next) => (ctx) =>
     new Promise<Reply>((resolve, reject) => {
       const standIn = new StandIn(ctx, resolve, reject)

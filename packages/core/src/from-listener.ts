@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { needFunction } from '@sluice/options'
 import type { Handler } from './chain.js'
 import type { Reply } from './reply.js'
 import { StandIn } from './stand-in-response.js'
@@ -12,6 +13,7 @@ export type AnyListener = (req: any, res: any) => unknown
  * response that becomes the reply; the bytes stream. What it throws becomes 500.
  */
 export function fromListener(listener: AnyListener): Handler {
+  needFunction(listener, 'fromListener', 'a listener')
   return (ctx) =>
     new Promise<Reply>((resolve, reject) => {
       const standIn = new StandIn(ctx, resolve, reject)

@@ -1,3 +1,4 @@
+import { needFunction } from '@sluice/options'
 import { type Body, type BodyInit, isBody } from './body.js'
 import type { Handler, Layer } from './chain.js'
 import { appError, appFault, fieldFault, outFault, replyFault } from './check-reply.js'
@@ -21,7 +22,7 @@ export type HookResult = Reply | undefined | void | Promise<Reply | undefined | 
  * it has read without putting another in its place.
  */
 export function onRequest<C extends Context>(fn: (ctx: NoInfer<C>) => HookResult): Layer<C> {
-  checkHook('onRequest', fn)
+  needFunction(fn, 'onRequest')
   return (next) => (ctx) => {
     const { body, method, path } = ctx.out
     let given: HookResult
@@ -107,7 +108,7 @@ function restore(out: Outbound, body: BodyInit): void {
  * which are thrown past it (`onError` hears those), nor of `unhandled`, which nobody has answered yet.
  */
 export function onResponse<C extends Context>(fn: (reply: Reply, ctx: NoInfer<C>) => HookResult): Layer<C> {
-  checkHook('onResponse', fn)
+  needFunction(fn, 'onResponse')
   return (next) => async (ctx) => {
     const reply = await next(ctx)
     // What is no reply the mount tells of, with the words for it.
@@ -171,7 +172,7 @@ function isTaken(body: BodyInit): boolean {
  * ends well; any other is a page of the error, and the exchange ends with it. `error.headers`, such as `Cache-Status`, go with either.
  */
 export function onError<C extends Context>(fn: (error: ProxyError, ctx: NoInfer<C>) => HookResult): Layer<C> {
-  checkHook('onError', fn)
+  needFunction(fn, 'onError')
   return (next) => async (ctx) => {
     try {
       return await next(ctx)
@@ -216,8 +217,4 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   )
-}
-
-function checkHook(name: string, fn: unknown): void {
-  if (typeof fn !== 'function') throw new TypeError(`${name}: got ${typeof fn}, takes a function`)
 }

@@ -2,7 +2,15 @@ export type { HeaderList } from '@sluice/headers'
 export { type AttachableServer, attach } from './attach.js'
 export { toBody, toReadable } from './bodies.js'
 export { type Body, type BodyInit, type EndSink, isBody, type Sink, type Spent } from './body.js'
-export { type Chain, type Check, chain, type Handler, type Layer, type Middleware } from './chain.js'
+export {
+  type Chain,
+  type Check,
+  chain,
+  checkedLayer,
+  type Handler,
+  type Layer,
+  type Middleware,
+} from './chain.js'
 export { type Client, type ClientAddressOptions, clientAddress } from './client-address.js'
 export type { Context, Outbound, Outcome } from './context.js'
 export { endConnectionIf } from './end-connection.js'

@@ -2,6 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { HeaderList } from '@sluice/headers'
+import { needFunction } from '@sluice/options'
 import debug from 'debug'
 import type { Handler } from './chain.js'
 import { watchClosed } from './closed-streams.js'
@@ -43,6 +44,7 @@ type Marked = { [mounted]?: Responder }
 export function toListener(
   handler: Handler,
 ): (req: InboundRequest, res: InboundResponse, next?: Next) => void {
+  needFunction(handler, 'toListener', 'a handler')
   return function listener(req, res, next) {
     serve(handler, req, res, next)
   }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { needFunction } from '@sluice/options'
 import type { Context } from './context.js'
 import { call } from './from-listener.js'
 import { type Before, before, InPlace, putFields } from './in-place.js'
@@ -37,6 +38,7 @@ export function toConnect(
   handler: (ctx: Context, rest: Rest) => Reply | Promise<Reply>,
   { abandoned = 10_000 }: RestOptions = {},
 ): (req: InboundRequest, res: InboundResponse, next: Next) => void {
+  needFunction(handler, 'toConnect', 'a handler')
   return function connected(req, res, next) {
     const rest = new RestOfApp(req as IncomingMessage, res, next, abandoned)
     serve((ctx) => handler(ctx, rest.of(ctx)), req, res, next, rest)

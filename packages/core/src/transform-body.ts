@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { get, getAll, type HeaderList } from '@sluice/headers'
-import { parse, v } from '@sluice/options'
+import { needFunction, parse, v } from '@sluice/options'
 import { toBody } from './bodies.js'
 import type { Body } from './body.js'
 import type { Layer } from './chain.js'
@@ -175,6 +175,6 @@ function letGo(_end: unknown, body: TransformedBody): void {
 }
 
 function check(who: string, fn: unknown, options: TransformOptions): boolean {
-  if (typeof fn !== 'function') throw new TypeError(`${who}: got ${typeof fn}, takes a function`)
+  needFunction(fn, who)
   return parse(schema, options, who).coded ?? false
 }

@@ -2,6 +2,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { needFunction } from '@sluice/options'
 import type { Handler } from './chain.js'
 import { lingeringClose } from './lingering-close.js'
 import { serve } from './mount.js'
@@ -22,6 +23,7 @@ export function toUpgradeListener(
   handler: Handler,
   { keyless }: UpgradeOptions = {},
 ): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
+  needFunction(handler, 'toUpgradeListener', 'a handler')
   return function listener(req, socket, head) {
     onSocket(handler, req, socket, head, false, keyless)
   }

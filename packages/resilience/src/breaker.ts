@@ -1,9 +1,9 @@
 import { ProxyError } from '@sluice/core'
+import { needFunction } from '@sluice/options'
 import { isNetworkError } from '@sluice/upstream'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
 import { type BreakerOptions, type BreakerSettings, resolveBreaker } from './breaker-options.js'
 import { tellAll } from './tell-all.js'
-import { needFunction } from './user-functions.js'
 
 /** What a breaker takes from outside, to be replaced in tests. */
 export interface BreakerSeams {

@@ -1,3 +1,4 @@
+import { needFunction } from '@sluice/options'
 import {
   isOwnFault,
   type Lease,
@@ -12,7 +13,6 @@ import { type BreakerChange, type BreakerState, Circuit } from './breaker-circui
 import { type BreakerOptions, type BreakerSettings, resolveBreaker } from './breaker-options.js'
 import { type After, later } from './queue-timer.js'
 import { tellAll } from './tell-all.js'
-import { needFunction } from './user-functions.js'
 
 const log = debug('sluice:resilience')
 

@@ -1,10 +1,10 @@
-import { parse, that, v } from '@sluice/options'
+import { needFunction, parse, that, v } from '@sluice/options'
 import { type HedgeDelayOptions, hedgeDelay, hedgeDelayEntries } from './hedge-delay.js'
 import { letGo } from './let-go.js'
 import { Race } from './race.js'
 import { type BudgetOption, budgetOption, type RetryBudget } from './retry-budget.js'
 import { tieWhileUsed } from './tie-while-used.js'
-import { decision, needFunction } from './user-functions.js'
+import { decision } from './user-functions.js'
 
 /** One try: its number from 1, and a signal that aborts when nobody wants its result any more. */
 type Try<T> = (attempt: number, signal: AbortSignal) => Promise<T>

@@ -1,10 +1,10 @@
-import { type Duration, duration, integer, parse, that, v } from '@sluice/options'
+import { type Duration, duration, integer, needFunction, parse, that, v } from '@sluice/options'
 import { type BackoffOptions, backoffDelay, backoffOptions } from './backoff.js'
 import { isResponse, letGo } from './let-go.js'
 import { retryAfter } from './retry-after.js'
 import { isRetryBudget, type RetryBudget } from './retry-budget.js'
 import { tieWhileUsed } from './tie-while-used.js'
-import { decision, needFunction } from './user-functions.js'
+import { decision } from './user-functions.js'
 
 /** How one try ended: with a value, or with an error. */
 export interface EndedTry<T> {

@@ -1,12 +1,4 @@
-import { fault, quote } from '@sluice/options'
-
-/**
- * A function that a user gives: a TypeError now, in place of one for each call, which would count as a failure of what is called.
- * @throws TypeError that names `where`
- */
-export function needFunction(given: unknown, where: string): void {
-  if (typeof given !== 'function') throw new TypeError(fault(where, quote(given), 'a function'))
-}
+import { quote } from '@sluice/options'
 
 /**
  * What a user's function has decided. A promise would be no decision, and end the process if it rejects.

@@ -5,6 +5,7 @@ import {
   type Client,
   type Context,
   chain,
+  checkedLayer,
   clientAddress,
   type ErrorPagesOptions,
   errorPages,
@@ -171,7 +172,7 @@ function link(
         hostHeader,
         rewrite,
         timeouts,
-        use = [],
+        use,
         cache,
         clientCertificate: proof,
         compress,
@@ -191,7 +192,7 @@ function link(
         ...routeClientCertificate(proof),
         ...ofRoute(rules, index),
         ...requestDecoding(decompressRequests, `routes[${index}].decompressRequests`),
-        ...use,
+        ...layersOf(use, `routes[${index}].use`),
       ],
     }),
   )
@@ -218,7 +219,7 @@ function link(
   use(access.credentials)
   if (options.onResponse !== undefined) layers = layers.use(onResponse<Site>(options.onResponse))
   if (options.onRequest !== undefined) layers = layers.use(onRequest<Site>(options.onRequest))
-  use([...requestDecoding(options.decompressRequests), ...(options.use ?? [])])
+  use([...requestDecoding(options.decompressRequests), ...layersOf(options.use, 'use')])
   const [only] = groups.values()
   if (rules === undefined) return layers.handle(cached(caches.layer(), toUpstream(only as Group, options)))
   return layers
@@ -232,6 +233,11 @@ function link(
       ),
     )
     .handle(() => unhandled)
+}
+
+/** Layers of the user's own, each named by its path if it gives no handler. */
+function layersOf(use: ProxyOptions['use'], path: string): Layer<Site>[] {
+  return (use ?? []).map((layer, i) => checkedLayer(layer, `${path}[${i}]`))
 }
 
 /** Where an upstream stands in what the user wrote. */

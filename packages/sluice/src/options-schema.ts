@@ -29,7 +29,13 @@ import { preferZoneOption, slowStartOption } from './wrapper-options.js'
 const isFunction = (value: unknown): boolean => typeof value === 'function'
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
-const layers = v.array(that(isFunction, 'a middleware, a function'))
+const layers = v.array(
+  that(
+    // Those of Connect and Koa take more, and would be told of by what they call.
+    (value) => isFunction(value) && (value as () => void).length < 2,
+    'a layer, (next) => (ctx) => reply; a middleware of Connect goes through fromConnect()',
+  ),
+)
 const isHost = (value: unknown): boolean => typeof value === 'string' && /^[\w.:[\]-]+$/.test(value)
 const host = that(
   (value) =>
