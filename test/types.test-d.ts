@@ -1,5 +1,5 @@
 // Compiled with the tests, not run: the public names have the shapes that callers count on.
-import type { IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { type Duplex, PassThrough, type Readable } from 'node:stream'
@@ -25,6 +25,7 @@ import {
 } from '@sluice/balance'
 import { compressRequests } from '@sluice/compress'
 import {
+  attach,
   type Body,
   type BodyInit,
   type Client,
@@ -53,6 +54,7 @@ import { declared, ejection, grpcProbe, httpProbe, monitor, type Probe } from '@
 import { format, type ProxyHeader, parse } from '@sluice/proxy-protocol'
 import { retry } from '@sluice/resilience'
 import { createUpstream, type Lease, type Selected, type Target, type Upstream } from '@sluice/upstream'
+import express from 'express'
 import { createProxy, type Proxy } from 'sluice'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -237,3 +239,7 @@ void [
   upgrade,
   groups,
 ]
+
+// @ts-expect-error an app is no server
+attach(express(), () => ({ status: 200, headers: [], body: null }))
+attach(createServer(express()), () => ({ status: 200, headers: [], body: null }))

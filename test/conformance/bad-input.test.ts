@@ -1,5 +1,7 @@
+import { createServer } from 'node:http'
 import { forward } from '@sluice/forward'
 import { createUpstream } from '@sluice/upstream'
+import express from 'express'
 import { createProxy, type ProxyOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { leakCheck } from '../kit/leak-check.js'
@@ -119,6 +121,22 @@ describe('layers that are none', () => {
       expect(message.startsWith(`${path}: `)).toBe(true)
       expect(message).toMatch(says)
     }
+  })
+})
+
+describe('what a proxy can not be attached to', () => {
+  it('an app is no server, and a path stands in options', async () => {
+    const proxy = own(createProxy(a))
+    const attach = proxy.attach as (...given: unknown[]) => void
+    expect(fault(() => attach.call(proxy, express()))).toMatch(
+      /attach: takes a server, .*createServer\(app\)/,
+    )
+    expect(fault(() => attach.call(proxy, createServer(), '/api'))).toMatch(
+      /attach: got '\/api', takes \{ path \}/,
+    )
+    // What is told of servers later must not fail either.
+    expect(fault(() => attach.call(proxy, '/api'))).toMatch(/attach: takes a server/)
+    await new Promise(setImmediate)
   })
 })
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { needFunction, parse, that, v } from '@sluice/options'
 import type { Handler } from './chain.js'
 import { watchHalfClosed } from './half-closed.js'
 import { lingeringClose } from './lingering-close.js'
@@ -17,6 +18,8 @@ export interface AttachableServer {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   emit(event: string, ...args: any[]): boolean
   listenerCount(event: string): number
+  /** What an app that only looks like a server hasn't. */
+  readonly listening: boolean
   /** With the wrappers that `once` makes. */
   rawListeners(event: string): Function[]
   /** On HTTP/1: whether a client that has ended its half still gets its answer. */
@@ -148,6 +151,15 @@ class Attached {
   }
 }
 
+const attachOptions = v.strictObject({
+  path: v.optional(
+    that<string>(
+      (path) => path === '' || (typeof path === 'string' && /^\/[^?#\s]*$/.test(path)),
+      "a path that begins with '/', such as '/api'",
+    ),
+  ),
+})
+
 const attachments = new WeakMap<object, Attached>()
 
 /**
@@ -157,14 +169,20 @@ const attachments = new WeakMap<object, Attached>()
  * none matches is left to the server's other listeners; where there are none it gets 404. Listeners that were there before
  * hear of nothing else until it is detached, since an app that knows no such path would answer first, with its own 404;
  * those added later hear of all and decide alone.
+ *
+ * So it stands before all middlewares of an app, its authentication among them. For upgrades alone: `server.on('upgrade', toUpgradeListener(handler))`.
  * @returns a function that detaches it
+ * @throws TypeError for what is no server (an app isn't), no handler, or a wrong option
  */
 export function attach(
   server: AttachableServer,
   handler: Handler,
   options: { path?: string } = {},
 ): () => void {
-  const path = mountPath(options.path)
+  if (typeof (server as Partial<AttachableServer> | undefined)?.listening !== 'boolean')
+    throw new TypeError('attach: takes a server, such as createServer(app) gives')
+  needFunction(handler, 'attach', 'a handler')
+  const path = mountPath(options)
   const entry: Attachment = {
     path,
     request: toListener(handler),
@@ -230,12 +248,7 @@ function below(path: string, url: string): string | undefined {
 }
 
 /** `/x` for `/x` and `/x/`, nothing for `/`. */
-function mountPath(path = ''): string {
-  if (path === '' || path === '/') return ''
-  if (typeof path !== 'string' || path[0] !== '/' || /[?#\s]/.test(path)) {
-    throw new TypeError(
-      `path: got ${JSON.stringify(path)}, takes a path that begins with '/', such as '/api'`,
-    )
-  }
+function mountPath(options: unknown): string {
+  const { path = '' } = parse(attachOptions, options, 'attach')
   return path.endsWith('/') ? path.slice(0, -1) : path
 }

@@ -1,6 +1,17 @@
+import { EventEmitter } from 'node:events'
+import { createServer } from 'node:http'
+import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
-import { chain, fromConnect, fromListener, toConnect, toListener, toUpgradeListener } from './index.js'
+import {
+  attach,
+  chain,
+  fromConnect,
+  fromListener,
+  toConnect,
+  toListener,
+  toUpgradeListener,
+} from './index.js'
 
 trapUnhandled()
 
@@ -62,4 +73,41 @@ describe.each([
     expect(() => make(wrong as never)).toThrow(TypeError)
     expect(() => make(wrong as never)).toThrow(`${name}: got `)
   })
+})
+
+describe('attach', () => {
+  it.each([undefined, null, '/api', () => {}, express(), new EventEmitter()])(
+    'refuses %# for a server',
+    (wrong) => {
+      expect(() => attach(wrong as never, answer)).toThrow(
+        new TypeError('attach: takes a server, such as createServer(app) gives'),
+      )
+    },
+  )
+
+  it.each(none)('refuses %o for a handler', (wrong) => {
+    expect(() => attach(createServer(), wrong as never)).toThrow('attach: got ')
+  })
+
+  it.each([
+    ['/api', "attach: got '/api', takes { path }"],
+    [null, 'attach: got null, takes { path }'],
+    [['/api'], "attach: got [ '/api' ], takes { path }"],
+    [{ prefix: '/api' }, 'attach.prefix: unknown option'],
+    [{ path: 'api' }, "attach.path: got 'api', takes a path that begins with '/', such as '/api'"],
+    [{ path: '/a?b' }, 'attach.path: got'],
+    [{ path: 5 }, 'attach.path: got 5'],
+  ])('refuses %j for options, and leaves the server as it was', (wrong, says) => {
+    const server = createServer()
+    expect(() => attach(server, answer, wrong as never)).toThrow(TypeError)
+    expect(() => attach(server, answer, wrong as never)).toThrow(says)
+    expect(server.eventNames()).toEqual(createServer().eventNames())
+  })
+
+  it.each([undefined, {}, { path: undefined }, { path: '' }, { path: '/' }, { path: '/x/' }])(
+    'takes %j',
+    (options) => {
+      attach(createServer(), answer, options as never)()
+    },
+  )
 })

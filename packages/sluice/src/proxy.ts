@@ -33,11 +33,13 @@ export interface Proxy {
   readonly handler: Handler
   /** Request listener for `node:http`, Express, Connect. Bound. After `close()`: 503 and `Connection: close`. */
   listener(req: InboundRequest, res: InboundResponse, next?: Next): void
-  /** Listener for a server's `upgrade` event. Bound. */
+  /** Listener for a server's `upgrade` event: it takes all of them, those of an app's own too. Bound. */
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
   /**
-   * Serves a server's requests and upgrades below `path` (stripped), and leaves the rest to its other listeners.
+   * Serves a server's requests and upgrades below `path` (stripped), and leaves the rest to its other listeners. It stands before all
+   * middlewares of an app, its authentication among them; for upgrades alone: `server.on('upgrade', proxy.upgrade)`.
    * @returns a function that detaches it
+   * @throws TypeError for what is no server (an app isn't), or a wrong option
    */
   attach(server: AttachableServer, options?: { path?: string }): () => void
   /**
@@ -125,9 +127,10 @@ export class AssembledProxy implements Proxy {
   }
 
   attach(server: AttachableServer, options?: { path?: string }): () => void {
+    const detach = attach(server, this.handler, options)
     // When the app has had time to harden it.
     immediately(() => this.tellOf(server))
-    return attach(server, this.handler, options)
+    return detach
   }
 
   listen(port = 0, host = '127.0.0.1'): Promise<AddressInfo> {
