@@ -6,6 +6,7 @@ import { type LeaseEnds, LiveTarget, TargetLease } from './live-target.js'
 import { show } from './show.js'
 import { readTargets, type Target, type TargetInit } from './target.js'
 import { sameTls, type TargetTls } from './target-tls.js'
+import { normaliseUrl } from './target-url.js'
 import type { AnswerListener, Discovery, ResultListener, StateChange, Upstream } from './upstream.js'
 
 const log = debug('sluice:upstream')
@@ -157,11 +158,11 @@ export class TargetGroup implements Upstream, LeaseEnds {
   }
 
   drain(id: string, reason = 'drained by hand', by = hand): void {
-    this.change(id, reason, (target) => target.drainers.add(by))
+    this.change(this.named(id), reason, (target) => target.drainers.add(by))
   }
 
   undrain(id: string, reason = 'undrained by hand', by = hand): void {
-    this.change(id, reason, (target) => target.drainers.delete(by))
+    this.change(this.named(id), reason, (target) => target.drainers.delete(by))
   }
 
   mark(target: Target, verdict: 'unknown' | 'healthy' | 'unhealthy', reason: string): void {
@@ -239,11 +240,18 @@ export class TargetGroup implements Upstream, LeaseEnds {
   }
 
   private changeMember(target: Target, reason: string, edit: (target: LiveTarget) => void): void {
-    if (this.all.includes(target as LiveTarget)) this.change(target.id, reason, edit)
+    if (this.all.includes(target as LiveTarget)) this.change(target as LiveTarget, reason, edit)
   }
 
-  private change(id: string, reason: string, edit: (target: LiveTarget) => void): void {
-    const target = this.all.find((each) => each.id === id)
+  /** By its id, or by its URL as people write it: with a slash behind the origin, or a port that goes without saying. */
+  private named(id: string): LiveTarget | undefined {
+    const url = normaliseUrl(id, '', [])
+    const found = this.all.find((each) => each.id === id) ?? this.all.find((each) => each.url === url)
+    if (found === undefined && log.enabled) log('%s: no target is called %s', this.name, id)
+    return found
+  }
+
+  private change(target: LiveTarget | undefined, reason: string, edit: (target: LiveTarget) => void): void {
     if (target === undefined) return
     const from = labelOf(target)
     const { usable } = target

@@ -203,6 +203,32 @@ it('tells each change with its reason, to every listener, though one of them thr
   ])
 })
 
+it.each(['http://127.0.0.1:80/', 'HTTP://127.0.0.1', 'http://127.0.0.1'])(
+  'drains a target by its URL as it was written: %s',
+  (url) => {
+    const upstream = createUpstream({ name: 'x', targets: [url, { url: b, id: 'one' }] })
+    const states = () => upstream.all.map(({ state }) => state)
+    upstream.drain(url)
+    upstream.drain(`${b}/`)
+    expect(states()).toEqual(['draining', 'draining'])
+    upstream.undrain(url)
+    upstream.undrain(`${b}/`)
+    expect(states()).toEqual(['unknown', 'unknown'])
+  },
+)
+
+it('takes a name for the target of that id before the one of that URL', () => {
+  const upstream = createUpstream({
+    name: 'x',
+    targets: [
+      { url: a, id: 'one' },
+      { url: b, id: a },
+    ],
+  })
+  upstream.drain(a)
+  expect(upstream.all.map(({ state }) => state)).toEqual(['unknown', 'draining'])
+})
+
 it('tells changes in their order, also those that a listener makes', () => {
   const upstream = createUpstream({ name: 'x', targets: [a, b], panic: 0.6 })
   const heard: string[] = []
