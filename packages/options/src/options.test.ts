@@ -113,6 +113,32 @@ describe('parse', () => {
     ])
   })
 
+  it('tells every unknown option of an object', () => {
+    const text = fault(() =>
+      parse(schema, { foo: 1, count: 0, bar: 2, inner: { a: { x: 1, y: 2 } } }, 'health'),
+    )
+    expect(text.split('\n').sort()).toEqual([
+      'health.bar: unknown option',
+      'health.count: got 0, takes a whole number from 1 to 10',
+      'health.foo: unknown option',
+      'health.inner.a.name: got nothing, takes a text: it is required',
+      'health.inner.a.x: unknown option',
+      'health.inner.a.y: unknown option',
+    ])
+  })
+
+  it.each([
+    ['lihst', 'list'],
+    ['LIST', 'list'],
+    ['share2', 'share'],
+    ['mist', undefined],
+    ['kindness', undefined],
+    ['imner', 'inner'],
+  ])('of %s it hints at %s', (name, hint) => {
+    const text = hint === undefined ? '' : `, did you mean ${hint}?`
+    expect(fault(() => parse(schema, { [name]: 1 }, ''))).toBe(`${name}: unknown option${text}`)
+  })
+
   it('tells what is no object at all', () => {
     const names = '{ interval, limit, count, share, kind, inner, list }'
     expect(fault(() => parse(schema, 5, 'health'))).toBe(`health: got 5, takes ${names}`)

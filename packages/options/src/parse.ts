@@ -75,12 +75,14 @@ function step({ entries, item, value }: Inner, { key }: PathItem): unknown {
   return entries !== undefined ? entries[String(key)] : (item ?? value)
 }
 
-/** The known name that is at most two edits away. */
+/** The known name that is at most two edits away. People who mistype a name begin it right: `read` is no `head`. */
 function nearest(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined
   let least = 3
   for (const candidate of known) {
-    const edits = distance(name.toLowerCase(), candidate.toLowerCase())
+    const [given, meant] = [name.toLowerCase(), candidate.toLowerCase()]
+    if (given[0] !== meant[0]) continue
+    const edits = distance(given, meant)
     if (edits < least && edits < candidate.length) {
       least = edits
       best = candidate

@@ -5,7 +5,7 @@ export * from 'valibot'
 
 /**
  * Schema of an object of options. Unlike valibot's it refuses a list, which would be an object without any option, and an error tells which
- * options there are.
+ * options there are, and of all that are unknown.
  */
 export const strictObject: typeof v.strictObject = (entries: v.ObjectEntries) => {
   const takes = `{ ${Object.keys(entries).join(', ')} }`
@@ -13,9 +13,30 @@ export const strictObject: typeof v.strictObject = (entries: v.ObjectEntries) =>
   const run = schema['~run'].bind(schema)
   const refuse = v.custom(() => false, takes)
   return Object.assign(schema, {
-    '~run': (...[dataset, config]: Parameters<typeof run>) =>
-      Array.isArray(dataset.value) ? refuse['~run'](dataset, config) : run(dataset, config),
+    '~run': (...[dataset, config]: Parameters<typeof run>) => {
+      const given = dataset.value
+      if (Array.isArray(given)) return refuse['~run'](dataset, config)
+      const result = run(dataset, config)
+      tellAll(result.issues, given as Record<string, unknown>, entries)
+      return result
+    },
   }) as never
+}
+
+/** Valibot tells of the first unknown option alone. */
+function tellAll(
+  issues: v.BaseIssue<unknown>[] | undefined,
+  given: Record<string, unknown>,
+  known: v.ObjectEntries,
+): void {
+  const first = issues?.find(
+    ({ type, expected, path }) => type === 'strict_object' && expected === 'never' && path?.length === 1,
+  )
+  const [item] = first?.path ?? []
+  if (first === undefined || item === undefined) return
+  for (const key in given)
+    if (!Object.hasOwn(known, key) && key !== item.key)
+      issues?.push({ ...first, input: key, path: [{ ...item, key, value: given[key] } as v.IssuePathItem] })
 }
 
 /** Schema of a list. An error tells what is in it. */
