@@ -6,7 +6,8 @@ export interface RouteMatch {
   host?: string | readonly string[]
   /**
    * `/x` takes `/x` and what is below it at a `/`; `=/x` takes exactly that; a segment `:id` takes any one segment. The query
-   * doesn't count; an encoded character counts as that character, but for a slash and a percent sign.
+   * doesn't count; an encoded character counts as that character, but for a slash and a percent sign. There are no patterns: `*` and
+   * braces are refused, and a parameter's name is letters, digits and `_`. Where a `*` stands in URLs, a parameter takes its segment.
    */
   path?: string
   /** One or several. */
@@ -21,6 +22,8 @@ export interface RouteMatch {
 const oneHost = (value: unknown): boolean =>
   typeof value === 'string' && /^(\*\.)?[a-z\d_-]+(\.[a-z\d_-]+)*$|^\[[\da-f:.]+\]$/i.test(value)
 const onePath = (value: unknown): boolean => typeof value === 'string' && /^=?\/[^?#\s]*$/.test(value)
+/** What other routers would take for a pattern, and requests never have, so that the route would be dead in silence. */
+const hasPattern = (path: string): boolean => /[*{}]|\/:\w*[^\w/]/.test(path)
 // Methods are case-sensitive (RFC 9110 section 9.1): 'get' would never be one that a client sends.
 const oneMethod = (value: unknown): boolean =>
   typeof value === 'string' && /^[!#$%&'*+.^`|~\dA-Z_-]+$/.test(value)
@@ -42,7 +45,15 @@ export const routeMatchEntries = {
   host: v.optional(
     that<Several>(several(oneHost), "a host such as 'example.com' or '*.example.com', or several"),
   ),
-  path: v.optional(that<string>(onePath, "a path such as '/x', '=/x' or '/users/:id'")),
+  path: v.optional(
+    v.pipe(
+      that<string>(onePath, "a path such as '/x', '=/x' or '/users/:id'"),
+      v.check(
+        (path) => !hasPattern(path),
+        "a path without patterns: '/x' already takes all below it, and ':name' (letters, digits, '_') any one segment",
+      ),
+    ),
+  ),
   method: v.optional(that<Several>(several(oneMethod), "a method such as 'GET', in capitals, or several")),
   headers: v.optional(v.record(that<string>(fieldName, "a field's name"), condition)),
 }

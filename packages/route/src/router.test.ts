@@ -130,6 +130,31 @@ it('refuses twins and wrong rules, naming them', () => {
   expect(() => route([{ paht: '/x', handler } as never])).toThrow('did you mean path?')
 })
 
+it.each([
+  '/x/*',
+  '/x/**',
+  '/x/(.*)',
+  '/x/{**rest}',
+  '/x/*.js',
+  '=/x/*',
+  '/x/:rest*',
+  '/x/:id.json',
+  '/x/:id(\\d+)',
+  '/x/:a-b',
+])('refuses the pattern %s, which no request would meet', (path) => {
+  const handler = () => ({ status: 200, headers: [], body: null })
+  expect(() => route([{ path, handler }])).toThrow(
+    `routes[0].path: got '${path.replace('\\', '\\\\')}', takes a path without patterns: '/x' already takes all below it`,
+  )
+})
+
+it.each(['/x', '=/x', '/x/:id_2', '/x/:userId/posts', "/odata/Products(1)/Name('a')", '/x/%2A', '/a:b'])(
+  'takes the path %s',
+  (path) => {
+    route([{ path, handler: () => ({ status: 200, headers: [], body: null }) }])
+  },
+)
+
 it('hands the request to its handler, and what nobody takes to the rest of the chain', async () => {
   const answer = (text: string) => () => ({ status: 200, headers: [], body: text })
   const layer = route([{ path: '/a', handler: answer('a') }])(answer('rest'))

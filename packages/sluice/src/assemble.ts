@@ -16,6 +16,7 @@ import {
   onRequest,
   onResponse,
   type Pages,
+  type Reply,
   unhandled,
 } from '@sluice/core'
 import { forward, type TimeoutOptions } from '@sluice/forward'
@@ -25,6 +26,7 @@ import type { Size } from '@sluice/options'
 import { breakers, concurrencyOf, hedge, retry, type UpstreamConcurrency } from '@sluice/resilience'
 import { pathPolicy, rewritePath, route } from '@sluice/route'
 import { createUpstream, type Selected, type Upstream } from '@sluice/upstream'
+import debug from 'debug'
 import { policyOf, stickyCookies } from './policy-option.js'
 import type { Parts } from './proxy.js'
 import type { ProxyOptions, RouteOptions, UpstreamOptions } from './proxy-options.js'
@@ -37,6 +39,8 @@ import { limits, SiteGuard } from './site-guard.js'
 import { SiteTls } from './site-tls.js'
 import { trusted } from './tls-schema.js'
 import { type Transports, transportsOf } from './transports.js'
+
+const log = debug('sluice:proxy')
 
 type Site = Context & Client
 
@@ -232,7 +236,7 @@ function link(
         }),
       ),
     )
-    .handle(() => unhandled)
+    .handle(noRoute)
 }
 
 /** Layers of the user's own, each named by its path if it gives no handler. */
@@ -242,6 +246,12 @@ function layersOf(use: ProxyOptions['use'], path: string): Layer<Site>[] {
 
 /** Where an upstream stands in what the user wrote. */
 export type PathOf = (name: string) => string
+
+/** It would look like a 404 of the target's. */
+function noRoute({ out, authority }: Context): Reply {
+  if (log.enabled) log('no route takes %s %s%s', out.method, authority, out.path)
+  return unhandled
+}
 
 interface SiteChain {
   use(layer: Layer<Site>): SiteChain

@@ -2,9 +2,11 @@ import { once } from 'node:events'
 import { createServer, request, type Server } from 'node:http'
 import { createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { format } from 'node:util'
 import { roundRobin, slowStart, weightedRoundRobin } from '@sluice/balance'
 import { chain, type ProxyError, unhandled } from '@sluice/core'
 import { wireTransport } from '@sluice/forward'
+import debug from 'debug'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { type Origin, type OriginHandler, originServer } from '../../../test/kit/origin-server.js'
@@ -742,4 +744,22 @@ it('leaves nothing at work when its options are refused', async () => {
   const proxy = proxyOf({ upstreams: { a: { targets: [a.url], health: { ...health, path: '/mine' } } } })
   await until(() => proxy.upstreams.get('a')?.all[0]?.state === 'healthy', 'a probe that is ours')
   expect(a.requests.filter(({ url }) => url !== '/mine')).toEqual([])
+})
+
+it('tells who debugs of a request that no route takes', async () => {
+  const a = await origin()
+  const url = await urlOf(proxyOf({ upstreams: { a: a.url }, routes: [{ path: '/a', upstream: 'a' }] }))
+  const said: string[] = []
+  const { log } = debug
+  debug.log = (...args: unknown[]) => void said.push(format(...args))
+  debug.enable('sluice:proxy')
+  try {
+    await fetch(`${url}/a`)
+    expect(said.join()).not.toContain('no route')
+    expect((await fetch(`${url}/b?x`)).status).toBe(404)
+  } finally {
+    debug.disable()
+    debug.log = log
+  }
+  expect(said.join()).toMatch(/no route takes GET 127\.0\.0\.1:\d+\/b\?x/)
 })
