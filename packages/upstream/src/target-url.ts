@@ -19,6 +19,9 @@ export function normaliseUrl(text: unknown, path: string, faults: string[]): str
     const bare = /^[\w.-]+(:\d+)?(\/|$)/.test(text) || /^\[[\da-f:]+\]/i.test(text)
     return refuse(bare ? `takes a URL with its scheme: 'http://${text}'` : how)
   }
+  // As nginx writes it. For a URL it is a host called `unix`, with a port left out.
+  const socket = /^https?:\/\/unix:(\/[^:]*)/i.exec(text)?.[1]
+  if (socket !== undefined) return refuse(`takes a socket as 'unix:${socket}'`)
   let url: URL
   try {
     url = new URL(text)

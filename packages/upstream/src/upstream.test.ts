@@ -28,6 +28,8 @@ it.each([
   ['HTTP://A:80/base', 'http://a/base'],
   ['https://a:443', 'https://a'],
   ['http://[::1]:3000', 'http://[::1]:3000'],
+  ['http://unix:8080/', 'http://unix:8080'],
+  ['http://unix/', 'http://unix'],
   ['unix:/run/app.sock', 'unix:/run/app.sock'],
 ])('takes %s', (url, id) => {
   expect(ids(createUpstream({ name: 'x', targets: [url] }).all)).toEqual([id])
@@ -47,6 +49,8 @@ it.each([
   ['ftp://a', 'takes a URL such as'],
   ['http://', 'takes a URL such as'],
   ['unix:relative', 'absolute path'],
+  ['http://unix:/run/app.sock', "takes a socket as 'unix:/run/app.sock'"],
+  ['HTTPS://UNIX:/run/app.sock:/base', "takes a socket as 'unix:/run/app.sock'"],
   [{ url: 'http://a', weight: 0 }, 'upstreams.api.targets[0].weight: got 0'],
   [{ url: 'http://a', weight: Number.NaN }, 'weight'],
   [{ url: 'http://a', priority: -1 }, 'priority'],
