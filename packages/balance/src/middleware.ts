@@ -10,6 +10,7 @@ import {
 } from '@sluice/core'
 import { fault, integer, parse, quote, that, v } from '@sluice/options'
 import {
+  isOwnFault,
   type Lease,
   type LeaseResult,
   needUpstream,
@@ -136,6 +137,7 @@ export function balance<C = unknown>(
         if (typeof known === 'object' && (ctx as Tried).spare === true)
           throw none(upstream, 'has one target alone for this client')
         const may = typeof known === 'object' && mayServe(upstream, known, ctx as Tried)
+        if (may) (ctx as Tried).movable = false
         lease = upstream.lease(may ? (known as Target) : select(ctx as unknown as C))
       } catch (error) {
         return Promise.reject(blamed(error, upstream))
@@ -300,8 +302,7 @@ class Held {
   /** Only what the target did counts for or against it: not a client that left, nor a fault of our own. */
   end(error: Error | undefined): void {
     const { status, ttfb } = this
-    if (error instanceof ProxyError)
-      this.release(error.source === 'upstream' ? { ok: false, error } : undefined)
+    if (error instanceof ProxyError) this.release(isOwnFault(error) ? undefined : { ok: false, error })
     // A layer further out may drop an answer of 503 and have it tried elsewhere: the target has given it all the same.
     else if (error === undefined || status >= 500) this.release({ ok: true, ttfb, status })
     else this.release()

@@ -11,6 +11,9 @@ export function withTotal(attempt: Attempt, total: number): Attempt {
     get client() {
       return attempt.client
     },
+    get movable() {
+      return attempt.movable === true
+    },
     inform: (status, headers) => attempt.inform(status, headers),
     ...(upgrade === undefined ? {} : { upgrade }),
     ...(signal === undefined ? {} : { signal }),

@@ -14,14 +14,12 @@ import { listen, type StreamOwner, unlisten } from './http2-stream-events.js'
 import { upgradeReply } from './http2-tunnel.js'
 import { Http2Upload } from './http2-upload.js'
 import { addInformational } from './informational.js'
+import type { Waiting } from './leaving-line.js'
 import { continueWithin } from './timeouts.js'
 import type { Attempt, Transport } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
 import { wireLimits } from './wire-limits.js'
 import { cleanTrailers, type UploadOwner } from './wire-upload.js'
-
-type Settle = (reply: Reply) => void
-type Refuse = (error: ProxyError) => void
 
 /**
  * One request as a stream of HTTP/2, and the body of its reply.
@@ -31,9 +29,10 @@ type Refuse = (error: ProxyError) => void
  *    └──────────────────┴────── where it can be sent again ────────┘    │
  *    └──────────── failed(), or nobody waits any more ──────────────────┘
  */
-export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner {
+export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner, Waiting {
   /** A connection that has refused it: others are tried first. */
   avoid: Http2Connection | undefined = undefined
+  declare waitsSince?: number
   private progress: Progress = 'connecting'
   private connection: Http2Connection | undefined = undefined
   private stream: ClientHttp2Stream | undefined = undefined
@@ -61,8 +60,8 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner 
   constructor(
     readonly attempt: Attempt,
     private readonly pool: Http2Pool,
-    private readonly settle: Settle,
-    private readonly refuse: Refuse,
+    private readonly settle: (reply: Reply) => void,
+    private readonly refuse: (error: ProxyError) => void,
   ) {
     super()
     this.deadline = new Deadline(() => this.expired())

@@ -1,12 +1,14 @@
 import type { ClientHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { ProxyError } from '@sluice/core'
+import { isWithdrawn } from '@sluice/upstream'
 import debug from 'debug'
-import type { Deadlines } from './deadlines.js'
+import { Deadline, type Deadlines } from './deadlines.js'
 import { Http2Connection, type Http2ConnectionLimits, type Http2ConnectionOwner } from './http2-connection.js'
 import { connectHttp2, type Http2Address, type Http2Connected } from './http2-connector.js'
 import type { Http2Exchange } from './http2-exchange.js'
 import type { Http2Origin } from './http2-fields.js'
+import { leaving, lookEvery } from './leaving-line.js'
 
 const log = debug('sluice:forward')
 
@@ -31,7 +33,7 @@ export interface Http2PoolOwner {
 /**
  * Connections to one target. A stream goes to the one with the fewest, of equals to the one that was used last, so that
  * those that aren't needed grow old and go. Another is opened only when none has room, one at a time, since what it can
- * carry is known when it stands; meanwhile, and at the limit, requests wait in line.
+ * carry is known when it stands; meanwhile, and at the limit, requests wait in line, until another target would have them (decision 059).
  */
 export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
   readonly origin: Http2Origin
@@ -39,6 +41,7 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
   private readonly open = new Set<Http2Connection>()
   private readonly draining = new Set<Http2Connection>()
   private waiting: Http2Exchange[] = []
+  private readonly look = new Deadline(() => this.review())
   private giveUp: (() => void) | undefined = undefined
   private uses = 0
   private isClosed = false
@@ -60,7 +63,10 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
     if (this.isClosed) return exchange.failed(new ProxyError('proxy_closing'))
     const connection = this.pick(exchange.avoid)
     if (connection !== undefined) return this.begin(connection, exchange)
+    exchange.waitsSince ??= this.deadlines.now()
     this.waiting.push(exchange)
+    this.deadlines.set(this.look, lookEvery)
+    this.heed()
     this.grow()
   }
 
@@ -173,6 +179,7 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
 
   /** Serves those that wait, in their order, as far as there is room. */
   private serve(): void {
+    this.heed()
     for (;;) {
       const exchange = this.waiting[0]
       const connection = exchange === undefined ? undefined : this.pick(exchange.avoid)
@@ -180,6 +187,29 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
       this.waiting.shift()
       this.begin(connection, exchange)
     }
+  }
+
+  /** Looks again at those that wait. */
+  private review(): void {
+    this.dismiss()
+    if (this.waiting.length > 0) this.deadlines.set(this.look, lookEvery)
+    else this.advance()
+  }
+
+  /** A target that gets no more requests gets none from the line. */
+  private heed(): void {
+    const [first] = this.waiting
+    if (first !== undefined && isWithdrawn(first.attempt.target)) this.dismiss()
+  }
+
+  /** Lets those go that wait no longer. With streams to wait for, another connection is no more than a hope. */
+  private dismiss(): void {
+    const { deadlines, open, waiting } = this
+    const gone = leaving(waiting, deadlines.now(), open.size === 0 ? waiting.length : 0)
+    if (gone.size === 0) return
+    this.waiting = this.waiting.filter((each) => !gone.has(each))
+    for (const [exchange, error] of gone) exchange.failed(error)
+    this.endIfEmpty()
   }
 
   private grow(): void {

@@ -1,6 +1,6 @@
 import type { Context, Outbound, Outcome, Reply } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
-import type { Target } from '@sluice/upstream'
+import { hasOther, type Target, type Tried } from '@sluice/upstream'
 import { type ClientEnds, clientEnds } from './client-ends.js'
 import type { ConnectHook } from './connect-hook.js'
 import type { AnswerEdit, TargetName } from './rewrite.js'
@@ -16,6 +16,11 @@ export interface Attempt {
   /** The protocol to upgrade to. */
   readonly upgrade?: string
   readonly timeouts: Timeouts
+  /**
+   * Whether it would go to another target now if it failed before anybody has seen it. Asked of one that waits for a connection: without it, it
+   * waits on.
+   */
+  readonly movable?: boolean
   /** For whom it is sent, for transports that tell the target; nobody if it is left out (a probe). Made on read. */
   readonly client?: ClientEnds | undefined
   /** Passes an informational response (1xx) on. */
@@ -68,6 +73,11 @@ export class ContextAttempt implements EditingAttempt {
 
   get signal(): AbortSignal {
     return this.ctx.signal
+  }
+
+  get movable(): boolean {
+    const { movable, spare, tried } = this.ctx as Tried
+    return movable === true && spare !== true && hasOther(this.target, tried)
   }
 
   get client(): ClientEnds {

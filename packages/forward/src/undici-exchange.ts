@@ -4,6 +4,7 @@ import { get, type HeaderList, has, withoutHopByHop } from '@sluice/headers'
 import { isEventStream } from './event-stream.js'
 import { followSignal } from './follow-signal.js'
 import { addInformational } from './informational.js'
+import { type Waiting, whyLeave } from './leaving-line.js'
 import { trailersOf } from './reply-trailers.js'
 import type { Attempt } from './transport.js'
 import { type Progress, transportError } from './transport-error.js'
@@ -25,7 +26,8 @@ type Refuse = (error: ProxyError) => void
  * It speaks the handler interface that undici's parser calls by itself (raw fields as buffers); the newer interface is a
  * wrapper over it that parses the fields into an object, whereby case and order would be lost.
  */
-export class UndiciExchange extends PushBody {
+export class UndiciExchange extends PushBody implements Waiting {
+  declare waitsSince?: number
   private progress: Progress = 'connecting'
   private abortRequest: ((error?: Error) => void) | undefined = undefined
   private resumeParser: (() => void) | undefined = undefined
@@ -42,7 +44,7 @@ export class UndiciExchange extends PushBody {
 
   /** @param told the connector is one that listens ahead of undici */
   constructor(
-    private readonly attempt: Attempt,
+    readonly attempt: Attempt,
     private readonly settle: Settle,
     private readonly refuse: Refuse,
     private readonly told: boolean,
@@ -54,7 +56,15 @@ export class UndiciExchange extends PushBody {
     else if (attempt.signal !== undefined) this.follow(attempt.signal)
   }
 
+  /** It has no connection, and somebody wants one for it. */
+  get waits(): boolean {
+    return this.progress === 'connecting' && this.gone === undefined
+  }
+
   onConnect(abort: (error?: Error) => void): void {
+    const { waitsSince } = this
+    const why = waitsSince === undefined ? undefined : whyLeave(this, waitsSince, true)
+    if (why !== undefined) this.leave(why)
     if (this.gone !== undefined) {
       abort(this.gone)
       return
@@ -118,6 +128,7 @@ export class UndiciExchange extends PushBody {
     else {
       // No body whose end would do it.
       this.unfollow?.()
+      this.gone ??= error
       this.refuse(error)
     }
   }

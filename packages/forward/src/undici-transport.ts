@@ -8,6 +8,7 @@ import { flowingBody } from './flowing-body.js'
 import type { Attempt, Transport } from './transport.js'
 import { undiciConnector } from './undici-connector.js'
 import { UndiciExchange } from './undici-exchange.js'
+import { UndiciLine } from './undici-line.js'
 import { telling } from './undici-sockets.js'
 import { Upload } from './upload.js'
 
@@ -57,6 +58,7 @@ class UndiciTransport implements Transport {
   private readonly pools = new Map<number, Map<object, Pool>>()
   /** Those that close when their requests are over. */
   private readonly leaving = new Map<Pool, Promise<void>>()
+  private readonly line = new UndiciLine()
   private readonly connections: number
   private readonly dispatcher: Dispatcher | undefined
   private closing = false
@@ -123,7 +125,10 @@ class UndiciTransport implements Transport {
       // a connection for each new name. An address can't be sent as one: only our own connector knows that.
       if (servername !== undefined && (named || this.dispatcher === undefined))
         request.servername = servername
-      dispatcher.dispatch(request, exchange as unknown as Dispatcher.DispatchHandler)
+      const free = dispatcher.dispatch(request, exchange as unknown as Dispatcher.DispatchHandler)
+      // A pool says no too where it was the last connection that this one got; a dispatcher of the user's says nothing of its queue.
+      if (!free && this.dispatcher === undefined && (dispatcher as Pool).stats.queued > 0)
+        this.line.join(exchange)
     })
   }
 

@@ -19,6 +19,7 @@ import { attemptClosed, sendWhole, uncork } from './exchange-steps.js'
 import { flowingBody } from './flowing-body.js'
 import { followSignal } from './follow-signal.js'
 import { addInformational } from './informational.js'
+import type { Waiting } from './leaving-line.js'
 import { isSafe } from './safe-method.js'
 import { continueWithin } from './timeouts.js'
 import type { Attempt, EditingAttempt } from './transport.js'
@@ -43,11 +44,12 @@ import { writeWith } from './write-with.js'
  *      └───────────────────┴─────── once, where safe ────────┘              │
  *      └──────────────── failed(), or nobody waits any more ────────────────┘
  */
-export class WireExchange extends PushBody implements UploadOwner, Asked {
+export class WireExchange extends PushBody implements UploadOwner, Asked, Waiting {
   readonly method: string
   readonly upgrade: boolean
   /** It was sent on a kept connection that turned out to be dead: the next one must be new. */
   again = false
+  declare waitsSince?: number
   private progress: Progress = 'connecting'
   private connection: WireConnection | undefined = undefined
   /** What is to be written at the end of this turn of the event loop. */

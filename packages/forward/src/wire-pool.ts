@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net'
 import { ProxyError } from '@sluice/core'
+import { isWithdrawn } from '@sluice/upstream'
 import { afterReads } from './after-reads.js'
 import type { ClientEnds } from './client-ends.js'
 import { Deadline, type Deadlines } from './deadlines.js'
+import { leaving, lookEvery } from './leaving-line.js'
 import { type ConnectionOwner, WireConnection } from './wire-connection.js'
 import type { WireExchange } from './wire-exchange.js'
 import { yielding } from './yielding.js'
@@ -38,13 +40,10 @@ const restedFor = 1_000
 /** How long idle connections may hold the process open, in ms. */
 const lettingGoAfter = 50
 
-/** How often a pool that is full looks for clients that have become slow, in ms, while requests wait. */
-const lookEvery = 250
-
 /**
  * Connections to one target. The one that was used last is used next, so that those that aren't needed grow old and go.
  * Requests beyond the limit wait in line, those whose bodies have yet to come behind a limit of their own; while any waits,
- * exchanges with slow clients give up their places (decision 054).
+ * exchanges with slow clients give up their places (decision 054), and those that another target would have go there (decision 059).
  */
 export class WirePool implements ConnectionOwner {
   private readonly idle: WireConnection[] = []
@@ -103,6 +102,7 @@ export class WirePool implements ConnectionOwner {
     // One that has met a dead connection gets a new one: the others may be as dead.
     const connection = exchange.again ? undefined : this.rested()
     if (connection === undefined) {
+      exchange.waitsSince ??= this.deadlines.now()
       if (first) this.waiting.unshift(exchange)
       else this.waiting.push(exchange)
       this.grow()
@@ -124,6 +124,7 @@ export class WirePool implements ConnectionOwner {
   /** The body of an exchange is sent, or never will be. */
   bodyOver(exchange: WireExchange): void {
     if (this.bodies.size === 0 || !this.bodies.delete(exchange)) return
+    this.heed()
     const next = this.held.shift()
     if (next === undefined) return
     this.bodies.add(next)
@@ -132,6 +133,7 @@ export class WirePool implements ConnectionOwner {
   }
 
   released(connection: WireConnection): void {
+    this.heed()
     const next = this.next()
     if (next !== undefined) {
       connection.send(next)
@@ -153,7 +155,7 @@ export class WirePool implements ConnectionOwner {
     this.leaving.delete(connection)
     if (!this.all.delete(connection)) return
     if (this.waiting.length > 0) this.grow()
-    else this.endIfEmpty()
+    this.endIfEmpty()
   }
 
   /** Nobody waits, and there is no connection: it can go. */
@@ -191,6 +193,7 @@ export class WirePool implements ConnectionOwner {
 
   /** Has it wait until there are fewer bodies to come, or its own has come: which may be with the head, so soon. */
   private hold(exchange: WireExchange): void {
+    exchange.waitsSince ??= this.deadlines.now()
     this.held.push(exchange)
     this.press()
     if (this.reviewing) return
@@ -203,6 +206,7 @@ export class WirePool implements ConnectionOwner {
 
   /** Looks again at those that wait, and at those that let them wait. */
   private review(): void {
+    this.dismiss()
     const held = this.held
     this.held = []
     for (const exchange of held) {
@@ -211,6 +215,24 @@ export class WirePool implements ConnectionOwner {
       else this.send(exchange)
     }
     this.press()
+  }
+
+  /** A target that gets no more requests gets none from the line. */
+  private heed(): void {
+    const first = this.waiting[0] ?? this.held[0]
+    if (first !== undefined && isWithdrawn(first.attempt.target)) this.dismiss()
+  }
+
+  /** Lets those go that wait no longer. */
+  private dismiss(): void {
+    const { connecting, deadlines, held, waiting } = this
+    if (waiting.length + held.length === 0) return
+    const gone = leaving([...waiting, ...held], deadlines.now(), connecting)
+    if (gone.size === 0) return
+    this.waiting = this.waiting.filter((each) => !gone.has(each))
+    this.held = this.held.filter((each) => !gone.has(each))
+    for (const [exchange, error] of gone) exchange.failed(error)
+    this.endIfEmpty()
   }
 
   /** Ends exchanges whose clients are slow for those that wait. */
@@ -265,6 +287,7 @@ export class WirePool implements ConnectionOwner {
 
   /** Opens connections for those that wait, up to the limit. */
   private grow(): void {
+    this.heed()
     const { connections } = this.limits
     while (this.connecting < this.waiting.length && (connections === 0 || this.all.size < connections))
       this.open((this.perExchange ? this.next() : this.waiting[this.connecting]) as WireExchange)

@@ -8,7 +8,7 @@ import {
   type Reply,
 } from '@sluice/core'
 import { get } from '@sluice/headers'
-import type { Tried } from '@sluice/upstream'
+import { hasLeftLine, type Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { backoffDelay } from './backoff.js'
 import { isUntouched, keptBody } from './kept-body.js'
@@ -52,6 +52,7 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
   for (let attempt = 1; ; attempt++) {
     let failure: ProxyError | number
     let reply: Reply | undefined
+    ctx.movable = true
     kept?.begin(ctx.out)
     try {
       reply = await (limited ? inTime(next, ctx, perTry, until) : next(ctx))
@@ -69,6 +70,9 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
     } finally {
       if (ctx !== first) showAttempt(first, ctx)
     }
+    // Nobody has seen it: to wait for another target is no further try, and there are never more of these than targets.
+    const moved = hasLeftLine(failure)
+    if (moved) attempt--
     const { method } = first.out
     const can = kept === undefined ? isUntouched(first.out.body) : kept.isWhole(first.out)
     const failed: Writable<FailedTry> = { failure, method, attempt, replayable: can }
@@ -76,13 +80,13 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
     let no: NoRetry | undefined
     let asked = 'backoff.random'
     try {
-      if (backoff !== undefined) {
+      if (backoff !== undefined && !moved) {
         failed.retryAfter = askedToWait(reply)
         wait = Math.max(backoffDelay(attempt, backoff), failed.retryAfter ?? 0)
       }
       if (until !== 0) failed.left = until - performance.now() - wait
       asked = 'when'
-      failed.wanted = when?.(failed, first)
+      if (!moved) failed.wanted = when?.(failed, first)
       asked = 'budget.take'
       no = whyNot(failed, settings)
     } catch (error) {

@@ -38,9 +38,15 @@ export interface Selected {
   lease: Lease
 }
 
-/** What `retry` and its like tell `balance`: targets to leave out if there are others. */
+/** What `retry` and its like tell `balance` and transports: targets to leave out if there are others. */
 export interface Tried {
   tried?: readonly Target[]
+  /**
+   * Whoever has begun this try sends it to another target if it fails before anybody has seen it. So a transport may let it go that waits for a
+   * connection; without it, it waits on. `balance` takes it back for a client that is bound to its target: what it has begun there may not be
+   * known elsewhere.
+   */
+  movable?: boolean
   /**
    * This try can be done without: it goes to another target that has room now, or fails as `destination_unavailable`. It waits for
    * nothing, and takes no client away from the target that it is bound to.

@@ -5,6 +5,13 @@ import type { TargetTls } from './target-tls.js'
 /** Time over which the average of answers forgets, in ms. */
 const memory = 10_000
 
+/** As much of an upstream as its targets know of it. */
+export interface Siblings {
+  readonly available: readonly Target[]
+  readonly ranks: readonly (readonly Target[])[]
+  admits(target: Target): boolean
+}
+
 /**
  * A target and its live state, counted in place.
  *
@@ -35,8 +42,11 @@ export class LiveTarget implements Target {
   /** It is none of the upstream's any more. */
   left = false
   private answeredAt = 0
+  /** Private to the engine too: whoever prints a target wants no upstream. */
+  readonly #siblings: Siblings | undefined
 
-  constructor(settings: TargetSettings) {
+  constructor(settings: TargetSettings, siblings?: Siblings) {
+    this.#siblings = siblings
     this.id = settings.id
     this.url = settings.url
     this.weight = settings.weight
@@ -58,6 +68,28 @@ export class LiveTarget implements Target {
   /** It may be used, as far as anybody knows. */
   get usable(): boolean {
     return !this.draining && this.ejectors.size === 0 && this.verdict !== 'unhealthy'
+  }
+
+  /** Its upstream gives it no more requests: there are others, or it is drained or gone. */
+  get withdrawn(): boolean {
+    if (this.#siblings === undefined || (this.usable && !this.left)) return false
+    return !this.#siblings.available.includes(this)
+  }
+
+  /** Whether a request for it could go to another one now, that isn't among those tried, nor asked only when there is nobody like this one. */
+  hasOther(tried: readonly Target[] | undefined): boolean {
+    const siblings = this.#siblings
+    if (siblings === undefined) return false
+    try {
+      for (const rank of siblings.ranks) {
+        for (const each of rank)
+          if (each !== this && tried?.includes(each) !== true && siblings.admits(each)) return true
+        if (rank.includes(this)) return false
+      }
+    } catch {
+      // A gate that throws is told of where requests are picked for: transports ask from their timers, where it would end the process.
+    }
+    return false
   }
 
   /** Takes over what may change while it lives; true if anything has. */

@@ -1,3 +1,5 @@
+import { lineCode } from './left-line.js'
+
 /** Codes of the system, of Node and of undici that tell of a connection, a lookup, TLS or bytes that are no HTTP. */
 const codes = new Set([
   'ECONNREFUSED',
@@ -45,8 +47,11 @@ const codes = new Set([
 const families =
   /^(HPE_|ERR_SSL_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH$|INVALID_CA$|INVALID_PURPOSE$)/
 
-/** What the system says of this process: all targets would suffer for it that no file or port is left to open. */
-const limits = new Set<unknown>(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
+/**
+ * What the system says of this process: all targets would suffer for it that no file or port is left to open. And what a transport says of
+ * its own limit: a request that has waited for a connection was never sent.
+ */
+const limits = new Set<unknown>(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', lineCode])
 
 /**
  * What Node, undici and the system say of a call that was wrong. Others of `ERR_`, `ERR_STREAM_DESTROYED` for instance, may come of
@@ -98,7 +103,7 @@ function kindOf(error: unknown): 'network' | 'own' | undefined {
   for (let depth = 0; depth < deepest; depth++) {
     if (!(each instanceof Error)) return undefined
     const { name, code, syscall, source, cause, errors } = each as Failure
-    // It knows whose fault it is, but for what stopped this process in the connect.
+    // It knows whose fault it is, but for what stopped this process ahead of the connect.
     if (name === 'ProxyError')
       return source === 'upstream' && !limits.has((cause as Failure | undefined)?.code) ? 'network' : 'own'
     if (name === 'AbortError') return 'own'

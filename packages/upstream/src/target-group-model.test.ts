@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { createUpstream, type Lease, type StateChange, type Target, type Upstream } from './index.js'
+import {
+  createUpstream,
+  hasOther,
+  isWithdrawn,
+  type Lease,
+  type StateChange,
+  type Target,
+  type Upstream,
+} from './index.js'
 
 /** What is known of a target, in the plainest terms. */
 interface Known {
@@ -229,6 +237,15 @@ it('is where its targets stand, whatever happens: state, ranks, panic, counts, a
           expect(upstream.ranks.map((rank) => rank.map(({ id }) => id))).toEqual(ranks)
           expect(upstream.available.map(({ id }) => id)).toEqual(ranks.flat())
           expect(upstream.panicking).toBe(panicking)
+          // Also of those that have left: what waits for them may go to others.
+          const seen = [...world.told.keys()].map((target) => {
+            const rank = upstream.all.includes(target)
+              ? ranks.findIndex((ids) => ids.includes(target.id))
+              : -1
+            const others = rank < 0 ? upstream.available.length : ranks.slice(0, rank + 1).flat().length - 1
+            return isWithdrawn(target) === rank < 0 && hasOther(target) === others > 0
+          })
+          expect(seen).not.toContain(false)
           expect(world.panics).toEqual(panicking === before.panicking ? [] : [panicking])
           // Policies keep tables by the list: it stays as long as nothing has changed.
           if (world.events.length === 0 && upstream.all === before.all)

@@ -231,7 +231,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
   }
 
   private join(settings: ConstructorParameters<typeof LiveTarget>[0], old?: LiveTarget): LiveTarget {
-    const target = new LiveTarget(settings)
+    const target = new LiveTarget(settings, this)
     // A person has drained a name: a new certificate is no reason to send requests there again.
     if (old?.drainers.has(hand) === true) target.drainers.add(hand)
     // The first list is no news: nobody warms up towards nothing.
