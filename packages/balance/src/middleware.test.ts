@@ -1,6 +1,13 @@
 import { PassThrough } from 'node:stream'
 import { type Context, chain, discard, type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
-import { createUpstream, type Selected, type Target, type TargetInit, type Tried } from '@sluice/upstream'
+import {
+  createUpstream,
+  leftLine,
+  type Selected,
+  type Target,
+  type TargetInit,
+  type Tried,
+} from '@sluice/upstream'
 import { describe, expect, it } from 'vitest'
 import { balance, first, sticky, targetFrom, withParts } from './index.js'
 
@@ -114,6 +121,19 @@ it.each([
   await handler(context())
   body.cancel(why)
   expect(heard).toEqual([result])
+})
+
+it.each([
+  ['no file was left to open', Object.assign(new Error(), { code: 'EMFILE' })],
+  ['it has left the line for a connection', leftLine],
+])('holds nothing against a target that was sent nothing, since %s', async (_name, cause) => {
+  const upstream = upstreamOf('http://a')
+  const heard: unknown[] = []
+  upstream.on('result', (_target, result) => void heard.push(result))
+  const error = new ProxyError('connection_timeout', { cause })
+  const handler = balance(upstream)(() => Promise.reject(error))
+  await expect(handler(context())).rejects.toBe(error)
+  expect(heard).toEqual([undefined])
 })
 
 it('adds its cookie to a copy: a handler may give one reply many times', async () => {

@@ -12,6 +12,7 @@ const upstreamOf = (): Upstream => createUpstream({ name: 'api', targets: urls }
 interface Answer {
   readonly target: Target
   readonly setCookie: string | undefined
+  readonly movable: boolean | undefined
 }
 
 /** Sends one request through `balance`, with the cookies of a client. */
@@ -30,7 +31,8 @@ async function ask(
   const handler = balance(upstream, policy)(() => ({ status, headers: [], body: null }))
   const reply: Reply = await handler(ctx as never)
   const at = reply.headers.indexOf('set-cookie')
-  return { target: ctx.target, setCookie: at === -1 ? undefined : reply.headers[at + 1] }
+  const setCookie = at === -1 ? undefined : reply.headers[at + 1]
+  return { target: ctx.target, setCookie, movable: ctx.movable }
 }
 
 const pairOf = (setCookie: string | undefined): string => (setCookie as string).split(';', 1)[0] as string
@@ -188,6 +190,16 @@ describe.each([
     })
     // One who has none yet stays with whoever answers first.
     expect((await ask(upstream, options, undefined, spare)).setCookie).toBeDefined()
+  })
+
+  it('has no transport send a client elsewhere that waits for its target, and others that do', async () => {
+    const upstream = upstreamOf()
+    const policy = sticky(roundRobin(), options)
+    const fresh = await ask(upstream, policy, undefined, { movable: true })
+    const cookie = pairOf(fresh.setCookie)
+    const bound = await ask(upstream, policy, cookie, { movable: true })
+    const lost = await ask(upstream, policy, cookie, { movable: true, tried: [fresh.target] })
+    expect([fresh.movable, bound.movable, lost.movable]).toEqual([true, false, true])
   })
 
   it('finds its target in a rank behind others', async () => {

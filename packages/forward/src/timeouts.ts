@@ -2,11 +2,17 @@ import { type Duration, duration, parse, v } from '@sluice/options'
 
 /** Limits on the phases of one attempt. 0 turns a limit off. */
 export interface TimeoutOptions {
-  /** For a new connection, TLS handshake included. Default 2s. */
+  /**
+   * For a new connection, TLS handshake included. A request that has waited as long for one that is free, with all in use, goes to another
+   * target, where `retry` finds one. Default 2s.
+   */
   connect?: Duration
   /** Idle time while the request's body is sent. Default 60s. */
   requestBody?: Duration
-  /** From the request sent to the head of the answer. Default 30s. */
+  /**
+   * From the request sent to the head of the answer. No request waits for longer for a connection that is free: then it is 503 (where `connect` is
+   * longer, after that). Default 30s.
+   */
   head?: Duration
   /** Idle time between parts of the answer's body. Default 60s. */
   body?: Duration

@@ -6,7 +6,7 @@ import {
   PushBody,
   type Reply,
 } from '@sluice/core'
-import type { Target } from '@sluice/upstream'
+import { leftLine, type Target, type Tried } from '@sluice/upstream'
 import { describe, expect, it, vi } from 'vitest'
 import { type RetryOptions, resolveRetry, retry, retryBudget, whyNot } from './index.js'
 
@@ -95,6 +95,35 @@ describe('retry', () => {
     }) as (ctx: Attempt) => Promise<Reply>
     await handler(ctx).catch(() => {})
     expect([ctx.target?.id, ctx.tried?.map(({ id }) => id), ctx.out === out]).toEqual(['t2', ['t1'], true])
+  })
+
+  it('counts nothing as a try that was sent to nobody, and asks neither `when` nor the budget nor waits for it', async () => {
+    const moved = new ProxyError('connection_timeout', { cause: leftLine })
+    const budget = retryBudget({ share: 0, min: 0 })
+    const when = vi.fn(() => false)
+    const options = { attempts: 1, budget, when, backoff: { base: '1h', max: '1h' } } as const
+    expect(await run([moved, moved, moved, 200], options, 'POST', 'x')).toEqual({
+      result: 200,
+      calls: 4,
+      tried: [['t1'], ['t1', 't2'], ['t1', 't2', 't3']],
+    })
+    expect(when).not.toHaveBeenCalled()
+    expect(await run([moved, 'connection_refused', 'connection_refused'], { attempts: 2 })).toMatchObject({
+      result: 'connection_refused',
+      calls: 3,
+    })
+  })
+
+  it('says of every try that it may go to another target while nobody has seen it', async () => {
+    const { ctx } = context()
+    const seen: unknown[] = []
+    const handler = retry({ attempts: 2 })((attempt: Attempt & Tried) => {
+      seen.push(attempt.movable)
+      attempt.movable = false
+      throw new ProxyError('connection_refused')
+    }) as (ctx: Attempt) => Promise<Reply>
+    await expect(handler(ctx)).rejects.toThrow()
+    expect(seen).toEqual([true, true])
   })
 
   it('gives up after its attempts, with the last error', async () => {

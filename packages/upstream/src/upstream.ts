@@ -61,8 +61,8 @@ export interface Upstream extends AsyncDisposable {
    */
   replace(targets: readonly TargetInit[]): void
   /**
-   * Gives a target no more requests; those in flight finish. One that isn't there, since a source has dropped it for instance, is
-   * ignored.
+   * Gives a target no more requests; those in flight finish, and those that wait for a connection go to others where there are any. One that
+   * isn't there, since a source has dropped it for instance, is ignored.
    * @param id its id, or its URL in any spelling that `targets` takes
    * @param by who does it, default 'hand': several may, and it is back when the last of them has undrained it. What is drained by hand
    * stays so when `replace` makes its target anew
