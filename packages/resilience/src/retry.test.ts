@@ -100,7 +100,7 @@ describe('retry', () => {
   it('counts nothing as a try that was sent to nobody, and asks neither `when` nor the budget nor waits for it', async () => {
     const moved = new ProxyError('connection_timeout', { cause: leftLine })
     const budget = retryBudget({ share: 0, min: 0 })
-    const when = vi.fn(() => false)
+    const when = vi.fn<() => boolean>(() => false)
     const options = { attempts: 1, budget, when, backoff: { base: '1h', max: '1h' } } as const
     expect(await run([moved, moved, moved, 200], options, 'POST', 'x')).toEqual({
       result: 200,
