@@ -3,6 +3,7 @@ import type { Client, Context, Layer } from '@sluice/core'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { type Call, httpClient } from '../kit/client.js'
+import { deadTarget } from '../kit/dead-target.js'
 import { type Front, threeFronts } from '../kit/fronts.js'
 import { leakCheck } from '../kit/leak-check.js'
 import { originServer } from '../kit/origin-server.js'
@@ -151,6 +152,34 @@ describe.each(threeFronts)('a concurrency limit behind $name', (kind) => {
     await front.close()
     await origin.close()
     await leaks.settled()
+  })
+
+  it('lets further tries wait for a target that is full, and not back to one that is dead and has room', async () => {
+    const dead = [own(await deadTarget()), own(await deadTarget())]
+    let now = 0
+    let most = 0
+    const origin = own(
+      await originServer((_req, res) => {
+        most = Math.max(most, ++now)
+        setImmediate(() => {
+          now--
+          res.end('ok')
+        })
+      }),
+    )
+    const front = own(
+      await kind.start({
+        targets: [...dead.map(({ url }) => url), origin.url],
+        retry: { attempts: 3 },
+        concurrency: { limit: 2, queue: 100, queueTimeout: 0 },
+      }),
+    )
+    for (const method of ['GET', 'POST']) {
+      const answers = await Promise.all(Array.from({ length: 40 }, () => front.client.ask({ method })))
+      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+    }
+    expect(most).toBe(2)
+    await until(() => front.inFlight === 0, 'every lease to end')
   })
 
   it('finds its limit by itself', async () => {

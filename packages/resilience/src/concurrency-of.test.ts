@@ -13,10 +13,12 @@ import { type ConcurrencyOptions, concurrencyOf } from './index.js'
 
 const urls = ['http://a', 'http://b', 'http://c']
 
-/** As `balance` does: it picks and takes its lease as it is called. */
+/** As `balance` does: it picks and takes its lease as it is called, and goes back to who was tried before where nobody else is left. */
 function balanced(upstream: Upstream, leases: Map<number, Lease>): Handler {
   return (ctx) => {
-    const target = upstream.available.find((each) => upstream.admits(each))
+    const { tried = [] } = ctx as Tried
+    const open = upstream.available.filter((each) => upstream.admits(each))
+    const target = open.find((each) => !tried.includes(each)) ?? open[0]
     if (target === undefined) throw new ProxyError('destination_unavailable', { message: 'nobody' })
     const { id } = ctx as unknown as { id: number }
     leases.set(id, upstream.lease(target))
@@ -177,6 +179,54 @@ it('lets no try wait that can be done without', async () => {
   expect(one.waiting).toBe(0)
   arrive()
   expect(one.waiting).toBe(1)
+})
+
+it('lets a further try wait for a target that it was not at, and others pass to the one that it may not go to', async () => {
+  const { one, upstream, leases, results, arrive, end } = made({ limit: 1 }, urls.slice(0, 2))
+  const [a, b] = upstream.all as [Target, Target]
+  const under = (): (Target | undefined)[] => [...leases.values()].map(({ target }) => target)
+  const first = arrive()
+  const second = arrive()
+  expect(under()).toEqual([a, b])
+  await end(first)
+  // Nobody waits, and `a` has room: for anybody but this one.
+  const again = arrive({ tried: [a] })
+  expect([one.waiting, results[again]]).toEqual([1, undefined])
+  const passes = arrive()
+  await turns()
+  expect([one.waiting, results[passes], under()]).toEqual([1, 200, [b, a]])
+  const behind = arrive({ tried: [b] })
+  await end(passes)
+  expect([one.waiting, results[behind], under()]).toEqual([1, 200, [b, a]])
+  await end(behind)
+  expect([one.waiting, under()]).toEqual([1, [b]])
+  await end(second)
+  expect([one.waiting, results[again], under()]).toEqual([0, 200, [b]])
+})
+
+it('sends a further try back to where it was, when nobody else would take it with room', async () => {
+  const { one, upstream, leases, results, arrive } = made({ limit: 1 }, urls.slice(0, 2))
+  const [a, b] = upstream.all as [Target, Target]
+  const undo = upstream.gate((target) => target !== a)
+  arrive()
+  undo()
+  const again = arrive({ tried: [a] })
+  await turns()
+  expect([one.waiting, results[again]]).toEqual([1, undefined])
+  upstream.drain('http://b')
+  await turns()
+  expect([one.waiting, results[again], leases.get(again)?.target]).toEqual([0, 200, a])
+  expect(b.inFlight).toBe(1)
+})
+
+it('sends a further try back to where it was, when the line has no place for it', async () => {
+  const { one, upstream, leases, arrive } = made({ limit: 1, queue: 0 }, urls.slice(0, 2))
+  const [a, b] = upstream.all as [Target, Target]
+  const undo = upstream.gate((target) => target !== a)
+  arrive()
+  undo()
+  const again = arrive({ tried: [a] })
+  expect([one.waiting, leases.get(0)?.target, leases.get(again)?.target]).toEqual([0, b, a])
 })
 
 it('lets nobody wait longer than told', async () => {
@@ -351,6 +401,8 @@ describe('model', () => {
       'arrive',
       'arrive',
       'arrive',
+      'again',
+      'again',
       'end',
       'end',
       'burst',
@@ -367,10 +419,24 @@ describe('model', () => {
         const { one, upstream, leases, results, timers } = world
         let arrived = 0
         const order: number[] = []
+        const seen = new Set<number>()
+        const tried = new Map<number, readonly Target[]>()
+        const waiting = (): number[] =>
+          Array.from({ length: arrived }, (_, id) => id).filter((id) => results[id] === undefined)
+        const full = ({ inFlight }: Target): boolean => inFlight >= 2
+        /** To one that it was not at, if there is any; back to one that it was at, else. */
+        const mayGo = (id: number): boolean => {
+          const fresh = upstream.available.filter((target) => tried.get(id)?.includes(target) !== true)
+          return (fresh.length > 0 ? fresh : upstream.available).some((target) => !full(target))
+        }
         for (const [kind, n] of actions) {
           const held = [...leases.keys()]
+          const crowded = one.waiting === 4
           if (kind === 'arrive') arrived = world.arrive() + 1
-          else if (kind === 'end') await world.end(held[n % Math.max(1, held.length)] ?? -1)
+          else if (kind === 'again') {
+            tried.set(arrived, n === 0 ? upstream.all : upstream.all.slice(n % 3, (n % 3) + 1 + (n % 2)))
+            arrived = world.arrive({ tried: tried.get(arrived) as readonly Target[] }) + 1
+          } else if (kind === 'end') await world.end(held[n % Math.max(1, held.length)] ?? -1)
           else if (kind === 'burst') {
             // Several places become free, and somebody comes, all before the line moves.
             for (const id of held.slice(0, n % 4)) {
@@ -379,24 +445,35 @@ describe('model', () => {
             }
             arrived = world.arrive() + 1
           } else if (kind === 'leave') {
-            const waiting = Array.from({ length: arrived }, (_, id) => id).filter(
-              (id) => results[id] === undefined,
-            )
-            await world.leave(waiting[n % Math.max(1, waiting.length)] ?? -1)
+            const who = waiting()
+            await world.leave(who[n % Math.max(1, who.length)] ?? -1)
           } else if (kind === 'wait') await world.wait(n)
           else if (kind === 'drain') upstream.drain(urls[n % 3] as string)
           else if (kind === 'undrain') upstream.undrain(urls[n % 3] as string)
           else upstream.replace(urls.slice(n % 3))
           await turns()
-          for (const id of leases.keys()) if (!order.includes(id)) order.push(id)
+          for (const id of leases.keys()) {
+            if (seen.has(id)) continue
+            seen.add(id)
+            // Nobody was sent back while another was merely full, but for want of a place in the line.
+            const { target } = leases.get(id) as Lease
+            const back =
+              tried.get(id)?.includes(target) === true &&
+              upstream.available.some((each) => tried.get(id)?.includes(each) === false)
+            if (back) expect(crowded && id === arrived - 1).toBe(true)
+            else order.push(id)
+          }
           for (const target of upstream.all) expect(target.inFlight).toBeLessThanOrEqual(2)
-          const open = upstream.available.some(({ inFlight }) => inFlight < 2)
-          expect(one.waiting === 0 || !open).toBe(true)
+          expect(waiting().filter(mayGo)).toEqual([])
           expect(one.waiting).toBe(arrived - Object.keys(results).length)
           expect(timers.size).toBe(one.waiting)
         }
-        // First come, first served.
-        expect(order).toEqual([...order].sort((x, y) => x - y))
+        // First come, first served, among those that may go to the same targets.
+        const kindOf = (id: number): string => (tried.get(id) ?? []).map((target) => target.id).join()
+        for (const kind of new Set(order.map(kindOf))) {
+          const alike = order.filter((id) => kindOf(id) === kind)
+          expect(alike).toEqual([...alike].sort((x, y) => x - y))
+        }
         while (leases.size > 0) for (const id of [...leases.keys()]) await world.end(id)
         expect(Object.keys(results)).toHaveLength(arrived)
         expect([one.waiting, timers.size]).toEqual([0, 0])

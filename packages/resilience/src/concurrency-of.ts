@@ -39,7 +39,8 @@ export interface UpstreamConcurrency extends Disposable {
 
 /**
  * Limits the requests in flight at each target. A full one is left out of picks by a gate; where none has room, `middleware`
- * lets requests wait in one bounded line, and serves one for each place that becomes free. Who finds no place in the line
+ * lets requests wait in one bounded line, and serves one for each place that becomes free. A further try waits for a target that it was not at,
+ * as long as there is one that is merely full, and lets those pass meanwhile who may go where it may not. Who finds no place in the line
  * (`queue_full`), or waits too long (`queue_timeout`), gets 503 with `Retry-After`; a client that leaves frees its place at once. When nobody is
  * left who could make room (all drained or removed), those that wait are passed on, and `balance` refuses them. The second try of
  * a `hedge` never waits.
@@ -59,9 +60,18 @@ export function concurrencyOf(
   return new TargetConcurrency(upstream, resolveConcurrency(options, 'concurrencyOf'), seams)
 }
 
+/** Targets that take a request, and that would if they weren't full, as all gates but ours have it. */
+interface Places {
+  readonly free: readonly Target[]
+  readonly full: readonly Target[]
+}
+
 /**
- * arrival ──nobody waits, and none is full──▶ next
+ * arrival ──nobody waits who could go in its place, and none is full──▶ next
  *         ──else──▶ line ──a place is free, or none ever will be──▶ next     (or refused, or gone)
+ *
+ * A place at a target that a try was at is none for it, while one that it wasn't at is full and nothing else. Who has room and answers nothing has
+ * it always, so a target that is dead would take all tries that others could serve a moment later.
  *
  * The line moves in a microtask after each end of a lease and each change of targets: `balance` takes its lease as it is
  * called, so what is free is known again before the next one is served; who arrives before that joins the line's end.
@@ -73,7 +83,10 @@ class TargetConcurrency implements UpstreamConcurrency {
   private readonly adaptive: Map<Target, AdaptiveLimit> | undefined
   private readonly undo: (() => void)[]
   private moving = false
+  /** Where places are, as of this look; read where somebody asks who has tried before. */
+  private places: Places | undefined = undefined
   private readonly after: After
+  private readonly may = (waiter: Waiter): boolean => this.goes((waiter as RequestWaiter).tried)
   /** Takes back the look at what opens soon. */
   private again: (() => void) | undefined = undefined
   /** Milliseconds after which others may let somebody through to a target that they shut now, as of the last look. */
@@ -134,7 +147,7 @@ class TargetConcurrency implements UpstreamConcurrency {
 
   private enter(ctx: Context, next: Handler): Reply | Promise<Reply> {
     const { line } = this
-    if (this.closed || (line.size === 0 && this.look() !== 'full')) return next(ctx)
+    if (this.closed || this.passes((ctx as Tried).tried)) return next(ctx)
     // It would take the place of a request that has no other try.
     if ((ctx as Tried).spare === true) return Promise.reject(noRoom(this.upstream))
     return new Promise((resolve, reject) => {
@@ -144,6 +157,47 @@ class TargetConcurrency implements UpstreamConcurrency {
       // Another's gate may have opened with time, which nobody tells of.
       this.move()
     })
+  }
+
+  /** Whether one who comes goes on at once. */
+  private passes(tried: Tried['tried']): boolean {
+    const { line } = this
+    // Asked first where nobody waits, which is nearly always so.
+    const found = this.look()
+    this.places = undefined
+    // Back to where it was is better than a line without a place.
+    if (found === 'full' || !(this.goes(tried) || line.full)) return false
+    return line.size === 0 || (found === 'room' && line.next(this.may) === undefined)
+  }
+
+  /** Whether one may go on where there is room. */
+  private goes(tried: Tried['tried']): boolean {
+    if (tried === undefined) return true
+    try {
+      this.places ??= this.whereFree()
+    } catch {
+      // `balance` asks the same gate, and there somebody catches it.
+      return true
+    }
+    const { free, full } = this.places
+    for (const target of free) if (!tried.includes(target)) return true
+    for (const target of full) if (!tried.includes(target)) return false
+    // It was at all that there are.
+    return true
+  }
+
+  private whereFree(): Places {
+    const { upstream } = this
+    const free: Target[] = []
+    const full: Target[] = []
+    this.asking = true
+    try {
+      for (const target of upstream.available)
+        if (upstream.admits(target)) (this.fits(target) ? free : full).push(target)
+    } finally {
+      this.asking = false
+    }
+    return { free, full }
   }
 
   /**
@@ -204,7 +258,7 @@ class TargetConcurrency implements UpstreamConcurrency {
     this.moving = true
     queueMicrotask(() => {
       this.moving = false
-      while (this.mayServe() && this.line.serve());
+      while (this.mayServe() && this.line.serve(this.may));
     })
   }
 
@@ -214,6 +268,7 @@ class TargetConcurrency implements UpstreamConcurrency {
   }
 
   private mayServe(): boolean {
+    this.places = undefined
     try {
       const found = this.look()
       this.lookLater(found)
@@ -272,6 +327,10 @@ class RequestWaiter extends Waiter {
     private readonly reject: (error: unknown) => void,
   ) {
     super()
+  }
+
+  get tried(): Tried['tried'] {
+    return (this.ctx as Tried).tried
   }
 
   serve(): void {

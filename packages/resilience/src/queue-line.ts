@@ -52,10 +52,14 @@ export class QueueLine {
     return retryAfter === 0 || why === 'queue_closed' ? undefined : retryAfter
   }
 
+  get full(): boolean {
+    return this.size >= this.limits.length
+  }
+
   /** @returns false if there is no place */
   join(waiter: Waiter): boolean {
-    const { length, timeout } = this.limits
-    if (this.size >= length) return false
+    const { timeout } = this.limits
+    if (this.full) return false
     waiter.line = this
     waiter.before = this.last
     if (this.last === undefined) this.first = waiter
@@ -66,9 +70,18 @@ export class QueueLine {
     return true
   }
 
-  /** Serves the one whose turn it is; false if nobody waits. */
-  serve(): boolean {
-    const waiter = this.limits.order === 'fifo' ? this.first : this.last
+  /** Whose turn it is among those that `may` go. */
+  next(may?: (waiter: Waiter) => boolean): Waiter | undefined {
+    const fifo = this.limits.order === 'fifo'
+    let waiter = fifo ? this.first : this.last
+    if (may === undefined) return waiter
+    while (waiter !== undefined && !may(waiter)) waiter = fifo ? waiter.after : waiter.before
+    return waiter
+  }
+
+  /** Serves the one whose turn it is; false if nobody waits that `may` go. */
+  serve(may?: (waiter: Waiter) => boolean): boolean {
+    const waiter = this.next(may)
     if (waiter === undefined) return false
     this.leave(waiter)
     waiter.serve()
