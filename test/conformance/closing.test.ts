@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
-import { createProxy } from 'sluice'
+import type { Upstream } from '@sluice/upstream'
+import { createProxy, type UpstreamOptions } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { proxyOf } from '../kit/fronts.js'
 import { leakCheck } from '../kit/leak-check.js'
@@ -49,7 +50,7 @@ describe.each(mounts)('close() on $name', ({ serve, http2 }) => {
     expect(await front.client.ask()).toMatchObject({ status: 503, complete: true })
   })
 
-  it.skipIf(http2)('says the end of its connection in answers that begin after it', async () => {
+  it('says the end of its connection in answers that begin after it, where HTTP/2 has no need to', async () => {
     const go = deferred()
     const origin = own(
       await originServer(async (_req, res) => {
@@ -65,8 +66,58 @@ describe.each(mounts)('close() on $name', ({ serve, http2 }) => {
     go.resolve()
     const answer = await call.answer()
     expect(answer).toMatchObject({ status: 200, text: 'here', complete: true })
-    expect(value(answer.headers, 'connection')).toBe('close')
+    expect(value(answer.headers, 'connection')).toBe(http2 ? undefined : 'close')
     await within(closing, 'close()')
+  })
+
+  it.each<[string, Partial<UpstreamOptions>]>([
+    ['ejected', { ejection: { consecutive: 1 } }],
+    ['unhealthy', { health: { path: '/health', interval: '20ms', fall: 1 } }],
+  ])('sends those that wait to nobody who is %s, as before', async (state, options) => {
+    const go = deferred()
+    const bad = own(await originServer((_req, res) => void res.writeHead(503).end()))
+    const good = own(
+      await originServer(async (req, res) => {
+        if (req.url !== '/health') await go.promise
+        res.end('good')
+      }),
+    )
+    let arrived = 0
+    const proxy = createProxy({
+      use: [
+        (next) => (ctx) => {
+          arrived++
+          return next(ctx)
+        },
+      ],
+      upstreams: {
+        a: {
+          targets: [bad.url, good.url],
+          balance: 'first',
+          concurrency: { limit: 1, queueTimeout: 0 },
+          ...options,
+        },
+      },
+    })
+    own({ close: () => proxy.close({ drain: 0 }) })
+    const { all } = proxy.upstreams.get('a') as Upstream
+    const front = own(await serve(proxy))
+    if (state === 'ejected') await front.client.ask()
+    await until(() => all[0]?.state === state, `the first target to be ${state}`)
+    const asked = (): number => bad.requests.filter(({ url }) => url !== '/health').length
+    const before = asked()
+    arrived = 0
+    const answers = Promise.all(['/0', '/1', '/2'].map((path) => front.client.ask({ path })))
+    await until(() => arrived === 3 && all[1]?.inFlight === 1, 'one at work, and two that wait')
+    const closing = proxy.close({ drain: patience })
+    go.resolve()
+    expect((await answers).map(({ status, text }) => `${status} ${text}`)).toEqual(
+      Array.from({ length: 3 }, () => '200 good'),
+    )
+    await within(closing, 'close()')
+    expect(asked()).toBe(before)
+    // Then nobody judges them any more.
+    expect(all.map((target) => target.state)).not.toContain(state)
   })
 
   it('ends what is not done when the drain is over', async () => {

@@ -112,13 +112,13 @@ export function assemble(
     throw error
   }
   // Last, for the same reason: from here on nothing throws.
-  const monitors: Disposable[] = []
-  // These serve what is in flight when the proxy closes, and those that still wait.
+  // These serve what is in flight when the proxy closes, and those that still wait. To end one that judges gives back whom it has taken out,
+  // so it goes on until nobody could be sent there.
   const guards: Disposable[] = []
   for (const { upstream, options, limit } of groups.values()) {
     const { breaker, health, ejection: out = true } = options
-    if (health) monitors.push(healthCheck(upstream, health))
-    if (out !== false) monitors.push(ejection(upstream, out === true ? {} : out))
+    if (health) guards.push(healthCheck(upstream, health))
+    if (out !== false) guards.push(ejection(upstream, out === true ? {} : out))
     if (breaker !== undefined) guards.push(breakers(upstream, breaker))
     if (limit !== undefined) guards.push(limit)
   }
@@ -132,7 +132,6 @@ export function assemble(
     stop() {
       tls?.stop()
       guard.close()
-      for (const each of monitors) each[Symbol.dispose]()
     },
     async disconnect(force) {
       for (const each of guards) each[Symbol.dispose]()

@@ -89,9 +89,9 @@ export interface Parts {
   readonly slow: false | SlowOptions
   /** Somebody has said what those limits are to be, and is to hear it where they can't be. */
   readonly limitsServers: boolean
-  /** Ends timers, orders of certificates and idle connections. */
+  /** Ends what nothing in flight needs: orders of certificates, timers of what guards. */
   stop(): void
-  /** Ends all connections to targets; with `force` those in use too. */
+  /** Ends who judges targets, whoever waits for one, and all connections to them; with `force` those in use too. */
   disconnect(force: boolean): Promise<void>
 }
 
