@@ -5,7 +5,7 @@ import { threeFronts } from '../kit/fronts.js'
 import { leakCheck } from '../kit/leak-check.js'
 import { originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
-import { value } from '../kit/raw-request.js'
+import { rawClient, value } from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { deferred, until } from '../kit/until.js'
 
@@ -97,6 +97,27 @@ describe.each(threeFronts)('a breaker behind $name', (kind) => {
     // It is half-open still: closed, it would take four.
     expect((await front.client.ask()).status).toBe(500)
     await until(() => changes.length === 3, 'a trial to fail')
+  })
+
+  it('judges trials by their head: event streams that began as trials shut nobody out as long as they last', async () => {
+    let failing = true
+    const origin = own(
+      await originServer((req, res) => {
+        if (failing) return void res.writeHead(500).end()
+        if (req.url !== '/events') return void res.end('ok')
+        res.writeHead(200, { 'content-type': 'text/event-stream' })
+        res.write('data: 1\n\n')
+      }),
+    )
+    const front = own(await kind.start({ targets: origin.url, retry: false, breaker: quick }))
+    for (let i = 0; i < 4; i++) await front.client.ask()
+    failing = false
+    await until(() => front.upstream.all[0]?.state === 'unknown', 'the breaker to be half-open')
+    const streams = Array.from({ length: quick.trials }, () => front.client.call({ path: '/events' }))
+    for (const { head } of streams) expect((await head).status).toBe(200)
+    for (let i = 0; i < 4; i++) expect((await front.client.ask()).status).toBe(200)
+    await until(() => front.inFlight === quick.trials, 'the streams alone to be in flight')
+    for (const stream of streams) stream.abort()
   })
 
   it('comes back gradually: in the ramp the others get most', async () => {
@@ -209,3 +230,24 @@ async function refusedUrl(): Promise<string> {
   await new Promise((resolve) => server.close(resolve))
   return `http://127.0.0.1:${port}`
 }
+
+describe.each(threeFronts.filter(({ http2 }) => !http2))('a breaker behind $name, and tunnels', (kind) => {
+  it('judges trials by their head: tunnels that began as trials shut nobody out as long as they last', async () => {
+    let failing = true
+    const target = own(await originServer((_req, res) => void res.writeHead(failing ? 500 : 200).end()))
+    target.server.on('upgrade', (_req, socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n')
+    })
+    const front = own(await kind.start({ targets: target.url, retry: false, breaker: quick }))
+    for (let i = 0; i < 4; i++) await front.client.ask()
+    failing = false
+    await until(() => front.upstream.all[0]?.state === 'unknown', 'the breaker to be half-open')
+    for (let i = 0; i < quick.trials; i++) {
+      const client = own(await rawClient(front.port))
+      client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n')
+      await client.until('101 Switching')
+    }
+    for (let i = 0; i < 4; i++) expect((await front.client.ask()).status).toBe(200)
+    expect(front.inFlight).toBeGreaterThanOrEqual(quick.trials)
+  })
+})

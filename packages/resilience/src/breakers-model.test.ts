@@ -34,6 +34,8 @@ interface Known {
 interface UnderWay {
   readonly index: number
   readonly era: number
+  /** The head of its answer is there. */
+  answered: boolean
 }
 
 interface Model {
@@ -71,11 +73,17 @@ const results: Record<string, LeaseResult | undefined> = {
   left: undefined,
 }
 
-/** What the end of a request means: nothing, unless it began in the era that is now. */
-function end(model: Model, { index, era }: UnderWay, kind: string): void {
+/** What the end of a request means: nothing, unless it began in the era that is now, and a trial is judged by its head. */
+function end(model: Model, { index, era, answered }: UnderWay, kind: string): void {
   const known = model.targets[index] as Known
   if (kind === 'left' || era !== known.era) return
-  if (kind === 'ok') known.passed++
+  // An answer that broke afterwards is none.
+  if (answered && known.state === 'half-open' && kind !== 'broken') return
+  judge(model, known, kind === 'ok')
+}
+
+function judge(model: Model, known: Known, passed: boolean): void {
+  if (passed) known.passed++
   else known.failed++
   if (known.state === 'half-open') {
     if (known.failed > 0) open(model, known)
@@ -86,11 +94,13 @@ function end(model: Model, { index, era }: UnderWay, kind: string): void {
   }
 }
 
-/** Whether one more may go there: half-open, as many as there are trials left, of which those count that began in it. */
+/** Whether one more may go there: half-open, as many as there are trials left, of which those count that began in it and wait for a head. */
 function admits(model: Model, index: number): boolean {
   const known = model.targets[index] as Known
   if (known.state !== 'half-open') return known.state === 'closed'
-  const out = model.underWay.filter((each) => each.index === index && each.era === known.era).length
+  const out = model.underWay.filter(
+    (each) => each.index === index && each.era === known.era && !each.answered,
+  ).length
   return out + known.passed < options.trials
 }
 
@@ -115,7 +125,7 @@ class Begin implements Step {
     for (let n = 0; n < this.times; n++) {
       if (!this.forced && !admits(model, index)) break
       real.leases.push(real.upstream.lease(real.upstream.all[index] as Target))
-      model.underWay.push({ index, era: (model.targets[index] as Known).era })
+      model.underWay.push({ index, era: (model.targets[index] as Known).era, answered: false })
       check(model, real)
     }
   }
@@ -142,6 +152,28 @@ class End implements Step {
   toString = (): string => `${this.times} from number ${this.nth} of those under way end: ${this.kind}`
 }
 
+class Answer implements Step {
+  constructor(
+    private readonly nth: number,
+    private readonly status: number,
+    private readonly tunnel: boolean,
+  ) {}
+  check = (model: Readonly<Model>): boolean => model.underWay.length > 0
+  run(model: Model, real: Real): void {
+    const at = this.nth % model.underWay.length
+    const underWay = model.underWay[at] as UnderWay
+    const known = model.targets[underWay.index] as Known
+    const first = !underWay.answered
+    underWay.answered = true
+    if (first && underWay.era === known.era && known.state === 'half-open')
+      judge(model, known, this.status < 500)
+    ;(real.leases[at] as Lease).answered(this.status, 1, this.tunnel)
+    check(model, real)
+  }
+  toString = (): string =>
+    `number ${this.nth} of those under way has the head of its answer: ${this.status}${this.tunnel ? ', a tunnel' : ''}`
+}
+
 class Pass implements Step {
   constructor(private readonly ms: number) {}
   check = (): boolean => true
@@ -164,6 +196,9 @@ it('judges a target by what began in the state that it is in: a trial is what be
     fc.tuple(index, times, fc.boolean()).map((given) => new Begin(...given)),
     fc.tuple(fc.nat(20), kinds, times).map((given) => new End(...given)),
     fc.tuple(fc.constant(0), kinds, times).map((given) => new End(...given)),
+    fc
+      .tuple(fc.nat(20), fc.constantFrom(101, 200, 200, 500), fc.boolean())
+      .map((given) => new Answer(...given)),
     fc.constantFrom(1, 99, 100, 200, 300).map((ms) => new Pass(ms)),
   ]
   fc.assert(

@@ -8,6 +8,7 @@ import {
   type Upstream,
 } from '@sluice/upstream'
 import debug from 'debug'
+import { awaited } from './awaited.js'
 import { failing } from './breaker.js'
 import { type BreakerChange, type BreakerState, Circuit } from './breaker-circuit.js'
 import { type BreakerOptions, type BreakerSettings, resolveBreaker } from './breaker-options.js'
@@ -38,8 +39,8 @@ export interface Breakers extends Disposable {
 }
 
 /**
- * One breaker for each target, fed by the ends of its leases. While open, its target is ejected by `'breaker'`; in
- * `half-open` and in the ramp a gate lets the trials and the growing share through, and others get the rest. The gate holds in
+ * One breaker for each target, fed by the ends of its leases, and for trials by the heads of their answers. While open, its target is ejected by
+ * `'breaker'`; in `half-open` and in the ramp a gate lets the trials and the growing share through, and others get the rest. The gate holds in
  * panic too: when every breaker is open, clients get 503 at once, with `Retry-After` until the first is half-open. A client that left
  * counts for nothing. Targets that stay keep their breaker when the list changes.
  *
@@ -68,6 +69,9 @@ class TargetBreakers implements Breakers {
     this.follow(upstream.all)
     this.undo = [
       upstream.on('targets', (targets) => this.follow(targets)),
+      upstream.on('answer', (target, status, ttfb, lease) =>
+        this.byTarget.get(target)?.answered(status, ttfb, lease),
+      ),
       upstream.on('result', (target, result, lease) => this.byTarget.get(target)?.took(result, lease)),
       upstream.gate(
         (target) => this.byTarget.get(target)?.admits() !== false,
@@ -112,14 +116,16 @@ class TargetBreakers implements Breakers {
  *
  * counts     what began in the state that it is in: an end from before says how the target was. So a trial is what began while
  *            half-open
- * trials out = in flight - those of them that began before it was half-open
+ * trial      judged by the head of its answer: an event stream or a tunnel may last for hours, and would hold its place for as long. One that
+ *            breaks behind its head, while others are still out, has failed all the same
+ * trials out = those that wait for their head - those of them that began before it was half-open
  * ramp       a coin for each millisecond: a pick asks more than once, and must hear the same
  */
 class TargetBreaker {
   readonly circuit: Circuit
   private readonly random: () => number
   private readonly after: After
-  /** Leases of the target when its state changed last, and how many of them have not ended. */
+  /** Leases of the target when its state changed last, and how many of them still wait for their head. */
   private before = 0
   private stale = 0
   private coinAt = -1
@@ -148,7 +154,7 @@ class TargetBreaker {
     const { circuit, target, settings } = this
     const { share } = circuit
     if (share <= 0) return false
-    if (circuit.state === 'half-open') return target.inFlight - this.stale + circuit.passed < settings.trials
+    if (circuit.state === 'half-open') return awaited(target) - this.stale + circuit.passed < settings.trials
     return share >= 1 || this.tossed(share)
   }
 
@@ -158,12 +164,20 @@ class TargetBreaker {
     return state === 'half-open' ? undefined : left
   }
 
-  took(result: LeaseResult | undefined, { nth }: Lease): void {
-    if (nth <= this.before && this.stale > 0) this.stale--
+  answered(status: number, ttfb: number, { nth }: Lease): void {
+    this.awaitedNoMore(nth)
+    if (this.circuit.state === 'half-open' && nth > this.before)
+      this.circuit.note(failing(status, this.settings), false, ttfb)
+  }
+
+  took(result: LeaseResult | undefined, { nth, phase }: Lease): void {
+    if (phase === 'request') this.awaitedNoMore(nth)
     // Read first: it may have been open for long enough, and be half-open from here on.
-    if (this.circuit.state === 'open' || nth <= this.before || result === undefined) return
+    const { state } = this.circuit
+    if (state === 'open' || nth <= this.before || result === undefined) return
     const { ok, error, status, ttfb } = result
-    if (isOwnFault(error)) return
+    // A trial with a head is judged already.
+    if (isOwnFault(error) || (ok && state === 'half-open' && phase !== 'request')) return
     this.circuit.note(!ok || failing(status, this.settings), !ok, ttfb)
   }
 
@@ -171,6 +185,11 @@ class TargetBreaker {
     this.cancel?.()
     this.cancel = undefined
     this.upstream.restore(this.target, 'breaker', 'breakers are off')
+  }
+
+  /** One that waits for its head no more. */
+  private awaitedNoMore(nth: number): void {
+    if (nth <= this.before && this.stale > 0) this.stale--
   }
 
   private tossed(share: number): boolean {
@@ -189,7 +208,7 @@ class TargetBreaker {
     this.cancel?.()
     this.cancel = undefined
     this.before = target.leased
-    this.stale = target.inFlight
+    this.stale = awaited(target)
     if (to === 'open') {
       upstream.eject(target, 'breaker', `breaker open: ${reason}`)
       this.wait()

@@ -561,6 +561,22 @@ describe('with what flows for long', () => {
     expect(twice.one.limitOf(target)).toBeLessThan(grown)
   })
 
+  it('serves who waits when another gate opens by the head of an answer, as that of a breaker whose trial it was', async () => {
+    const { one, upstream, leases, results, arrive, end } = made({ limit: 2 })
+    let open = true
+    upstream.gate(() => open)
+    upstream.on('answer', () => {
+      open = true
+    })
+    for (let i = 0; i < 3; i++) arrive()
+    open = false
+    await end(0)
+    expect([one.waiting, results[2]]).toEqual([1, undefined])
+    leases.get(1)?.answered(200, 5)
+    await turns()
+    expect([one.waiting, results[2]]).toEqual([0, 200])
+  })
+
   it('serves who waits as soon as there is a head', async () => {
     const { one, leases, arrive } = made({ limit: 'adaptive', adaptive: { initial: 2, max: 2 } })
     for (let i = 0; i < 4; i++) arrive()

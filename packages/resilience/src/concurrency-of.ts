@@ -10,6 +10,7 @@ import {
 } from '@sluice/upstream'
 import debug from 'debug'
 import { AdaptiveLimit, timed } from './adaptive-limit.js'
+import { awaited } from './awaited.js'
 import {
   type ConcurrencyOptions,
   type ConcurrencySettings,
@@ -236,10 +237,10 @@ class TargetConcurrency implements UpstreamConcurrency {
   }
 
   private answered(target: Target, status: number, ttfb: number, { phase }: Lease): void {
-    const limit = this.adaptive?.get(target)
-    if (limit === undefined) return
     // It is awaited no more; it was one of those.
-    if (phase === 'body' && timed(status)) limit.sample(ttfb, awaited(target) + 1, status === 503)
+    if (phase === 'body' && timed(status))
+      this.adaptive?.get(target)?.sample(ttfb, awaited(target) + 1, status === 503)
+    // By a number it holds its place, but another's gate may have waited for this: a breaker judges its trials so.
     this.move()
   }
 
@@ -305,11 +306,6 @@ class TargetConcurrency implements UpstreamConcurrency {
     }
     this.move()
   }
-}
-
-/** Requests that wait for the head of their answer. */
-function awaited({ inFlight, answering }: Target): number {
-  return inFlight - answering
 }
 
 function noRoom({ name }: Upstream): ProxyError {
