@@ -1,5 +1,14 @@
 import { isIPv6 } from 'node:net'
-import { bareNames, longestAddress, schemeBefore, uncoded, urlStart } from './url-forms.js'
+import {
+  bareNames,
+  colonIn,
+  longestAddress,
+  plainName,
+  schemeBefore,
+  uncoded,
+  urlStart,
+  urlStartWithoutUser,
+} from './url-forms.js'
 
 /** Where clients find what is hidden behind it. */
 export interface PublicPlace {
@@ -106,7 +115,9 @@ export class HiddenOrigins {
     pattern.lastIndex = 0
     for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
       if (match.index >= limit) break
-      const found = this.#found(text, match, place, done)
+      const found =
+        this.#found(text, match, place, done) ??
+        this.#found(text, urlStartWithoutUser(text, match.index), place, done)
       if (found === undefined) {
         // Behind what looked like a URL's start another may begin: `///host`.
         pattern.lastIndex = match.index + 1
@@ -128,13 +139,14 @@ export class HiddenOrigins {
   /** A field value with the public place in its URLs, and the public name in place of each name that stands by itself. */
   value(text: string, place: PublicPlace): string {
     const out = this.urls(text, place)
-    // A name has a dot, or its port behind it; most values have neither.
-    if (!out.includes('.') && !out.includes(':')) return out
+    // A name has a dot, or its port behind a colon, which may be escaped; most values have neither.
+    if (!/[.:%&\\]/.test(out)) return out
     const own = hostOf(place.authority)
     return out.replace(bareNames, (token) => this.#withoutName(token, place, own))
   }
 
-  #found(text: string, match: RegExpExecArray, place: PublicPlace, from: number): Found | undefined {
+  #found(text: string, match: RegExpExecArray | null, place: PublicPlace, from: number): Found | undefined {
+    if (match === null) return undefined
     const [whole, slash = '', name = '', colon, port] = match
     let host = uncoded(name.toLowerCase())
     const dots = host.endsWith('.') ? (/\.+$/.exec(host) as RegExpExecArray)[0].length : 0
@@ -171,11 +183,10 @@ export class HiddenOrigins {
   }
 
   #withoutName(token: string, { authority }: PublicPlace, own: string): string {
-    const whole = token.toLowerCase()
+    const whole = plainName(token).toLowerCase()
+    const shown = (): string => authority.replaceAll(':', colonIn(token)) || 'hidden'
     if (whole.startsWith('['))
-      return this.#hosts.has(hostOf(whole)) && whole !== authority.toLowerCase()
-        ? authority || 'hidden'
-        : token
+      return this.#hosts.has(hostOf(whole)) && whole !== authority.toLowerCase() ? shown() : token
     const lower = whole.replace(/[.:]+$/, '')
     const parts = lower.split(':')
     let hit = false
@@ -193,7 +204,7 @@ export class HiddenOrigins {
       if (port !== undefined && hidden.ports.has(port)) hit = `${part}:${port}` !== authority.toLowerCase()
       else hit = part !== own && part.includes('.')
     }
-    return hit ? authority || 'hidden' : token
+    return hit ? shown() : token
   }
 }
 

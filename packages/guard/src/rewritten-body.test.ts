@@ -71,6 +71,10 @@ const pieces = fc.constantFrom(
   '%3A',
   '%',
   '&#47;',
+  '@',
+  '%40',
+  '&#64;',
+  'git@',
   '&',
   '\\u002f',
   'a',
@@ -103,6 +107,10 @@ describe('a rewritten body', () => {
       'xhttp://10.0.0.5:3000/apple ws://10.0.0.5:3000/app/',
       String.raw`http:\/\/app-1.internal:3000\/x`,
       '//http://app-1.internal',
+      'http://git@app-1.internal/x and //git:a@b%40app-1.internal:3000',
+      'http:&#x2F;&#x2F;git&#64;10.0.0.5:3000@x',
+      `//${'u'.repeat(120)}@app-1.internal//${'u'.repeat(128)}@app-1.internal//${'u'.repeat(129)}@app-1.internal/`,
+      `http%253A%252F%252F${'%252521'.repeat(18)}%252540app-1.internal%25253A3000`,
     ]
     const hiddenText = fc.oneof(
       fc.constantFrom(...texts),
@@ -135,7 +143,12 @@ describe('a rewritten body', () => {
       '<a href="',
       'https://shop.example:8443/api/x">',
     ])
-    for (const harmless of ['see http://elsewhere.exam', 'a b', '{"x":1}\n'])
+    // What is a name so far may be a user's, with a host behind it.
+    expect(flow([Buffer.from('see http://elsewhere.exam'), Buffer.from('ple/x')]).came.map(String)).toEqual([
+      'see ',
+      'http://elsewhere.example/x',
+    ])
+    for (const harmless of [`http://${'u'.repeat(130)}`, 'http://elsewhere.example/x', 'a b', '{"x":1}\n'])
       expect(flow([Buffer.from(harmless), Buffer.from('!')]).came).toHaveLength(2)
     const long = Buffer.from(`http://10.0.0.5${'0'.repeat(10_000)}`)
     expect(flow([long]).came[0]).toBe(long)

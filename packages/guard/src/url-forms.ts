@@ -1,6 +1,7 @@
-/** Ways to write a slash and a colon: as they are, escaped for JSON and CSS, for a URL (several times over), and for HTML. */
+/** Ways to write a slash, a colon and an at sign: as they are, escaped for JSON and CSS, for a URL (several times over), and for HTML. */
 const slash = String.raw`(?:\\{0,3}\/|%(?:25){0,3}2f|&#x0{0,4}2f;|&#0{0,4}47;|&sol;|\\u002f)`
 const colon = String.raw`(?:\\{0,3}:|%(?:25){0,3}3a|&#x0{0,4}3a;|&#0{0,4}58;|&colon;|\\u003a)`
+const at = String.raw`(?:@|%(?:25){0,3}40|&#x0{0,4}40;|&#0{0,4}64;|&commat;|\\u0040)`
 /** What may become one of those. */
 const escape = String.raw`(?:\\{1,3}(?:u0{0,2}[\da-f]{0,2})?|%[\da-f]{0,8}|&#?\w{0,8})`
 const scheme = '(?:https?|wss?)'
@@ -9,11 +10,24 @@ const codedBegin = '%(?:25){0,3}5b'
 const codedEnd = '%(?:25){0,3}5d'
 const host = String.raw`[a-z\d][a-z\d_.-]{0,252}|\[[\da-f:.]{2,45}\]|${codedBegin}(?:[\da-f.]|${codedColon}){2,45}${codedEnd}`
 
-const start = new RegExp(String.raw`(${slash})\1(${host})(?:(${colon})(\d{1,5})(?!\d))?`, 'gi')
+/** A character of userinfo (RFC 3986 section 3.2.1), one by one: taken whole, escapes of escapes could be read in many ways. None begins an escape of what ends an authority. */
+const userCharacter = String.raw`(?:[\w.~!$*+;=:@-]|%(?!(?:25){0,3}(?:2[0237f]|3[cef]|5c)))`
+const longestUser = 128
 
-/** Two slashes and what follows them up to the end of an authority: the slash, the name, the colon, the port. */
+const begin = String.raw`(${slash})\1`
+const named = String.raw`(${host})(?:(${colon})(\d{1,5})(?!\d))?`
+const start = new RegExp(`${begin}(?:${userCharacter}{1,${longestUser}}${at})?${named}`, 'gi')
+const startWithoutUser = new RegExp(begin + named, 'iy')
+
+/** Two slashes and what follows them up to the end of an authority: the slash, the name behind userinfo, the colon, the port. */
 export function urlStart(): RegExp {
   return start
+}
+
+/** The same at this place, where what looked like userinfo is the name. */
+export function urlStartWithoutUser(text: string, from: number): RegExpExecArray | null {
+  startWithoutUser.lastIndex = from
+  return startWithoutUser.exec(text)
 }
 
 /** What a scheme may be made of (RFC 3986 section 3.1): one that follows such a character begins before it. */
@@ -54,17 +68,38 @@ export function uncoded(name: string): string {
   )
 }
 
-/** What may be a name by itself, or several with colons between, or an address in brackets with its port. */
-export const bareNames = /\[[\da-f:.]{2,45}\](?::\d{1,5})?|[\w.:-]{3,}/gi
+/**
+ * What may be a name by itself, or several with colons between, or an address in brackets with its port; and, so that no name begins within one,
+ * escapes of anything else.
+ */
+export const bareNames = new RegExp(
+  String.raw`(?:\[[\da-f:.]{2,45}\]|${codedBegin}(?:[\da-f.]|${codedColon}){2,45}${codedEnd})(?:${colon}\d{1,5})?|(?:[\w.-]|${colon}){3,}|%(?:25){0,3}[\da-f]{2}|\\u[\da-f]{4}`,
+  'gi',
+)
+
+const colons = new RegExp(colon, 'gi')
+
+/** A name as {@link bareNames} finds it, with the brackets and colons that it stands for. */
+export function plainName(name: string): string {
+  return uncoded(name).replace(colons, ':')
+}
+
+/** How a name's first colon is written. */
+export function colonIn(name: string): string {
+  return name.match(colons)?.[0] ?? ':'
+}
 
 const codedAddress = String.raw`${codedBegin}(?:[\da-f.]|${codedColon})*(?:${codedEnd})?`
 const authority = String.raw`(?:([a-z\d_.-]*|\[[\da-f:.]*\]?|${codedAddress})(?:${escape}|${colon}\d{0,5})?)`
-const slashes = `(?:${escape}|${slash}(?:${escape}|${slash}${authority})?)`
+const mayBeUser = `${userCharacter}{0,${longestUser}}${escape}?`
+const behindSlashes = `(?:${mayBeUser}$|(?:${userCharacter}{1,${longestUser}}${at})?${authority})`
+const slashes = `(?:${escape}|${slash}(?:${escape}|${slash}${behindSlashes})?)`
 const unfinished = new RegExp(
   `(?:(?<!${inWord})(?:h|ht|htt|w|${scheme}(?:${escape}|${colon}(?:${slashes})?)?)|${slashes})$`,
   'i',
 )
-const longestForms = 64
+/** Of what stands ahead of a name and behind it, and of userinfo. */
+const longestForms = 64 + longestUser
 
 /** What hosts are looked for. */
 export interface Names {
