@@ -19,6 +19,8 @@ afterEach(() => void vi.restoreAllMocks())
 
 const post = { method: 'POST', open: true, path: '/slow' } as const
 
+const grpc = ['Content-Type', 'application/grpc+proto']
+
 /** Paths that the target was asked for. */
 const asked = ({ requests }: Origin): string[] => requests.map(({ url }) => url)
 
@@ -115,7 +117,7 @@ describe.each(fronts)('bodyBuffer through $name', (kind) => {
       })
   })
 
-  it('calls of gRPC are conversations, and are let be', async () => {
+  it.runIf(kind.http2)('calls of gRPC are conversations, and are let be', async () => {
     const origin = own(
       await originServer((req, res) => {
         req.once('data', (part: Buffer) => res.write(part))
@@ -123,12 +125,30 @@ describe.each(fronts)('bodyBuffer through $name', (kind) => {
       }),
     )
     const front = own(await kind.start({ targets: origin.url, use: [bodyBuffer('1kb')] }))
-    const call = front.client.call({ ...post, headers: ['Content-Type', 'application/grpc+proto'] })
+    const call = front.client.call({ ...post, headers: [...grpc, 'TE', 'trailers'] })
     call.body.write('hello')
     const { body } = await call.head
     expect(String((await once(body, 'data'))[0])).toBe('hello')
     call.body.end()
     expect((await call.answer()).complete).toBe(true)
+  })
+
+  it.each<[string, string[]]>([
+    ['that clients of it do not make', grpc],
+    ['whose length is known', [...grpc, 'TE', 'trailers', 'Content-Length', '3']],
+    ['for browsers, which are no conversations', ['Content-Type', 'application/grpc-web', 'TE', 'trailers']],
+    ...(kind.http2
+      ? []
+      : [['over HTTP/1.1, where there is none', [...grpc, 'TE', 'trailers']] as [string, string[]]]),
+  ])('calls of gRPC %s are waited for', async (_, headers) => {
+    const origin = own(await originServer(echo))
+    const front = own(await kind.start({ targets: origin.url, use: [bodyBuffer('1kb')] }))
+    const call = front.client.call({ ...post, headers })
+    await write(call, 'o')
+    await another(front)
+    expect(asked(origin)).not.toContain('/slow')
+    call.body.end('ne')
+    expect(await call.answer()).toMatchObject({ status: 200, text: 'one' })
   })
 
   it('0 waits for nothing', async () => {

@@ -512,9 +512,9 @@ describe.each(http2)('over $name', (kind) => {
     })
   })
 
-  it('calls of gRPC and answers with nothing to say are let be', async () => {
+  it('calls of gRPC and answers with nothing to say are let be, and no other bodies of that type', async () => {
     let calls = 0
-    const { look, port, refused } = await listening(
+    const { look, port, refused, turn } = await listening(
       kind,
       (req, res) => {
         calls++
@@ -528,13 +528,28 @@ describe.each(http2)('over $name', (kind) => {
     calm.request(1)
     // POST, http, /, a, and `content-type: application/grpc` (index 31).
     const type = Buffer.concat([Buffer.from([0x5f, 16]), Buffer.from('application/grpc')])
-    calm.write(
-      http2Frame(frameTypes.headers, 4, 3, Buffer.concat([Buffer.from('838684410161', 'hex'), type])),
-    )
+    const head = Buffer.concat([Buffer.from('838684410161', 'hex'), type])
+    const te = Buffer.concat([
+      Buffer.from([0, 2]),
+      Buffer.from('te'),
+      Buffer.from([8]),
+      Buffer.from('trailers'),
+    ])
+    // `content-length: 9` (index 28).
+    const length = Buffer.from([0x5c, 1, 0x39])
+    calm.write(http2Frame(frameTypes.headers, 4, 3, Buffer.concat([head, te])))
     await calm.frame(frameTypes.data, 1)
     await until(() => calls === 2, 'the call')
     look(1_000)
     expect(refused).toEqual({})
+    expect(calm.socket.destroyed).toBe(false)
+    calm.write(http2Frame(frameTypes.headers, 4, 5, head))
+    calm.write(http2Frame(frameTypes.headers, 4, 7, Buffer.concat([head, te, length])))
+    await until(() => calls === 4, 'the two others')
+    look(1_000)
+    look(1_000)
+    while (turn());
+    expect(refused).toEqual({ 'body-too-slow': 2 })
     expect(calm.socket.destroyed).toBe(false)
   })
 })

@@ -6,6 +6,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import { Budget } from './budget.js'
+import { isGrpcCall } from './is-grpc-call.js'
 import { Pace } from './pace.js'
 import type { PacedWork } from './paced-work.js'
 import type { Refusals } from './refusals.js'
@@ -224,7 +225,7 @@ export class WatchedSession {
   readonly #onStream = (stream: WatchedStream, headers: IncomingHttpHeaders): void => {
     this.#served = true
     this.#streams.add(stream)
-    const talks = headers['content-type']?.startsWith('application/grpc') === true
+    const talks = isGrpcCall(headers['content-type'], headers.te, headers['content-length'])
     stream[watched] = { by: this, talks, waiting: 0, stalled: 0, end: undefined, closes: false }
     stream.close = closeByUs
     stream.on('aborted', onAborted)
