@@ -8,7 +8,7 @@ import {
   type Reply,
 } from '@sluice/core'
 import { get } from '@sluice/headers'
-import { hasLeftLine, type Tried } from '@sluice/upstream'
+import { hasLeftLine, type Selected, type Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { backoffDelay } from './backoff.js'
 import { isUntouched, keptBody } from './kept-body.js'
@@ -17,13 +17,14 @@ import { type RetryOptions, type RetrySettings, resolveRetry } from './retry-opt
 import { type FailedTry, type NoRetry, whyNot } from './should-retry.js'
 import { showAttempt } from './show-attempt.js'
 import { triedSoFar } from './tried-so-far.js'
+import { warnInside } from './warn-inside.js'
 
 const log = debug('sluice:resilience')
 
 /**
  * Tries again on another target what failed on one: a request that the target hasn't processed whatever its method, any
  * other only by a safe method. Only until the head of an answer is there; a body cut in the middle can't be mended. It
- * stands outside `balance`, which leaves out the targets tried before. A function among the options that throws is 500, as a bug of
+ * stands outside `balance`, which leaves out the targets tried before: inside of it no try would choose a target, and a warning says so. A function among the options that throws is 500, as a bug of
  * the app.
  * @param path what messages call the options
  * @throws TypeError for a wrong option
@@ -35,6 +36,7 @@ export function retry(options: RetryOptions = {}, path = 'retry'): Middleware {
   }
 }
 
+type Attempt = Context & Tried & Partial<Selected>
 type Next = (ctx: Context) => Reply | Promise<Reply>
 
 async function attempts(next: Next, first: Context, settings: RetrySettings, path: string): Promise<Reply> {
@@ -48,7 +50,8 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
   const limited = perTry !== 0 || total !== 0
   const kept = settings.attempts === 1 ? undefined : keptBody(first.out.body, settings.replay)
   // What is cancelled is a fork: the exchange itself goes on. Else its own context serves the first try, with a body too.
-  let ctx: Context & Tried = limited ? first.fork() : first
+  let ctx: Attempt = limited ? first.fork() : first
+  const { lease } = ctx
   for (let attempt = 1; ; attempt++) {
     let failure: ProxyError | number
     let reply: Reply | undefined
@@ -112,6 +115,8 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
         throw left.error ?? new ProxyError('client_left')
       }
     }
+    // What chooses a target takes a lease of its own.
+    if (lease !== undefined && ctx.lease === lease) warnInside(settings, path)
     const tried = triedSoFar(ctx)
     ctx = first.fork()
     ctx.tried = tried

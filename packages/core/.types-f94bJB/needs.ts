@@ -1,4 +1,0 @@
-import { chain, clientAddress, type Middleware } from '@sluice/core'
-
-    declare const audited: Middleware<{ auditor: string }, {}>
-    chain().use(audited)

@@ -1,2 +1,0 @@
-import { chain, clientAddress, type Middleware } from '@sluice/core'
-chain().use(clientAddress()).use(clientAddress())
