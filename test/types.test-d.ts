@@ -243,3 +243,31 @@ void [
 // @ts-expect-error an app is no server
 attach(express(), () => ({ status: 200, headers: [], body: null }))
 attach(createServer(express()), () => ({ status: 200, headers: [], body: null }))
+
+// Lists that nobody may change are as good as others.
+createProxy(['http://a', 'http://b'] as const)
+createProxy({
+  upstreams: {
+    a: ['http://a'],
+    b: {
+      targets: ['http://b', { url: 'http://c', weight: 2 }],
+      health: { status: [200, '300-399'] },
+      retry: { methods: ['GET'], statuses: [502] },
+    },
+  },
+  routes: [{ host: ['a.test'], method: ['GET'], path: '/a', upstream: 'a', use: [], headers: { a: 'b' } }],
+  trust: ['10.0.0.0/8'],
+  use: [],
+  compress: { encodings: ['br', 'gzip'] },
+  guard: {
+    ip: { allow: ['10.0.0.0/8'], deny: [] },
+    rateLimit: [{ limit: 1, window: '1m' }],
+    validate: { methods: ['GET'] },
+    anonymity: { fields: { allow: ['x-a'] } },
+  },
+  access: { cors: { origins: ['https://a.test'], methods: ['GET'], headers: ['x-a'] } },
+  cache: { key: { headers: ['x-a'], query: { only: ['a'] } } },
+  pages: { pages: { 404: 'none' }, intercept: [404] },
+  rewrite: { request: { remove: ['x-a'] } },
+  proxyProtocol: { trust: ['10.0.0.0/8'] },
+} as const)

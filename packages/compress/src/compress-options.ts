@@ -7,7 +7,7 @@ import { isCompressible } from './worth.js'
 /** Options of {@link compress}. */
 export interface CompressOptions {
   /** Codings to offer, those that this Node has not are left out; the first one counts where a client likes several alike. Default `['zstd', 'br', 'gzip', 'deflate']`. */
-  encodings?: Coding[]
+  encodings?: readonly Coding[]
   /** Bodies that are known to be shorter stay as they are: a small one gets larger by it. Default 1024. */
   threshold?: Size
   /**

@@ -12,20 +12,24 @@ import type { ProxyOptions, UpstreamOptions } from './proxy-options.js'
  * writes the forwarding fields anew, and removes what belongs to one hop.
  * @throws TypeError for wrong options: every fault, with the option's path, what it got and what it takes
  */
-export function createProxy(options: string | string[] | ProxyOptions): Proxy {
-  if (typeof options === 'string' || Array.isArray(options)) {
-    const targets: TargetInit[] = typeof options === 'string' ? [options] : options
+export function createProxy(options: string | readonly string[] | ProxyOptions): Proxy {
+  if (isShort(options)) {
+    const targets: readonly TargetInit[] = typeof options === 'string' ? [options] : options
     return new AssembledProxy(assemble({ upstreams: {} }, { default: { targets } }, () => 'createProxy'))
   }
   checkOptions(options)
   const upstreams: Record<string, UpstreamOptions> = {}
   for (const [name, given] of Object.entries(options.upstreams)) {
-    upstreams[name] =
-      typeof given === 'string' ? { targets: [given] } : Array.isArray(given) ? { targets: given } : given
+    upstreams[name] = isShort(given) ? { targets: typeof given === 'string' ? [given] : given } : given
   }
   if (isAnonymous(options))
     for (const [name, each] of Object.entries(upstreams)) upstreams[name] = encrypted(each)
   return new AssembledProxy(assemble(options, upstreams, (name) => `upstreams.${name}`))
+}
+
+/** `Array.isArray` tells the compiler nothing of a readonly list. */
+function isShort(given: unknown): given is string | readonly string[] {
+  return typeof given === 'string' || Array.isArray(given)
 }
 
 function isAnonymous({ guard }: ProxyOptions): boolean {

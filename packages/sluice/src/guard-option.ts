@@ -19,7 +19,7 @@ export interface LimitOptions {
    */
   bodyBuffer?: Size
   /** How often a client may ask. Several count together: the strictest decides. Default none. */
-  rateLimit?: RateLimitOptions | RateLimitOptions[]
+  rateLimit?: RateLimitOptions | readonly RateLimitOptions[]
   /** How many requests of a client may be in flight at once. Default none. */
   concurrency?: ConcurrencyLimitOptions
 }

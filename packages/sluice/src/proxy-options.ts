@@ -40,9 +40,9 @@ import type { PreferZoneOption, SlowStartOption } from './wrapper-options.js'
 /** What {@link createProxy} is made of. */
 export interface ProxyOptions {
   /** Groups of targets by name. A string or a list of strings are its targets' URLs. */
-  upstreams: Record<string, string | string[] | UpstreamOptions>
+  upstreams: Readonly<Record<string, string | readonly string[] | UpstreamOptions>>
   /** Which request goes to which upstream; the most specific match counts. Without routes the only upstream takes all. */
-  routes?: RouteOptions[]
+  routes?: readonly RouteOptions[]
   /**
    * What becomes of encoded slashes, double slashes and dot segments, before `use` and the routes see the path. Default
    * `'preserve'`: a target that decodes `%2f` or resolves dots may then see a path that another route is for.
@@ -52,7 +52,7 @@ export interface ProxyOptions {
    * CIDR ranges of one's own proxies, whose word of who called is believed. Default: none. A range from which clients
    * call lets them choose their address.
    */
-  trust?: string[]
+  trust?: readonly string[]
   /** Which fields those proxies write; the others are never read. Default `'x-forwarded'`. */
   trustFields?: 'x-forwarded' | 'forwarded'
   /** What targets are told of who called. Default X-Forwarded-* and no `Forwarded`. */
@@ -65,7 +65,7 @@ export interface ProxyOptions {
   /** Who may pass, and what browsers are told of it: before the cache, so that what is kept is given to nobody else. Default: everybody. */
   access?: AccessOptions
   /** Layers of one's own, outermost first, inside the client's address and outside the routes. */
-  use?: Layer<Context & Client>[]
+  use?: readonly Layer<Context & Client>[]
   /**
    * Pages of one's own by status, or `{ pages, intercept }` to replace replies of those statuses too. They answer all that
    * nobody further in has answered. Default: the status in plain text. Requests that are refused before the chain (no
@@ -126,7 +126,7 @@ export interface ProxyOptions {
 /** A group of targets and how to use them. */
 export interface UpstreamOptions {
   /** URLs, or a source that delivers them. */
-  targets: TargetInit[] | Discovery
+  targets: readonly TargetInit[] | Discovery
   /** Who gets the next request. Default `'round-robin'` under 3 targets, else `'power-of-two'`. */
   balance?: PolicyOption
   /**
@@ -250,5 +250,5 @@ export interface RouteOptions extends RouteMatch {
   /** Limits by phase; those left out come from the upstream's. */
   timeouts?: TimeoutOptions
   /** Layers of one's own for this route. */
-  use?: Layer<Context & Client>[]
+  use?: readonly Layer<Context & Client>[]
 }

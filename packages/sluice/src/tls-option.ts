@@ -65,5 +65,5 @@ export interface RedirectOptions {
 /** Who sends headers of the PROXY protocol. */
 export interface ProxyProtocolOptions {
   /** CIDR ranges of one's own load balancers, each of whose connections has to begin with a header. Of others none is taken. */
-  trust: string[]
+  trust: readonly string[]
 }
