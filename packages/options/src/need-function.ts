@@ -1,9 +1,7 @@
 import { fault, quote } from './fault.js'
 
 /**
- * A function that a user gives: a TypeError now, in place of one for each call.
- * @param where whose argument it is
- * @param takes what it should be, for the error. Of an object that tells only the kind: it may hold keys
+ * A function that a user gives: a TypeError now, in place of one for each call. Of an object it tells only the kind: it may hold keys.
  * @throws TypeError that names `where`
  */
 export function needFunction(given: unknown, where: string, takes = 'a function'): void {

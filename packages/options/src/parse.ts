@@ -75,7 +75,7 @@ function step({ entries, item, value }: Inner, { key }: PathItem): unknown {
   return entries !== undefined ? entries[String(key)] : (item ?? value)
 }
 
-/** The known name that is at most two edits away. People who mistype a name begin it right: `read` is no `head`. */
+/** The known name that is at most two edits away, and begins alike: `read` is no `head`. */
 function nearest(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined
   let least = 3
