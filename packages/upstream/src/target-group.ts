@@ -245,8 +245,9 @@ export class TargetGroup implements Upstream, LeaseEnds {
 
   /** By its id, or by its URL as people write it: with a slash behind the origin, or a port that goes without saying. */
   private named(id: string): LiveTarget | undefined {
-    const url = normaliseUrl(id, '', [])
-    const found = this.all.find((each) => each.id === id) ?? this.all.find((each) => each.url === url)
+    let found = this.all.find((each) => each.id === id)
+    const url = found === undefined && normaliseUrl(id, '', [])
+    found ??= this.all.find((each) => each.url === url)
     if (found === undefined && log.enabled) log('%s: no target is called %s', this.name, id)
     return found
   }
