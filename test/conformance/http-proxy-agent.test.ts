@@ -6,7 +6,7 @@ import { owner } from '../kit/owner.js'
 import { answering, rawOrigin } from '../kit/raw-origin.js'
 import { rawClient } from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
-import { until, within } from '../kit/until.js'
+import { deferred, until, within } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()
@@ -64,4 +64,24 @@ describe('the drop-in, over connections of an agent', () => {
     client.write(get())
     expect((await client.responses())[0]).toMatchObject({ status: 200, trailers: ['X-Late', 'a'] })
   })
+  it.each(['with its last bytes', 'later'])(
+    'takes no reset for the end of a body without length (%s)',
+    async (when) => {
+      const got = deferred()
+      const origin = own(
+        await rawOrigin(async (connection) => {
+          await connection.head()
+          await connection.write('HTTP/1.1 200 OK\r\n\r\nhalf')
+          if (when === 'later') await got.promise
+          connection.reset()
+        }),
+      )
+      const client = own(await rawClient(await fronting(origin.url)))
+      client.write(get('Connection: close\r\n'))
+      if (when === 'later') await client.until('half')
+      got.resolve()
+      await within(client.closed, 'the end of the connection')
+      expect(client.text).not.toContain('\r\n0\r\n\r\n')
+    },
+  )
 })

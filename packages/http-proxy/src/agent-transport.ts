@@ -13,6 +13,7 @@ import {
 } from '@sluice/forward'
 import { groupByName, withoutHopByHop } from '@sluice/headers'
 import { type Target, tlsOptions } from '@sluice/upstream'
+import { whenCut } from './when-cut.js'
 
 /**
  * HTTP/1.1 over connections that an agent of the app's opens: through a SOCKS or CONNECT proxy, say. Node's own client sends,
@@ -84,6 +85,7 @@ export class AgentTransport implements Transport {
       })
       req.on('response', (res: IncomingMessage) => {
         answer = res
+        whenCut(req, res, (why) => res.destroy(why))
         const headers = withoutHopByHop(res.rawHeaders, { response: true })
         const reply: Reply = { status: res.statusCode ?? 502, headers, body: toBody(res) }
         if (res.statusMessage) reply.reason = res.statusMessage
