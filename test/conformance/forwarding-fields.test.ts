@@ -1,16 +1,18 @@
 import { createServer } from 'node:http'
 import { balance } from '@sluice/balance'
 import { chain, toListener } from '@sluice/core'
-import { forward } from '@sluice/forward'
+import { forward, http2Transport } from '@sluice/forward'
 import { createUpstream } from '@sluice/upstream'
 import connect from 'connect'
 import express from 'express'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { fronts, twoFronts } from '../kit/fronts.js'
+import { http2Origin } from '../kit/http2-origin.js'
 import { listen } from '../kit/listen.js'
 import { originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
+import { rawOrigin } from '../kit/raw-origin.js'
 import { value, values } from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
 
@@ -183,6 +185,20 @@ describe.each(fronts)('Via through $name', (kind) => {
     expect(values(answer.headers, 'via').join(', ')).toBe('1.0 behind, 1.1 edge')
   })
 
+  it('says that a target speaks HTTP/1.0; undici does not tell', async () => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write('HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok')
+        connection.end()
+      }),
+    )
+    const front = own(await kind.start({ targets: origin.url, via: 'edge' }))
+    const { headers, text } = await front.client.ask()
+    expect(text).toBe('ok')
+    expect(values(headers, 'via')).toEqual([kind.transport === 'undici' ? '1.1 edge' : '1.0 edge'])
+  })
+
   it('by default carries a pseudonym that names no machine', async () => {
     const origin = own(await originServer())
     const front = own(await kind.start(origin.url))
@@ -200,6 +216,27 @@ describe.each(fronts)('Via through $name', (kind) => {
     expect(values(origin.requests[0]?.rawHeaders ?? [], 'via')).toEqual([])
     expect(values(answer.headers, 'via')).toEqual([])
   })
+})
+
+it.each([
+  ['with a body', 'GET', 200],
+  ['with none', 'HEAD', 204],
+])('Via says that a target speaks HTTP/2, in an answer %s', async (_name, method, status) => {
+  const origin = own(
+    await http2Origin((stream) => {
+      stream.respond({ ':status': status }, { endStream: status === 204 })
+      if (status === 200) stream.end('ok')
+    }),
+  )
+  const transport = http2Transport()
+  own({ close: () => transport.close(true) })
+  const upstream = createUpstream({ name: 'test', targets: [origin.url] })
+  const handler = chain()
+    .use(balance(upstream))
+    .handle(forward({ transport: [transport], via: 'edge' }))
+  const front = own(await listen(createServer(toListener(handler))))
+  const answer = await front.client.ask({ method })
+  expect([answer.status, values(answer.headers, 'via')]).toEqual([status, ['2.0 edge']])
 })
 
 describe.each(twoFronts)('a loop through $name', (kind) => {

@@ -9,6 +9,8 @@ export interface Reply {
   status: number
   /** What the target calls the status, where that isn't the usual name. It has no meaning (RFC 9112 section 4); mounts write the usual one. */
   reason?: string
+  /** The version of HTTP by which the target has sent it, where that isn't 1.1. `Via` tells it (RFC 9110 section 7.6.3). */
+  version?: '1.0' | '2.0'
   headers: HeaderList
   body: BodyInit
   /** Fields after the body; read after the body's end. */

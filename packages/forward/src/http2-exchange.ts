@@ -157,11 +157,11 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner,
     this.pool.deadlines.set(this.deadline, this.idle)
     if (ended || attempt.out.method === 'HEAD' || status === 204 || status === 304) {
       this.bodiless = true
-      this.settle({ status, headers, body: null })
+      this.settle({ status, version: '2.0', headers, body: null })
     } else {
       const length = get(headers, 'content-length')
       if (length !== undefined) (this as { length?: number }).length = Number(length)
-      this.settle({ status, headers, body: this, trailers: () => this.trailers })
+      this.settle({ status, version: '2.0', headers, body: this, trailers: () => this.trailers })
     }
     stream.on('data', (chunk: Buffer) => this.onData(chunk))
   }

@@ -93,5 +93,6 @@ export function upgradeReply(
     const accept = createHash('sha1').update(`${key}${webSocketGuid}`).digest('base64')
     headers.push('Sec-WebSocket-Accept', accept)
   }
-  return { status: 101, headers, body: null, socket: new Http2Tunnel(stream, deadlines, idle) }
+  const socket = new Http2Tunnel(stream, deadlines, idle)
+  return { status: 101, version: '2.0', headers, body: null, socket }
 }

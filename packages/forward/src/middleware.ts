@@ -101,9 +101,9 @@ export function forward(options: ForwardOptions = {}): Handler<Context & Selecte
 function withVia(edit: AnswerEdit | undefined, name: string | undefined): AnswerEdit | undefined {
   if (name === undefined) return edit
   const via = `1.1 ${name}`
-  return (headers, ctx, target) => {
+  return (headers, ctx, target, version) => {
     edit?.(headers, ctx, target)
-    headers.push('Via', via)
+    headers.push('Via', version === undefined ? via : `${version} ${name}`)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Client, Context } from '@sluice/core'
+import type { Client, Context, Reply } from '@sluice/core'
 import {
   type CookieClient,
   type CookieRules,
@@ -68,7 +68,12 @@ export interface Rewriting {
 }
 
 /** Edits the list of an answer of the target that goes by this name. */
-export type AnswerEdit = (headers: HeaderList, ctx: Context, target: TargetName) => void
+export type AnswerEdit = (
+  headers: HeaderList,
+  ctx: Context,
+  target: TargetName,
+  version?: Reply['version'],
+) => void
 
 /** What a target may call itself in its answers. */
 export interface TargetName {

@@ -89,8 +89,8 @@ export class ContextAttempt implements EditingAttempt {
     this.ctx.inform(status, headers)
   }
 
-  edit({ headers }: Reply): void {
-    this.answered?.(headers, this.ctx, this.name)
+  edit({ headers, version }: Reply): void {
+    this.answered?.(headers, this.ctx, this.name, version)
   }
 
   onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void {

@@ -4,13 +4,15 @@ import { trailersOf } from './reply-trailers.js'
 import type { ResponseHead } from './wire-response-parser.js'
 
 /** The reply that begins with this head, and goes on with `body` where there is one. */
-export function replyOf({ status, reason, headers, length, framing }: ResponseHead, body: PushBody): Reply {
+export function replyOf(head: ResponseHead, body: PushBody): Reply {
+  const { status, reason, headers, length, framing } = head
   const none = framing === 'none'
   const reply: Reply = {
     status,
     headers: withoutHopByHop(headers, { response: true }),
     body: none ? null : body,
   }
+  if (!head.minor1) reply.version = '1.0'
   if (reason !== undefined) reply.reason = reason
   if (framing === 'length') (body as { length?: number }).length = length as number
   else if (!none) reply.trailers = trailersOf(body)

@@ -1,10 +1,10 @@
-import { STATUS_CODES } from 'node:http'
 import { ProxyError } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import { hasToken, upgrades } from './connection-tokens.js'
 import { ChunkedDecoder } from './wire-chunked.js'
-import { endOfValue, isFraming, malformed, readFieldLines } from './wire-field-lines.js'
+import { isFraming, malformed, readFieldLines } from './wire-field-lines.js'
 import { wireLimits } from './wire-limits.js'
+import { endOfStatusLine, readReason, statusAt } from './wire-status-line.js'
 
 /** Node's buffers have it, its types don't: the quickest way to text, a character a byte. */
 type Latin1Buffer = Buffer & { latin1Slice(from: number, to: number): string }
@@ -23,6 +23,8 @@ export interface ResponseEvents {
 
 /** A reply's head, and how its body is framed. */
 export interface ResponseHead {
+  /** It came by HTTP/1.1, and not by 1.0. */
+  readonly minor1: boolean
   readonly status: number
   /** What the target calls the status, where that isn't the usual name. */
   readonly reason: string | undefined
@@ -61,6 +63,7 @@ const usualHead = 1024
  * 6.3; an intermediary that passes it on is how responses get split).
  */
 export class ResponseParser implements ResponseHead {
+  minor1 = true
   status = 0
   reason: string | undefined = undefined
   headers: HeaderList = []
@@ -175,10 +178,11 @@ export class ResponseParser implements ResponseHead {
       this.events.informed(status, headers)
       return next
     }
+    this.minor1 = minor1
     this.status = status
     this.reason = readReason(text, status, line - from - 2)
     this.headers = headers
-    this.frame(minor1)
+    this.frame()
     this.left = this.length ?? 0
     switch (this.framing) {
       case 'none':
@@ -210,8 +214,8 @@ export class ResponseParser implements ResponseHead {
   }
 
   /** How the body is framed (RFC 9112 section 6.3), and whether the connection lasts (section 9.3). */
-  private frame(minor1: boolean): void {
-    const { headers, status } = this
+  private frame(): void {
+    const { headers, minor1, status } = this
     let close = false
     let keep = minor1
     let framed = false
@@ -331,37 +335,6 @@ function refuseEarly(text: string, from: number, head: boolean): void {
     if (text.charCodeAt(at + 1) !== 10) throw malformed('a carriage return that ends no line')
   for (let at = text.indexOf('\n', from); at !== -1; at = text.indexOf('\n', at + 1))
     if (at === 0 || text.charCodeAt(at - 1) !== 13) throw malformed('a line that ends with a line feed alone')
-}
-
-/**
- * `HTTP/1.1 200 Reason`. The blank before an empty reason is often left out, which nobody reads in another way.
- * @returns where the next line begins
- * @throws ProxyError http_protocol_error
- */
-function endOfStatusLine(bytes: Uint8Array, at: number, text: string): number {
-  const version = text.slice(0, 9)
-  if (version !== 'HTTP/1.1 ' && version !== 'HTTP/1.0 ')
-    throw malformed(`a status line that is none: ${JSON.stringify(text.slice(0, 20))}`)
-  const status = statusAt(bytes, at)
-  const end = bytes[at + 12] === 32 ? endOfValue(bytes, at + 13) : at + 12
-  if (!(status >= 100 && status <= 599) || bytes[end] !== 13 || bytes[end + 1] !== 10)
-    throw malformed(`a status line that is none: ${JSON.stringify(text.slice(0, 40))}`)
-  return end + 2
-}
-
-function statusAt(bytes: Uint8Array, at: number): number {
-  return digit(bytes, at + 9) * 100 + digit(bytes, at + 10) * 10 + digit(bytes, at + 11)
-}
-
-/** Nearly always it is the usual one, which nobody has to be told. */
-function readReason(text: string, status: number, end: number): string | undefined {
-  const reason = end > 12 ? text.slice(13, end) : undefined
-  return reason === STATUS_CODES[status] ? undefined : reason
-}
-
-function digit(bytes: Uint8Array, at: number): number {
-  const byte = bytes[at] as number
-  return byte >= 48 && byte <= 57 ? byte - 48 : Number.NaN
 }
 
 /**

@@ -282,6 +282,7 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
     this.progress = 'answered'
     this.settled = true
     const reply: Reply = { status, headers, body: null }
+    if (this.incoming?.httpVersion === '1.0') reply.version = '1.0'
     if (status !== 204 && status !== 304 && this.hasBody) {
       const length = get(headers, 'content-length')
       if (length === undefined) reply.trailers = () => this.trailers
