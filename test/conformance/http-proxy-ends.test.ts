@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { connect as connectHttp2, constants, createServer as createHttp2Server } from 'node:http2'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest'
 import { originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
 import { rawOrigin } from '../kit/raw-origin.js'
-import { parseResponses, rawClient } from '../kit/raw-request.js'
+import { parseResponses, rawClient, value } from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { until, within } from '../kit/until.js'
 
@@ -130,6 +130,30 @@ it.each(['without listeners', 'with a listener of proxyRes'])(
     expect(seen.map(({ aborted }) => aborted)).toEqual([true, true, true])
     await until(() => over.length === 3, 'the end of the calls')
     expect(left).toContain('/first')
+  },
+)
+
+it.each(['nobody', 'a listener'])(
+  'the drop-in: a target that fails in mid-upload gives 502 and the end of the connection, which the client is told (%s hears)',
+  async (who) => {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.until(50_000)
+        connection.reset()
+      }),
+    )
+    const proxy = own(createProxyServer({ target: origin.url }))
+    if (who === 'a listener')
+      proxy.on('error', (_error, _req, res) => void (res as ServerResponse).writeHead(502).end('heard'))
+    const { port } = own(await originServer((req, res) => void proxy.web(req, res)))
+    const client = own(await rawClient(port))
+    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n')
+    client.write('x'.repeat(100_000))
+    const [answer] = await client.responses()
+    expect(answer).toMatchObject({ status: 502 })
+    expect(value(answer?.headers ?? [], 'connection')).toBe('close')
+    await within(client.closed, 'the end of the connection')
+    expect(client.ended).toBe('end')
   },
 )
 

@@ -315,6 +315,14 @@ export class WebExchange implements Sink, Attempt {
     breakOff(this.res)
   }
 
+  /** What is left of an upload that has failed would have to be read before another request, whoever answers this one. */
+  private endUpload(): void {
+    const { request, res } = this
+    if (request?.isUnread(false) !== true) return
+    if (!('stream' in res)) (res as ServerResponse).shouldKeepAlive = false
+    request.answered(res, false)
+  }
+
   /** Nothing is under way any more. */
   private finish(): void {
     this.over = true
@@ -352,6 +360,7 @@ export class WebExchange implements Sink, Attempt {
     this.finish()
     outgoing?.emit('error', told)
     if (log.enabled) log('%s %s: %s: %s', req.method, req.url, failure.code, failure.message)
+    this.endUpload()
     server.fault(told, failure, req, res, where, callback)
   }
 }
