@@ -91,13 +91,24 @@ describe('what takes its time', () => {
     await done
   })
 
+  // ZeroSSL says a day of what is valid within seconds.
   it.each([
-    ['a year', '31536000', 31_536_000_000],
-    ['a year, as a date', 'Wed, 01 Jan 2031 00:00:00 GMT', 31_536_000_000],
-    ['much more', '9999999999', 9_999_999_999_000],
-  ])('%s is not waited for', async (_, field, ms) => {
-    const { done } = await processing({ 'retry-after': field })
-    expect(await refused(done)).toMatchObject({ code: 'unsettled', retryAfterMs: ms })
+    ['a day', '86400'],
+    ['a year, as a date', 'Wed, 01 Jan 2031 00:00:00 GMT'],
+    ['much more', '9999999999'],
+  ])('is looked at each 20 s where Retry-After is %s', async (_, field) => {
+    const { wait, waits, done, end } = await processing({ 'retry-after': field })
+    await wait()
+    await wait()
+    expect(waits).toEqual([20_000, 20_000])
+    await end()
+    expect(await done).toMatchObject({ status: 'valid' })
+  })
+
+  it('for ever is left after the patience, and says nothing of when an order may be made again', async () => {
+    const { done, wait } = await processing({ 'retry-after': '86400' }, { patience: '1m' })
+    for (let i = 0; i < 3; i++) await wait()
+    expect(await refused(done)).toMatchObject({ code: 'unsettled', retryAfterMs: undefined })
   })
 
   it.each(['0', '-5', 'soon', '1e9', 'Mon, 01 Jan 2001 00:00:00 GMT', '99999999999'])(

@@ -3,6 +3,8 @@ import type { AcmeSeams } from './acme-seams.js'
 
 const firstWait = 100
 const longestWait = 5_000
+/** ZeroSSL says a day of what is valid within seconds. */
+const longestSaid = 20_000
 
 /** One look at something that takes its time. */
 export interface Look<T> {
@@ -12,9 +14,9 @@ export interface Look<T> {
 }
 
 /**
- * Looks until it is settled. Between looks it waits as long as the server says, else 100 ms, then twice as long each time, up to 5 s.
- * Once `left` is aborted it doesn't wait: the next look tells.
- * @throws AcmeError where the waits come to more than `patience`: at once where the server says to wait beyond it
+ * Looks until it is settled. Between looks it waits as long as the server says, up to 20 s, else 100 ms, then twice as long each time, up
+ * to 5 s. Once `left` is aborted it doesn't wait: the next look tells.
+ * @throws AcmeError where the waits come to more than `patience`. What the server says of looks says nothing of orders: it isn't in it
  */
 export async function settle<T>(
   look: () => Promise<Look<T>>,
@@ -31,11 +33,11 @@ export async function settle<T>(
   for (let own = firstWait; ; own = Math.min(own * 2, longestWait)) {
     const { value, settled, retryAfterMs } = await look()
     if (settled) return value
-    const wait = retryAfterMs || own
+    const wait = Math.min(retryAfterMs || own, longestSaid)
     waited += wait
     if (waited > patience) {
       const said = `it is still pending after ${Math.round((waited - wait) / 1_000)} s of ${Math.round(patience / 1_000)}`
-      throw new AcmeError({ code: 'unsettled', phase, url, what: said, retryAfterMs })
+      throw new AcmeError({ code: 'unsettled', phase, url, what: said })
     }
     if (left.aborted) continue
     await new Promise<void>((resolve) => {
