@@ -133,6 +133,21 @@ describe('readIdentity()', () => {
     expect(faultOf({ cert: leaf.chain + crossed.cert + again.cert, key: leaf.key })).toBe('no fault')
   })
 
+  it('tells which of its chain ends before it', async () => {
+    const oldRoot = await x509Root({ commonName: 'Old Root' })
+    const [sooner, later] = [now + day, now + 1.5 * day]
+    const crossed = await oldRoot.intermediate({ commonName: 'Test Root', keys: root.keys, notAfter: sooner })
+    const again = await oldRoot.intermediate({ keys: middle.keys, notAfter: later })
+    const { info } = read({ cert: leaf.chain + again.cert + crossed.cert, key: leaf.key })
+    expect(info.notAfter).toBeGreaterThan(later)
+    expect(info.chainEnd).toEqual({
+      what: 'certificate 4 of 4 (CN=Test Root)',
+      notBefore: expect.any(Number),
+      notAfter: Math.floor(sooner / 1_000) * 1_000,
+      fingerprint: expect.stringMatching(/^[\dA-F:]{95}$/),
+    })
+  })
+
   it('reads what authorities have in common once, and holds it once', () => {
     const known = new Map()
     const [first, second] = [leaf, other].map((each) => readIdentity(pairOf(each), 'x', now, known))

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { fault } from '@sluice/options'
 import { alternativeNames } from './alternative-names.js'
-import type { CertificateInfo } from './certificate-info.js'
+import type { CertificateInfo, ChainEnd } from './certificate-info.js'
 import type { KeyPair } from './key-pair.js'
 import { type MustStaple, mustStaple } from './must-staple.js'
 import { certificateBlocks, type PemBlock, pemBlocks } from './pem.js'
@@ -85,7 +85,7 @@ export function readIdentity(
     checkDates(part.certificate, label(chain, i), place.cert, now)
   })
   return new Identity(
-    infoOf(own.certificate, typeof where === 'string' ? where : where.cert),
+    infoOf(chain, typeof where === 'string' ? where : where.cert),
     signatureOf(own.certificate.publicKey),
     chain.map(({ text }) => text),
     key,
@@ -217,8 +217,10 @@ function checkDates(certificate: X509Certificate, name: string, path: string, no
   }
 }
 
-function infoOf(certificate: X509Certificate, where: string): CertificateInfo {
+function infoOf(chain: readonly ChainPart[], where: string): CertificateInfo {
+  const { certificate } = chain[0] as ChainPart
   const { publicKey, fingerprint256, validFrom, validTo } = certificate
+  const chainEnd = chainEndOf(chain)
   const type = publicKey.asymmetricKeyType ?? 'unknown'
   return Object.freeze({
     names: Object.freeze(namesOf(certificate)),
@@ -227,7 +229,17 @@ function infoOf(certificate: X509Certificate, where: string): CertificateInfo {
     keyType: type === 'ec' ? 'ecdsa' : type,
     fingerprint: fingerprint256,
     where,
+    ...(chainEnd === undefined ? {} : { chainEnd }),
   })
+}
+
+function chainEndOf(chain: readonly ChainPart[]): ChainEnd | undefined {
+  const ends = chain.map(({ certificate }) => Date.parse(certificate.validTo))
+  const notAfter = Math.min(...ends)
+  const i = ends.indexOf(notAfter)
+  if (i === 0) return undefined
+  const { validFrom, fingerprint256: fingerprint } = (chain[i] as ChainPart).certificate
+  return Object.freeze({ what: label(chain, i), notBefore: Date.parse(validFrom), notAfter, fingerprint })
 }
 
 function stapleOf(chain: readonly ChainPart[]): MustStaple | undefined {

@@ -1,7 +1,7 @@
 export { alpnChallenges, type ChallengeAnswer } from './alpn-challenges.js'
 export { type AlternativeName, alternativeNames } from './alternative-names.js'
 export type { CertificateFault } from './certificate-fault.js'
-export type { CertificateInfo } from './certificate-info.js'
+export type { CertificateInfo, ChainEnd } from './certificate-info.js'
 export type {
   CertificateFiles,
   CertificateOrigin,

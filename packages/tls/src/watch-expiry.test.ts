@@ -59,7 +59,9 @@ function watching(first: readonly CertificateInfo[], options: WatchExpiryOptions
     },
     /** What was told since the last call: `a 72` for 72 hours left. */
     get news(): string[] {
-      return told.splice(0).map(({ kind, info, left }) => `${info.fingerprint} ${kind} ${left / hour}`)
+      return told
+        .splice(0)
+        .map(({ kind, info, chainEnd, left }) => `${(chainEnd ?? info).fingerprint} ${kind} ${left / hour}`)
     },
   }
 }
@@ -119,6 +121,29 @@ describe('a certificate that expires', () => {
     expect(none.news).toEqual(['a expired 0'])
   })
 
+  it('is told of by that of its chain which ends before, too, once for all who have it', () => {
+    const chainEnd = {
+      what: 'certificate 3 of 3 (CN=Old)',
+      notBefore: -9_000 * hour,
+      notAfter: 80 * hour,
+      fingerprint: 'old',
+    }
+    const [a, b] = ['a', 'b'].map((name) => ({ ...info(name, 400 * hour), chainEnd })) as [
+      CertificateInfo,
+      CertificateInfo,
+    ]
+    const rest = watching([a, b])
+    expect(rest.news).toEqual(['old expiring 80'])
+    rest.time.passAtOnce(80 * hour)
+    expect(rest.news).toEqual([
+      'old expiring 72',
+      'old expiring 24',
+      'a expiring 336',
+      'b expiring 336',
+      'old expired 0',
+    ])
+  })
+
   it('is noticed after a sleep, and nobody waits for a timer of before', () => {
     const rest = watching([info('a', 500 * hour)])
     rest.time.sleep(430 * hour)
@@ -139,7 +164,13 @@ it('says it in words, and on sluice:tls:certificate', () => {
 })
 
 it('says it as a warning of the process', async () => {
-  watching([info('a', 30 * hour), info('b', -hour)], {
+  const chainEnd = {
+    what: 'certificate 2 of 2 (CN=Old)',
+    notBefore: -900 * hour,
+    notAfter: hour,
+    fingerprint: 'x',
+  }
+  watching([info('a', 30 * hour), info('b', -hour), { ...info('c', 900 * hour), chainEnd }], {
     onExpiry() {
       throw new Error('mine')
     },
@@ -149,6 +180,8 @@ it('says it as a warning of the process', async () => {
     'the certificate of a.pem (a.test) expires at 1970-01-02T06:00:00.000Z, in 30 h',
     'onExpiry threw: mine',
     'the certificate of b.pem (b.test) has expired at 1969-12-31T23:00:00.000Z',
+    'onExpiry threw: mine',
+    'certificate 2 of 2 (CN=Old) of c.pem (c.test) expires at 1970-01-01T01:00:00.000Z, in 1 h',
     'onExpiry threw: mine',
   ])
 })

@@ -2,12 +2,14 @@ import { type Duration, parse, positiveDuration, that, v } from '@sluice/options
 import { type After, later } from './after.js'
 import { callOut } from './call-out.js'
 import { certificateChannel, log } from './certificate-channel.js'
-import type { CertificateInfo } from './certificate-info.js'
+import type { CertificateInfo, ChainEnd } from './certificate-info.js'
 
 /** A certificate that is about to expire, or has. */
 export interface CertificateExpiry {
   readonly kind: 'expiring' | 'expired'
   readonly info: CertificateInfo
+  /** Where it isn't the certificate itself but one of its chain. */
+  readonly chainEnd?: ChainEnd
   /** Milliseconds until it expires; of one that has, since then and negative. */
   readonly left: number
 }
@@ -48,8 +50,8 @@ const optionsSchema = v.strictObject({
 const mostWait = 3_600_000
 
 /**
- * Tells of certificates that are about to expire, and of those that have: each time once, by `onExpiry`, a warning of the process,
- * `DEBUG=sluice:tls` and the channel `sluice:tls:certificate`. One that is replaced in time is never told of.
+ * Tells of certificates that are about to expire, and of those that have, also of the one in each chain that does so first: each time
+ * once, by `onExpiry`, a warning of the process, `DEBUG=sluice:tls` and the channel `sluice:tls:certificate`. One that is replaced in time is never told of.
  *
  * It holds no process open; dispose of it to stop.
  * @param path where the options stand in what the user wrote, for errors
@@ -107,8 +109,8 @@ class ExpiryWatch implements Disposable {
     const told = new Map<string, number>()
     const news: CertificateExpiry[] = []
     let wait = mostWait
-    for (const info of this.holder.infos()) {
-      const { fingerprint, notAfter, notBefore } = info
+    for (const [info, chainEnd] of endsOf(this.holder.infos())) {
+      const { fingerprint, notAfter, notBefore } = chainEnd ?? info
       if (told.has(fingerprint)) continue
       const left = notAfter - now
       const steps = [0, ...this.warn.filter((ms) => ms < (notAfter - notBefore) / 2)]
@@ -116,7 +118,8 @@ class ExpiryWatch implements Disposable {
       const before = this.told.get(fingerprint) ?? Number.POSITIVE_INFINITY
       // A clock that was set back brings nothing again.
       told.set(fingerprint, Math.min(due, before))
-      if (due < before) news.push({ kind: left <= 0 ? 'expired' : 'expiring', info, left })
+      if (due < before)
+        news.push({ kind: left <= 0 ? 'expired' : 'expiring', info, left, ...(chainEnd && { chainEnd }) })
       for (const ms of steps) if (ms < left) wait = Math.min(wait, left - ms)
     }
     this.told = told
@@ -126,13 +129,21 @@ class ExpiryWatch implements Disposable {
   }
 
   private tell(expiry: CertificateExpiry): void {
-    const { kind, info, left } = expiry
-    const when = new Date(info.notAfter).toISOString()
+    const { kind, info, chainEnd, left } = expiry
+    const when = new Date((chainEnd ?? info).notAfter).toISOString()
     const whose = info.names.slice(0, 3).join(', ') || 'no name'
-    const text = `the certificate of ${info.where} (${whose}) ${kind === 'expired' ? 'has expired' : 'expires'} at ${when}`
+    const text = `${chainEnd?.what ?? 'the certificate'} of ${info.where} (${whose}) ${kind === 'expired' ? 'has expired' : 'expires'} at ${when}`
     if (log.enabled) log('%s', text)
     if (certificateChannel.hasSubscribers) certificateChannel.publish({ where: info.where, ...expiry })
     process.emitWarning(left > 0 ? `${text}, in ${Math.round(left / 3_600_000)} h` : text, 'SluiceWarning')
     callOut('onExpiry', this.onExpiry, expiry)
+  }
+}
+
+/** A chain that has expired anywhere is refused at the next start, so each may end in two ways. */
+function* endsOf(infos: readonly CertificateInfo[]): Generator<[CertificateInfo, ChainEnd?]> {
+  for (const info of infos) {
+    yield [info]
+    if (info.chainEnd !== undefined) yield [info, info.chainEnd]
   }
 }
