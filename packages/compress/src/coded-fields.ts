@@ -34,6 +34,11 @@ function suspect(name: string): number {
   return (name.length << 5) | (name.charCodeAt(0) & 31)
 }
 
+/** Whether a field tells of the bytes of one form of a body, so that it is wrong beside any other. */
+export function tellsOfBytes(name: string): boolean {
+  return suspects[suspect(name)] === 1 && does.get(name.toLowerCase()) === 'drop'
+}
+
 /**
  * The fields of a response whose body is coded: `Content-Encoding` says so, `Vary` names `Accept-Encoding`, and what tells of the bytes
  * before is changed or gone. `headers` isn't edited.

@@ -182,6 +182,14 @@ describe('asClient', () => {
     for (const sent of [undefined, '"x"', '*', '"y"']) expect(asClient(headers, sent, 'weak')).toBe(headers)
     expect(asClient(headers, 'W/"x"', 'weak')).toEqual(['A', '1', 'etag', 'W/"x"'])
     const bare = ['A', '1']
+    const ofPlain = ['Content-Length', '9', 'Accept-Ranges', 'bytes', 'Repr-Digest', 'x', 'Content-MD5', 'y']
+    for (const sent of ['W/"x"', '"x"']) {
+      const got = asClient([...ofPlain, ...headers, ...ofPlain, 'Vary', 'B'], sent, 'weak')
+      expect(got.filter((name) => ofPlain.includes(name))).toEqual(
+        sent === '"x"' ? [...ofPlain, ...ofPlain] : [],
+      )
+      expect(got).toEqual(expect.arrayContaining(['A', '1', 'etag', sent, 'Vary', 'B']))
+    }
     expect(asClient(bare, 'W/"x"', 'weak')).toBe(bare)
   })
 })

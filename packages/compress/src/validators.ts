@@ -6,7 +6,7 @@ import {
   parseHttpDate,
   weakMatch,
 } from '@sluice/headers'
-import { codedTag, type EtagMode } from './coded-fields.js'
+import { codedTag, type EtagMode, tellsOfBytes } from './coded-fields.js'
 import { withoutSuffix } from './tag-suffix.js'
 
 /**
@@ -49,9 +49,10 @@ export function asTarget(headers: HeaderList, etag: EtagMode, chosen?: string, a
 }
 
 /**
- * The fields of a 304, or a 412, as the client knows them: where its `ETag` is what one of the client's tags stands for, it is that one, as
+ * The fields of a 304 as the client knows them: where its `ETag` is what one of the client's tags stands for, it is that one, as
  * the client wrote it. Without that a cache wouldn't find what it has to refresh (RFC 9111 section 4.3.4). Of several it is the one
- * that the answer in full would have.
+ * that the answer in full would have. Then the client has another form than the target, and what tells of the target's bytes goes:
+ * a cache would take it over (section 3.2).
  *
  * `Vary` is for `varyFields` to merge.
  * @param ifNoneMatch the client's, before `asTarget`; several lines joined by commas
@@ -71,11 +72,19 @@ export function asClient(
     const value = headers[i + 1] as string
     const sent = sentFor(value, ifNoneMatch, etag, chosen)
     if (sent === undefined || sent === value) return headers
-    const out = headers.slice()
-    out[i + 1] = sent
-    return out
+    return ofOtherForm(headers, i, sent)
   }
   return headers
+}
+
+/** @param at where the `ETag` stands that becomes `tag` */
+function ofOtherForm(headers: HeaderList, at: number, tag: string): HeaderList {
+  const out: HeaderList = []
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string
+    if (!tellsOfBytes(name)) out.push(name, i === at ? tag : (headers[i + 1] as string))
+  }
+  return out
 }
 
 /** The client's tag that stands for the target's. */
