@@ -950,6 +950,19 @@ describe('connectCache', () => {
         expect((await client.ask({ headers: ['Accept', accept as string] })).text).toBe(type)
   })
 
+  it('gives each client the language that Express chooses by the order it asks in', async () => {
+    const { client } = await start({}, (req, res) => {
+      res.set('Cache-Control', 'max-age=60').vary('Accept-Language')
+      res.send(req.acceptsLanguages('en', 'fr'))
+    })
+    for (const _ of ['stored', 'hit'])
+      for (const [language, first] of [
+        ['fr, en', 'fr'],
+        ['en, fr', 'en'],
+      ])
+        expect((await client.ask({ headers: ['Accept-Language', language as string] })).text).toBe(first)
+  })
+
   it('names a wrong option', () => {
     expect(() => connectCache({ maxSize: 'many' as never })).toThrow(/cache\.maxSize/)
     expect(() => connectCache({}, { abandoned: 'long' as never })).toThrow(/abandoned/)

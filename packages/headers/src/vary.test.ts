@@ -35,7 +35,6 @@ describe('varyValue', () => {
   it.each<[string, string, string[], string[]]>([
     ['lines are joined', 'foo', ['1', '2'], ['1, 2']],
     ['blanks around commas', 'foo', [' 1, 2 '], ['1,2']],
-    ['order of languages', 'accept-language', ['en, de'], ['de, en']],
     ['case of languages', 'accept-language', ['en, de'], ['eN, De']],
     ['blanks', 'accept-language', ['en, de;q=0.5'], [' en ,  de ; q=0.5']],
     ['weights written otherwise', 'accept-encoding', ['gzip;q=1.0, br;q=0.50'], ['br;q=0.5', 'gzip']],
@@ -58,6 +57,7 @@ describe('varyValue', () => {
     ['blanks between words', 'foo', ['a  b'], ['a b']],
     ['weights', 'accept-language', ['en;q=0.5'], ['en;q=0.6']],
     ['a weight of none', 'accept-encoding', ['gzip;q=0'], ['gzip']],
+    ['order of languages', 'accept-language', ['en, de'], ['de, en']],
     ['order of types', 'accept', ['text/html, application/json'], ['application/json, text/html']],
     ["case of a parameter's value", 'accept', ['a/b;profile=A'], ['a/b;profile=a']],
     ['quotes in a type', 'accept', ['a/b;x="Y"'], ['a/b;x="y"']],
@@ -67,13 +67,13 @@ describe('varyValue', () => {
     expect(value(name, ...a)).not.toBe(value(name, ...b))
   })
 
-  it('says what one value is, however often and in whatever order it is asked', () => {
+  it('says what one value is, however often it is asked and whatever was asked between', () => {
     const language = fc.constantFrom('en', 'de', 'fr;q=0.5', '*;q=0.1', 'EN')
     fc.assert(
       fc.property(fc.array(language), fc.array(language), (a, b) => {
         const first = value('accept-language', a.join(', '))
         value('accept-language', b.join(', '))
-        expect(value('accept-language', [...a].reverse().join(' , '))).toBe(first)
+        expect(value('accept-language', a.join(' , '))).toBe(first)
       }),
     )
   })

@@ -25,6 +25,12 @@ export function varyNames(headers: readonly string[]): readonly string[] | '*' {
 /** Fields of preferences, whose members mean the same in any case (RFC 9110 section 12.5). */
 const preferences = new Set(['accept', 'accept-encoding', 'accept-language', 'accept-charset'])
 
+/**
+ * Those in which targets take the first of one weight, as Express does (RFC 9110 section 12.5.4): sorted, a client that asks for French
+ * before English would get English.
+ */
+const inOrder = new Set(['accept', 'accept-language'])
+
 /** What a preference was written as last, and what that came to: most clients of a site send the same few. */
 const latest = new Map<string, readonly [value: string, written: string]>()
 
@@ -42,7 +48,7 @@ const single = new Set([
 
 /**
  * A request's value of a field, written in one way of those that mean the same (RFC 9111 section 4.1): lines are joined, blanks
- * around commas left out, and of `Accept` and its like case and weights written otherwise don't count, nor order but for `Accept` itself.
+ * around commas left out, and of `Accept` and its like case and weights written otherwise don't count, nor order but in `Accept` and `Accept-Language`.
  * @param name in lower case
  * @returns `undefined` where the request hasn't got the field
  */
@@ -71,8 +77,7 @@ function preferencesOf(name: string, value: string): string {
   const members = new Set<string>()
   for (const member of listMembers(value)) members.add(preference(member))
   const written = [...members]
-  // Of types of one weight a target takes the first, as Express does: sorted, a client that asks for JSON first would get HTML.
-  return (name === 'accept' ? written : written.sort()).join(',')
+  return (inOrder.has(name) ? written : written.sort()).join(',')
 }
 
 /** In quotes, and in the value of a parameter, case may count. */
