@@ -50,7 +50,7 @@ beforeAll(async () => {
   } finally {
     rmSync(folder, { recursive: true })
   }
-})
+}, 60_000)
 
 /** What the compiler says of a snippet, and what it says of none. */
 function messages(name: keyof typeof snippets): string {
