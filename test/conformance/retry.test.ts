@@ -149,6 +149,24 @@ describe.each(twoFronts)('retry with options through $name', (kind) => {
     await released(front)
   })
 
+  it('a client that sends slowly is not held against the target, nor cut by the time of a try', async () => {
+    const silent = own(await originServer(() => {}))
+    const origin = own(await echo())
+    const front = own(await kind.start({ targets: origin.url, retry: { perTry: '50ms' } }))
+    const clock = own(await kind.start({ targets: silent.url, retry: { perTry: '50ms' } }))
+    const results: unknown[] = []
+    front.upstream.on('result', (_target, result) => results.push(result?.ok))
+    const call = front.client.call({ method: 'POST', open: true })
+    call.body.write('slow')
+    await origin.request()
+    // Begun later, and over: more than that time has passed.
+    expect((await clock.client.ask()).status).toBe(504)
+    call.body.end('ly')
+    expect(await call.answer()).toMatchObject({ status: 200, text: 'slowly' })
+    await released(front)
+    expect(results).toEqual([true])
+  })
+
   it('all tries together are bounded', async () => {
     const seen = observer()
     const silent = [own(await originServer(() => {})), own(await originServer(() => {}))]

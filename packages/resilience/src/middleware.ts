@@ -17,6 +17,7 @@ import { type RetryOptions, type RetrySettings, resolveRetry } from './retry-opt
 import { type FailedTry, type NoRetry, whyNot } from './should-retry.js'
 import { showAttempt } from './show-attempt.js'
 import { triedSoFar } from './tried-so-far.js'
+import { TryTime } from './try-time.js'
 import { warnInside } from './warn-inside.js'
 
 const log = debug('sluice:resilience')
@@ -127,19 +128,15 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** One try until its head is there. Past its time the try's fork closes, by which its transport hears of it. */
 async function inTime(next: Next, ctx: Context, perTry: number, until: number): Promise<Reply> {
-  const left = until === 0 ? Number.POSITIVE_INFINITY : until - performance.now()
-  const byTotal = perTry === 0 || left <= perTry
   let late: ProxyError | undefined
-  let timer: NodeJS.Timeout | undefined
+  let time: TryTime | undefined
   const expired = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => {
-        late = new ProxyError(byTotal ? 'total_timeout' : 'http_response_timeout')
-        ctx.cancel(late)
-        reject(late)
-      },
-      Math.max(0, byTotal ? left : perTry),
-    )
+    const left = until === 0 ? undefined : until - performance.now()
+    time = new TryTime(perTry, left, ctx.out.body, (error) => {
+      late = error
+      ctx.cancel(error)
+      reject(error)
+    })
   })
   // A reply that comes in spite of it is nobody's.
   const answer = (async () => {
@@ -150,7 +147,7 @@ async function inTime(next: Next, ctx: Context, perTry: number, until: number): 
   try {
     return await Promise.race([answer, expired])
   } finally {
-    clearTimeout(timer)
+    time?.stop()
   }
 }
 

@@ -31,7 +31,10 @@ export interface RetryOptions {
    * `max` makes that answer the last. Default no wait, and `Retry-After` is passed over: the next target is another one.
    */
   backoff?: BackoffOptions
-  /** Time to the head of the answer for one try; past it that try is cancelled, as `http_response_timeout`. Default 0: none. */
+  /**
+   * Time to the head of the answer for one try; past it that try is cancelled, as `http_response_timeout`. A body that is under way
+   * begins it anew when it was sent, so a client that sends slowly is not held against the target. Default 0: none.
+   */
   perTry?: Duration
   /** Time to the head of the answer for all tries and the waits between them. Default 0: none. */
   total?: Duration

@@ -354,3 +354,78 @@ it.each([
 ])('refuses %j', (options, says) => {
   expect(() => retry(options as never)).toThrow(says)
 })
+
+describe('the time of a try with a body that flows', () => {
+  /** A try that never has an answer: `took` once it has begun to send the body. */
+  function hanging(options: RetryOptions, took: boolean) {
+    const body = new (class extends Source {
+      more(): void {
+        this.push(Buffer.from('x'))
+      }
+      last(): void {
+        this.finish()
+      }
+    })()
+    const { ctx } = context('POST', body)
+    const ends: string[] = []
+    const cancelled: string[] = []
+    const fork = ctx.fork.bind(ctx)
+    ctx.fork = (...given) => {
+      const made = fork(...given)
+      made.cancel = (error) => void cancelled.push((error as ProxyError).code)
+      return made
+    }
+    const sink = { write: () => true, end() {}, abort() {}, onDrain() {} }
+    const handler = retry(options)((attempt: Attempt) => {
+      if (took) (attempt.out.body as Source).pipe(sink)
+      return new Promise<Reply>(() => {})
+    }) as (ctx: Attempt) => Promise<Reply>
+    handler(ctx).catch((error: ProxyError) => ends.push(error.code))
+    return { body, ends, cancelled }
+  }
+
+  it.each<[string, RetryOptions]>([
+    ['kept', { perTry: 100 }],
+    ['not kept', { perTry: 100, replay: 0 }],
+  ])('begins when the body, %s, was sent: until then it is up to the client', async (_name, options) => {
+    vi.useFakeTimers()
+    try {
+      const { body, ends, cancelled } = hanging(options, true)
+      for (let i = 0; i < 5; i++) {
+        await vi.advanceTimersByTimeAsync(60)
+        body.more()
+      }
+      expect(ends).toEqual([])
+      body.last()
+      await vi.advanceTimersByTimeAsync(99)
+      expect(ends).toEqual([])
+      await vi.advanceTimersByTimeAsync(1)
+      expect([ends, cancelled]).toEqual([['http_response_timeout'], ['http_response_timeout']])
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it.each<[string, RetryOptions, boolean, string]>([
+    [
+      'is that of the try, where nobody has begun to send it',
+      { perTry: 100 },
+      false,
+      'http_response_timeout',
+    ],
+    ['of all tries goes on all the same', { perTry: 60, total: 100 }, true, 'total_timeout'],
+    ['of all tries alone does too', { total: 100 }, true, 'total_timeout'],
+  ])('%s', async (_name, options, took, code) => {
+    vi.useFakeTimers()
+    try {
+      const { ends, cancelled } = hanging(options, took)
+      await vi.advanceTimersByTimeAsync(99)
+      expect(ends).toEqual([])
+      await vi.advanceTimersByTimeAsync(1)
+      expect([ends, cancelled, vi.getTimerCount()]).toEqual([[code], [code], 0])
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
