@@ -26,6 +26,31 @@ it('gives some each second whatever the traffic', () => {
   expect(all).toBe(60)
 })
 
+it.each([
+  [0.5, 1, 50],
+  [0.5, 2, 50],
+  [0.5, 7, 14],
+  [0.1, 1, 10],
+  [0.01, 1, 1],
+  [2.5, 1, 250],
+  [2.9, 1, 290],
+])('gives %s each second, asked every %s s: %s in a hundred', (min, every, expected) => {
+  let second = 0
+  const budget = retryBudget({ share: 0, min, clock: () => second * 1_000 })
+  let all = 0
+  for (; second <= 100; second += every) all += takes(budget, every === 1 ? 10 : 1)
+  expect(all).toBeGreaterThan(0)
+  expect(Math.abs(all - expected)).toBeLessThanOrEqual(Math.ceil(min))
+})
+
+it('saves up no more than one, however long nobody asks', () => {
+  let now = 0
+  const budget = retryBudget({ share: 0, min: 0.5, clock: () => now })
+  expect(takes(budget, 10)).toBe(0)
+  now = 3_600_000
+  expect(takes(budget, 10)).toBe(1)
+})
+
 it('holds its bound in every window, whatever the clock does', () => {
   const step = fc.record({
     wait: fc.oneof(fc.integer({ min: -2_000, max: 15_000 }), fc.integer({ min: -60_000, max: 0 })),
@@ -36,7 +61,7 @@ it('holds its bound in every window, whatever the clock does', () => {
     fc.property(
       fc.array(step),
       fc.double({ min: 0, max: 1, noNaN: true }),
-      fc.nat(5),
+      fc.oneof(fc.nat(5), fc.double({ min: 0, max: 5, noNaN: true })),
       (steps, share, min) => {
         let now = 0
         const budget = retryBudget({ share, min, clock: () => now })
@@ -61,7 +86,9 @@ it('holds its bound in every window, whatever the clock does', () => {
           const before = log
             .filter(({ second }) => second > latest - 20)
             .reduce((sum, entry) => sum + entry.requests, 0)
-          expect(taken).toBeLessThanOrEqual(Math.max(requests, before) * share + min * 10 + 1e-9)
+          expect(taken).toBeLessThanOrEqual(
+            Math.max(requests, before) * share + min * 10 + (Number.isInteger(min) ? 0 : 1) + 1e-6,
+          )
         }
       },
     ),

@@ -5,7 +5,7 @@ import { parse, ranged, that, v } from '@sluice/options'
 export interface RetryBudgetOptions {
   /** Further tries as a share of the requests of the last ten seconds, from 0 to 1. Default 0.2. */
   share?: number
-  /** Further tries a second that are allowed whatever the traffic. Default 3. */
+  /** Further tries a second that are allowed whatever the traffic; 0.5: one every other second. Default 3. */
   min?: number
   /** Monotonic milliseconds. Default `turnTime`: as of the event loop's turn. */
   clock?: () => number
@@ -99,11 +99,12 @@ export function retryBudget(options: RetryBudgetOptions = {}): RetryBudget {
       const slot = slide()
       // Those that each second has anyway come first, and don't count among the share.
       if (freeIn !== current) {
+        free = freeOf(min, free, current - freeIn)
         freeIn = current
-        free = min
       }
-      if (free >= 1) {
-        free--
+      // Parts of one, added up: ten times 0.1 is a little less.
+      if (free > 1 - 1e-9) {
+        free = Math.max(0, free - 1)
         return true
       }
       if (shared + 1 > asked * share) return false
@@ -112,6 +113,17 @@ export function retryBudget(options: RetryBudgetOptions = {}): RetryBudget {
       return true
     },
   }
+}
+
+/**
+ * Free tries of this second, the part of one that is left of those before included: 0.5 a second is one every other second. Whole ones aren't
+ * saved up, or a second after a quiet hour would have them all.
+ * @param passed seconds since the one that `left` is of
+ */
+function freeOf(min: number, left: number, passed: number): number {
+  // The first one, or behind a clock that has jumped back.
+  if (!(passed > 0 && passed < Number.POSITIVE_INFINITY)) return min
+  return Math.min(left + min * passed, Math.max(1, min + (left % 1)))
 }
 
 /** Tells a {@link RetryBudget} from anything else. */
