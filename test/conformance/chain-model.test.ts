@@ -40,6 +40,8 @@ interface Exchange {
   readonly ctx: SimContext
   readonly method: string
   tries: number
+  /** Where it was sent. */
+  readonly asked: Set<Target>
   /** A target may have processed it. */
   processed: boolean
   settled: number
@@ -65,6 +67,8 @@ const kinds = fc.constantFrom(
   'pass',
   'eject',
 )
+/** Of the line. */
+const places = 4
 const ids = [0, 1, 2, 3].map((n) => `http://t${n}`)
 
 function started(breaker: boolean, limit: number | 'adaptive', random: boolean) {
@@ -94,7 +98,7 @@ function started(breaker: boolean, limit: number | 'adaptive', random: boolean) 
     )
   const limits = concurrencyOf(
     upstream,
-    { limit, queue: 4, queueTimeout: 3_000, adaptive: { initial: 3, max: 3 } },
+    { limit, queue: places, queueTimeout: 3_000, adaptive: { initial: 3, max: 3 } },
     { after },
   )
   const policy = random ? powerOfTwo({ random: seeded(2) }) : roundRobin()
@@ -104,6 +108,11 @@ function started(breaker: boolean, limit: number | 'adaptive', random: boolean) 
     const exchange = exchanges[id] as Exchange
     const { target } = ctx
     exchange.tries++
+    const others = upstream.available.some((each) => !exchange.asked.has(each))
+    // All that are available are fit or merely full.
+    if (exchange.asked.has(target) && others && !breaker && limits.waiting < places)
+      faults.push(`${id} is sent back to ${target.id}, and no line is full`)
+    exchange.asked.add(target)
     if (exchange.over) faults.push(`${id} is over, and is sent`)
     if (exchange.processed && exchange.method === 'POST') faults.push(`${id} is sent again`)
     if (target.state === 'draining') faults.push(`${id} is sent to ${target.id}, which drains`)
@@ -137,7 +146,15 @@ type World = ReturnType<typeof started>
 function arrive(all: World, method: string): void {
   const { exchanges, handler } = all
   const ctx = new SimContext({ method }, undefined)
-  const exchange: Exchange = { ctx, method, tries: 0, processed: false, settled: 0, over: false }
+  const exchange: Exchange = {
+    ctx,
+    method,
+    tries: 0,
+    asked: new Set(),
+    processed: false,
+    settled: 0,
+    over: false,
+  }
   exchanges.push(exchange)
   const over = (kind: string): void => {
     if (exchange.over) return
@@ -229,8 +246,17 @@ it('a chain answers each request once and holds no lease beyond it, whatever bec
           expect(held).toBe(attempts.length + bodies)
           expect([...seen].reduce((sum, { answering }) => sum + answering, 0)).toBe(bodies)
           for (const { tries, settled } of exchanges) expect([tries <= 3, settled <= 1]).toEqual([true, true])
-          const room = upstream.available.some((target) => upstream.admits(target))
-          expect(limits.waiting > 0 && room).toBe(false)
+          const wait = exchanges.filter(
+            ({ settled, over }, id) => settled === 0 && !over && !attempts.some((each) => each.id === id),
+          )
+          expect(limits.waiting).toBe(wait.length)
+          for (const { asked } of wait) {
+            const fresh = upstream.available.filter((target) => !asked.has(target))
+            expect(fresh.some((target) => upstream.admits(target))).toBe(false)
+            // Where it was there may be room: it waits for another.
+            if (upstream.available.some((target) => upstream.admits(target)))
+              expect(fresh.length).toBeGreaterThan(0)
+          }
         }
         for (let i = 0; i < 200 && exchanges.some(({ over }) => !over); i++) {
           act(all, attempts.length > 0 ? 'answer' : 'end', 1)
