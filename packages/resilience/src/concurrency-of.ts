@@ -160,10 +160,9 @@ class TargetConcurrency implements UpstreamConcurrency {
     })
   }
 
-  /** Whether one who comes goes on at once. */
+  /** Whether one who comes goes on at once: there is room for it that nobody who waits could take. */
   private passes(tried: Tried['tried']): boolean {
     const { line } = this
-    // Asked first where nobody waits, which is nearly always so.
     const found = this.look()
     this.places = undefined
     // Back to where it was is better than a line without a place.
