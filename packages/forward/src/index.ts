@@ -1,6 +1,7 @@
 export { bodyFailure } from './body-failure.js'
 export type { ClientEnds } from './client-ends.js'
 export type { ConnectHook, ConnectTo } from './connect-hook.js'
+export { type DialOptions, dial } from './dial.js'
 export { isEventStream } from './event-stream.js'
 export { followSignal } from './follow-signal.js'
 export { type ForwardingOptions, forwardingOptions } from './forwarding.js'

@@ -132,7 +132,8 @@ interface Where {
   readonly secure: boolean
 }
 
-function addressOf(target: Target): Where {
+/** Where a target's URL leads, and what `Host` says to it. */
+export function addressOf(target: Target): Where {
   const { url } = target
   if (url.startsWith('unix:'))
     return { host: 'localhost', connect: { path: url.slice('unix:'.length) }, secure: false }

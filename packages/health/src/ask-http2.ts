@@ -1,6 +1,7 @@
 import { type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from 'node:http2'
 import type { Target } from '@sluice/upstream'
-import { openTcp, openTls } from './open-socket.js'
+import { openTcp, openTls, type ProbeSeams } from './open-socket.js'
+import { authorityOf } from './target-address.js'
 
 /**
  * One exchange over an HTTP/2 connection of its own, which ends with it. Over TLS the target has to choose `h2` (RFC 9113 section
@@ -13,10 +14,11 @@ export async function askHttp2(
   fields: OutgoingHttpHeaders,
   body: Buffer | undefined,
   signal: AbortSignal,
+  seams: ProbeSeams,
   read: (stream: ClientHttp2Stream) => Promise<void>,
 ): Promise<void> {
   const secure = target.url.startsWith('https:')
-  const socket = secure ? await openTls(target, ['h2'], signal) : await openTcp(target, signal)
+  const socket = secure ? await openTls(target, ['h2'], signal, seams) : await openTcp(target, signal, seams)
   try {
     if (secure && (socket as { alpnProtocol?: unknown }).alpnProtocol !== 'h2')
       throw new Error('the target does not speak HTTP/2: it has not chosen h2 by ALPN')
@@ -45,8 +47,4 @@ export async function askHttp2(
         .finally(() => session.destroy())
     })
   }
-}
-
-function authorityOf({ url }: Target): string {
-  return url.startsWith('unix:') ? 'localhost' : new URL(url).host
 }

@@ -2,6 +2,7 @@ import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
 import { askHttp2 } from './ask-http2.js'
 import { answerLimit, healthRequest, healthStatus } from './grpc-health.js'
 import { type GrpcProbeOptions, resolveGrpcProbe } from './health-options.js'
+import type { ProbeSeams } from './open-socket.js'
 import type { Probe } from './probe.js'
 
 /**
@@ -9,7 +10,7 @@ import type { Probe } from './probe.js'
  * connection of its own. A server without that service, or without the one named, is not fit.
  * @throws TypeError for a wrong option
  */
-export function grpcProbe(options: GrpcProbeOptions = {}): Probe {
+export function grpcProbe(options: GrpcProbeOptions = {}, seams: ProbeSeams = {}): Probe {
   const { service, host } = resolveGrpcProbe(options, 'grpcProbe')
   const message = healthRequest(service)
   return (target, signal) => {
@@ -22,7 +23,7 @@ export function grpcProbe(options: GrpcProbeOptions = {}): Probe {
       te: 'trailers',
       'user-agent': 'sluice-health',
     }
-    return askHttp2(target, fields, message, signal, judge)
+    return askHttp2(target, fields, message, signal, seams, judge)
   }
 }
 

@@ -63,7 +63,7 @@ export interface MonitorOptions {
 
 /** Options of active checks: how to ask, what for, and how often. An option that `type` has no use for is refused. */
 export interface HealthOptions extends HttpProbeOptions, GrpcProbeOptions, MonitorOptions {
-  /** Default 'http'. */
+  /** Default 'http'; in `createProxy` 'h2' where targets are known to speak that alone. */
   type?: ProbeType
 }
 

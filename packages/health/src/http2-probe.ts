@@ -2,6 +2,7 @@ import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
 import { AnswerCheck } from './answer-check.js'
 import { askHttp2 } from './ask-http2.js'
 import { type HttpProbeOptions, type ProbeSettings, resolveHttpProbe } from './health-options.js'
+import type { ProbeSeams } from './open-socket.js'
 import type { Probe } from './probe.js'
 
 /**
@@ -9,7 +10,7 @@ import type { Probe } from './probe.js'
  * knowledge. Options are those of `httpProbe`.
  * @throws TypeError for a wrong option
  */
-export function http2Probe(options: HttpProbeOptions = {}): Probe {
+export function http2Probe(options: HttpProbeOptions = {}, seams: ProbeSeams = {}): Probe {
   const settings = resolveHttpProbe(options, 'http2Probe')
   const { path, method, host, headers } = settings
   return (target, signal, declare) => {
@@ -20,7 +21,7 @@ export function http2Probe(options: HttpProbeOptions = {}): Probe {
       ':path': path,
       ...(host === undefined ? {} : { ':authority': host }),
     }
-    return askHttp2(target, fields, undefined, signal, (stream) => judge(stream, settings, declare))
+    return askHttp2(target, fields, undefined, signal, seams, (stream) => judge(stream, settings, declare))
   }
 }
 

@@ -10,3 +10,8 @@ export function targetAddress({ url }: Target): TargetAddress {
   const own = protocol === 'https:' ? 443 : 80
   return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? own : Number(port) }
 }
+
+/** What `Host` says to a target by itself. */
+export function authorityOf({ url }: Target): string {
+  return url.startsWith('unix:') ? 'localhost' : new URL(url).host
+}

@@ -1,4 +1,4 @@
-import { openTls } from './open-socket.js'
+import { openTls, type ProbeSeams } from './open-socket.js'
 import type { Probe } from './probe.js'
 
 /**
@@ -6,9 +6,9 @@ import type { Probe } from './probe.js'
  * That it wants another client certificate a target of TLS 1.3 says only when for us the handshake is over (RFC 8446 section
  * 4.4.2.4): `httpProbe` finds that, this doesn't.
  */
-export function tlsProbe(): Probe {
+export function tlsProbe(seams: ProbeSeams = {}): Probe {
   return async (target, signal) => {
-    const socket = await openTls(target, ['h2', 'http/1.1'], signal)
+    const socket = await openTls(target, ['h2', 'http/1.1'], signal, seams)
     socket.destroy()
   }
 }

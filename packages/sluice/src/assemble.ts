@@ -115,9 +115,11 @@ export function assemble(
   // These serve what is in flight when the proxy closes, and those that still wait. To end one that judges gives back whom it has taken out,
   // so it goes on until nobody could be sent there.
   const guards: Disposable[] = []
-  for (const { upstream, options, limit } of groups.values()) {
-    const { breaker, health, ejection: out = true } = options
-    if (health) guards.push(healthCheck(upstream, health))
+  for (const { upstream, options, limit, transports } of groups.values()) {
+    const { breaker, health, http2, ejection: out = true } = options
+    // Of what is known to speak HTTP/2 alone nothing else is asked.
+    const type = http2 === 'prior-knowledge' ? 'h2' : 'http'
+    if (health) guards.push(healthCheck(upstream, { ...health, type: health.type ?? type }, transports))
     if (out !== false) guards.push(ejection(upstream, out === true ? {} : out))
     if (breaker !== undefined) guards.push(breakers(upstream, breaker))
     if (limit !== undefined) guards.push(limit)

@@ -152,7 +152,10 @@ export interface UpstreamOptions {
    * fewer than `min` of them available all zones are alike. Default off.
    */
   preferZone?: string | PreferZoneOption
-  /** Active probes. Default `false`: no path to ask for is known. */
+  /**
+   * Active probes, which connect as requests do. Default `false`: no path to ask for is known. Where `http2` is `'prior-knowledge'` the default of
+   * `type` is `'h2'`.
+   */
   health?: false | HealthOptions
   /**
    * Targets are taken out for a time by what they do to requests. Default `true`; `false` leaves them in whatever they do.

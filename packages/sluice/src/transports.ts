@@ -1,10 +1,12 @@
-import { http2Transport, type Transport, wireTransport } from '@sluice/forward'
+import { dial, http2Transport, type Transport, wireTransport } from '@sluice/forward'
 import type { UpstreamOptions } from './proxy-options.js'
 
 /** How an upstream's targets are spoken to. */
 export interface Transports {
   /** Each request goes to the first one that can carry it. */
   readonly inOrder: readonly Transport[]
+  /** Opens connections as they do: for probes, which are to reach what requests reach. */
+  readonly dial: ReturnType<typeof dial>
   /** Those that are the proxy's own, hence the proxy's to close. */
   readonly owned: readonly Transport[]
 }
@@ -22,8 +24,9 @@ export function transportsOf(options: UpstreamOptions): Transports {
     ...limits,
     ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
   })
-  if (transport !== undefined) return { inOrder: [transport, wire], owned: [wire] }
-  if (http2 === false) return { inOrder: [wire], owned: [wire] }
+  const dialled = dial({ connect: hook, proxyProtocol })
+  if (transport !== undefined) return { inOrder: [transport, wire], owned: [wire], dial: dialled }
+  if (http2 === false) return { inOrder: [wire], owned: [wire], dial: dialled }
   const both = [http2Transport({ mode: http2, ...limits }), wire]
-  return { inOrder: both, owned: both }
+  return { inOrder: both, owned: both, dial: dialled }
 }
