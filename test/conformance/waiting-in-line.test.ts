@@ -143,6 +143,9 @@ async function rig(way: Way, options: Partial<UpstreamOptions> = {}, path = '/')
 const all = (answers: readonly Promise<{ status: number; text: string }>[]) =>
   within(Promise.all(answers), 'the answers')
 
+/** Nobody goes elsewhere for having waited too long. */
+const untimed = { timeouts: { connect: 0 } }
+
 /** Ways in which a target gets no more requests. */
 const ends: readonly (readonly [string, (upstream: Upstream, a: Target, rest: string) => void])[] = [
   ['drained', (upstream) => upstream.drain('a')],
@@ -154,7 +157,7 @@ const ends: readonly (readonly [string, (upstream: Upstream, a: Target, rest: st
 describe.each(ways)('requests that wait for a connection over $name', (way) => {
   describe.each(ends)('whose target is %s', (_, end) => {
     it.each(['GET', 'POST'] as const)('are served elsewhere, and %s never there', async (method) => {
-      const { a, b, ask, full, upstream, target, errors } = await rig(way)
+      const { a, b, ask, full, upstream, target, errors } = await rig(way, untimed)
       const answers = ask(8, method)
       await full(8)
       const first = target('a')
@@ -178,7 +181,7 @@ describe.each(ways)('requests that wait for a connection over $name', (way) => {
   })
 
   it('wait on where there is no other target, and go there once there is', async () => {
-    const { a, b, ask, full, upstream } = await rig(way)
+    const { a, b, ask, full, upstream } = await rig(way, untimed)
     const answers = ask(6)
     await full(6)
     upstream.drain('a')

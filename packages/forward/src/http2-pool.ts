@@ -66,7 +66,6 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
     exchange.waitsSince ??= this.deadlines.now()
     this.waiting.push(exchange)
     this.deadlines.set(this.look, lookEvery)
-    this.heed()
     this.grow()
   }
 
@@ -116,6 +115,7 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
   }
 
   hasRoom(): void {
+    this.heed()
     this.advance()
   }
 
@@ -124,6 +124,7 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
     if (log.enabled)
       log('a connection to %s takes no more streams: %o', this.address.target.id, connection.goaway)
     this.draining.add(connection)
+    this.heed()
     this.advance()
   }
 
@@ -179,7 +180,6 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
 
   /** Serves those that wait, in their order, as far as there is room. */
   private serve(): void {
-    this.heed()
     for (;;) {
       const exchange = this.waiting[0]
       const connection = exchange === undefined ? undefined : this.pick(exchange.avoid)

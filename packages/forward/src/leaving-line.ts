@@ -16,16 +16,14 @@ export interface Waiting {
  * Why one that waits for a connection waits no longer; `undefined`: it waits on. Where another target would have it, it goes as soon as this one
  * gets no more requests, and after `connect`; nobody has seen it, so any method may be sent there. Else it stays, since
  * to be served late is better than an error, but for no longer than it would wait for an answer, `head` (decision 059).
- * @param opening a connection is being opened for it: how that ends decides, and says something of the target
  */
 export function whyLeave(
   { attempt, waitsSince = Number.POSITIVE_INFINITY }: Waiting,
   now: number,
-  opening: boolean,
 ): ProxyError | undefined {
   const { target, timeouts } = attempt
   const withdrawn = isWithdrawn(target)
-  const waited = opening ? 0 : now - waitsSince
+  const waited = now - waitsSince
   const long = timeouts.connect > 0 && waited >= timeouts.connect
   if ((withdrawn || long) && attempt.movable === true) {
     const [reason, why] = withdrawn
@@ -45,7 +43,7 @@ export function whyLeave(
 
 /**
  * Those of a line that wait no longer, and why. It takes nobody out: to ask what other targets there are may let somebody in.
- * @param opening for how many of the first a connection is being opened
+ * @param opening for how many of the first a connection is being opened: they are on their way, and how that ends says something of the target
  */
 export function leaving<T extends Waiting>(
   line: readonly T[],
@@ -53,9 +51,8 @@ export function leaving<T extends Waiting>(
   opening: number,
 ): ReadonlyMap<T, ProxyError> {
   const errors = new Map<T, ProxyError>()
-  let i = 0
-  for (const each of [...line]) {
-    const error = whyLeave(each, now, i++ < opening)
+  for (const each of line.slice(opening)) {
+    const error = whyLeave(each, now)
     if (error !== undefined) errors.set(each, error)
   }
   return errors

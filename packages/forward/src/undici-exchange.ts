@@ -63,7 +63,7 @@ export class UndiciExchange extends PushBody implements Waiting {
 
   onConnect(abort: (error?: Error) => void): void {
     const { waitsSince } = this
-    const why = waitsSince === undefined ? undefined : whyLeave(this, waitsSince, true)
+    const why = waitsSince === undefined ? undefined : whyLeave(this, waitsSince)
     if (why !== undefined) this.leave(why)
     if (this.gone !== undefined) {
       abort(this.gone)

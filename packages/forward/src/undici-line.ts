@@ -26,7 +26,7 @@ export class UndiciLine {
   private look(): void {
     const now = turnTime()
     for (const exchange of [...this.waiting]) {
-      const error = exchange.waits ? whyLeave(exchange, now, false) : undefined
+      const error = exchange.waits ? whyLeave(exchange, now) : undefined
       if (exchange.waits && error === undefined) continue
       this.waiting.delete(exchange)
       if (error !== undefined) exchange.leave(error)

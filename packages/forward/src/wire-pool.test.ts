@@ -64,7 +64,9 @@ class FakeExchange {
   }
   start(connection: WireConnection): void {
     const { target, movable } = this.attempt
-    if (this.waitsSince !== undefined && isWithdrawn(target) && movable)
+    // For whom a connection is being opened, it is on its way.
+    const opening = !connection.kept || this.world.opens.length > 0
+    if (!opening && this.waitsSince !== undefined && isWithdrawn(target) && movable)
       this.world.broken.push(
         'a request that another target would have is sent from the line of one that gets no more',
       )
@@ -143,6 +145,8 @@ class World {
   open = 0
   most = 0
   emptied = 0
+  /** A request has just been picked for the target. */
+  entering = false
   readonly broken: string[] = []
   readonly left: string[] = []
   readonly upstream = createUpstream({ name: 'x', targets: ['http://a', 'http://b'] })
@@ -155,6 +159,8 @@ class World {
       host: 'a',
       perExchange: false,
       connect: (connection, _plain, _timeout, _client, done) => {
+        if (!this.entering && isWithdrawn(this.target) && hasOther(this.target))
+          this.broken.push('a connection is opened for the line of one that gets no more')
         this.open++
         this.most = Math.max(this.most, this.open)
         const socket = new FakeSocket(this.ends)
@@ -200,7 +206,9 @@ class World {
   send(awaitsBody: boolean): void {
     const exchange = new FakeExchange(this, awaitsBody)
     this.exchanges.push(exchange)
+    this.entering = true
     this.pool.send(exchange as unknown as WireExchange)
+    this.entering = false
   }
 
   get live(): FakeExchange[] {

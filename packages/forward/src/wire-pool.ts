@@ -134,6 +134,11 @@ export class WirePool implements ConnectionOwner {
 
   released(connection: WireConnection): void {
     this.heed()
+    this.take(connection)
+  }
+
+  /** Gives a connection to whoever waits for one. */
+  private take(connection: WireConnection): void {
     const next = this.next()
     if (next !== undefined) {
       connection.send(next)
@@ -154,7 +159,8 @@ export class WirePool implements ConnectionOwner {
     if (at !== -1) this.idle.splice(at, 1)
     this.leaving.delete(connection)
     if (!this.all.delete(connection)) return
-    if (this.waiting.length > 0) this.grow()
+    this.heed()
+    this.grow()
     this.endIfEmpty()
   }
 
@@ -287,7 +293,6 @@ export class WirePool implements ConnectionOwner {
 
   /** Opens connections for those that wait, up to the limit. */
   private grow(): void {
-    this.heed()
     const { connections } = this.limits
     while (this.connecting < this.waiting.length && (connections === 0 || this.all.size < connections))
       this.open((this.perExchange ? this.next() : this.waiting[this.connecting]) as WireExchange)
@@ -322,7 +327,8 @@ export class WirePool implements ConnectionOwner {
         this.failures = 0
         if (own && !exchange.gone) connection.send(exchange)
         else if (own) connection.socket.destroy()
-        else this.released(connection)
+        // Whom it was opened for is on its way, whatever has become of the target.
+        else this.take(connection)
       },
       (error) => {
         if (own) this.apart.delete(exchange)
