@@ -121,6 +121,9 @@ it('refuses twins and wrong rules, naming them', () => {
   expect(() => finder({ path: '/x' }, {}, { path: '/x/' })).toThrow(
     'routes[2]: takes just the requests of routes[0]',
   )
+  expect(() => finder({}, { host: ['a.test', 'b.test', 'A.test'] })).toThrow(
+    'routes[1].host: got the same host twice, takes each one once',
+  )
   const handler = () => ({ status: 200, headers: [], body: null })
   expect(() => route([{ path: 'x', handler }])).toThrow("routes[0].path: got 'x'")
   expect(() => route([{ method: 'get', handler }])).toThrow("routes[0].method: got 'get'")

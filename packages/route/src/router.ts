@@ -1,5 +1,5 @@
 import { getAll, parseAuthority } from '@sluice/headers'
-import { longestMatched } from '@sluice/options'
+import { fault, longestMatched } from '@sluice/options'
 import { oneSpelling, readPath, segmentsOf } from './path-pattern.js'
 import type { RouteMatch } from './route-match.js'
 
@@ -50,7 +50,7 @@ function node<T>(): Node<T> {
  * Makes a router. The most specific match counts, whatever the order of declaration: an exact host before a wildcard (the
  * longer before the shorter) before any; then literal segments before parameters, a longer path before a shorter, an exact
  * one before a prefix; then a named method; then more header conditions.
- * @throws TypeError if two routes take just the same requests, naming both
+ * @throws TypeError if two routes take just the same requests, naming both, or one names a host twice
  */
 export function createRouter<T>(routes: readonly { match: RouteMatch; value: T }[]): Router<T> {
   const hosts = new Map<string, Node<T>>()
@@ -125,6 +125,8 @@ function insert<T>(tree: Node<T>, match: RouteMatch, value: T, order: number): v
   }
   const rules = exact ? at.exact : at.prefix
   const twin = rules.find((other) => signature(other) === signature(rule))
+  if (twin?.order === order)
+    throw new TypeError(fault(`routes[${order}].host`, 'the same host twice', 'each one once'))
   if (twin !== undefined) {
     throw new TypeError(
       `routes[${order}]: takes just the requests of routes[${twin.order}], which never get here`,
