@@ -65,6 +65,12 @@ it.each([-1, Number.NaN, Number.POSITIVE_INFINITY, '5 minutes', '5', '', null, {
   },
 )
 
+it('refuses a size of less than a byte, which would turn a limit off', () => {
+  for (const given of ['0.5b', '0.0001kb'] as const)
+    expect(fault(() => parseSize(given, 'a.b'))).toContain(`a.b: got '${given}'`)
+  expect([parseSize('0.0kb'), parseSize('0.001kb')]).toEqual([0, 1])
+})
+
 describe('parse', () => {
   const schema = v.strictObject({
     interval: v.optional(duration(), 5_000),

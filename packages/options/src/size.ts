@@ -8,12 +8,13 @@ const units: Record<string, number> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 
 /** What a size may be, for error texts. */
 export const sizeTakes = "bytes or a text such as '64kb', '8mb', '1gb'"
 
-/** Bytes of a size; `undefined` for what is none. */
+/** Bytes of a size; `undefined` for what is none, and for a part of a byte, which as 0 would turn a limit off. */
 export function readSize(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : undefined
   const match = typeof value === 'string' ? /^(\d+(?:\.\d+)?)(b|kb|mb|gb)$/i.exec(value) : null
   if (match === null) return undefined
-  return Math.floor(Number(match[1]) * (units[(match[2] as string).toLowerCase()] as number))
+  const bytes = Number(match[1]) * (units[(match[2] as string).toLowerCase()] as number)
+  return bytes > 0 && bytes < 1 ? undefined : Math.floor(bytes)
 }
 
 /**
