@@ -322,4 +322,4 @@ it('judges of one upstream together leave it whole, whatever happens in whicheve
     }),
     { numRuns: 150 },
   )
-})
+}, 60_000)

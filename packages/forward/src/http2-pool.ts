@@ -33,7 +33,7 @@ export interface Http2PoolOwner {
 /**
  * Connections to one target. A stream goes to the one with the fewest, of equals to the one that was used last, so that
  * those that aren't needed grow old and go. Another is opened only when none has room, one at a time, since what it can
- * carry is known when it stands; meanwhile, and at the limit, requests wait in line, until another target would have them (decision 059).
+ * carry is known when it stands; meanwhile, and at the limit, requests wait in line, until another target would have them (decision 057).
  */
 export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
   readonly origin: Http2Origin

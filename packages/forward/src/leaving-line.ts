@@ -15,7 +15,7 @@ export interface Waiting {
 /**
  * Why one that waits for a connection waits no longer; `undefined`: it waits on. Where another target would have it, it goes as soon as this one
  * gets no more requests, and after `connect`; nobody has seen it, so any method may be sent there. Else it stays, since
- * to be served late is better than an error, but for no longer than it would wait for an answer, `head` (decision 059).
+ * to be served late is better than an error, but for no longer than it would wait for an answer, `head` (decision 057).
  */
 export function whyLeave(
   { attempt, waitsSince = Number.POSITIVE_INFINITY }: Waiting,

@@ -43,7 +43,7 @@ const lettingGoAfter = 50
 /**
  * Connections to one target. The one that was used last is used next, so that those that aren't needed grow old and go.
  * Requests beyond the limit wait in line, those whose bodies have yet to come behind a limit of their own; while any waits,
- * exchanges with slow clients give up their places (decision 054), and those that another target would have go there (decision 059).
+ * exchanges with slow clients give up their places (decision 054), and those that another target would have go there (decision 057).
  */
 export class WirePool implements ConnectionOwner {
   private readonly idle: WireConnection[] = []
