@@ -125,6 +125,13 @@ it.each<[string, (options: object) => unknown]>([
   expect(() => make({ random: 0.5 })).toThrow(`${name}.random: got 0.5, takes a function`)
 })
 
+it('byCount goes by the weights of two targets', () => {
+  const all = fakeTargets({ weight: 3 }, { weight: 1 })
+  const pick = byCount()
+  expect(countPicks(400, () => pick(all, undefined))).toEqual({ 0: 300, 1: 100 })
+  expect(countPicks(400, () => pick(targets(0, 0), undefined))).toEqual({ 0: 200, 1: 200 })
+})
+
 it('roundRobin takes turns, and goes on when the list shrinks', () => {
   const all = targets(0, 0, 0)
   const pick = roundRobin()
