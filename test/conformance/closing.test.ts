@@ -19,7 +19,7 @@ const own = owner()
 
 const request = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
-describe.each(mounts)('close() on $name', ({ serve, http2 }) => {
+describe.each(mounts)('close() on $name', ({ name, serve, http2 }) => {
   it('lets what is in flight finish, and answers what comes after with 503 and an end to the connection', async () => {
     const go = deferred()
     const origin = own(
@@ -118,6 +118,38 @@ describe.each(mounts)('close() on $name', ({ serve, http2 }) => {
     expect(asked()).toBe(before)
     // Then nobody judges them any more.
     expect(all.map((target) => target.state)).not.toContain(state)
+  })
+
+  it('ends no connection ahead of answers that its client waits for, too', async () => {
+    const go = deferred()
+    const origin = own(
+      await originServer(async (req, res) => {
+        await go.promise
+        res.end(req.url)
+      }),
+    )
+    const { proxy } = own(proxyOf(origin.url))
+    const front = own(await serve(proxy))
+    const paths = ['/a', '/b']
+    let closing: Promise<void>
+    if (http2 || name.includes('https')) {
+      const calls = paths.map((path) => front.client.ask({ path }))
+      await until(() => origin.requests.length === 2, 'both requests at the target')
+      closing = proxy.close({ drain: patience })
+      go.resolve()
+      expect((await Promise.all(calls)).map(({ text }) => text)).toEqual(paths)
+    } else {
+      const client = own(await rawClient(front.port))
+      client.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''))
+      await until(() => origin.requests.length === 2, 'both requests at the target')
+      closing = proxy.close({ drain: patience })
+      go.resolve()
+      const answers = await client.responses(2)
+      expect(answers.map(({ body, headers }) => `${body} ${value(headers, 'connection')}`)).toEqual([
+        ...['/a keep-alive', '/b close'],
+      ])
+    }
+    await within(closing, 'close()')
   })
 
   it('ends what is not done when the drain is over', async () => {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
-import { type Context, type Handler, toConnect, toListener, unhandled } from '@sluice/core'
+import { type Context, editUnhandled, type Handler, toConnect, toListener, unhandled } from '@sluice/core'
 import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { listen } from '../kit/listen.js'
@@ -25,7 +25,7 @@ function waiting() {
     ctx.onClose(({ kind }) => void ended.push(`${ctx.out.path} ${kind}`))
     return new Promise(() => {})
   }
-  return { begun, ended, listener: toListener(handler) as Listener }
+  return { begun, ended, handler, listener: toListener(handler) as Listener }
 }
 
 const outers: [string, () => Listener][] = [
@@ -71,6 +71,48 @@ describe.each(outers)('a mount behind one that %s', (_name, outer) => {
     await left.promise
     await turn()
     expect(inner.begun).toEqual([])
+  })
+})
+
+describe('a mount that passes on between one around it and the app', () => {
+  it('leaves it to the outer one to hear that the client has left', async () => {
+    const outer = waiting()
+    const closed = deferred()
+    const around = toConnect((ctx, rest) => {
+      void outer.handler(ctx)
+      return rest.run(ctx)
+    })
+    const passing = toListener(() => unhandled) as Listener
+    const { port } = own(
+      await listen(
+        createServer((req, res) =>
+          around(req, res, () =>
+            passing(req, res, () => {
+              res.on('close', closed.resolve)
+              res.write('first')
+            }),
+          ),
+        ),
+      ),
+    )
+    const client = own(await rawClient(port))
+    client.write(ask('/a'))
+    await until(() => client.received.includes('first'), 'the first part')
+    client.socket.destroy()
+    await closed.promise
+    await until(() => outer.ended.length === 1, 'the end of the exchange')
+  })
+})
+
+describe('an answer for whom nobody answers', () => {
+  it('is a 500 where a layer fails at it', async () => {
+    const handler = toListener((ctx) =>
+      editUnhandled(ctx, () => {
+        throw new Error('of the layer')
+      }),
+    ) as Listener
+    const { port } = own(await listen(createServer((req, res) => handler(req, res))))
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(500)
   })
 })
 

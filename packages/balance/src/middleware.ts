@@ -64,7 +64,7 @@ const balanceOptions = v.strictObject({
  * refuse know when they will not (open breakers do). A policy that throws, or gives what is no target, is 500, as a bug of the app. A
  * sticky one has its target looked for among all of the upstream, and its cookie added to the first reply below 500, and where it is
  * of an older secret.
- * @param policy default by count: `roundRobin` for fewer than three targets, else `powerOfTwo`
+ * @param policy default by count: `roundRobin` for fewer than three targets, `weightedRoundRobin` where their weights differ, else `powerOfTwo`
  * @throws TypeError for a wrong option, and for what is no upstream or no policy
  */
 export function balance<C = unknown>(

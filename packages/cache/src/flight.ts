@@ -351,12 +351,12 @@ export class Flight implements Doomable {
   #overtake(isNewer: boolean): void {
     let { before } = this
     this.before = undefined
-    const { landing } = this
-    if (isNewer && !this.isOfPart)
-      this.engine.flights.overtakeParts(
-        this,
-        landing?.kind === 'stored' ? landing.kept.key : this.plan.entryKey,
-      )
+    const { engine, landing, plan } = this
+    if (!this.isOfPart) {
+      if (landing?.kind === 'validated') engine.flights.overtakeParts(this, plan.entryKey)
+      else if (landing?.kind === 'stored' && landing.stores)
+        engine.flights.overtakeParts(this, landing.kept.key)
+    }
     while (isNewer && before !== undefined) {
       before.doom()
       const next: Flight | undefined = before.before

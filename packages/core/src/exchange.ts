@@ -7,6 +7,7 @@ import { type InformedResponse, inform } from './inform.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
 import type { Reply } from './reply.js'
 import { report } from './report.js'
+import { isWaitedBehind } from './watch-queued.js'
 
 /** One who hears of the end, and the next one. */
 interface Closer {
@@ -49,7 +50,7 @@ export class Exchange implements Context {
   declare unhandledPage?: () => Promise<Reply>
   /** What layers make of that answer. */
   declare unhandledEdits?: ((reply: Reply) => Reply)[]
-  /** Asked as the head of the answer goes out: whether its connection is to end with it. */
+  /** Asked as the head of the answer goes out: whether its connection is to end. */
   endsConnection: (() => boolean) | undefined = undefined
   readonly out: Outbound
   #res: InformedResponse | undefined
@@ -82,6 +83,11 @@ export class Exchange implements Context {
     this.peer = peerOf(req.socket)
     this.out = out
     this.#res = res
+  }
+
+  /** The connection is to end with this answer: nobody waits behind it, of a client that pipelines, whose answer would be lost. */
+  get isLast(): boolean {
+    return this.endsConnection?.() === true && !isWaitedBehind(this.#res, this.req.socket)
   }
 
   get signal(): AbortSignal {

@@ -141,15 +141,21 @@ function answer(
 ): void {
   const { res } = responder
   if (given === unhandled && next !== undefined) {
-    res.off('close', onClose)
-    // A mount that follows has it all to itself.
-    delete (res as Marked)[mounted]
+    // A mount that follows has it all to itself; one further out keeps it.
+    if ((res as Marked)[mounted] === responder) {
+      res.off('close', onClose)
+      delete (res as Marked)[mounted]
+    }
     exchange.end({ kind: 'done', bytes: 0 })
     next()
     return
   }
   if (given === unhandled && (exchange.unhandledPage ?? exchange.unhandledEdits) !== undefined) {
-    void unhandledAnswer(exchange).then((page) => responder.send(page))
+    unhandledAnswer(exchange).then(
+      (page) =>
+        page === unhandled ? responder.send(page) : answer(page, exchange, responder, next, arrival),
+      (error) => responder.send(failed(error, exchange)),
+    )
     return
   }
   let reply = given

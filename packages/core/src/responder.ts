@@ -340,7 +340,7 @@ export class Responder implements EndSink {
     if (this.h1) {
       const http1 = res as ServerResponse
       // RFC 9112 section 9.6: what is left of the request would have to be read before another one; or none is taken any more.
-      if (request?.isUnread(whole) || exchange.endsConnection?.()) http1.shouldKeepAlive = false
+      if (request?.isUnread(whole) || exchange.isLast) http1.shouldKeepAlive = false
       const untouched = http1.getHeaderNames().length === 0
       if (untouched && storeHead(http1, status, headers)) {
         noteEnd(http1)

@@ -24,6 +24,13 @@ export function watchQueued(responder: Responding, socket: Socket): void {
   responder.res.once('socket', () => queues.get(socket)?.delete(responder))
 }
 
+/** Whether others wait behind a response. */
+export function isWaitedBehind(res: unknown, socket: Socket): boolean {
+  let last: Responding | undefined
+  for (const each of queues.get(socket) ?? []) last = each
+  return last !== undefined && last.res !== res
+}
+
 function lost(this: Socket): void {
   for (const responder of queues.get(this) ?? []) responder.closed()
 }

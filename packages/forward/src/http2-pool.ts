@@ -63,7 +63,9 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
     if (this.isClosed) return exchange.failed(new ProxyError('proxy_closing'))
     const connection = this.pick(exchange.avoid)
     if (connection !== undefined) return this.begin(connection, exchange)
-    exchange.waitsSince ??= this.deadlines.now()
+    if (exchange.avoid === undefined) exchange.waitsSince ??= this.deadlines.now()
+    // It was served, and refused: it waits anew.
+    else exchange.waitsSince = this.deadlines.now()
     this.waiting.push(exchange)
     this.deadlines.set(this.look, lookEvery)
     this.grow()
@@ -199,13 +201,23 @@ export class Http2Pool implements Http2ConnectionOwner, Http2Connected {
   /** A target that gets no more requests gets none from the line. */
   private heed(): void {
     const [first] = this.waiting
-    if (first !== undefined && isWithdrawn(first.attempt.target)) this.dismiss()
+    // Where the first stays there is nothing to hurry for: at each end of a stream the line would be gone through.
+    if (first !== undefined && isWithdrawn(first.attempt.target) && this.leaves(first)) this.dismiss()
   }
 
-  /** Lets those go that wait no longer. With streams to wait for, another connection is no more than a hope. */
+  private leaves(exchange: Http2Exchange): boolean {
+    return leaving([exchange], this.deadlines.now(), this.onTheirWay).size > 0
+  }
+
+  /** For how many of the first a connection is being opened. With streams to wait for it is no more than a hope. */
+  private get onTheirWay(): number {
+    return this.giveUp !== undefined && this.open.size === 0 ? this.waiting.length : 0
+  }
+
+  /** Lets those go that wait no longer. */
   private dismiss(): void {
-    const { deadlines, open, waiting } = this
-    const gone = leaving(waiting, deadlines.now(), open.size === 0 ? waiting.length : 0)
+    const { deadlines, waiting } = this
+    const gone = leaving(waiting, deadlines.now(), this.onTheirWay)
     if (gone.size === 0) return
     this.waiting = this.waiting.filter((each) => !gone.has(each))
     for (const [exchange, error] of gone) exchange.failed(error)

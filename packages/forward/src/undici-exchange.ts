@@ -66,6 +66,8 @@ export class UndiciExchange extends PushBody implements Waiting {
     const why = waitsSince === undefined ? undefined : whyLeave(this, waitsSince)
     if (why !== undefined) this.leave(why)
     if (this.gone !== undefined) {
+      // Of undici's own pools this drops the request alone, where `abort` would end the connection.
+      if (this.told) throw this.gone
       abort(this.gone)
       return
     }

@@ -102,7 +102,9 @@ export class WirePool implements ConnectionOwner {
     // One that has met a dead connection gets a new one: the others may be as dead.
     const connection = exchange.again ? undefined : this.rested()
     if (connection === undefined) {
-      exchange.waitsSince ??= this.deadlines.now()
+      // One that has met a dead connection was served, and waits anew.
+      if (exchange.again) exchange.waitsSince = this.deadlines.now()
+      else exchange.waitsSince ??= this.deadlines.now()
       if (first) this.waiting.unshift(exchange)
       else this.waiting.push(exchange)
       this.grow()
@@ -225,8 +227,10 @@ export class WirePool implements ConnectionOwner {
 
   /** A target that gets no more requests gets none from the line. */
   private heed(): void {
-    const first = this.waiting[0] ?? this.held[0]
-    if (first !== undefined && isWithdrawn(first.attempt.target)) this.dismiss()
+    const first = this.waiting[this.connecting] ?? this.held[0]
+    if (first === undefined || !isWithdrawn(first.attempt.target)) return
+    // Where the first stays there is nothing to hurry for: at each end of an exchange the line would be gone through.
+    if (leaving([first], this.deadlines.now(), 0).size > 0) this.dismiss()
   }
 
   /** Lets those go that wait no longer. */

@@ -127,6 +127,9 @@ describe('values', () => {
     ['a=fd00%3A%3A5', 'a=shop.example%3A8443'],
     ['a=%5Bfd00%3A%3A0005%5D%3A3000', 'a=shop.example%3A8443'],
     ['backend%3A80', 'backend%3A80'],
+    ['sid=s%3A7%3Aapp-1.internal%3Anonce', 'sid=s%3A7%3Ashop.example%3A8443%3Anonce'],
+    ['state=abc:backend:8080:xyz', 'state=abc:shop.example:8443:xyz'],
+    ['app-1.internal:9999:10.0.0.5.', 'shop.example:8443:shop.example:8443.'],
     ['%3A%3A%25', '%3A%3A%25'],
   ])('%s becomes %s', (from, to) => expect(hidden.value(from, place)).toBe(to))
 

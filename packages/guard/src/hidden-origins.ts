@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net'
 import {
   bareNames,
   colonIn,
+  colons,
   longestAddress,
   plainName,
   schemeBefore,
@@ -117,7 +118,7 @@ export class HiddenOrigins {
       if (match.index >= limit) break
       const found =
         this.#found(text, match, place, done) ??
-        this.#found(text, urlStartWithoutUser(text, match.index), place, done)
+        (hasUser(match) ? this.#found(text, urlStartWithoutUser(text, match.index), place, done) : undefined)
       if (found === undefined) {
         // Behind what looked like a URL's start another may begin: `///host`.
         pattern.lastIndex = match.index + 1
@@ -187,25 +188,51 @@ export class HiddenOrigins {
     const shown = (): string => authority.replaceAll(':', colonIn(token)) || 'hidden'
     if (whole.startsWith('['))
       return this.#hosts.has(hostOf(whole)) && whole !== authority.toLowerCase() ? shown() : token
-    const lower = whole.replace(/[.:]+$/, '')
-    const parts = lower.split(':')
-    let hit = false
-    if (parts.length > 2) {
-      const address = isIPv6(whole) ? whole : lower
-      const host = isIPv6(address) ? shortest(address) : ''
-      hit = host !== own && this.#hosts.has(host)
+    if (whole.length <= longestAddress && this.#isAddress(whole, own)) return shown()
+    // What else is in it, a session's id behind a name for instance, is left as it is.
+    const parts = token.split(colons)
+    const between = token.match(colons) ?? []
+    let out = ''
+    for (let i = 0; i < parts.length; i++) {
+      let part = parts[i] as string
+      const port = withoutDots(parts[i + 1] ?? '')
+      if (this.#tells(withoutDots(part).toLowerCase(), port, authority, own)) {
+        // The port that follows would tell of it as well.
+        if (/^\d{1,5}$/.test(port)) part = parts[++i] as string
+        out += shown() + part.slice(withoutDots(part).length)
+      } else out += part
+      out += between[i] ?? ''
     }
-    for (let i = 0; i < parts.length && !hit; i++) {
-      const part = parts[i] as string
-      const hidden = this.#hosts.get(part)
-      if (hidden === undefined) continue
-      const port = parts[i + 1]
-      // A name without a dot is a word like any other, unless its port follows.
-      if (port !== undefined && hidden.ports.has(port)) hit = `${part}:${port}` !== authority.toLowerCase()
-      else hit = part !== own && part.includes('.')
-    }
-    return hit ? shown() : token
+    return out
   }
+
+  /** An address of IPv6 without brackets is all of a token, but for what ends a sentence. */
+  #isAddress(whole: string, own: string): boolean {
+    return [whole, whole.replace(/[.:]+$/, '')].some((each) => {
+      const host = isIPv6(each) ? shortest(each) : ''
+      return host !== own && this.#hosts.has(host)
+    })
+  }
+
+  #tells(name: string, port: string, authority: string, own: string): boolean {
+    const hidden = this.#hosts.get(name)
+    if (hidden === undefined) return false
+    // A name without a dot is a word like any other, unless its port follows.
+    if (hidden.ports.has(port)) return `${name}:${port}` !== authority.toLowerCase()
+    return name !== own && name.includes('.')
+  }
+}
+
+/** No expression: one would begin anew at each of many dots. */
+function withoutDots(text: string): string {
+  let end = text.length
+  while (text.charCodeAt(end - 1) === 46) end--
+  return text.slice(0, end)
+}
+
+/** Whether there is userinfo between the slashes and the name. */
+function hasUser([whole, slash = '', name = '', colon = '', port = '']: RegExpExecArray): boolean {
+  return whole.length > 2 * slash.length + name.length + colon.length + port.length
 }
 
 function readOrigin(origin: string): { host: string; port: string; base: string } | undefined {

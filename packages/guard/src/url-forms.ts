@@ -77,7 +77,8 @@ export const bareNames = new RegExp(
   'gi',
 )
 
-const colons = new RegExp(colon, 'gi')
+/** Each colon, however it is written. */
+export const colons = new RegExp(colon, 'gi')
 
 /** A name as {@link bareNames} finds it, with the brackets and colons that it stands for. */
 export function plainName(name: string): string {

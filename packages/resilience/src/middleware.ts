@@ -8,7 +8,7 @@ import {
   type Reply,
 } from '@sluice/core'
 import { get } from '@sluice/headers'
-import { hasLeftLine, type Selected, type Tried } from '@sluice/upstream'
+import { hasLeftLine, type Selected, type Target, type Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { backoffDelay } from './backoff.js'
 import { isUntouched, keptBody } from './kept-body.js'
@@ -56,7 +56,7 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
   for (let attempt = 1; ; attempt++) {
     let failure: ProxyError | number
     let reply: Reply | undefined
-    ctx.movable = true
+    ctx.movable = lease === undefined
     kept?.begin(ctx.out)
     try {
       reply = await (limited ? inTime(next, ctx, perTry, until) : next(ctx))
@@ -75,7 +75,7 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
       if (ctx !== first) showAttempt(first, ctx)
     }
     // Nobody has seen it: to wait for another target is no further try, and there are never more of these than targets.
-    const moved = hasLeftLine(failure)
+    const moved = hasLeftLine(failure) && ctx.tried?.includes(ctx.target as Target) !== true
     if (moved) attempt--
     const { method } = first.out
     const can = kept === undefined ? isUntouched(first.out.body) : kept.isWhole(first.out)

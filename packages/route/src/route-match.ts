@@ -7,7 +7,7 @@ export interface RouteMatch {
   /**
    * `/x` takes `/x` and what is below it at a `/`; `=/x` takes exactly that; a segment `:id` takes any one segment. The query
    * doesn't count; an encoded character counts as that character, but for a slash and a percent sign. There are no patterns: `*` and
-   * braces are refused, and a parameter's name is letters, digits and `_`. Where a `*` stands in URLs, a parameter takes its segment.
+   * braces are refused (of URLs that have them, `%2A` and its like are the same character), and a parameter's name is letters, digits and `_`, since others read `:id.json` as `id` and a text.
    */
   path?: string
   /** One or several. */
@@ -22,7 +22,7 @@ export interface RouteMatch {
 const oneHost = (value: unknown): boolean =>
   typeof value === 'string' && /^(\*\.)?[a-z\d_-]+(\.[a-z\d_-]+)*$|^\[[\da-f:.]+\]$/i.test(value)
 const onePath = (value: unknown): boolean => typeof value === 'string' && /^=?\/[^?#\s]*$/.test(value)
-/** What other routers would take for a pattern, and requests never have, so that the route would be dead in silence. */
+/** What other routers would take for a pattern: the route would be dead in silence, or take what it isn't meant to. */
 const hasPattern = (path: string): boolean => /[*{}]|\/:\w*[^\w/]/.test(path)
 // Methods are case-sensitive (RFC 9110 section 9.1): 'get' would never be one that a client sends.
 const oneMethod = (value: unknown): boolean =>
@@ -50,7 +50,7 @@ export const routeMatchEntries = {
       that<string>(onePath, "a path such as '/x', '=/x' or '/users/:id'"),
       v.check(
         (path) => !hasPattern(path),
-        "a path without patterns: '/x' already takes all below it, and ':name' (letters, digits, '_') any one segment",
+        "a path without patterns: '/x' already takes all below it, and ':name' (letters, digits, '_') any one segment; a '*' of a URL is written %2A",
       ),
     ),
   ),

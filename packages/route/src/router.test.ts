@@ -144,7 +144,7 @@ it.each([
   '/x/:id.json',
   '/x/:id(\\d+)',
   '/x/:a-b',
-])('refuses the pattern %s, which no request would meet', (path) => {
+])('refuses %s, which others read as a pattern', (path) => {
   const handler = () => ({ status: 200, headers: [], body: null })
   expect(() => route([{ path, handler }])).toThrow(
     `routes[0].path: got '${path.replace('\\', '\\\\')}', takes a path without patterns: '/x' already takes all below it`,

@@ -127,7 +127,7 @@ export interface ProxyOptions {
 export interface UpstreamOptions {
   /** URLs, or a source that delivers them. */
   targets: readonly TargetInit[] | Discovery
-  /** Who gets the next request. Default `'round-robin'` under 3 targets, else `'power-of-two'`. */
+  /** Who gets the next request. Default `'round-robin'` under 3 targets (`'weighted-round-robin'` where their weights differ), else `'power-of-two'`. */
   balance?: PolicyOption
   /**
    * Targets of a lower `priority` take what those above can't: how much more than its part of the load a target can take, 1.4 for
