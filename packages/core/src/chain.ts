@@ -73,18 +73,18 @@ class LayerChain {
  * @throws TypeError at once for no function, or one of several arguments; else when it is linked
  */
 export function checkedLayer<C extends Context>(layer: Layer<C>, where: string): Layer<C> {
-  const check = (given: unknown, got: string): void => {
-    if (typeof given !== 'function')
-      throw new TypeError(
-        `${where}: got ${got}, takes a layer, (next) => (ctx) => reply; a middleware of Connect goes through fromConnect()`,
-      )
+  const refuse = (got: string): never => {
+    throw new TypeError(
+      `${where}: got ${got}, takes a layer, (next) => (ctx) => reply; a middleware of Connect goes through fromConnect()`,
+    )
   }
-  check(layer, typeof layer)
-  if (layer.length > 1) check(0, 'a function of several arguments')
+  if (typeof layer !== 'function') refuse(typeof layer)
+  if (layer.length > 1) refuse('a function of several arguments')
   return (next) => {
     const handler: unknown = layer(next)
+    // It is refused, and its fault is nobody's to hear.
     if (handler instanceof Promise) handler.catch(() => {})
-    check(handler, `a function that gives ${typeof handler}`)
+    if (typeof handler !== 'function') refuse(`a function that gives ${typeof handler}`)
     return handler as Handler<C>
   }
 }
