@@ -6,6 +6,7 @@ import { owner } from '../kit/owner.js'
 import { answering, rawOrigin } from '../kit/raw-origin.js'
 import { rawRequest, value, values } from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
+import { until } from '../kit/until.js'
 
 trapUnhandled()
 const own = owner()
@@ -111,6 +112,34 @@ describe.each(fronts)('answers through $name', (kind) => {
     )
     const front = own(await kind.start(origin.url))
     expect(await front.client.ask()).toMatchObject({ status: 200, text: 'until the end', complete: true })
+  })
+
+  // Nobody has asked for another coding, and the field goes no further: who drops it would have to undo it (RFC 9112 section 6.1).
+  it.each([
+    ['gzip, chunked'],
+    ['chunked, gzip'],
+    ['chunked, chunked'],
+    ['chunked\r\nTransfer-Encoding: chunked'],
+    ['gzip'],
+    ['identity'],
+    ['x-unknown'],
+    ['chunked;q=1'],
+    [''],
+  ])('in the transfer coding %j are 502, and the end of that connection', async (coding) => {
+    const head = `HTTP/1.1 200 OK\r\nTransfer-Encoding: ${coding}\r\n\r\n`
+    const origin = own(await rawOrigin(answering(`${head}5\r\ncoded\r\n0\r\n\r\n`)))
+    const front = own(await kind.start({ targets: origin.url, retry: false }))
+    const answer = await front.client.ask()
+    expect(answer).toMatchObject({ status: 502, complete: true })
+    expect(answer.text).not.toContain('coded')
+    await until(() => origin.sockets === 0 && front.inFlight === 0, 'the connection to the target to close')
+  })
+
+  it('in chunks, however that is written, arrive whole', async () => {
+    const chunked = answering('HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n')
+    const origin = own(await rawOrigin(chunked))
+    const front = own(await kind.start(origin.url))
+    expect(await front.client.ask()).toMatchObject({ status: 200, text: 'ok', complete: true })
   })
 
   it.each([

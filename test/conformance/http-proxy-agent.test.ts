@@ -64,6 +64,17 @@ describe('the drop-in, over connections of an agent', () => {
     client.write(get())
     expect((await client.responses())[0]).toMatchObject({ status: 200, trailers: ['X-Late', 'a'] })
   })
+
+  it.each(['gzip, chunked', 'gzip'])('hands on no content in a coding that it drops (%s)', async (coding) => {
+    const head = `HTTP/1.1 200 OK\r\nTransfer-Encoding: ${coding}\r\n\r\n`
+    const origin = own(await rawOrigin(answering(`${head}5\r\ncoded\r\n0\r\n\r\n`)))
+    const client = own(await rawClient(await fronting(origin.url)))
+    client.write(get())
+    expect((await client.responses())[0]).toMatchObject({ status: 502 })
+    await within((await origin.connection()).closed, "the end of the target's connection")
+    expect(client.text).not.toContain('coded')
+  })
+
   it.each(['with its last bytes', 'later'])(
     'takes no reset for the end of a body without length (%s)',
     async (when) => {

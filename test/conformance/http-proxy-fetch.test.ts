@@ -8,6 +8,7 @@ import { httpClient } from '../kit/client.js'
 import { deadTarget } from '../kit/dead-target.js'
 import { type OriginHandler, originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
+import { answering, rawOrigin } from '../kit/raw-origin.js'
 import { value, values } from '../kit/raw-request.js'
 import { trapUnhandled } from '../kit/trap-unhandled.js'
 import { deferred, until, within } from '../kit/until.js'
@@ -94,6 +95,16 @@ describe('fetch', () => {
     })
     const { headers, text } = await client(port).ask()
     expect([value(headers, 'content-encoding'), text]).toEqual([undefined, 'plain'])
+  })
+
+  it('hands on no content in a transfer coding that it drops', async () => {
+    const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n'
+    const origin = own(await rawOrigin(answering(`${head}5\r\ncoded\r\n`)))
+    const { port } = await standing({ target: origin.url, fetch })
+    const answer = await client(port).ask()
+    expect(answer).toMatchObject({ status: 502, complete: true })
+    expect(answer.text).not.toContain('coded')
+    await within((await origin.connection()).closed, "the end of the target's connection")
   })
 
   it('leaves the events as they are', async () => {

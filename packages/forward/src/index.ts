@@ -1,5 +1,6 @@
 export { bodyFailure } from './body-failure.js'
 export type { ClientEnds } from './client-ends.js'
+export { codingFault } from './coding-fault.js'
 export type { ConnectHook, ConnectTo } from './connect-hook.js'
 export { type DialOptions, dial } from './dial.js'
 export { isEventStream } from './event-stream.js'

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { type Outcome, ProxyError, PushBody, type Reply } from '@sluice/core'
 import { get, type HeaderList, has, withoutHopByHop } from '@sluice/headers'
+import { codingFault } from './coding-fault.js'
 import { isEventStream } from './event-stream.js'
 import { followSignal } from './follow-signal.js'
 import { addInformational } from './informational.js'
@@ -90,9 +91,11 @@ export class UndiciExchange extends PushBody implements Waiting {
     }
     if (status > 599)
       throw new ProxyError('http_protocol_error', { message: `the target answered with status ${status}` })
+    const { method } = this.attempt.out
+    const fault = codingFault(all, method, status)
+    if (fault !== undefined) throw fault
     this.progress = 'answered'
     this.resumeParser = resume
-    const { method } = this.attempt.out
     if (method === 'HEAD' || status === 204 || status === 304) {
       this.settle({ status, headers, body: null })
       return true

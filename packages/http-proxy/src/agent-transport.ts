@@ -8,6 +8,7 @@ import {
   addInformational,
   checkProtocol,
   cleanTrailers,
+  codingFault,
   isUnawaited,
   type Transport,
 } from '@sluice/forward'
@@ -85,9 +86,12 @@ export class AgentTransport implements Transport {
       })
       req.on('response', (res: IncomingMessage) => {
         answer = res
+        const { rawHeaders, statusCode = 502 } = res
+        const fault = codingFault(rawHeaders, out.method, statusCode)
+        if (fault !== undefined) return lost(fault)
         whenCut(req, res, (why) => res.destroy(why))
-        const headers = withoutHopByHop(res.rawHeaders, { response: true })
-        const reply: Reply = { status: res.statusCode ?? 502, headers, body: toBody(res) }
+        const headers = withoutHopByHop(rawHeaders, { response: true })
+        const reply: Reply = { status: statusCode, headers, body: toBody(res) }
         if (res.statusMessage) reply.reason = res.statusMessage
         reply.trailers = () =>
           res.rawTrailers.length === 0 ? undefined : cleanTrailers(res.rawTrailers, true)

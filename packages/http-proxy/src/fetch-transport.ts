@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import {
   type BodyInit,
+  discard,
   type InboundRequest,
   type InboundResponse,
   type Outcome,
@@ -11,7 +12,7 @@ import {
   toBody,
   toReadable,
 } from '@sluice/core'
-import type { Attempt, Transport } from '@sluice/forward'
+import { type Attempt, codingFault, type Transport } from '@sluice/forward'
 import { type HeaderList, withoutHopByHop } from '@sluice/headers'
 import type { ServerOptions } from './server-options.js'
 
@@ -57,7 +58,7 @@ export class FetchTransport implements Transport {
       clearTimeout(timer)
     }
     await this.hook(fetchOptions?.onAfterResponse, response)
-    return replyOf(response)
+    return replyOf(response, out.method)
   }
 
   close(): Promise<void> {
@@ -121,7 +122,8 @@ function cookiesOf(headers: Headers & { raw?(): Record<string, string[]> }): rea
   return lines.find(([name]) => name.toLowerCase() === 'set-cookie')?.[1] ?? []
 }
 
-function replyOf(response: Response): Reply {
+/** @throws ProxyError http_protocol_error */
+function replyOf(response: Response, method: string): Reply {
   const { status, statusText, headers, url, body } = response
   const list: HeaderList = []
   // What has been fetched has been decoded, and has another length.
@@ -133,6 +135,11 @@ function replyOf(response: Response): Reply {
   for (const cookie of cookiesOf(headers)) list.push('set-cookie', cookie)
   const reply: Reply = { status, headers: withoutHopByHop(list, { response: true }), body: bodyOfReply(body) }
   if (statusText !== '') reply.reason = statusText
+  const fault = codingFault(list, method, status)
+  if (fault !== undefined) {
+    discard(reply)
+    throw fault
+  }
   return reply
 }
 

@@ -6,6 +6,7 @@ import {
   addInformational,
   checkProtocol,
   cleanTrailers,
+  codingFault,
   followSignal,
   isEventStream,
   type Progress,
@@ -259,12 +260,14 @@ export class HttpProxyExchange extends PushBody implements ResponseOwner {
     this.stopTimer()
     this.progress = 'answered'
     this.incoming = incoming
-    const { rawHeaders } = incoming
+    const { rawHeaders, statusCode = 0 } = incoming
+    const fault = codingFault(rawHeaders, this.attempt.out.method, statusCode)
+    if (fault !== undefined) return this.leave(fault)
     incoming.headers = wholeFields(rawHeaders)
     whenCut(request, incoming, (why) => this.failed(why, this.inbound))
     if (this.attempt.upgrade === undefined) return
     // No upgrade: http-proxy would write this answer as bytes.
-    this.answer(incoming.statusCode ?? 0, rawHeaders)
+    this.answer(statusCode, rawHeaders)
     incoming.on('data', (chunk: Buffer) => {
       if (!this.bodyWritten(chunk)) incoming.pause()
     })
