@@ -2,15 +2,18 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config'
 import { BaseSequencer } from 'vitest/node'
 
 /**
- * Files by how long each took, or by size where nobody knows that yet: as Vitest sorts them. But this one is the longest
- * and among the smallest, and would be left for the end, when one worker has nothing to do.
+ * Files by how long each took, or by size where nobody knows that yet: as Vitest sorts them. But these are among the longest and the smallest, and
+ * would be left for the end, when one worker has nothing to do.
+ * @param ends of their paths
  */
-class LongestFirst extends BaseSequencer {
-  override async sort(files: Parameters<BaseSequencer['sort']>[0]): ReturnType<BaseSequencer['sort']> {
-    const isFirst = ({ moduleId }: (typeof files)[number]): boolean =>
-      moduleId.endsWith('/test/sim/docs.test.ts')
-    const sorted = await super.sort(files)
-    return [...sorted.filter(isFirst), ...sorted.filter((file) => !isFirst(file))]
+export function first(...ends: readonly string[]): typeof BaseSequencer {
+  return class extends BaseSequencer {
+    override async sort(files: Parameters<BaseSequencer['sort']>[0]): ReturnType<BaseSequencer['sort']> {
+      const isFirst = ({ moduleId }: (typeof files)[number]): boolean =>
+        ends.some((end) => moduleId.endsWith(end))
+      const sorted = await super.sort(files)
+      return [...sorted.filter(isFirst), ...sorted.filter((file) => !isFirst(file))]
+    }
   }
 }
 
@@ -35,6 +38,6 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/dist/**', '**/*.long.test.ts', 'test/bench/**'],
     testTimeout: 15_000,
     hookTimeout: 15_000,
-    sequence: { sequencer: LongestFirst },
+    sequence: { sequencer: first('/test/sim/docs.test.ts') },
   },
 })
