@@ -1,12 +1,14 @@
 // What 1,000 slow connections of slowhttptest do to everybody else: node test/bench/slow-clients.mjs [seconds]
 // A proxy serves 20 kept connections, 200 requests a second in all, for so many seconds (10), and then while it is attacked until all of
 // the attack is cut. Beside it a bare server of `node:http`, which cuts nobody, has the same attack for as long: what that costs is Node's
-// own. Servers, load and attacker are processes of their own.
+// own. Servers, load and attacker are processes of their own: who is attacked has a core for itself, and the attacker is nice to the load, so that
+// what it takes to attack isn't told as what it does.
 import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, get } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { cores, pinned, pinSelf } from './lib/cores.mjs'
 import { figuresOf } from './lib/latencies.mjs'
 
 const seconds = Number(process.argv[2] ?? 10)
@@ -19,9 +21,17 @@ const attacks = {
   'slow readers (-X)': ['-X', '-w', '256', '-y', '512', '-n', '1', '-z', '8'],
 }
 
-/** Starts a server of test/chaos. */
-async function start(file, ...args) {
-  const child = fork(fileURLToPath(new URL(`../chaos/${file}`, import.meta.url)), args)
+const { proxy: own, rest, note } = cores()
+pinSelf(rest)
+if (note !== undefined) console.log(note)
+
+/** Starts a server of test/chaos on these cores. */
+async function start(list, file, ...args) {
+  const [execPath, execArgv] = pinned(list, process.execPath, [])
+  const child = fork(fileURLToPath(new URL(`../chaos/${file}`, import.meta.url)), args, {
+    execPath,
+    execArgv,
+  })
   process.on('exit', () => child.kill('SIGKILL'))
   const [{ port }] = await once(child, 'message')
   return { child, port, agent: new Agent({ keepAlive: true, maxSockets: 20 }) }
@@ -69,7 +79,7 @@ function calm(server, ms = seconds * 1_000) {
 function attack(args, path, { port }) {
   const all = [...args, '-u', `http://127.0.0.1:${port}${path}`, '-c', `${count}`]
   all.push('-r', '200', '-l', '240', '-p', '60', '-v', '0')
-  return execFile('slowhttptest', all, { maxBuffer: 64 * 1024 ** 2 }, (error) => {
+  return execFile('nice', ['-n', '19', 'slowhttptest', ...all], { maxBuffer: 64 * 1024 ** 2 }, (error) => {
     if (error?.code === 'ENOENT') console.error('slowhttptest is not installed')
   })
 }
@@ -90,7 +100,7 @@ async function attacked(args, path, cutBefore) {
 
 /** What the same does to a server without anything of ours. @returns its p99 at rest, and attacked */
 async function bareFigures(args, path, ms) {
-  const bare = await start('slow-clients-origin.mjs')
+  const bare = await start(own, 'slow-clients-origin.mjs')
   await calm(bare, 2_000)
   const idle = await calm(bare)
   const attacker = attack(args, path, bare)
@@ -107,7 +117,8 @@ function cutIn({ refused }) {
   return reasons.reduce((sum, reason) => sum + (refused[reason] ?? 0), 0)
 }
 
-const proxy = await start('slow-clients-process.mjs', JSON.stringify(limits))
+const origin = await start(rest, 'slow-clients-origin.mjs')
+const proxy = await start(own, 'slow-clients-process.mjs', JSON.stringify(limits), String(origin.port))
 await calm(proxy)
 const rows = []
 let before = 0

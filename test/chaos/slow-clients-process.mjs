@@ -1,5 +1,5 @@
-// A proxy on a hardened server before an origin, in a process of its own. Argument: options of `harden` as JSON. Told `'stats'` it says
-// what it has refused, and how many connections it has.
+// A proxy on a hardened server before an origin, in a process of its own. Arguments: options of `harden` as JSON, and the port of the origin,
+// else it starts one. Told `'stats'` it says what it has refused, and how many connections it has.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -11,9 +11,14 @@ const told = (error) => process.send({ fault: String(error?.stack ?? error) })
 process.on('uncaughtException', told).on('unhandledRejection', told)
 
 const options = JSON.parse(process.argv[2] ?? '{}')
-// It has work of its own with each client, and must not be measured here.
-const origin = fork(fileURLToPath(new URL('slow-clients-origin.mjs', import.meta.url)), { execArgv: [] })
-const [{ port: originPort }] = await once(origin, 'message')
+const originPort = process.argv[3] ?? (await startOrigin())
+
+/** In a process of its own: it has work with each client, and must not be measured here. */
+async function startOrigin() {
+  const origin = fork(fileURLToPath(new URL('slow-clients-origin.mjs', import.meta.url)), { execArgv: [] })
+  const [{ port }] = await once(origin, 'message')
+  return port
+}
 
 // Each slow client holds a connection to its target as well: with a limit of them, others would wait for one.
 const proxy = createProxy({
