@@ -1,6 +1,6 @@
 import { format, stripVTControlCharacters } from 'node:util'
 import { type Context, type Handler, ProxyError, PushBody, type Reply } from '@sluice/core'
-import type { Lease, Selected, Target, Tried } from '@sluice/upstream'
+import { type Lease, leftLine, type Selected, type Target, type Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { describe, expect, it, vi } from 'vitest'
 import { handTimers } from '../../../test/kit/hand-timers.js'
@@ -190,6 +190,36 @@ it.each([
   await expect(answer).rejects.toMatchObject({ code: 'connection_terminated' })
   expect([ctx.target?.id, ctx.tried?.map(({ id }) => id)]).toEqual(['t1', ['t1', 't2']])
 })
+
+it.each([
+  ['the second', true, 'http_response_timeout', 't2'],
+  ['the first, where the second found no target', false, 'connection_timeout', 't1'],
+])(
+  'where the first has left a line for a connection, it tells the error of %s',
+  async (_which, found, code, id) => {
+    for (const one of [1, 2]) {
+      const ends: (() => void)[] = []
+      const { timers, handler } = made({}, (attempt, n) => {
+        if (n === 2 && !found) attempt.lease = attempt.target = undefined as never
+        const error =
+          n === 1
+            ? new ProxyError('connection_timeout', { cause: leftLine })
+            : new ProxyError(found ? 'http_response_timeout' : 'destination_unavailable')
+        return new Promise((_resolve, reject) => {
+          ends[n] = () => reject(error)
+        })
+      })
+      const { ctx } = context()
+      const answer = handler(ctx)
+      await timers.fire()
+      ends[one]?.()
+      await turn()
+      ends[3 - one]?.()
+      await expect(answer).rejects.toMatchObject({ code })
+      expect(ctx.target?.id).toBe(id)
+    }
+  },
+)
 
 it('a first try that fails in its time is not hedged', async () => {
   const { timers, handler, calls } = made({}, () => {

@@ -8,7 +8,7 @@ import {
   type Reply,
   turnTime,
 } from '@sluice/core'
-import type { Selected, Tried } from '@sluice/upstream'
+import { hasLeftLine, type Selected, type Tried } from '@sluice/upstream'
 import debug from 'debug'
 import { type HedgeDelay, hedgeDelay } from './hedge-delay.js'
 import { type HedgeOptions, type HedgeSettings, resolveHedge } from './hedge-options.js'
@@ -192,6 +192,11 @@ class ForkRace extends Race<Reply> {
   protected stop(attempt: number, reason?: unknown): void {
     if (attempt === 1) this.#first?.cancel(reason instanceof ProxyError ? reason : undefined)
     else this.#second?.cancel()
+  }
+
+  /** Whom nobody has seen, in a line, has nothing to tell. Nor has a second try that found no target. */
+  protected override tellsSecond(first: unknown): boolean {
+    return hasLeftLine(first) && this.#second?.lease !== this.ctx.lease
   }
 
   protected drop(reply: Reply): void {

@@ -7,7 +7,7 @@ import { SlowOne } from './slow-line.js'
  *     └────── it ends before its time, or nobody waits any more: leave() ──────────────────────────▲
  *
  * The first good result wins, the other try is stopped and its late result dropped. A result that isn't good is kept as long as the
- * other may do better. Where both fail it is the first try's error that is told.
+ * other may do better. Where both fail it is the first try's error that is told, unless that one says nothing.
  */
 export abstract class Race<T> extends SlowOne {
   /** The numbers of the tries under way, added up. */
@@ -17,6 +17,8 @@ export abstract class Race<T> extends SlowOne {
   /** The number of the try whose result is kept. */
   #keptOf = 0
   #error: unknown = undefined
+  /** The number of the try whose error is told if no other does better. */
+  #errorOf = 0
   #resolve: ((result: T) => void) | undefined = undefined
   #reject: ((error: unknown) => void) | undefined = undefined
 
@@ -33,6 +35,11 @@ export abstract class Race<T> extends SlowOne {
   protected abstract stop(attempt: number, reason?: unknown): void
   /** Lets go of a result. Must not throw. */
   protected abstract drop(result: T): void
+  /** Both have failed: whether the second's error is told, as the first's says nothing of what happened. Must not throw. */
+  protected tellsSecond(_first: unknown): boolean {
+    return false
+  }
+
   /** It is over: this try won, or it is the one whose failure is told. */
   protected abstract ended(attempt: number, won: boolean): void
 
@@ -96,11 +103,14 @@ export abstract class Race<T> extends SlowOne {
   #failed(error: unknown, attempt: number): void {
     if (this.#over) return
     this.#running -= attempt
-    if (attempt === 1) this.#error = error
+    if (this.#errorOf === 0 || (attempt === 1) !== this.tellsSecond(attempt === 1 ? error : this.#error)) {
+      this.#error = error
+      this.#errorOf = attempt
+    }
     if (this.#running > 0) return
     const kept = this.#keptOf
     if (kept === 0) {
-      this.#end(1, false)
+      this.#end(this.#errorOf, false)
       this.#reject?.(this.#error)
       return
     }
