@@ -204,6 +204,37 @@ it('lets a further try wait for a target that it was not at, and others pass to 
   expect([one.waiting, results[again], under()]).toEqual([0, 200, [b]])
 })
 
+it('a line of further tries costs who comes, joins and is served the same at any length', async () => {
+  const { one, upstream, leases, arrive, end } = made({ limit: 1, queue: 10_000 }, urls.slice(0, 2))
+  const [a, b] = upstream.all as [Target, Target]
+  let asked = 0
+  const tried = (...targets: Target[]): Tried => ({
+    tried: Object.assign(targets, {
+      includes: (target: Target) => {
+        asked++
+        return targets.indexOf(target) >= 0
+      },
+    }),
+  })
+  let held = arrive()
+  const other = arrive()
+  expect([leases.get(held)?.target, leases.get(other)?.target]).toEqual([a, b])
+  for (let i = 0; i < 1_000; i++) arrive(tried(a))
+  const second = arrive(tried(b))
+  await end(held)
+  expect(leases.get(second)?.target).toBe(a)
+  await end(second)
+  asked = 0
+  for (let i = 0; i < 10; i++) {
+    held = arrive()
+    expect(leases.get(held)?.target).toBe(a)
+    await end(held)
+    arrive(tried(a))
+    await turns()
+  }
+  expect([one.waiting, asked < 200]).toEqual([1_010, true])
+})
+
 it('sends a further try back to where it was, when nobody else would take it with room', async () => {
   const { one, upstream, leases, results, arrive } = made({ limit: 1 }, urls.slice(0, 2))
   const [a, b] = upstream.all as [Target, Target]

@@ -328,6 +328,13 @@ class RequestWaiter extends Waiter {
     return (this.ctx as Tried).tried
   }
 
+  override alike(other: RequestWaiter): boolean {
+    const { tried } = this
+    const its = other.tried
+    if (tried === undefined || its === undefined) return tried === its
+    return tried.length === its.length && tried.every((target, i) => target === its[i])
+  }
+
   serve(): void {
     try {
       this.resolve(this.next(this.ctx))

@@ -12,7 +12,14 @@ export abstract class Waiter {
   before: Waiter | undefined = undefined
   after: Waiter | undefined = undefined
   line: QueueLine | undefined = undefined
+  row: Row | undefined = undefined
+  turn = 0
   cancel: (() => void) | undefined = undefined
+
+  /** Whether one who waits may go wherever this one may, always. */
+  alike(_other: Waiter): boolean {
+    return true
+  }
 
   /** It's its turn. Must not throw. */
   abstract serve(): void
@@ -31,15 +38,22 @@ export interface QueueLimits {
   readonly retryAfter: number
 }
 
+/** Those of a line that are alike: if the first of them may not go, none may. */
+interface Row {
+  first: Waiter
+  last: Waiter
+}
+
 /**
- * A bounded line, doubly linked: to join, to leave in the middle and to be served cost the same at any length.
+ * A bounded line, doubly linked: to join, to leave in the middle and to be served cost the same at any length. Those that are alike stand in a row of
+ * their own, so that who may go is found by a look at one of each; between rows it is who came first.
  *
  *   joined ──serve()──▶ served;  joined ──timeout, close──▶ refused;  joined ──leave──▶ gone, told by nobody
  */
 export class QueueLine {
   size = 0
-  private first: Waiter | undefined = undefined
-  private last: Waiter | undefined = undefined
+  private readonly rows: Row[] = []
+  private turns = 0
 
   constructor(
     private readonly limits: QueueLimits,
@@ -61,10 +75,17 @@ export class QueueLine {
     const { timeout } = this.limits
     if (this.full) return false
     waiter.line = this
-    waiter.before = this.last
-    if (this.last === undefined) this.first = waiter
-    else this.last.after = waiter
-    this.last = waiter
+    waiter.turn = this.turns++
+    const row = this.rows.find(({ first }) => first.alike(waiter))
+    if (row === undefined) {
+      waiter.row = { first: waiter, last: waiter }
+      this.rows.push(waiter.row)
+    } else {
+      waiter.row = row
+      waiter.before = row.last
+      row.last.after = waiter
+      row.last = waiter
+    }
     this.size++
     if (timeout > 0) waiter.cancel = this.after(timeout, () => this.refuse(waiter, 'queue_timeout'))
     return true
@@ -73,10 +94,13 @@ export class QueueLine {
   /** Whose turn it is among those that `may` go. */
   next(may?: (waiter: Waiter) => boolean): Waiter | undefined {
     const fifo = this.limits.order === 'fifo'
-    let waiter = fifo ? this.first : this.last
-    if (may === undefined) return waiter
-    while (waiter !== undefined && !may(waiter)) waiter = fifo ? waiter.after : waiter.before
-    return waiter
+    let chosen: Waiter | undefined
+    for (const { first, last } of this.rows) {
+      const waiter = fifo ? first : last
+      if (chosen !== undefined && waiter.turn > chosen.turn === fifo) continue
+      if (may === undefined || may(waiter)) chosen = waiter
+    }
+    return chosen
   }
 
   /** Serves the one whose turn it is; false if nobody waits that `may` go. */
@@ -92,13 +116,16 @@ export class QueueLine {
   leave(waiter: Waiter): boolean {
     if (waiter.line !== this) return false
     const { before, after } = waiter
-    if (before === undefined) this.first = after
-    else before.after = after
-    if (after === undefined) this.last = before
-    else after.before = before
+    const row = waiter.row as Row
+    if (before !== undefined) before.after = after
+    else if (after !== undefined) row.first = after
+    else this.rows.splice(this.rows.indexOf(row), 1)
+    if (after !== undefined) after.before = before
+    else if (before !== undefined) row.last = before
     waiter.before = undefined
     waiter.after = undefined
     waiter.line = undefined
+    waiter.row = undefined
     this.size--
     waiter.cancel?.()
     waiter.cancel = undefined
@@ -107,7 +134,7 @@ export class QueueLine {
 
   /** Refuses all who wait. */
   clear(why: QueueRefusal): void {
-    while (this.first !== undefined) this.refuse(this.first, why)
+    for (let row = this.rows[0]; row !== undefined; row = this.rows[0]) this.refuse(row.first, why)
   }
 
   private refuse(waiter: Waiter, why: QueueRefusal): void {
