@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { createServer } from 'node:http2'
+import { wireTransport } from '@sluice/forward'
 import { bodyBuffer, bodyLimit } from '@sluice/guard'
 import { createProxy } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -6,6 +8,7 @@ import { attachedFronts, attachedRawFronts } from '../kit/attached-fronts.js'
 import { type Answer, type Call, httpClient } from '../kit/client.js'
 import { deadTarget } from '../kit/dead-target.js'
 import { type Front, fronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
 import { echo, type Origin, originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
 import { rawOrigin } from '../kit/raw-origin.js'
@@ -223,6 +226,32 @@ describe.each(attachedRawFronts)('bodyBuffer, through $name', (kind) => {
     expect([responses.map(({ status }) => status), ended]).toEqual([[403], 'end'])
     expect(value(responses[0]?.headers ?? [], 'connection')).toBe('close')
   })
+})
+
+it('createProxy lets calls of gRPC be where targets may speak it: over HTTP/2', async () => {
+  const origin = own(await originServer(echo))
+  const targets = [origin.url]
+  const proxy = own(
+    createProxy({
+      upstreams: {
+        plain: { targets },
+        may: { targets, http2: 'alpn' },
+        own: { targets, transport: wireTransport() },
+      },
+      routes: ['plain', 'may', 'own'].map((upstream) => ({ upstream, path: `/${upstream}` })),
+      guard: { bodyBuffer: '1kb' },
+    }),
+  )
+  const { client } = own(await listen(createServer(proxy.listener), { http2: true }))
+  const calls = ['/own', '/plain', '/may'].map((path) =>
+    client.call({ ...post, path, headers: [...grpc, 'TE', 'trailers'] }),
+  )
+  for (const call of calls) await write(call, 'a part')
+  await until(() => asked(origin).length === 2, 'two requests')
+  expect(new Set(asked(origin))).toEqual(new Set(['/own', '/may']))
+  for (const call of calls) call.body.end('.')
+  const answers: Answer[] = await Promise.all(calls.map((call) => call.answer()))
+  expect(answers.map(({ text }) => text)).toEqual(['a part.', 'a part.', 'a part.'])
 })
 
 it('createProxy has one for all routes, and each route its own', async () => {

@@ -13,15 +13,16 @@ import { isGrpcCall } from './is-grpc-call.js'
  * HTTP/2, with `TE: trailers` and no length) are let be, and so is a client that asks whether to send its body at all: that is for the target to say (RFC 9110 section 10.1.1).
  * @param most bytes, or a text such as `'16kb'`: each request that waits may hold as many; 0: nothing is waited for
  * @param path where the option stands in what a user wrote
+ * @param grpc false: nobody behind it speaks gRPC, so who claims to is waited for like anybody. Default true
  * @throws TypeError for what is no size
  */
-export function bodyBuffer(most: Size, path = 'bodyBuffer'): Middleware {
+export function bodyBuffer(most: Size, path = 'bodyBuffer', grpc = true): Middleware {
   const bytes = parse(size(), most, path)
   if (bytes === 0) return (next) => next
   return (next) => (ctx) => {
     const { out } = ctx
     if (out.body === null || clientBody(out.body)?.isExpected === true) return next(ctx)
-    if (ctx.req.httpVersionMajor === 2 && talks(out.headers)) return next(ctx)
+    if (grpc && ctx.req.httpVersionMajor === 2 && talks(out.headers)) return next(ctx)
     const body = toBody(out.body)
     if (body === null) return next(ctx)
     const buffered = new BufferedBody(body, bytes)

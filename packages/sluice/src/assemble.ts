@@ -304,7 +304,9 @@ function toUpstream(group: Group, options: ProxyOptions, rule?: RouteOptions): H
           .handle(balanced)
   const tried = group.retry === undefined ? hedged : group.retry(hedged)
   const decoded = own.decompress === true ? decompress({ for: 'all' })<Site>(tried) : tried
-  return bodyBuffer(bufferOf(options, rule))<Site>(decoded)
+  // There is no gRPC over HTTP/1.1: what claims to be a call of it is none for such targets, and is waited for.
+  const grpc = (own.http2 ?? false) !== false || own.transport !== undefined
+  return bodyBuffer(bufferOf(options, rule), 'bodyBuffer', grpc)<Site>(decoded)
 }
 
 /** What is waited for of a body: for each route its own. */
