@@ -206,6 +206,25 @@ describe.each(places)('connectCache in $name', (place) => {
     expect(runs).toBe(2)
   })
 
+  it.each([
+    ['', 'page 1'],
+    [', no-cache', '500 Internal Server Error\n'],
+  ])('does not hold on to what an app calls another by its 304 (max-age=0%s)', async (more, once) => {
+    let runs = 0
+    const handler: Handler = (req, res) => {
+      runs++
+      const known = req.headers['if-none-match']
+      res.setHeader('Cache-Control', `max-age=0${more}`)
+      res.setHeader('ETag', runs === 1 ? '"1"' : '"2"')
+      res.statusCode = known === undefined ? 200 : 304
+      res.end(known === undefined ? `page ${runs}` : undefined)
+    }
+    const { client } = await serve(place, connectCache(), handler)
+    const texts: string[] = []
+    for (let i = 0; i < 4; i++) texts.push((await client.ask()).text)
+    expect([texts, runs]).toEqual([['page 1', once, 'page 3', 'page 3'], 4])
+  })
+
   it('takes every way in which an app may write', async () => {
     const ways: Record<string, Handler> = {
       '/object': (_req, res) =>

@@ -92,8 +92,7 @@ export class Flight implements Doomable {
    * @param head of what is stored
    */
   withheld(head: EntryHead): HeaderList | undefined {
-    const { reply } = this
-    return reply && withheldFields(reply, head.headers, this.engine.settings)
+    return this.reply && withheldFields(this.reply, head.headers, this.engine.settings)
   }
 
   /** Whether somebody who comes now may wait for it. */
@@ -161,6 +160,7 @@ export class Flight implements Doomable {
   /** With what it may take before and after: a lease, a part or validators of what is stored, and a second fetch where they don't do. */
   async #flyWithMore<T>(request: CacheRequest, fetcher: Fetcher<T>, arg: T): Promise<Landing> {
     const { engine, plan } = this
+    let isOther = false
     try {
       if (plan.lease && engine.store.leases) {
         this.#lease = await engine.store.lease(this.key, engine.settings.lockWait)
@@ -179,8 +179,11 @@ export class Flight implements Doomable {
         const landing = this.#answered(reply, request, times, mark, more.length > 0, bytes)
         if (landing !== undefined) return landing
         more = noFields
+        isOther = true
       }
     } catch (error) {
+      // The target has said that it has another one now: each further fetch would end like this (an app runs once for a request).
+      if (isOther && !this.doomed) void engine.store.delete(plan.entryKey)
       return this.#land({ kind: 'failed', error })
     }
   }
