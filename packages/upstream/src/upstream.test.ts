@@ -332,6 +332,18 @@ it('keeps its lists, for which policies keep tables, when the same targets are d
   expect(heard).toEqual([2, 2, 2, 2, 2])
 })
 
+it('one that has left takes its drain along, and who wants a name kept out drains it as it joins', () => {
+  const upstream = createUpstream({ name: 'api', targets: [a, b] })
+  upstream.drain(b)
+  upstream.replace([a])
+  upstream.replace([a, b])
+  expect(upstream.all.map(({ state }) => state)).toEqual(['unknown', 'unknown'])
+  upstream.on('targets', () => upstream.drain(b))
+  upstream.replace([a])
+  upstream.replace([a, b])
+  expect(upstream.all.map(({ state }) => state)).toEqual(['unknown', 'draining'])
+})
+
 it('keeps a target drained by hand under its id when other settings make it anew', () => {
   const upstream = createUpstream({ name: 'x', targets: [{ url: a, id: 'one' }, b] })
   upstream.drain('one')

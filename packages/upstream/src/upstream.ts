@@ -65,7 +65,7 @@ export interface Upstream extends AsyncDisposable {
    * isn't there, since a source has dropped it for instance, is ignored.
    * @param id its id, or its URL in any spelling that `targets` takes
    * @param by who does it, default 'hand': several may, and it is back when the last of them has undrained it. What is drained by hand
-   * stays so when `replace` makes its target anew
+   * stays so when `replace` makes its target anew; a target that leaves takes it along, and one that joins later by that name is another
    */
   drain(id: string, reason?: string, by?: string): void
   /** Takes back a drain by the same `by`. */
