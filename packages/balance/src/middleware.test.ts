@@ -202,6 +202,24 @@ it('says which upstream has nobody', async () => {
   })
 })
 
+it('of an upstream that was emptied what is in flight finishes, and the next is told so, until there are targets', async () => {
+  const upstream = upstreamOf('http://a')
+  const body = new Source()
+  const handler = balance(upstream)(() => ({ status: 200, headers: [], body }))
+  const { target } = upstream.lease(upstream.all[0] as Target)
+  const reply = await handler(context())
+  upstream.replace([])
+  await expect(async () => handler(context())).rejects.toMatchObject({
+    code: 'destination_unavailable',
+    status: 503,
+    message: 'upstream api has no targets',
+    retryAfter: undefined,
+  })
+  expect([reply.body, target.inFlight]).toEqual([body, 2])
+  upstream.replace(['http://b'])
+  expect((await handler(context())).status).toBe(200)
+})
+
 it('asks targets known to be fit first, then by priority, and the tried ones last', async () => {
   const upstream = upstreamOf({ url: 'http://a', priority: 1 }, 'http://b', 'http://c')
   const seen: string[] = []
