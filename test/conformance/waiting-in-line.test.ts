@@ -218,6 +218,31 @@ describe.each(ways)('requests that wait for a connection over $name', (way) => {
     expect([b.paths, errors]).toEqual([[], []])
   })
 
+  it("are not refused for it where the upstream's own line has fewer places", async () => {
+    const { a, b, ask, full, upstream, target, errors } = await rig(way, {
+      ...untimed,
+      concurrency: { limit: 8, queue: 1 },
+    })
+    const answers = ask(8)
+    await full(8)
+    // One place is left for the six in line.
+    const others = Array.from({ length: 7 }, () => upstream.lease(target('b')))
+    upstream.undrain('b')
+    upstream.drain('a')
+    await until(() => b.paths.length === 6, 'those in line at the other target')
+    // Who comes now has as many places as ever.
+    others.push(upstream.lease(target('b')))
+    const next = ask(2)
+    expect((await Promise.race(next)).status).toBe(503)
+    for (const lease of others) lease.release()
+    a.free()
+    expect((await all([...answers, ...next])).map(({ status }) => status).sort()).toEqual([
+      ...new Array(9).fill(200),
+      503,
+    ])
+    expect(errors).toEqual(['destination_unavailable'])
+  })
+
   it('go elsewhere after the connect timeout, which counts against nobody, and as no try', async () => {
     const options: Partial<UpstreamOptions> = { timeouts: { connect: '300ms' }, retry: { attempts: 1 } }
     const { a, b, ask, full, upstream, target, errors } = await rig(way, options)

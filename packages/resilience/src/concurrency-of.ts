@@ -153,7 +153,7 @@ class TargetConcurrency implements UpstreamConcurrency {
     if ((ctx as Tried).spare === true) return Promise.reject(noRoom(this.upstream))
     return new Promise((resolve, reject) => {
       const waiter = new RequestWaiter(this, ctx, next, resolve, reject)
-      if (!line.join(waiter)) return waiter.refuse('queue_full')
+      if (!line.join(waiter, (ctx as Tried).moved)) return waiter.refuse('queue_full')
       ctx.onClose(left, waiter)
       // Another's gate may have opened with time, which nobody tells of.
       this.move()

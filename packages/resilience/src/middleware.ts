@@ -121,6 +121,7 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
     const tried = triedSoFar(ctx)
     ctx = first.fork()
     ctx.tried = tried
+    ctx.moved = moved
   }
 }
 

@@ -70,10 +70,13 @@ export class QueueLine {
     return this.size >= this.limits.length
   }
 
-  /** @returns false if there is no place */
-  join(waiter: Waiter): boolean {
+  /**
+   * @param anyhow also where there is no place
+   * @returns false if there is none
+   */
+  join(waiter: Waiter, anyhow = false): boolean {
     const { timeout } = this.limits
-    if (this.full) return false
+    if (this.full && !anyhow) return false
     waiter.line = this
     waiter.turn = this.turns++
     const row = this.rows.find(({ first }) => first.alike(waiter))

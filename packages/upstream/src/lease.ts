@@ -47,6 +47,8 @@ export interface Tried {
    * known elsewhere.
    */
   movable?: boolean
+  /** It has waited in the line of another target for a connection, and has left that: whoever has a line of its own has a place for it. */
+  moved?: boolean
   /**
    * This try can be done without: it goes to another target that has room now, or fails as `destination_unavailable`. It waits for
    * nothing, and takes no client away from the target that it is bound to.
