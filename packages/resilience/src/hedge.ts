@@ -18,6 +18,7 @@ import type { RetryBudget } from './retry-budget.js'
 import { showAttempt } from './show-attempt.js'
 import { SlowLine } from './slow-line.js'
 import { triedSoFar } from './tried-so-far.js'
+import { warnInside } from './warn-inside.js'
 
 const log = debug('sluice:resilience')
 
@@ -33,7 +34,7 @@ export interface HedgeSeams {
 
 /**
  * A second try, on another target, beside a first one that is slow: the first good answer wins, and the other try is cancelled
- * with nothing held against its target ("The Tail at Scale", CACM 2013). It stands inside `retry` and outside `balance`, and goes by the
+ * with nothing held against its target ("The Tail at Scale", CACM 2013). It stands inside `retry` and outside `balance` (inside of it no second try would be made, and a warning says so), and goes by the
  * latencies that this layer has seen, to the head of the answer. Nothing of what is sent twice can be taken back, and it adds load:
  * where all targets are slow, too. Give it a budget.
  *
@@ -114,6 +115,8 @@ class ForkRace extends Race<Reply> {
   #first: Attempt | undefined = undefined
   #second: Attempt | undefined = undefined
   #undo: (() => void) | undefined = undefined
+  /** It was slow, and no second try could be kept apart from it. */
+  #alone = false
   readonly #begun: number
 
   constructor(
@@ -165,6 +168,7 @@ class ForkRace extends Race<Reply> {
     // Who waits for room would wait twice; without `balance` nobody would keep the two apart.
     const no = this.#first?.lease === this.ctx.lease ? 'has-no-target-yet' : undefined
     if (log.enabled) this.#told(no)
+    this.#alone = no !== undefined
     return no === undefined
   }
 
@@ -206,6 +210,9 @@ class ForkRace extends Race<Reply> {
   protected ended(attempt: number, won: boolean): void {
     const { hedge, ctx } = this
     if (won) hedge.delay.took(hedge.clock() - this.#begun)
+    // With an answer there, what chooses a target would have taken a lease of its own.
+    if (won && this.#alone && ctx.lease !== undefined && this.#first?.lease === ctx.lease)
+      warnInside('hedge', hedge.settings, hedge.path)
     const second = this.#second
     const { spare = false, afford } = ctx
     showAttempt(ctx, attempt === 1 ? this.#first : second)

@@ -117,7 +117,7 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
       }
     }
     // What chooses a target takes a lease of its own.
-    if (lease !== undefined && ctx.lease === lease) warnInside(settings, path)
+    if (lease !== undefined && ctx.lease === lease) warnInside('retry', settings, path)
     const tried = triedSoFar(ctx)
     ctx = first.fork()
     ctx.tried = tried

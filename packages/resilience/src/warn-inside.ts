@@ -1,15 +1,21 @@
 const told = new WeakSet<object>()
 
+/** What comes of a layer that stands inside of `balance`, which has chosen a target before it. */
+const comesOf = {
+  retry: 'each further try goes to the target that has failed',
+  hedge: 'no second try is ever made',
+}
+
 /**
- * Warns once of a `retry` whose further tries can't choose a target of their own (`SLUICE_RETRY_INSIDE`).
+ * Warns once of a layer whose further tries can't choose a target of their own (`SLUICE_RETRY_INSIDE`, `SLUICE_HEDGE_INSIDE`).
  * @param settings of that layer
  * @param path what messages call it
  */
-export function warnInside(settings: object, path: string): void {
+export function warnInside(layer: keyof typeof comesOf, settings: object, path: string): void {
   if (told.has(settings)) return
   told.add(settings)
   process.emitWarning(
-    `${path}: it stands inside of balance(), so each further try goes to the target that has failed; put it outside: .use(retry()).use(balance(upstream))`,
-    { type: 'SluiceWarning', code: 'SLUICE_RETRY_INSIDE' },
+    `${path}: it stands inside of balance(), so ${comesOf[layer]}; put it outside: .use(${layer}()).use(balance(upstream))`,
+    { type: 'SluiceWarning', code: `SLUICE_${layer.toUpperCase()}_INSIDE` },
   )
 }
