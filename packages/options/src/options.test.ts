@@ -156,6 +156,21 @@ describe('parse', () => {
     expect(fault(() => parse(schema, { inner: { a: [] } }, 'x'))).toBe('x.inner.a: got [], takes { name }')
   })
 
+  it.each([
+    ['list', ['x', 'y']],
+    ['Map', new Map([['x', 'y']])],
+    ['Headers', new Headers({ x: 'y' })],
+    ['promise', Promise.resolve({ x: 'y' })],
+  ])('takes no %s for an object: what it holds would go unread', (_what, given) => {
+    const values = v.record(v.string(), v.string())
+    expect(parse(values, Object.assign(Object.create(null), { x: 'y' }), 'x')).toEqual({ x: 'y' })
+    expect(fault(() => parse(values, given, 'x'))).toMatch(
+      /^x: got .*, takes an object: values by their names$/,
+    )
+    const options = v.strictObject({ x: v.optional(v.string()) })
+    expect(fault(() => parse(options, given, 'x'))).toMatch(/^x: got .*, takes \{ x \}$/)
+  })
+
   it('tells what a list is of', () => {
     expect(fault(() => parse(schema, { list: 'a' }, 'x'))).toBe("x.list: got 'a', takes a list, each a text")
     const any = v.array(v.unknown())

@@ -4,8 +4,8 @@ import { takesOf } from './takes.js'
 export * from 'valibot'
 
 /**
- * Schema of an object of options. Unlike valibot's it refuses a list, which would be an object without any option, and an error tells which
- * options there are, and of all that are unknown.
+ * Schema of an object of options. Unlike valibot's it refuses what holds its contents otherwise, and an error tells which options there are,
+ * and of all that are unknown.
  */
 export const strictObject: typeof v.strictObject = (entries: v.ObjectEntries) => {
   const takes = `{ ${Object.keys(entries).join(', ')} }`
@@ -15,12 +15,33 @@ export const strictObject: typeof v.strictObject = (entries: v.ObjectEntries) =>
   return Object.assign(schema, {
     '~run': (...[dataset, config]: Parameters<typeof run>) => {
       const given = dataset.value
-      if (Array.isArray(given)) return refuse['~run'](dataset, config)
+      if (holdsOtherwise(given)) return refuse['~run'](dataset, config)
       const result = run(dataset, config)
       tellAll(result.issues, given as Record<string, unknown>, entries)
       return result
     },
   }) as never
+}
+
+/** Schema of values by names. Unlike valibot's it refuses what holds its contents otherwise: of a list it would read `0` as a name. */
+export const record: typeof v.record = (
+  name: Parameters<typeof v.record>[0],
+  value: v.GenericSchema,
+  takes = 'an object: values by their names',
+) => {
+  const schema = v.record(name, value, takes)
+  const run = schema['~run'].bind(schema)
+  const refuse = v.custom(() => false, takes as string)
+  return Object.assign(schema, {
+    '~run': (...[dataset, config]: Parameters<typeof run>) =>
+      holdsOtherwise(dataset.value) ? refuse['~run'](dataset, config) : run(dataset, config),
+  }) as never
+}
+
+/** A list, a `Map`, `Headers`, a promise: no option is a property of it, so what it holds would go unread. */
+function holdsOtherwise(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return Symbol.iterator in value || typeof (value as { then?: unknown }).then === 'function'
 }
 
 /** Valibot tells of the first unknown option alone. */

@@ -220,6 +220,13 @@ describe('wrong options', () => {
     ],
     [{ upstreams: { a: url }, guard: true }, 'guard: got true, takes false, or { bodyLimit'],
     [{ upstreams: { a: url }, observe: true }, 'observe: unknown option'],
+    [{ upstreams: [url] }, 'takes groups of targets by their names, such as { site:'],
+    [
+      { upstreams: { a: url }, routes: [{ upstream: 'a', headers: new Headers({ 'x-beta': '1' }) }] },
+      'routes[0].headers: got Headers',
+    ],
+    [{ upstreams: { a: url }, rewrite: { request: { set: ['X-A', 'b'] } } }, 'rewrite.request.set: got ['],
+    [{ upstreams: { a: url }, guard: Promise.resolve({ bodyLimit: '1mb' }) }, 'guard: got Promise'],
   ])('%j', (options, says) => {
     expect(() => createProxy(options as never)).toThrow(TypeError)
     expect(() => createProxy(options as never)).toThrow(says)

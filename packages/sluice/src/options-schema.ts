@@ -157,7 +157,11 @@ const hook = that(isFunction, 'a function')
 const pages = v.lazy((value) => (isObject(value) && 'pages' in value ? errorPagesOptions : pagesOptions))
 
 const proxyObject = v.strictObject({
-  upstreams: v.record(v.string(), upstream),
+  upstreams: v.record(
+    v.string(),
+    upstream,
+    "groups of targets by their names, such as { site: 'http://127.0.0.1:3000' }",
+  ),
   routes: v.optional(v.array(route)),
   paths: v.optional(pathPolicyOptions),
   trust: v.optional(v.array(v.string())),
