@@ -56,6 +56,20 @@ describe('targets that are none', () => {
     expect(messages[3]).toMatch(/upstreams\.api\S*\[1\]/)
   })
 
+  it('a URL object is told that its text is taken, without its password', () => {
+    const url = new URL('http://user:secret@127.0.0.1:3000') as never
+    for (const [path, message] of [
+      ['options', fault(() => createProxy(url))],
+      ['createProxy.targets[0]', fault(() => createProxy([url]))],
+      ['upstreams.api', options({ upstreams: { api: url } })],
+      ['upstreams.api.targets[0].url', options({ upstreams: { api: { targets: [{ url }] } } })],
+    ] as const) {
+      expect(message.startsWith(`${path}: got `)).toBe(true)
+      expect(message).toMatch(/^[^\n]*takes [^\n]*text[^\n]*url\.href$/)
+      expect(message).not.toContain('secret')
+    }
+  })
+
   it.each([
     [undefined],
     [null],
@@ -244,6 +258,15 @@ describe('options that are wrong', () => {
     const takes = "takes a port and a host, as in listen(8080, '0.0.0.0')"
     await expect(proxy.listen({ port: 0 } as never)).rejects.toThrow(`listen: got { port: 0 }, ${takes}`)
     await expect(proxy.listen(0, (() => {}) as never)).rejects.toThrow(takes)
+    await expect(proxy.listen(0, 511 as never)).rejects.toThrow(`listen: got 511, ${takes}`)
+    for (const [given, says] of [
+      [5_000, 'close: got 5000, takes { drain }'],
+      ['5s', "close: got '5s', takes { drain }"],
+      [null, 'close: got null, takes { drain }'],
+      [{ drian: '5s' }, 'close.drian: unknown option, did you mean drain?'],
+    ])
+      await expect(async () => proxy.close(given as never)).rejects.toThrow(new TypeError(says as string))
+    expect(await proxy.listen()).toMatchObject({ address: '127.0.0.1' }) // none of these has closed it
     const { createServer } = await import('node:http')
     expect(fault(() => proxy.attach(createServer(), { path: 'api' }))).toMatch(/path.*api/s)
   })

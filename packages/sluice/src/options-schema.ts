@@ -132,7 +132,7 @@ const upstreamObject = v.strictObject({
 })
 
 const urls = that((value) => typeof value === 'string' || Array.isArray(value), 'URLs')
-const upstream = shortOr(urls, 'a URL, a list of URLs', upstreamObject)
+const upstream = notUrlObject(shortOr(urls, 'a URL, a list of URLs', upstreamObject))
 
 /** Tags that clients send back are read, and a 406 is given, before a route is known. */
 const { etag: _tags, unacceptable: _refused, ...ofRoute } = compressOptions.entries
@@ -192,8 +192,16 @@ const proxyObject = v.strictObject({
 })
 
 /** What `createProxy` takes as an object. It checks: defaults are filled in by the packages that the parts belong to. */
-export const proxyOptions: v.GenericSchema = shortOr(
-  that(() => false, 'URLs'),
-  'a URL, a list of URLs',
-  proxyObject,
+export const proxyOptions: v.GenericSchema = notUrlObject(
+  shortOr(
+    that(() => false, 'URLs'),
+    'a URL, a list of URLs',
+    proxyObject,
+  ),
 )
+
+/** Of a `URL` each of its parts would be an unknown option, its password among them. */
+function notUrlObject(schema: v.GenericSchema): v.GenericSchema {
+  const text = secret(() => false, 'the text of a URL: url.href')
+  return v.lazy((value) => (value instanceof URL ? text : schema))
+}

@@ -8,6 +8,7 @@ export function normaliseUrl(text: unknown, path: string, faults: string[]): str
     faults.push(`${path}: got ${typeof text === 'string' ? hideSecrets(text) : show(text)}, ${why}`)
     return undefined
   }
+  if (text instanceof URL) return refuse('takes its text: url.href')
   if (typeof text !== 'string') return refuse(how)
   if (text.startsWith('unix:')) {
     const socket = text.slice('unix:'.length).replace(/^\/\/(?=\/)/, '')
@@ -31,6 +32,7 @@ export function normaliseUrl(text: unknown, path: string, faults: string[]): str
   if (url.username !== '' || url.password !== '') {
     return refuse('takes a URL without user and password: send credentials in a field of the request')
   }
+  if (url.port === '0') return refuse('takes a URL with a port from 1 to 65535: 0 is where nobody listens')
   if (url.search !== '' || text.includes('?')) return refuse('takes a URL without a query')
   if (url.hash !== '' || text.includes('#')) return refuse('takes a URL without a fragment')
   return url.pathname === '/' ? url.origin : url.origin + url.pathname

@@ -107,7 +107,8 @@ function readTarget(
   faults: string[],
 ): TargetSettings | undefined {
   const before = faults.length
-  const given = (typeof init === 'string' ? { url: init } : init) as Record<string, unknown> | null
+  const short = typeof init === 'string' || init instanceof URL
+  const given = (short ? { url: init } : init) as Record<string, unknown> | null
   if (typeof given !== 'object' || given === null) {
     faults.push(`${path}: got ${show(init)}, takes a URL or { ${known.join(', ')} }`)
     return undefined
@@ -115,7 +116,7 @@ function readTarget(
   for (const key of Object.keys(given))
     if (!known.includes(key)) faults.push(`${path}.${key}: unknown option, takes { ${known.join(', ')} }`)
   const { id, weight = 1, priority = 0, zone } = given
-  const at = typeof init === 'string' ? path : `${path}.url`
+  const at = short ? path : `${path}.url`
   const url = normaliseUrl(given['url'], at, faults)
   if (!isNumber(weight) || weight <= 0)
     faults.push(`${path}.weight: got ${show(weight)}, takes a number above 0`)

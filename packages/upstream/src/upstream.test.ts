@@ -45,6 +45,8 @@ it.each([
   ['http://u:p/@a', 'takes a URL such as'],
   ['u:p@a', 'takes a URL such as'],
   ['http://a/?x', 'without a query'],
+  ['http://a:0', 'a port from 1 to 65535'],
+  [new URL('http://u:p@a'), 'takes its text: url.href'],
   ['http://a/#x', 'without a fragment'],
   ['ftp://a', 'takes a URL such as'],
   ['http://', 'takes a URL such as'],
