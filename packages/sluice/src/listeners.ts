@@ -50,10 +50,10 @@ export class Listeners {
    * @throws TypeError for what is neither, Error that says what is wrong with the port
    */
   async listen(port: number, host: string): Promise<AddressInfo> {
-    // Node's own servers take options and a callback here.
-    for (const given of [port, host])
-      if (typeof given === 'object' || typeof given === 'function')
-        throw new TypeError(fault('listen', quote(given), "a port and a host, as in listen(8080, '0.0.0.0')"))
+    // Node's own servers take options, a backlog and a callback here.
+    const wrong = typeof port === 'object' || typeof port === 'function' ? port : host
+    if (typeof wrong !== 'string')
+      throw new TypeError(fault('listen', quote(wrong), "a port and a host, as in listen(8080, '0.0.0.0')"))
     const tls = this.#tls
     if (tls === undefined) return this.#listen(this.#plain(this.#handler), port, host)
     const secure = createSecureServer(

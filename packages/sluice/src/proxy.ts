@@ -16,7 +16,7 @@ import {
   toUpgradeListener,
 } from '@sluice/core'
 import { type ServerGuardOptions, type SlowOptions, warnUnhardened } from '@sluice/guard'
-import { type Duration, parseDuration } from '@sluice/options'
+import { type Duration, duration, parse, v } from '@sluice/options'
 import type { Upstream } from '@sluice/upstream'
 import debug from 'debug'
 import { Listeners } from './listeners.js'
@@ -55,6 +55,7 @@ export interface Proxy {
   /**
    * Takes no more requests, lets those in flight finish for up to `drain` (default '10s'), then ends what is left, its
    * servers, connections and timers. Calling it again waits for the same end.
+   * @throws TypeError for wrong options: nothing is closed then
    */
   close(options?: { drain?: Duration }): Promise<void>
   /** The groups of targets by name, live. */
@@ -94,6 +95,8 @@ export interface Parts {
   /** Ends who judges targets, whoever waits for one, and all connections to them; with `force` those in use too. */
   disconnect(force: boolean): Promise<void>
 }
+
+const closeOptions = v.strictObject({ drain: v.optional(duration(), 10_000) })
 
 /**
  * open ──close()──▶ draining ──nothing in flight, or `drain` over──▶ closed
@@ -143,7 +146,8 @@ export class AssembledProxy implements Proxy {
   }
 
   close(options: { drain?: Duration } = {}): Promise<void> {
-    this.closing ??= this.shut(parseDuration(options.drain ?? 10_000, 'close.drain'))
+    const { drain } = parse(closeOptions, options, 'close')
+    this.closing ??= this.shut(drain)
     return this.closing
   }
 
