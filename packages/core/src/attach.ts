@@ -154,8 +154,8 @@ class Attached {
 const attachOptions = v.strictObject({
   path: v.optional(
     that<string>(
-      (path) => path === '' || (typeof path === 'string' && /^\/[^?#\s]*$/.test(path)),
-      "a path that begins with '/', such as '/api'",
+      (path) => path === '' || (typeof path === 'string' && /^\/[^?#*\s]*$/.test(path)),
+      "a path that begins with '/', such as '/api': it and all below it; a '*' of a URL is written %2A",
     ),
   ),
 })

@@ -94,6 +94,10 @@ describe('attach', () => {
     [null, 'attach: got null, takes { path }'],
     [['/api'], "attach: got [ '/api' ], takes { path }"],
     [{ prefix: '/api' }, 'attach.prefix: unknown option'],
+    [
+      { path: '/api/*' },
+      "attach.path: got '/api/*', takes a path that begins with '/', such as '/api': it and all below it",
+    ],
     [{ path: 'api' }, "attach.path: got 'api', takes a path that begins with '/', such as '/api'"],
     [{ path: '/a?b' }, 'attach.path: got'],
     [{ path: 5 }, 'attach.path: got 5'],

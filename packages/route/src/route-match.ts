@@ -25,8 +25,9 @@ const onePath = (value: unknown): boolean => typeof value === 'string' && /^=?\/
 /** What other routers would take for a pattern: the route would be dead in silence, or take what it isn't meant to. */
 const hasPattern = (path: string): boolean => /[*{}]|\/:\w*[^\w/]/.test(path)
 // Methods are case-sensitive (RFC 9110 section 9.1): 'get' would never be one that a client sends.
+/** `*` alone, by which other routers mean all, is a method that no request has. */
 const oneMethod = (value: unknown): boolean =>
-  typeof value === 'string' && /^[!#$%&'*+.^`|~\dA-Z_-]+$/.test(value)
+  typeof value === 'string' && /^[!#$%&'*+.^`|~\dA-Z_-]+$/.test(value) && value !== '*'
 const fieldName = (value: unknown): boolean =>
   typeof value === 'string' && /^[!#$%&'*+.^`|~\w-]+$/.test(value)
 const condition = v.lazy((value) =>

@@ -127,6 +127,7 @@ it('refuses twins and wrong rules, naming them', () => {
   const handler = () => ({ status: 200, headers: [], body: null })
   expect(() => route([{ path: 'x', handler }])).toThrow("routes[0].path: got 'x'")
   expect(() => route([{ method: 'get', handler }])).toThrow("routes[0].method: got 'get'")
+  expect(() => route([{ method: '*', handler }])).toThrow("routes[0].method: got '*'")
   expect(() => route([{ headers: { 'x y': '1' }, handler }])).toThrow('routes[0].headers')
   expect(() => route([{ host: 'a b', handler }])).toThrow('routes[0].host')
   expect(() => route([{ path: '/x', handler: 5 as never }])).toThrow('routes[0].handler')
