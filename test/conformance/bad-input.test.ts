@@ -1,5 +1,8 @@
 import { createServer } from 'node:http'
+import { acme } from '@sluice/acme'
+import { clientAddress } from '@sluice/core'
 import { forward } from '@sluice/forward'
+import { clientCertificate, hsts, ocspStapler, redirectToHttps, serverTls } from '@sluice/tls'
 import { createUpstream } from '@sluice/upstream'
 import express from 'express'
 import { createProxy, type ProxyOptions } from 'sluice'
@@ -250,6 +253,20 @@ describe('options that are wrong', () => {
     expect(fault(() => forward({ timeouts: { head: 'soon' } as never }))).toMatch(/timeouts\.head.*soon/s)
     expect(fault(() => forward({ timeoust: {} } as never))).toMatch(/timeoust.*unknown/is)
     expect(fault(() => forward({ host: 'mine' as never }))).toMatch(/host/)
+  })
+
+  it.each<[string, (given: never) => unknown]>([
+    ['acme', acme],
+    ['clientAddress', clientAddress],
+    ['clientCertificate', clientCertificate],
+    ['hsts', hsts],
+    ['ocspStapler', ocspStapler],
+    ['redirectToHttps', redirectToHttps],
+    ['serverTls', serverTls],
+  ])('of %s() are told by its name: in a chain there are many', (name, make) => {
+    for (const wrong of [7, { none: 1 }])
+      for (const line of fault(() => make(wrong as never)).split('\n'))
+        expect(line.startsWith(`${name}: `) || line.startsWith(`${name}.`)).toBe(true)
   })
 
   it('of close(), listen() and attach() likewise', async () => {

@@ -86,7 +86,7 @@ export interface AcmeCertificate {
  * @param seams time and chance, for tests
  * @throws TypeError for a wrong option
  */
-export function acme(options: AcmeOptions, path = '', seams: Partial<ManagerSeams> = {}): Acme {
+export function acme(options: AcmeOptions, path = 'acme', seams: Partial<ManagerSeams> = {}): Acme {
   return new Manager(resolveAcme(options, path), managerSeams(seams))
 }
 

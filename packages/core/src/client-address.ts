@@ -58,9 +58,9 @@ const clientAddressOptions = v.strictObject({
  * @throws TypeError for a wrong option, an entry that is no CIDR range among them
  */
 export function clientAddress(options: ClientAddressOptions = {}): Middleware<{}, Client> {
-  const { fields } = parse(clientAddressOptions, options, '')
+  const { fields } = parse(clientAddressOptions, options, 'clientAddress')
   const trust = options.trust ?? []
-  const proxies = trust.length === 0 ? undefined : cidrSet(trust, 'trust')
+  const proxies = trust.length === 0 ? undefined : cidrSet(trust, 'clientAddress.trust')
   const trusted = (address: string): boolean => proxies?.has(address) ?? false
   return (next) => (ctx) => {
     const { scheme, peer, out } = ctx

@@ -27,7 +27,7 @@ export const strictObject: typeof v.strictObject = (entries: v.ObjectEntries) =>
 export const record: typeof v.record = (
   name: Parameters<typeof v.record>[0],
   value: v.GenericSchema,
-  takes = 'an object: values by their names',
+  takes = 'values by their names',
 ) => {
   const schema = v.record(name, value, takes)
   const run = schema['~run'].bind(schema)

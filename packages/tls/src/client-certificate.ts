@@ -51,7 +51,7 @@ export function clientCertificate(
 ): Middleware<{}, ClientCertificate>
 export function clientCertificate(
   options: ClientCertificateOptions = {},
-  path = '',
+  path = 'clientCertificate',
 ): Middleware<{}, ClientCertificate> {
   const settings = resolveClientCertificate(options, path)
   const { required, proxies, now } = settings

@@ -65,7 +65,7 @@ const enoughOfAuthority = 90 * 86_400_000
  */
 export async function devCertificate(
   options: DevCertificateOptions = {},
-  path = '',
+  path = 'devCertificate',
 ): Promise<DevCertificate> {
   const { names, ...given } = parse(devOptions, options, path)
   const { folder = join(stateFolder(), 'sluice', 'development'), now = Date.now } = given

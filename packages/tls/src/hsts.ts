@@ -47,7 +47,7 @@ const lower = 'strict-transport-security'
  * @param path what messages call the options
  * @throws TypeError for a wrong option
  */
-export function hsts(options: HstsOptions = {}, path = ''): Middleware {
+export function hsts(options: HstsOptions = {}, path = 'hsts'): Middleware {
   const { keep, ...policy } = parse(hstsOptions, options, path)
   const value = valueOf(policy as Required<Omit<HstsOptions, 'keep'>>, path)
   const add = (reply: Reply): Reply => {

@@ -77,7 +77,11 @@ interface Held {
  * @param after timers, for tests
  * @throws TypeError that names the option
  */
-export function ocspStapler(options: OcspStaplerOptions = {}, path = '', after: After = later): OcspStapler {
+export function ocspStapler(
+  options: OcspStaplerOptions = {},
+  path = 'ocspStapler',
+  after: After = later,
+): OcspStapler {
   const { timeout, wait, certificates, fetch, onFault, clock, random } = parse(schema, options, path)
   const seams: OcspSeams = { clock, random, after }
   const asking = { fetch, timeout, turns: new Turns(atOnce), seams }

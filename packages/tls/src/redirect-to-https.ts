@@ -43,7 +43,7 @@ const redirectOptions = v.strictObject({
  * @param path what messages call the options
  * @throws TypeError for a wrong option
  */
-export function redirectToHttps(options: RedirectToHttpsOptions = {}, path = ''): Middleware {
+export function redirectToHttps(options: RedirectToHttpsOptions = {}, path = 'redirectToHttps'): Middleware {
   const { port, status, except } = parse(redirectOptions, options, path)
   const suffix = port === 443 ? '' : `:${port}`
   return (next) => (ctx) => {

@@ -236,7 +236,7 @@ describe('serverTls()', () => {
     const { tls, port } = await serve({ certificates: shape, client: 'optional', ca: root.cert })
     wrong = true
     changed()
-    expect(told).toMatchObject([{ kind: 'kept', where: 'certificates' }])
+    expect(told).toMatchObject([{ kind: 'kept', where: 'serverTls.certificates' }])
     const client = { cert: own.chain, key: own.key }
     const anonymous = { servername: '', checkServerIdentity: () => undefined, ...client }
     expect(await ask(port, anonymous)).toMatchObject({ name: 'CN=own.test', text: 'true' })

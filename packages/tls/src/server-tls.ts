@@ -46,7 +46,7 @@ export interface ServerTls {
  * @param path where the options stand in what the user wrote
  * @throws TypeError for wrong options, PEM that can't be read among them
  */
-export function serverTls(options: ServerTlsOptions, path = ''): ServerTls {
+export function serverTls(options: ServerTlsOptions, path = 'serverTls'): ServerTls {
   return new JoinedTls(resolveServerTls(options, path), path)
 }
 
