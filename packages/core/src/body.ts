@@ -47,5 +47,7 @@ export type BodyInit = Body | Readable | Uint8Array | string | null
 
 /** Tells a {@link Body} from the other kinds of {@link BodyInit}. */
 export function isBody(body: BodyInit): body is Body {
-  return typeof body === 'object' && body !== null && 'cancel' in body && typeof body.cancel === 'function'
+  return (
+    typeof body === 'object' && body !== null && 'readable' in body && typeof body.readable === 'function'
+  )
 }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { type HeaderList, isFieldName, isFieldValue } from '@sluice/headers'
 import type { Outbound } from './context.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
@@ -9,8 +10,8 @@ export function replyFault(reply: Reply): string | undefined {
   const { status, headers } = reply
   const tunnels = status === 101 && reply.socket !== undefined
   if (!tunnels && (!Number.isInteger(status) || status < 200 || status > 599))
-    return `a reply with the status ${String(status)}`
-  return isFlat(headers) ? undefined : 'a reply whose headers are not a flat list'
+    return `a reply with the status ${inWords(status)}`
+  return isFlat(headers) ? undefined : `a reply whose headers are ${notFlat}`
 }
 
 /**
@@ -18,7 +19,7 @@ export function replyFault(reply: Reply): string | undefined {
  * a line break would be a field of its own at the next hop, or a second message (RFC 9110 section 5.5, RFC 9113 section 8.2.1).
  */
 export function fieldFault(headers: HeaderList): string | undefined {
-  if (!isFlat(headers)) return 'headers that are not a flat list'
+  if (!isFlat(headers)) return `headers that are ${notFlat}`
   let length: string | undefined
   for (let i = 0; i < headers.length; i += 2) {
     const name: unknown = headers[i]
@@ -69,8 +70,18 @@ export function appError(who: string, cause: unknown): ProxyError {
   return asProxyError(cause, `${who} failed`)
 }
 
+const notFlat = "not a flat list of names and values, such as ['Content-Type', 'text/plain']"
+
 function isFlat(headers: unknown): boolean {
   return Array.isArray(headers) && headers.length % 2 === 0
+}
+
+/** @throws ProxyError for what is no body, in words for whoever made it */
+export function needStream(init: unknown): Readable {
+  if (init instanceof Object && 'on' in init && typeof init.on === 'function') return init as Readable
+  const how = init instanceof ReadableStream ? '; Readable.fromWeb(it) is one' : ''
+  const message = `${inWords(init)} is no body: that is text, bytes, a Node stream, null or a Body${how}`
+  throw new ProxyError('proxy_internal_error', { message })
 }
 
 /** Anything in a few words: String() itself throws for an object without a prototype. */

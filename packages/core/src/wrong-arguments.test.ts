@@ -3,11 +3,13 @@ import { createServer } from 'node:http'
 import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
+import { replyFault } from './check-reply.js'
 import {
   attach,
   chain,
   fromConnect,
   fromListener,
+  toBody,
   toConnect,
   toListener,
   toUpgradeListener,
@@ -72,6 +74,26 @@ describe.each([
   it.each(none)('refuses %o', (wrong) => {
     expect(() => make(wrong as never)).toThrow(TypeError)
     expect(() => make(wrong as never)).toThrow(`${name}: got `)
+  })
+})
+
+describe('what a reply is made of', () => {
+  it.each<[unknown, string]>([
+    [undefined, 'undefined is no body: that is text, bytes, a Node stream, null or a Body'],
+    [{ a: 1 }, 'an object is no body: that is'],
+    [new ArrayBuffer(3), 'an object is no body: that is'],
+    [new Response('x').body, 'a Body; Readable.fromWeb(it) is one'],
+  ])('%o is told to be no body', (wrong, says) => {
+    expect(() => toBody(wrong as never)).toThrow(expect.objectContaining({ code: 'proxy_internal_error' }))
+    expect(() => toBody(wrong as never)).toThrow(says)
+  })
+
+  it.each<[object, string]>([
+    [{ status: '200', headers: [], body: null }, 'a reply with the status "200"'],
+    [{ status: 200, headers: { a: 'b' }, body: null }, "such as ['Content-Type', 'text/plain']"],
+    [{ status: 200, body: null }, "such as ['Content-Type', 'text/plain']"],
+  ])('%o is told to be no reply', (wrong, says) => {
+    expect(replyFault(wrong as never)).toContain(says)
   })
 })
 
