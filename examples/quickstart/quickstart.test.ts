@@ -66,6 +66,10 @@ it('says what is wrong with a target, a port, and a port in use', async () => {
   expect(await option.ended).toBe(2)
   expect(option.output).toContain('--port: the only option is --https')
 
+  const help = own(program([main, '--help'], { PORT: '0' }))
+  expect(await help.ended).toBe(0)
+  expect(help.output).toContain('npm start -- --https')
+
   const port = own(program([main], { PORT: 'eighty' }))
   expect(await port.ended).toBe(2)
   expect(port.output).toContain('PORT: got "eighty"')

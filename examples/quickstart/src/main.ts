@@ -1,12 +1,17 @@
 // What `npm start` runs: three small servers and a proxy in front of them, or a proxy in front of your own.
-//   npm start                               the demo, on PORT (default 8080, 0 picks a free one)
-//   npm start -- http://127.0.0.1:3000 …    your servers
-//   npm start -- --https                    either of them over TLS, with a certificate for this machine
 import { devCertificate } from '@sluice/tls'
 import { createProxy, type Proxy } from 'sluice'
 import { type DemoServer, demoServer } from './demo-server.js'
 
+const usage = `npm start                              the demo, on PORT (default 8080, 0 picks a free one)
+npm start -- http://127.0.0.1:3000 …   your servers
+npm start -- --https                   either of them over TLS, with a certificate for this machine`
+
 const given = process.argv.slice(2)
+if (given.some((each) => each === '--help' || each === '-h')) {
+  console.log(usage)
+  process.exit(0)
+}
 const https = given.includes('--https')
 const targets = given.filter((each) => each !== '--https')
 const option = targets.find((each) => each.startsWith('-'))
