@@ -34,7 +34,16 @@ describe('a wrong option of TLS', () => {
     ['tls: got a text, takes { cert, key }', () => ({ tls: 'yes', via: 'a b' })],
     ['tls: got null, takes { cert, key }', () => ({ tls: null })],
     ['tls: got an object, takes { cert, key }', () => ({ tls: [] })],
-    ['tls.acme: got a number, takes an object', () => ({ tls: { ...good(), acme: 7 } })],
+    [
+      'tls.certificates: got a text, takes { certFile, keyFile }, { cert, key }, a provider, or a list of them',
+      () => ({ tls: { certificates: '/etc/tls/tls.crt' } }),
+    ],
+    ["tls.hsts: got '1y', takes true, false, or { maxAge, ", () => ({ tls: { ...good(), hsts: '1y' } })],
+    ['tls.tickets: got true, takes false, or { secret }', () => ({ tls: { ...good(), tickets: true } })],
+    [
+      'tls.acme: got a number, takes { domains, agreeToTerms } and more',
+      () => ({ tls: { ...good(), acme: 7 } }),
+    ],
     ['tls.key: got nothing', () => ({ tls: { cert: pair.cert } })],
     ['tls.cert: got nothing', () => ({ tls: { key: pair.key } })],
     ['tls.cert: got a number, takes PEM', () => ({ tls: { cert: 1, key: 2 } })],

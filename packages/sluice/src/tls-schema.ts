@@ -2,7 +2,7 @@ import { cidrSet, type Faults, fault, integer, parse, secret, shortOr, that, v }
 import type { ProxyProtocolOptions, TlsOptions } from './tls-option.js'
 
 /** What the engines behind it read themselves. No error shows it: there may be keys in it. */
-const inside = secret<never>((value) => typeof value === 'object' && value !== null, 'an object')
+const inside = (takes: string) => secret<never>((value) => typeof value === 'object' && value !== null, takes)
 const pem = secret<string | Buffer>((value) => typeof value === 'string' || Buffer.isBuffer(value), 'PEM')
 const port = integer(0, 65_535)
 const host = that<string>((value) => typeof value === 'string' && value !== '', 'an address')
@@ -14,17 +14,19 @@ const tlsOptions = v.strictObject({
   cert: v.optional(pem),
   key: v.optional(pem),
   passphrase: v.optional(secret((value) => typeof value === 'string', 'a text')),
-  certificates: v.optional(inside),
+  certificates: v.optional(inside('{ certFile, keyFile }, { cert, key }, a provider, or a list of them')),
   certificateOptions: v.optional(v.any()),
-  acme: v.optional(inside),
+  acme: v.optional(inside('{ domains, agreeToTerms } and more')),
   preset: v.optional(v.any()),
   http2: v.optional(v.boolean()),
   client: v.optional(v.any()),
   ca: v.optional(v.any()),
   crl: v.optional(v.any()),
-  tickets: v.optional(shortOr(v.literal(false), 'false', inside)),
-  ocsp: v.optional(shortOr(v.boolean(), 'true, false', inside)),
-  hsts: v.optional(shortOr(v.boolean(), 'true, false', inside)),
+  tickets: v.optional(shortOr(v.literal(false), 'false', inside('{ secret }'))),
+  ocsp: v.optional(shortOr(v.boolean(), 'true, false', inside('options of ocspStapler()'))),
+  hsts: v.optional(
+    shortOr(v.boolean(), 'true, false', inside('{ maxAge, includeSubDomains, preload, keep }')),
+  ),
   redirect: v.optional(
     shortOr(
       port,
