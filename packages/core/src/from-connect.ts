@@ -29,6 +29,11 @@ export type ConnectMiddleware = (req: any, res: any, next: (error?: unknown) => 
  */
 export function fromConnect(middleware: ConnectMiddleware): Middleware {
   needFunction(middleware, 'fromConnect', 'a middleware')
+  // By this Express and Connect tell those that are called with an error.
+  if (middleware.length > 3)
+    throw new TypeError(
+      'fromConnect: got a function of four arguments, takes a middleware, (req, res, next); errors are for onError()',
+    )
   return (next) => (ctx) =>
     new Promise<Reply>((resolve, reject) => {
       const standIn = new StandIn(ctx, resolve, reject)

@@ -77,6 +77,15 @@ describe.each([
   })
 })
 
+it('fromConnect refuses what Express calls with an error: it would take the request for one', () => {
+  const handlesErrors = (_error: unknown, _req: unknown, _res: unknown, next: () => void) => next()
+  expect(() => fromConnect(handlesErrors as never)).toThrow(
+    new TypeError(
+      'fromConnect: got a function of four arguments, takes a middleware, (req, res, next); errors are for onError()',
+    ),
+  )
+})
+
 describe('what a reply is made of', () => {
   it.each<[unknown, string]>([
     [undefined, 'undefined is no body: that is text, bytes, a Node stream, null or a Body'],
