@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { acme } from '@sluice/acme'
-import { clientAddress } from '@sluice/core'
+import { type Client, type Context, clientAddress, type Handler, type Layer } from '@sluice/core'
 import { forward } from '@sluice/forward'
 import { clientCertificate, hsts, ocspStapler, redirectToHttps, serverTls } from '@sluice/tls'
 import { createUpstream } from '@sluice/upstream'
@@ -137,6 +137,50 @@ describe('layers that are none', () => {
       const message = options(given)
       expect(message.startsWith(`${path}: `)).toBe(true)
       expect(message).toMatch(says)
+    }
+  })
+})
+
+describe('layers that leave a reply to itself', () => {
+  const soon = () => new Promise((resolve) => setTimeout(resolve, 20))
+
+  it.each<[string, number, Layer<Context & Client>]>([
+    [
+      'one that waits for something else first',
+      502,
+      (next) => async (ctx) => {
+        const reply = next(ctx)
+        await soon()
+        return reply
+      },
+    ],
+    [
+      'one that throws meanwhile',
+      500,
+      (next) => async (ctx) => {
+        void next(ctx)
+        throw new Error('of the app')
+      },
+    ],
+    ['one without a return', 500, ((next: Handler) => (ctx: Context) => void next(ctx)) as never],
+    [
+      'one with an answer of its own',
+      200,
+      (next) => (ctx) => {
+        void next(ctx)
+        return { status: 200, headers: [], body: 'own' }
+      },
+    ],
+  ])('%s ends no process, whatever becomes of it', async (_name, status, layer) => {
+    const refuses = 'http://127.0.0.1:1'
+    for (const options of [
+      { upstreams: { refuses }, use: [layer] },
+      { upstreams: { refuses }, routes: [{ upstream: 'refuses', use: [layer] }] },
+    ]) {
+      const proxy = own(createProxy(options))
+      const { port } = await proxy.listen()
+      expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(status)
+      await soon()
     }
   })
 })

@@ -242,8 +242,25 @@ function link(
 
 /** Layers of the user's own, each named by its path if it gives no handler. */
 function layersOf(use: ProxyOptions['use'], path: string): Layer<Site>[] {
-  return (use ?? []).map((layer, i) => checkedLayer(layer, `${path}[${i}]`))
+  return (use ?? []).map((layer, i) => {
+    const checked = checkedLayer(layer, `${path}[${i}]`)
+    return (next) => checked(heard(next))
+  })
 }
+
+/**
+ * A layer that has something else to wait for, or that forgets the reply, hears too late or never that it failed: a target that refuses
+ * would end the process, and with it everybody's requests.
+ */
+function heard(next: Handler<Site>): Handler<Site> {
+  return (ctx) => {
+    const reply = next(ctx)
+    if (reply instanceof Promise) reply.catch(ignore)
+    return reply
+  }
+}
+
+function ignore(): void {}
 
 /** Where an upstream stands in what the user wrote. */
 export type PathOf = (name: string) => string
