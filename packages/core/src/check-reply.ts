@@ -70,7 +70,7 @@ export function appError(who: string, cause: unknown): ProxyError {
   return asProxyError(cause, `${who} failed`)
 }
 
-const notFlat = "not a flat list of names and values, such as ['Content-Type', 'text/plain']"
+const notFlat = "no flat list such as ['Content-Type', 'text/plain']"
 
 function isFlat(headers: unknown): boolean {
   return Array.isArray(headers) && headers.length % 2 === 0

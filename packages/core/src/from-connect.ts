@@ -32,7 +32,7 @@ export function fromConnect(middleware: ConnectMiddleware): Middleware {
   // By this Express and Connect tell those that are called with an error.
   if (middleware.length > 3)
     throw new TypeError(
-      'fromConnect: got a function of four arguments, takes a middleware, (req, res, next); errors are for onError()',
+      'fromConnect: got a function of four arguments, takes a middleware, (req, res, next): errors go to onError()',
     )
   return (next) => (ctx) =>
     new Promise<Reply>((resolve, reject) => {

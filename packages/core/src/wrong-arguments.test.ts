@@ -81,7 +81,7 @@ it('fromConnect refuses what Express calls with an error: it would take the requ
   const handlesErrors = (_error: unknown, _req: unknown, _res: unknown, next: () => void) => next()
   expect(() => fromConnect(handlesErrors as never)).toThrow(
     new TypeError(
-      'fromConnect: got a function of four arguments, takes a middleware, (req, res, next); errors are for onError()',
+      'fromConnect: got a function of four arguments, takes a middleware, (req, res, next): errors go to onError()',
     ),
   )
 })
