@@ -22,6 +22,10 @@ export class Deadline {
  * request and each part of a body; only when its slot comes up it is looked at, and put where it belongs now.
  *
  * due = first tick at or after `at`; slot = due mod 64, at most 63 ticks ahead
+ *
+ * Node's timers come ahead of its reads. A turn of the wheel that comes more than a tick late was held up, by an app that computes or a machine that
+ * slept, and what had come in time is still unread: so what is due then is told a tick later. Once in a row, for a process that is always late
+ * has to tell all the same.
  */
 export class Deadlines {
   private readonly wheel: (Deadline | undefined)[] = new Array(slots).fill(undefined)
@@ -32,6 +36,8 @@ export class Deadlines {
   private planned = Number.POSITIVE_INFINITY
   /** Ticks up to this one have been looked at. */
   private passed = -1
+  /** The last turn came late, and put off what was due. */
+  private heldUp = false
   /** Deadlines that have passed and are being told. */
   private telling: Deadline[] = []
 
@@ -116,9 +122,10 @@ export class Deadlines {
 
   /** Looks at each slot whose time has come. */
   private turn(): void {
-    this.planned = Number.POSITIVE_INFINITY
     const now = this.now()
     const current = Math.floor(now / tick)
+    this.heldUp = !this.heldUp && current - this.planned > 1
+    this.planned = Number.POSITIVE_INFINITY
     // After a long block of the event loop one round looks at every slot.
     let slot = Math.max(this.passed, current - slots) + 1
     this.passed = Math.max(this.passed, current)
@@ -131,7 +138,8 @@ export class Deadlines {
         each.slot = -1
         each.next = undefined
         this.count--
-        if (each.at <= now) due.push(each)
+        if (each.at <= now && this.heldUp) this.link(each, current + 1, current)
+        else if (each.at <= now) due.push(each)
         else if (each.at !== Number.POSITIVE_INFINITY) this.link(each, Math.ceil(each.at / tick), current)
         each = next
       }

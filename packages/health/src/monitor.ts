@@ -13,6 +13,8 @@ const log = debug('sluice:health')
 
 /** Between the first probes of two targets, in ms, where there is time for that. */
 const spacing = 100
+/** A timer that is as late, in ms, tells of a process that was held up: what has come meanwhile is unread, since timers come ahead of reads. */
+const heldUp = 50
 
 /** What {@link monitor} takes from outside: chance and timers, to be replaced in tests. */
 export interface MonitorSeams {
@@ -175,11 +177,16 @@ class Watch {
     }
     if (timeout > 0) {
       const due = upstream.now() + timeout
+      const late = (): void => {
+        done(new Error(`no answer within ${timeout} ms`))
+        controller.abort()
+      }
       this.timer = timers.set(() => {
         if (this.wokenLate(due, timeout)) {
           if (settle()) this.spread()
-        } else done(new Error(`no answer within ${timeout} ms`))
-        controller.abort()
+          controller.abort()
+        } else if (upstream.now() - due > heldUp) this.timer = timers.set(late, heldUp)
+        else late()
       }, timeout)
     }
     // A probe that throws instead of rejecting has failed all the same.

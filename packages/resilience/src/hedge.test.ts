@@ -112,9 +112,9 @@ it('has one timer for all of its requests, and each has its second try in its ti
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   try {
     let now = 0
-    const pass = (ms: number): void => {
+    const pass = async (ms: number): Promise<void> => {
       now += ms
-      vi.advanceTimersByTime(ms)
+      await vi.advanceTimersByTimeAsync(ms)
     }
     let calls = 0
     const handler = hedge(
@@ -126,13 +126,13 @@ it('has one timer for all of its requests, and each has its second try in its ti
     }) as Handler
     for (let i = 0; i < 100; i++) {
       void handler(context().ctx)
-      pass(i === 49 ? 10 : 0)
+      await pass(i === 49 ? 10 : 0)
     }
     await turn()
     expect([calls, vi.getTimerCount()]).toEqual([100, 1])
-    pass(40)
+    await pass(40)
     expect([calls, vi.getTimerCount()]).toEqual([145, 1])
-    pass(10)
+    await pass(10)
     expect([calls, vi.getTimerCount()]).toEqual([190, 0])
   } finally {
     vi.useRealTimers()

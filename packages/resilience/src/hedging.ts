@@ -1,6 +1,7 @@
 import { needFunction, parse, that, v } from '@sluice/options'
 import { type HedgeDelayOptions, hedgeDelay, hedgeDelayEntries } from './hedge-delay.js'
 import { letGo } from './let-go.js'
+import { immediately } from './queue-timer.js'
 import { Race } from './race.js'
 import { type BudgetOption, budgetOption, type RetryBudget } from './retry-budget.js'
 import { tieWhileUsed } from './tie-while-used.js'
@@ -85,9 +86,9 @@ class CallRace<T> extends Race<T> {
     return this.fn(attempt, own.signal)
   }
 
-  /** By a timer that holds the process: somebody waits for the result. */
+  /** By a timer that holds the process: somebody waits for the result. One that has come while the process was busy is read first. */
   protected wait(ms: number): void {
-    this.#timer = setTimeout(() => this.slow(), ms)
+    this.#timer = setTimeout(immediately, ms, () => this.slow())
   }
 
   protected stopWaiting(): void {

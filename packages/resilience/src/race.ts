@@ -63,6 +63,7 @@ export abstract class Race<T> extends SlowOne {
 
   /** Of what throws here nobody else would hear: it is called by a timer. */
   slow(): void {
+    if (this.#over) return
     try {
       if (this.may()) this.#begin(2)
     } catch (error) {

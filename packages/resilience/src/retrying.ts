@@ -1,6 +1,7 @@
 import { type Duration, duration, integer, needFunction, parse, that, v } from '@sluice/options'
 import { type BackoffOptions, backoffDelay, backoffOptions } from './backoff.js'
 import { isResponse, letGo } from './let-go.js'
+import { immediately } from './queue-timer.js'
 import { retryAfter } from './retry-after.js'
 import { isRetryBudget, type RetryBudget } from './retry-budget.js'
 import { tieWhileUsed } from './tie-while-used.js'
@@ -124,10 +125,10 @@ function once<T>(
     const left = (): void => stop(outer?.reason)
     outer?.addEventListener('abort', left, { once: true })
     if (ms !== Number.POSITIVE_INFINITY)
-      timer = setTimeout(
-        () => stop(new DOMException('the try took too long', 'TimeoutError')),
-        Math.max(0, ms),
-      )
+      timer = setTimeout(immediately, Math.max(0, ms), () => {
+        // What has come while the process was busy was read before this.
+        if (!over) stop(new DOMException('the try took too long', 'TimeoutError'))
+      })
     const call = async (): Promise<T> => fn(attempt, controller.signal)
     call().then(
       (value) => end({ value, attempt }),

@@ -1,5 +1,6 @@
 import { type BodyInit, isBody, ProxyError } from '@sluice/core'
 import { isUntouched } from './kept-body.js'
+import { immediately } from './queue-timer.js'
 
 /**
  * The time of one try until the head of its answer, and what is left of the time for all.
@@ -10,6 +11,8 @@ import { isUntouched } from './kept-body.js'
  * While a body is under way it is up to the client how long it takes, so none of that is the target's, which would be ejected for clients that
  * send slowly. As with `timeouts.head`, whose `requestBody` tells meanwhile who of the two has stopped. A body that nobody has begun to send
  * is no reason to wait: the target isn't reached.
+ *
+ * What is over is told by an immediate: an answer that has come while this process was busy is read before that.
  */
 export class TryTime {
   private timer: NodeJS.Timeout | undefined = undefined
@@ -17,6 +20,8 @@ export class TryTime {
   /** Its body is under way, or will be. */
   private flows = false
   private stopped = false
+  /** How often its time has begun. */
+  private begun = 0
 
   /**
    * @param perTry ms; 0: no limit
@@ -30,7 +35,8 @@ export class TryTime {
     private readonly expire: (error: ProxyError) => void,
   ) {
     // First: of two that end together it is the one that no further try mends.
-    if (left !== undefined) this.forAll = setTimeout(() => this.end('total_timeout'), Math.max(0, left))
+    if (left !== undefined)
+      this.forAll = setTimeout(immediately, Math.max(0, left), () => this.end('total_timeout'))
     this.begin()
     if (perTry === 0) return
     // It may be over already, and is told of at once.
@@ -47,9 +53,10 @@ export class TryTime {
   private begin(): void {
     if (this.perTry === 0 || this.stopped) return
     clearTimeout(this.timer)
-    this.timer = setTimeout(() => {
-      if (!this.flows || isUntouched(this.body)) this.end('http_response_timeout')
-    }, this.perTry)
+    const nth = ++this.begun
+    this.timer = setTimeout(immediately, this.perTry, () => {
+      if (nth === this.begun && (!this.flows || isUntouched(this.body))) this.end('http_response_timeout')
+    })
   }
 
   private sent(): void {
@@ -58,6 +65,7 @@ export class TryTime {
   }
 
   private end(code: 'total_timeout' | 'http_response_timeout'): void {
+    if (this.stopped) return
     this.stop()
     this.expire(new ProxyError(code))
   }
