@@ -157,8 +157,13 @@ describe('Deadlines', () => {
     const [met, moved, other] = ['met', 'moved', 'other'].map(
       (name) => new Deadline(() => told.push(name)),
     ) as [Deadline, Deadline, Deadline]
+    deadlines.set(new Deadline(() => told.push('first')), 10)
+    late(200)
+    expect(told).toEqual([])
     for (const each of [met, moved, other]) deadlines.set(each, 100)
+    // Late once more, which is nothing to those who weren't there.
     late(1_000)
+    expect(told.splice(0)).toEqual(['first'])
     deadlines.clear(met)
     deadlines.set(moved, 500)
     late(400)

@@ -4,10 +4,12 @@ import { turnTime } from '@sluice/core'
 const tick = 50
 /** Slots of the wheel: 3.2 s. What is due later is looked at again when that time is over. */
 const slots = 64
+/** Instead of the time of one that is due and was put off: before any. */
+const putOff = Number.NEGATIVE_INFINITY
 
 /** A point in time at which something has taken too long. Made once for what it watches, and set again and again. */
 export class Deadline {
-  /** When it is due, by the wheel's clock; infinite while it isn't set. */
+  /** When it is due, by the wheel's clock; infinite while it isn't set, below 0 once it was put off. */
   at = Number.POSITIVE_INFINITY
   /** The tick at which it is looked at; -1 while it is in no slot. */
   slot = -1
@@ -24,7 +26,7 @@ export class Deadline {
  * due = first tick at or after `at`; slot = due mod 64, at most 63 ticks ahead
  *
  * Node's timers come ahead of its reads. A turn of the wheel that comes more than a tick late was held up, by an app that computes or a machine that
- * slept, and what had come in time is still unread: so what is due then is told a tick later. Once in a row, for a process that is always late
+ * slept, and what had come in time is still unread: so what is due then is told a tick later. Each of them once, for a process that is always late
  * has to tell all the same.
  */
 export class Deadlines {
@@ -36,8 +38,6 @@ export class Deadlines {
   private planned = Number.POSITIVE_INFINITY
   /** Ticks up to this one have been looked at. */
   private passed = -1
-  /** The last turn came late, and put off what was due. */
-  private heldUp = false
   /** Deadlines that have passed and are being told. */
   private telling: Deadline[] = []
 
@@ -124,7 +124,7 @@ export class Deadlines {
   private turn(): void {
     const now = this.now()
     const current = Math.floor(now / tick)
-    this.heldUp = !this.heldUp && current - this.planned > 1
+    const late = current - this.planned > 1
     this.planned = Number.POSITIVE_INFINITY
     // After a long block of the event loop one round looks at every slot.
     let slot = Math.max(this.passed, current - slots) + 1
@@ -138,8 +138,10 @@ export class Deadlines {
         each.slot = -1
         each.next = undefined
         this.count--
-        if (each.at <= now && this.heldUp) this.link(each, current + 1, current)
-        else if (each.at <= now) due.push(each)
+        if (late && each.at <= now && each.at !== putOff) {
+          each.at = putOff
+          this.link(each, current + 1, current)
+        } else if (each.at <= now) due.push(each)
         else if (each.at !== Number.POSITIVE_INFINITY) this.link(each, Math.ceil(each.at / tick), current)
         each = next
       }
