@@ -84,6 +84,29 @@ it('lets no target that is new be known to be fit before all are', async () => {
   expect(changes.slice(4)).toEqual(['http://d unknown healthy: probe passed'])
 })
 
+it.each(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])(
+  'takes %s for no word of the target, and asks again',
+  async (code) => {
+    let failure: Error | undefined = Object.assign(new Error('connect'), { code, syscall: 'connect' })
+    let probes = 0
+    const { changes } = watched(
+      async () => {
+        probes++
+        if (failure !== undefined) throw failure
+      },
+      { fall: 1 },
+    )
+    await vi.advanceTimersByTimeAsync(3_000)
+    expect([changes, probes]).toEqual([[], 4])
+    failure = undefined
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(changes).toEqual(['http://a unknown healthy: probe passed'])
+    failure = Object.assign(new Error('a bug'), { code: 'ERR_INVALID_ARG_TYPE' })
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(changes[1]).toBe('http://a healthy unhealthy: probe failed: a bug')
+  },
+)
+
 it('forgets a good first verdict that another probe has taken back before it was told', async () => {
   let fit = true
   const { changes } = watched(

@@ -6,6 +6,7 @@ import { type Declarations, declarationsOf } from './declarations.js'
 import { FirstRound } from './first-round.js'
 import { type MonitorOptions, type MonitorSettings, resolveMonitor } from './health-options.js'
 import { HealthState } from './health-state.js'
+import { isOwnLimit } from './is-own-limit.js'
 import type { Probe } from './probe.js'
 import { type Timers, unheldTimers } from './timers.js'
 
@@ -207,6 +208,7 @@ class Watch {
     const { declarations, random, settings, upstream } = this.shared
     const passed = failure === undefined
     if (log.enabled) log('%s: %s', target.id, passed ? 'passed' : failure)
+    if (isOwnLimit(failure)) return this.after(settings.unhealthyInterval * (1 - settings.jitter * random()))
     if (state.take(passed)) {
       const reason = passed ? 'probe passed' : `probe failed: ${textOf(failure)}`
       const verdict = passed ? 'healthy' : 'unhealthy'
