@@ -82,6 +82,19 @@ it.each(Object.entries(cases))(
   },
 )
 
+it('access.forwardAuth: an answer of the service that came meanwhile counts', async () => {
+  const { came, url } = await heldUp()
+  const proxy = createProxy({
+    upstreams: { site: url },
+    access: { forwardAuth: { url: `${url}/held`, timeout: limit } },
+  })
+  own({ close: () => proxy.close({ drain: 0 }) })
+  const { port } = await proxy.listen()
+  const client = own(httpClient({ port }))
+  expect(await client.ask()).toMatchObject({ status: 200, text: 'here' })
+  expect(came.asked).toBe(1)
+})
+
 it('health: a probe whose answer came meanwhile has passed', async () => {
   const { came, url } = await heldUp()
   const proxy = createProxy({
