@@ -4,8 +4,10 @@ import { chain, toListener } from '@sluice/core'
 import { forward, wireTransport } from '@sluice/forward'
 import { ejection } from '@sluice/health'
 import { retry } from '@sluice/resilience'
-import { createUpstream, type Target } from '@sluice/upstream'
+import { createUpstream, type Target, type Upstream } from '@sluice/upstream'
+import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
+import { httpClient } from '../kit/client.js'
 import { deadTarget } from '../kit/dead-target.js'
 import { fakeTime } from '../kit/fake-time.js'
 import { type Front, type FrontKind, type FrontOptions, fronts } from '../kit/fronts.js'
@@ -231,4 +233,24 @@ describe.each(['node:http', 'node:http2 without TLS'])('by a clock that stands s
     expect([(shares[0] as number) < 7, (shares[2] as number) < 14, shares[5]]).toEqual([true, true, 20])
     expect(site.changes.map(({ to }) => to)).toEqual(['ejected', 'unknown'])
   })
+})
+
+it('a rolling restart of two: the first one serves again as the second one goes, though it would be out for longer', async () => {
+  let sick = true
+  const restarted = own(await originServer((_req, res) => res.writeHead(sick ? 503 : 200).end()))
+  const next = own(await originServer())
+  const targets = [restarted.url, next.url]
+  const proxy = createProxy({ upstreams: { site: { targets, ejection: { base: '1h', localBase: 10 } } } })
+  own({ close: () => proxy.close({ drain: 0 }) })
+  const { port } = await proxy.listen()
+  const client = own(httpClient({ port }))
+  const ask = async (): Promise<number> => (await client.ask()).status
+  for (let i = 0; i < 10; i++) await ask()
+  const { all } = proxy.upstreams.get('site') as Upstream
+  expect(all.map(({ state }) => state)).toEqual(['ejected', 'unknown'])
+  sick = false
+  await next.close()
+  await until(async () => (await ask()) === 200, 'the one that is back to serve')
+  for (let i = 0; i < 10; i++) expect(await ask()).toBe(200)
+  expect(all[0]?.state).toBe('unknown')
 })

@@ -23,6 +23,8 @@ interface Known {
   gateway: number
   kept: number
   local: number
+  /** When it went out last. */
+  since: number
   /** When it comes back, while it is out. */
   until?: number | undefined
   cause: 'local' | 'other'
@@ -59,6 +61,7 @@ const fresh = (): Known => ({
   gateway: 0,
   kept: 0,
   local: 0,
+  since: 0,
   cause: 'other',
   returns: 0,
   times: { local: 0, other: 0 },
@@ -75,16 +78,30 @@ const fit = (known: Known): boolean => ['unknown', 'healthy'].includes(stateOf(k
 /** Time passes: who is due comes back, who behaves is forgiven. */
 function passTo(model: Model, now: number): void {
   for (const known of model.targets.values()) {
-    if (known.until !== undefined && known.until <= now) {
-      known.forgiven[known.cause] = known.until + bases[known.cause]
-      known.until = undefined
-      known.returns++
-      known.gateway = 0
-      known.kept = 0
-      known.local = 0
-    }
+    if (known.until !== undefined && known.until <= now) back(known, known.until)
   }
   model.now = now
+}
+
+function back(known: Known, at: number): void {
+  known.forgiven[known.cause] = at + bases[known.cause]
+  known.until = undefined
+  known.returns++
+  known.gateway = 0
+  known.kept = 0
+  known.local = 0
+}
+
+/** Nobody else is left: whoever has been out for the longest is back before its time, which counts for nothing then. */
+function relieve(model: Model, others: Known[]): void {
+  const out = others.filter(
+    (each) => stateOf(each) === 'ejected' && model.now - each.since >= options.localBase,
+  )
+  for (const each of out.sort((a, b) => a.since - b.since)) {
+    if (others.some(fit)) return
+    each.times[each.cause]--
+    back(each, model.now)
+  }
 }
 
 function eject(model: Model, id: string, known: Known, cause: 'local' | 'other'): void {
@@ -92,7 +109,11 @@ function eject(model: Model, id: string, known: Known, cause: 'local' | 'other')
   const members = [...model.targets.values()].filter(({ draining }) => !draining)
   const out = members.filter(({ until }) => until !== undefined).length
   const least = model.maxPercent > 0 ? 1 : 0
-  if (!fit(known) || !others.some(fit)) return
+  if (!fit(known)) return
+  if (!others.some(fit)) {
+    if (known.local > 1) relieve(model, others)
+    return
+  }
   if (out >= Math.max(least, Math.floor((members.length * model.maxPercent) / 100))) return
   // One time less for each base in use, one by one.
   while (known.forgiven[cause] <= model.now) {
@@ -102,6 +123,7 @@ function eject(model: Model, id: string, known: Known, cause: 'local' | 'other')
   known.times[cause]++
   known.forgiven[cause] = Number.POSITIVE_INFINITY
   known.cause = cause
+  known.since = model.now
   known.until = model.now + Math.min(bases[cause] * known.times[cause], options.max)
 }
 

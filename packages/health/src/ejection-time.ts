@@ -31,4 +31,10 @@ export class EjectionTime {
   back(now: number): void {
     this.backAt = now
   }
+
+  /** It is back ahead of its time, which then was none: in a failure of all its times would grow with each look. */
+  cut(now: number): void {
+    this.back(now)
+    this.times--
+  }
 }

@@ -311,6 +311,39 @@ describe('how many may be out', () => {
     )
   })
 
+  it('asks who has been out for the longest, ahead of its time, when the last one is not reached', () => {
+    const { changes, end, states, time } = ejecting({ maxPercent: 100 }, 3)
+    end(0, refused)
+    time.passAtOnce(1_000)
+    end(0, refused)
+    time.passAtOnce(500)
+    end(1, refused)
+    expect(states()).toEqual(['ejected', 'ejected', 'unknown'])
+    time.passAtOnce(500)
+    // A single one may be a hiccup, and those that are out may be gone for good.
+    end(2, refused)
+    expect(states()).toEqual(['ejected', 'ejected', 'unknown'])
+    end(2, refused)
+    expect(changes.at(-1)).toBe('0 ejected unknown: the last one that was fit is not reached')
+    expect(states()).toEqual(['unknown', 'ejected', 'unknown'])
+    end(2, refused)
+    expect(states()).toEqual(['unknown', 'ejected', 'ejected'])
+  })
+
+  it('asks nobody in turn where all are gone, and nobody is out for longer for it', () => {
+    const { changes, end, states, time } = ejecting({}, 2)
+    end(0, refused)
+    for (let i = 0; i < 20; i++) end(1, refused)
+    expect(changes).toHaveLength(1)
+    for (let s = 0; s < 60; s++) {
+      time.passAtOnce(1_000)
+      for (let i = 0; i < 20; i++)
+        for (const each of [0, 1]) if (states()[each] !== 'ejected') end(each, refused)
+    }
+    expect(changes.length).toBeLessThan(250)
+    expect(changes.filter((change) => / out for ([5-9]|\d\d)/.test(change))).toEqual([])
+  })
+
   it('takes out none that is not in use: it would take the place of one that is', () => {
     const { end, states, upstream } = ejecting({}, 4)
     upstream.mark(upstream.all[0] as Target, 'unhealthy', 'probe')

@@ -2,6 +2,7 @@ import { type Lease, type LeaseResult, needUpstream, type Target, type Upstream 
 import debug from 'debug'
 import { type EjectionOptions, type EjectionSettings, resolveEjection } from './ejection-options.js'
 import { failurePercentOutliers } from './failure-percent-outliers.js'
+import { isFit } from './is-fit.js'
 import { latencyOutliers } from './latency-outliers.js'
 import { outcomeOf } from './outcome.js'
 import type { Outlier } from './outlier.js'
@@ -101,6 +102,7 @@ class Ejection implements Disposable {
     const { timers, upstream } = this
     const { target } = record
     const kept = whyKept(target, upstream.all, this.outNow(), this.settings.maxPercent)
+    if (isFit(target) && record.isGone) this.relieve(target)
     if (kept !== undefined) {
       if (log.enabled) log('%s: not ejected, %s: %s', target.id, kept, reason)
       return
@@ -111,9 +113,31 @@ class Ejection implements Disposable {
     upstream.eject(target, by, `${reason}: out for ${seconds(ms)}`)
   }
 
-  private restore(record: TargetRecord, reason: string): void {
+  /**
+   * Where the last target that is fit isn't reached, whoever has been out for the longest is asked before its time is over: in a rolling restart it is
+   * there again, and nobody else is. Not within `localBase`, or all would be asked in turn as long as all are gone.
+   */
+  private relieve(last: Target): void {
+    const { settings, timers, upstream } = this
+    const isAlone = (): boolean => !upstream.all.some((each) => each !== last && isFit(each))
+    if (this.out === 0 || !isAlone()) return
+    const before = upstream.now() - settings.localBase
+    const out = [...this.records.values()].filter(
+      ({ out, since, target }) => out !== undefined && since <= before && target.state === 'ejected',
+    )
+    for (const record of out.sort((a, b) => a.since - b.since)) {
+      // Whoever heard of the one before may have ended all this.
+      if (record.out === undefined) return
+      timers.clear(record.timer)
+      this.restore(record, 'the last one that was fit is not reached', true)
+      // Others may know more of it.
+      if (!isAlone()) return
+    }
+  }
+
+  private restore(record: TargetRecord, reason: string, early = false): void {
     this.out--
-    record.back(this.upstream.now())
+    record.back(this.upstream.now(), early)
     this.upstream.restore(record.target, by, reason)
   }
 

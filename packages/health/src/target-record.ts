@@ -30,6 +30,8 @@ export class TargetRecord {
   /** While it is out. */
   timer: unknown = undefined
   out: Cause | undefined = undefined
+  /** When it went out last. */
+  since = 0
   private readonly times: Readonly<Record<Cause, EjectionTime>>
 
   constructor(
@@ -81,12 +83,25 @@ export class TargetRecord {
   /** It goes out: for how many ms. */
   leave(cause: Cause, now: number): number {
     this.out = cause
+    this.since = now
     return this.times[cause].next(now)
   }
 
-  /** It is back, and begins anew. */
-  back(now: number): void {
-    if (this.out !== undefined) this.times[this.out].back(now)
+  /** More than one in a row: it isn't reached at all. */
+  get isGone(): boolean {
+    return this.local > 1
+  }
+
+  /**
+   * It is back, and begins anew.
+   * @param early ahead of its time
+   */
+  back(now: number, early = false): void {
+    if (this.out !== undefined) {
+      const time = this.times[this.out]
+      if (early) time.cut(now)
+      else time.back(now)
+    }
     this.out = undefined
     this.before = this.target.leased
     this.timer = undefined
