@@ -49,7 +49,9 @@ export class VirtualTime {
       ...Object.fromEntries(names.map((name) => [name, globalThis[name]])),
     }
     performance.now = () => this.now
-    globalThis.setTimeout = (fn, ms = 0, ...args) => new Timer(this, () => fn(...args), ms, false)
+    // What a timer leaves to an immediate, for what is still unread, is at once: here nothing is unread.
+    globalThis.setTimeout = (fn, ms = 0, ...args) =>
+      new Timer(this, () => (fn === setImmediate ? args[0]() : fn(...args)), ms, false)
     globalThis.setInterval = (fn, ms = 0, ...args) => new Timer(this, () => fn(...args), ms, true)
     globalThis.clearTimeout = globalThis.clearInterval = (timer) => timer?.close?.()
   }
