@@ -50,6 +50,23 @@ describe.each(fronts)('behind $name', (kind) => {
       expect((await site.ask({ headers: ['Authorization', `Basic ${i}`] })).text).toBe('answer 1')
   })
 
+  it('a redirect to the name that the app knows is for who has spelt it otherwise alone', async () => {
+    const site = await cachedSite(own, kind, ({ headers }, res) => {
+      const known = headers['x-forwarded-host'] === 'shop.example'
+      res.writeHead(known ? 200 : 301, [...minute, ...(known ? [] : ['Location', '//shop.example/'])])
+      res.end(known ? 'the shop' : '')
+    })
+    for (const again of [false, true]) {
+      for (const host of ['SHOP.example', `shop.example:${kind.tls ? 443 : 80}`, 'shop.example:'])
+        expect((await site.ask({ headers: ['Host', host] })).status).toBe(301)
+      const answer = await site.ask({ headers: ['Host', 'shop.example'] })
+      expect([answer.text, statusOf(answer)?.includes('hit')]).toEqual(['the shop', again])
+    }
+    const url = `${kind.tls ? 'https' : 'http'}://shop.example/`
+    await site.purge({ url })
+    expect(statusOf(await site.ask({ headers: ['Host', 'SHOP.example'] }))).toContain('fwd=uri-miss')
+  })
+
   it('what varies is each kind of client its own', async () => {
     const site = await cachedSite(own, kind, ({ headers }, res) => {
       res.writeHead(200, [...minute, 'Vary', 'Accept-Language, X-Side'])

@@ -23,9 +23,7 @@ const keyOf = (options: KeyOptions, ...of: Parameters<typeof request>): string =
 
 describe('the key', () => {
   it.each([
-    ['http', 'Site.TEST', '/A?b=C', 'http://site.test/A?b=C'],
-    ['HTTP', 'site.test:80', '/', 'http://site.test/'],
-    ['https', 'site.test:443', '/', 'https://site.test/'],
+    ['HTTP', 'site.test', '/A?b=C', 'http://site.test/A?b=C'],
     ['https', 'site.test:80', '/', 'https://site.test:80/'],
     ['http', '[::1]:8080', '/', 'http://[::1]:8080/'],
     ['http', 'site.test', '', 'http://site.test/'],
@@ -43,6 +41,19 @@ describe('the key', () => {
     expect(keyOf({}, path, [], authority, scheme)).toBe(key)
     const made = createKey(resolveKey())(request(path, [], authority, scheme))
     if (made.refused === undefined) expect(made.url).toBe(made.primary)
+  })
+
+  it.each([
+    ['http', 'Site.TEST', 'http://site.test/'],
+    ['http', 'site.test:80', 'http://site.test/'],
+    ['http', 'site.test:080', 'http://site.test/'],
+    ['http', 'site.test:', 'http://site.test/'],
+    ['https', 'site.test:443', 'https://site.test/'],
+    ['http', 'site.test:08080', 'http://site.test:8080/'],
+    ['http', '[::A]', 'http://[::a]/'],
+  ])('of %s %s is another than that of %s, whose URL it has', (scheme, authority, url) => {
+    const made = createKey(resolveKey())(request('/', [], authority, scheme))
+    expect(made).toEqual({ primary: `${url} o=${authority}`, url })
   })
 
   it('remembers hosts, and not the last for another scheme', () => {

@@ -44,7 +44,8 @@ const originsAtMost = 1000
 
 /**
  * Makes the keys of requests. `primary` is the absolute URL; behind a blank follow the values that the options add to it, escaped, so that
- * no value can pass for another field or another URL. Paths are compared by their bytes: no target need read two spellings alike.
+ * no value can pass for another field or another URL. Paths are compared by their bytes: no target need read two spellings alike. So are hosts,
+ * though all spellings of one have the same URL, by which it is purged: the target is told the client's.
  * @throws TypeError from the key's function, if a `device` of one's own gives no string
  */
 export function createKey(settings: KeySettings): (request: KeyRequest) => CacheKey | RefusedKey {
@@ -69,10 +70,11 @@ export function createKey(settings: KeySettings): (request: KeyRequest) => Cache
       const start = target.indexOf('?')
       if (start !== -1) target = target.slice(0, start) + edit(target.slice(start))
     }
-    const url = origin + target
-    if (!adds && also === undefined) return url.length > maxKey ? tooLong : { primary: url, url }
+    const url = origin.url + target
+    if (!adds && also === undefined && origin.spelt === '')
+      return url.length > maxKey ? tooLong : { primary: url, url }
 
-    let primary = url + suffix
+    let primary = url + origin.spelt + suffix
     if (also !== undefined) primary += ` a=${escaped(also)}`
     for (const name of names) primary += ` h:${name}${values(getAll(headers, name))}`
     if (cookies.length > 0) {
@@ -88,12 +90,23 @@ export function createKey(settings: KeySettings): (request: KeyRequest) => Cache
   }
 }
 
-/** Scheme and host in lower case, without the scheme's own port. `undefined` for an authority that is none. */
-function createOrigin(): (scheme: string, authority: string) => string | undefined {
+/** The beginning of a URL. */
+interface Origin {
+  /** Scheme and host in lower case, without the scheme's own port. */
+  readonly url: string
+  /**
+   * What a key has of an authority that was written otherwise (`SITE.example`, `site.example:80`): apps that redirect to the name that they
+   * know would else answer a redirect to itself to all others.
+   */
+  readonly spelt: string
+}
+
+/** `undefined` for an authority that is none. */
+function createOrigin(): (scheme: string, authority: string) => Origin | undefined {
   let lastScheme = ''
   let lastAuthority = ''
-  let last: string | undefined
-  const known = new Map<string, string>()
+  let last: Origin | undefined
+  const known = new Map<string, Origin>()
   return (scheme, authority) => {
     // Most requests name the same host as the one before.
     if (authority === lastAuthority && scheme === lastScheme) return last
@@ -112,13 +125,13 @@ function createOrigin(): (scheme: string, authority: string) => string | undefin
   }
 }
 
-function originOf(scheme: string, authority: string): string | undefined {
+function originOf(scheme: string, authority: string): Origin | undefined {
   if (scheme !== 'http' && scheme !== 'https') return undefined
   const parsed = parseAuthority(authority)
   if (parsed === undefined) return undefined
   const { host, port } = parsed
-  if (port === undefined || port === (scheme === 'http' ? 80 : 443)) return `${scheme}://${host}`
-  return `${scheme}://${host}:${port}`
+  const short = port === undefined || port === (scheme === 'http' ? 80 : 443) ? host : `${host}:${port}`
+  return { url: `${scheme}://${short}`, spelt: short === authority ? '' : ` o=${escaped(authority)}` }
 }
 
 /** Nothing for a field that isn't there, which is another thing than an empty one. */
