@@ -123,6 +123,12 @@ describe.each(ways)('who called, by X-Forwarded-*, through $name', (way) => {
       'https',
       'x_real_ip',
       '6.6.6.6',
+      'X.Forwarded.For',
+      '6.6.6.6',
+      'x!forwarded-host',
+      'evil.example',
+      'X.Real~IP',
+      '6.6.6.6',
       'X-Forwarder',
       'stays',
     ])

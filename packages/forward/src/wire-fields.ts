@@ -55,11 +55,15 @@ export function wireFields(
         hasHost = true
         continue
       case 9:
-        if (field.toLowerCase() === 'forwarded' || /^x[-_]real[-_]ip$/i.test(field)) continue
+        if (field.toLowerCase() === 'forwarded' || /^x[^\da-z]real[^\da-z]ip$/i.test(field)) continue
         break
       case 11:
       case 17:
-        if ((field.charCodeAt(0) | 32) === 99 && !judged && /^client[-_]cert(?:[-_]chain)?$/i.test(field))
+        if (
+          (field.charCodeAt(0) | 32) === 99 &&
+          !judged &&
+          /^client[^\da-z]cert(?:[^\da-z]chain)?$/i.test(field)
+        )
           continue
         break
       case 14:
@@ -69,7 +73,8 @@ export function wireFields(
         continue
     }
     // x-forwarded-for, -host, -proto, -port, -prefix and whatever else somebody may believe
-    if (isOneLetterWord(field) && /^x[-_]forwarded[-_]/i.test(field) && !(judged && isXfcc(field))) continue
+    if (isOneLetterWord(field) && /^x[^\da-z]forwarded[^\da-z]/i.test(field) && !(judged && isXfcc(field)))
+      continue
     out.push(field, value)
   }
   // RFC 9110 section 7.2: Host first.
@@ -111,10 +116,10 @@ function xForwarded(ctx: Context, out: HeaderList): void {
   if (whole !== '') out.push('X-Forwarded-Prefix', whole)
 }
 
-/** Whether a name begins like `x-` or `x_`, which a target that speaks CGI takes for the same. */
+/** Whether a name begins like `x-`, or like `x_` or `x.`, which targets that speak CGI take for the same: most of them the one, some any mark. */
 function isOneLetterWord(name: string): boolean {
-  const second = name.charCodeAt(1)
-  return second === 45 || second === 95
+  const second = name.charCodeAt(1) | 32
+  return second < 97 || second > 122
 }
 
 function isXfcc(name: string): boolean {

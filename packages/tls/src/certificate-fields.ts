@@ -1,7 +1,7 @@
 import type { HeaderList } from '@sluice/headers'
 
-/** Underlines stand for hyphens where a target makes variables of fields (CGI, WSGI, Rack). */
-const pattern = /^(?:client[-_]cert(?:[-_]chain)?|x[-_]forwarded[-_]client[-_]cert)$/i
+/** Underlines stand for hyphens where a target makes variables of fields (CGI, WSGI, Rack), in some servers any other mark, too. */
+const pattern = /^(?:client[^\da-z]cert(?:[^\da-z]chain)?|x[^\da-z]forwarded[^\da-z]client[^\da-z]cert)$/i
 
 /** Whether a field tells of a client certificate. Most names are let pass by their length. */
 function tellsOfCertificate({ length }: string): boolean {
