@@ -74,6 +74,7 @@ describe.each(fronts)('anonymity through $name', (kind) => {
           'Content-Security-Policy',
           "img-src app-1.internal:3000 'self'",
         ],
+        ...['Content-Type', `application/ld+json; profile="${target}/v1 http://app-1.internal:3000/v2"`],
         ...['X-Note', 'made by APP-1.INTERNAL', 'X-Kept', 'yes', 'Content-Length', '0'],
       ])
       res.end()
@@ -102,6 +103,7 @@ describe.each(fronts)('anonymity through $name', (kind) => {
     expect(values(headers, 'set-cookie')).toEqual(['a=1; Path=/', 'b=2; HttpOnly', 'c=3; Domain=example.org'])
     expect(value(headers, 'access-control-allow-origin')).toBe(there)
     expect(value(headers, 'content-security-policy')).toBe(`img-src ${host} 'self'`)
+    expect(value(headers, 'content-type')).toBe(`application/ld+json; profile="${there}/v1 ${there}/v2"`)
     expect(value(headers, 'x-note')).toBe(`made by ${host}`)
     expect(value(headers, 'x-kept')).toBe('yes')
   })

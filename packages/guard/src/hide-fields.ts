@@ -9,7 +9,6 @@ const plain: ReadonlySet<string> = new Set([
   'connection',
   'content-encoding',
   'content-length',
-  'content-type',
   'date',
   'expires',
   'last-modified',
@@ -36,14 +35,22 @@ export function hideFields(
     if (goes(lower)) continue
     let value = headers[i + 1] as string
     if (names && !plain.has(lower)) {
-      if (lower === 'set-cookie') value = cookie(value, hidden, place)
-      value = hidden.value(value, place)
+      if (lower === 'content-type') value = mediaType(value, hidden, place)
+      else {
+        if (lower === 'set-cookie') value = cookie(value, hidden, place)
+        value = hidden.value(value, place)
+      }
     }
     headers[to++] = name
     headers[to++] = value
   }
   headers.length = to
   return headers
+}
+
+/** A parameter may be a URL (`profile`, RFC 6906); the type itself looks like names do. A boundary stands in the body, too, and so it stays. */
+function mediaType(value: string, hidden: HiddenOrigins, place: PublicPlace): string {
+  return value.includes(';') && !/^\s*multipart\//i.test(value) ? hidden.urls(value, place) : value
 }
 
 const domainOf = /;\s*domain\s*=\s*"?\.?([^;\s"]+)/gi
