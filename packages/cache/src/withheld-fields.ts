@@ -16,16 +16,19 @@ export function withheldFields(
   options: PolicyOptions,
 ): HeaderList | undefined {
   const { headers, status } = came
-  const names: string[] = []
-  if (has(headers, 'set-cookie') && !has(kept, 'set-cookie')) names.push('set-cookie')
-  if (headers.some((text) => named.test(text))) names.push(...responseDirectives(came, options).withheld)
+  const names = new Set<string>()
+  const add = (more: readonly string[]): void => {
+    for (const name of more) names.add(name)
+  }
+  if (has(headers, 'set-cookie') && !has(kept, 'set-cookie')) names.add('set-cookie')
+  if (headers.some((text) => named.test(text))) add(responseDirectives(came, options).withheld)
   // What a 304 doesn't say anew is as it was.
   if (status === 304 && kept.some((text) => named.test(text)))
-    names.push(...responseDirectives({ status, headers: kept }, options).withheld)
-  if (names.length === 0) return undefined
+    add(responseDirectives({ status, headers: kept }, options).withheld)
+  if (names.size === 0) return undefined
   const withheld: HeaderList = []
   for (let i = 0; i < headers.length; i += 2)
-    if (names.includes((headers[i] as string).toLowerCase()))
+    if (names.has((headers[i] as string).toLowerCase()))
       withheld.push(headers[i] as string, headers[i + 1] as string)
   return withheld
 }
