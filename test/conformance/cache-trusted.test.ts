@@ -41,7 +41,7 @@ async function behindTrusted(caller = '192.0.2.1') {
     const host = headers.includes('Host') ? [] : ['Host', 'inner.test']
     return (await client.ask({ headers: [...host, 'X-Forwarded-For', caller, ...headers] })).text
   }
-  return { ask, origin, proxy }
+  return { ask, client, origin, proxy }
 }
 
 describe('what a trusted proxy tells the target by way of us', () => {
@@ -79,6 +79,20 @@ describe('what a trusted proxy tells the target by way of us', () => {
       'a.test:82 81',
     )
     expect(await ask('Host', 'x.test', 'X-Forwarded-Host', 'a.test:82')).toContain('a.test:82 -')
+  })
+
+  it('tells a path without its prefix from the same public path that has come past that proxy', async () => {
+    const { client, origin, proxy } = await behindTrusted()
+    const told = ['Host', 'a.test', 'X-Forwarded-For', '192.0.2.1', 'X-Forwarded-Prefix', '/shop']
+    for (const again of [false, true]) {
+      for (const ask of [
+        { path: '/shop/x', headers: ['Host', 'a.test'] },
+        { path: '/x', headers: told },
+      ])
+        expect((await client.ask(ask)).text).toMatch(ask.headers === told ? /shop$/ : /-$/)
+      expect(origin.requests.map(({ url }) => url)).toEqual(['/shop/x', '/x'])
+      if (again) expect(await proxy.cache?.purge({ url: 'http://a.test/shop/x' })).toBe(2)
+    }
   })
 
   it('is what purges speak of', async () => {

@@ -79,12 +79,16 @@ function requestOf(ctx: Context): CacheRequest {
   }
 }
 
-/** Two hosts or ports are two resources, also where the public URL has one of each: targets make links of them, and choose sites by them. */
+/**
+ * Two hosts or ports are two resources, also where the public URL has one of each: targets make links of them, and choose sites by them. So are
+ * the path that a trusted proxy has taken a prefix off, and the same path of a client that has come past it: the target gets two.
+ */
 function alsoOf(authority: string, client: Client['client'] | undefined): string | undefined {
   if (client === undefined) return undefined
-  const { host = authority, port } = client
+  const { host = authority, port, prefix } = client
   const isInUrl = port === undefined || publicAuthority(authority, client) !== host
-  return host === authority && isInUrl ? undefined : `${authority}:${port ?? ''}`
+  if (host === authority && isInUrl) return prefix
+  return `${authority}:${port ?? ''}${prefix ?? ''}`
 }
 
 /** One for each place in a chain, none for each request. */
