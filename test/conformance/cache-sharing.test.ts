@@ -67,6 +67,24 @@ describe.each(fronts)('behind $name', (kind) => {
     expect(statusOf(await site.ask({ headers: ['Host', 'SHOP.example'] }))).toContain('fwd=uri-miss')
   })
 
+  it.each(['X-Forwarded-For', 'Forwarded'])('what varies on who asks is theirs, by %s', async (name) => {
+    const site = await cachedSite(
+      own,
+      kind,
+      ({ headers }, res) =>
+        void res.writeHead(200, [...minute, 'Vary', name]).end(headers['x-forwarded-for']),
+      {},
+      { trust: ['127.0.0.1'] },
+    )
+    for (const again of [false, true])
+      for (const caller of ['192.0.2.1', '192.0.2.2', undefined]) {
+        const headers = caller === undefined ? [] : ['X-Forwarded-For', caller]
+        const answer = await site.ask({ headers })
+        expect(answer.text).toBe(caller === undefined ? '127.0.0.1' : `${caller}, 127.0.0.1`)
+        expect(statusOf(answer)?.includes('hit')).toBe(again)
+      }
+  })
+
   it('what varies is each kind of client its own', async () => {
     const site = await cachedSite(own, kind, ({ headers }, res) => {
       res.writeHead(200, [...minute, 'Vary', 'Accept-Language, X-Side'])

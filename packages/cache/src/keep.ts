@@ -79,7 +79,7 @@ export function keep(
   // RFC 9111 section 3.4: a part that is all of it is no part.
   const whole = part !== undefined && isWhole(part)
   if (whole) remove(headers, 'content-range')
-  const key = vary.length === 0 ? primary : variantKey(primary, vary, request.headers)
+  const key = vary.length === 0 ? primary : variantKey(primary, vary, request.headers, request.caller)
   const head: Writable<EntryHead> = {
     id: newId(),
     primary,

@@ -70,6 +70,23 @@ describe('the key', () => {
     for (let i = 0; i < 3000; i++) expect(make(request('/', [], `h${i}`)).refused).toBeUndefined()
   })
 
+  it('has who asks as the target is told it, and not as the client says', () => {
+    const asked = (said: HeaderList, caller?: string) =>
+      createKey(resolveKey({ headers: ['X-Forwarded-For'] }))({ ...request('/', said), caller })
+    const of = (caller: string) => ({
+      primary: `http://site.test/ h:x-forwarded-for=${caller}`,
+      url: 'http://site.test/',
+    })
+    for (const said of [[], ['X-Forwarded-For', '6.6.6.6']])
+      expect(asked(said, '192.0.2.1')).toEqual(of('192.0.2.1'))
+    expect(asked(['X-Forwarded-For', '6.6.6.6'])).toEqual(of('6.6.6.6'))
+    const varied = (said: HeaderList, caller?: string) =>
+      variantKey('http://site.test/', ['x-forwarded-for', 'forwarded'], said, caller)
+    expect(varied([], 'a')).toBe(varied(['Forwarded', 'for=b', 'X-Forwarded-For', 'b'], 'a'))
+    expect(varied([], 'a')).not.toBe(varied([], 'b'))
+    expect(varied(['Forwarded', 'a'])).not.toBe(varied(['Forwarded', 'b']))
+  })
+
   it('is refused where it is too long', () => {
     const longest = '/'.padEnd(8192 - 'http://site.test'.length, 'a')
     expect(keyOf({}, longest)).toMatch(/^http/)

@@ -1,4 +1,5 @@
 import { getAll, type HeaderList, parseAuthority } from '@sluice/headers'
+import { callerFields } from './caller-fields.js'
 import { deviceClass } from './device-class.js'
 import type { KeySettings } from './key-options.js'
 import { keyQuery } from './key-query.js'
@@ -12,6 +13,8 @@ export interface KeyRequest {
   readonly headers: HeaderList
   /** What else the target is told of where the request goes, and may answer by. It is part of the key, and of no URL. */
   readonly also?: string | undefined
+  /** Who asks, as a `CacheRequest` has it. */
+  readonly caller?: string | undefined
 }
 
 /** The key of a resource: GET and HEAD share it. */
@@ -57,7 +60,7 @@ export function createKey(settings: KeySettings): (request: KeyRequest) => Cache
   const classOf = device === true ? deviceClass : device
   const originOf = createOrigin()
 
-  return ({ also, scheme, authority, path, headers }) => {
+  return ({ also, caller, scheme, authority, path, headers }) => {
     const origin = originOf(scheme, authority)
     if (origin === undefined) return noAuthority
     if (noUrl.test(path)) return noPath
@@ -76,7 +79,10 @@ export function createKey(settings: KeySettings): (request: KeyRequest) => Cache
 
     let primary = url + origin.spelt + suffix
     if (also !== undefined) primary += ` a=${escaped(also)}`
-    for (const name of names) primary += ` h:${name}${values(getAll(headers, name))}`
+    for (const name of names) {
+      const isCaller = caller !== undefined && callerFields.has(name)
+      primary += ` h:${name}${values(isCaller ? [caller] : getAll(headers, name))}`
+    }
     if (cookies.length > 0) {
       const came = getAll(headers, 'cookie')
       for (const name of cookies) primary += ` c:${name}${values(cookieValues(came, name))}`

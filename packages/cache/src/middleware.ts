@@ -63,7 +63,7 @@ async function changing<C extends Context>(
 }
 
 function requestOf(ctx: Context): CacheRequest {
-  const { authority, authorized, out, scheme } = ctx
+  const { authority, authorized, out, peer, scheme } = ctx
   // What the client has asked for counts, where somebody who is trusted has told it: the target is told it, too.
   const { client } = ctx as Context & Partial<Client>
   return {
@@ -75,6 +75,7 @@ function requestOf(ctx: Context): CacheRequest {
     headers: out.headers,
     body: out.body,
     also: alsoOf(authority, client),
+    caller: callerOf(peer.address, client),
     authorized,
   }
 }
@@ -89,6 +90,13 @@ function alsoOf(authority: string, client: Client['client'] | undefined): string
   const isInUrl = port === undefined || publicAuthority(authority, client) !== host
   if (host === authority && isInUrl) return prefix
   return `${authority}:${port ?? ''}${prefix ?? ''}`
+}
+
+/** As `forward` writes it. */
+function callerOf(peer: string, client: Client['client'] | undefined): string {
+  if (client === undefined) return peer
+  const { address, believed } = client
+  return believed.length === 0 ? address : `${believed.join(', ')}, ${peer}`
 }
 
 /** One for each place in a chain, none for each request. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type HeaderList, varyValue } from '@sluice/headers'
+import { callerFields } from './caller-fields.js'
 
 /** Digests that are remembered, and how long the values may be: most clients send one of a few. */
 const digestsAtMost = 1000
@@ -11,11 +12,17 @@ const digests = new Map<string, string>()
  * The key of a response that varies: the primary one and a digest of the request's values of those fields. A digest, so that the key
  * is short whatever a client sends, and shows no cookie to who may read keys.
  * @param vary names of request fields, in lower case, in an order that is always the same
+ * @param caller as a `CacheRequest` has it
  */
-export function variantKey(primary: string, vary: readonly string[], headers: HeaderList): string {
+export function variantKey(
+  primary: string,
+  vary: readonly string[],
+  headers: HeaderList,
+  caller?: string,
+): string {
   let chosen = ''
   for (const name of vary) {
-    const value = varyValue(name, headers)
+    const value = caller !== undefined && callerFields.has(name) ? caller : varyValue(name, headers)
     // With its length, since a value could hold whatever else would set two of them apart.
     chosen += value === undefined ? `${name};` : `${name}=${value.length}:${value}`
   }

@@ -91,7 +91,7 @@ export class Visit<T> implements Leader<Reply> {
       if (this.vary === undefined) {
         letGo(entry)
         this.vary = vary
-        return this.#look(variantKey(this.key.primary, vary, this.request.headers))
+        return this.#look(variantKey(this.key.primary, vary, this.request.headers, this.request.caller))
       }
     }
     letGo(entry)
@@ -227,7 +227,7 @@ export class Visit<T> implements Leader<Reply> {
       const prepared = engine.prepare(head)
       if (!own) {
         if (vary.length > 0) {
-          const mine = variantKey(this.key.primary, vary, this.request.headers)
+          const mine = variantKey(this.key.primary, vary, this.request.headers, this.request.caller)
           if (mine !== key) {
             this.vary = vary
             this.looks++

@@ -1,0 +1,5 @@
+/**
+ * Fields, in lower case, in which a proxy tells targets who asks, in place of what the client has sent there. A response that varies on one of
+ * them was chosen by what the target got: by the client's own list all who send none would have the page of the first.
+ */
+export const callerFields: ReadonlySet<string> = new Set(['x-forwarded-for', 'forwarded'])
