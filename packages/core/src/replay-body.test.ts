@@ -101,6 +101,38 @@ describe('ReplayBody', () => {
     expect(second.ended).toBe(true)
   })
 
+  it('takes time that grows with such a body, and with its cap no more', () => {
+    const most = 2_000_000
+    const byte = Uint8Array.of(7)
+    const source = {
+      pipe: (to: Sink) => void Array.from({ length: most }, () => to.write(byte)),
+      cancel() {},
+    }
+    const replay = new ReplayBody(source as unknown as Body, most)
+    const counted = () => {
+      let count = 0
+      const write = ({ length }: Uint8Array): boolean => {
+        count += length
+        return true
+      }
+      const sink = { write, end() {}, abort() {}, onDrain() {} }
+      replay.attempt().pipe(sink)
+      return count
+    }
+    expect([counted(), counted()]).toEqual([most, most])
+  })
+
+  it('is whole whatever the sizes of its parts', () => {
+    const part = fc.integer({ min: 1, max: 3_000 }).map((size) => Buffer.alloc(size, String(size)))
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 300 }), (chunks) => {
+        const replay = new ReplayBody(new Chunks(chunks), 1_000_000)
+        const first = into(replay.attempt())
+        expect(into(replay.attempt()).text === first.text).toBe(true)
+      }),
+    )
+  })
+
   it('streams on past the cap, and has no further try then', () => {
     fc.assert(
       fc.property(

@@ -1,8 +1,12 @@
 import type { Body, EndSink, Sink, Spent } from './body.js'
 import { PushBody } from './push-body.js'
 
-/** A body may come byte by byte, and a part costs some 200 bytes beside its own: so many are kept as they are, then they are joined. */
-const partsAtMost = 64
+/**
+ * A body may come byte by byte, and a part costs some 200 bytes beside its own: parts of less than a 64th of the cap, or than 1 KB, are joined to
+ * one of that size. Each byte is copied once or twice then, however large the cap is.
+ */
+const largeParts = 64
+const leastLarge = 1024
 
 type Trailers = Parameters<Sink['end']>[0]
 
@@ -24,11 +28,16 @@ export class ReplayBody implements EndSink {
   private error: Error | undefined = undefined
   private last = false
   private resumeSource: (() => void) | undefined = undefined
+  private readonly large: number
+  /** Where small parts are joined: as much of it as is full is the last part that is kept. */
+  private joined: Uint8Array | undefined = undefined
 
   constructor(
     readonly source: Body,
     private readonly cap: number,
-  ) {}
+  ) {
+    this.large = Math.max(leastLarge, cap / largeParts)
+  }
 
   /** A further try can have every byte: all that has flowed is kept, and the source hasn't failed. */
   get replayable(): boolean {
@@ -119,8 +128,22 @@ export class ReplayBody implements EndSink {
   }
 
   private keep(chunk: Uint8Array, kept: Uint8Array[]): void {
-    kept.push(chunk)
-    if (kept.length >= partsAtMost) this.kept = [Buffer.concat(kept)]
+    const { joined, large } = this
+    const last = kept.at(-1)
+    if (last === undefined || last.length >= large || chunk.length >= large) {
+      kept.push(chunk)
+      return
+    }
+    const size = last.length + chunk.length
+    let to = joined
+    if (to === undefined || to.buffer !== last.buffer || to.length < size) {
+      to = new Uint8Array(2 * size)
+      to.set(last)
+      this.joined = to
+    }
+    // Behind what tries have been given of it, which stays as it is.
+    to.set(chunk, last.length)
+    kept[kept.length - 1] = to.subarray(0, size)
   }
 
   /** An error has a stack, and is made only where somebody hears of it. */
