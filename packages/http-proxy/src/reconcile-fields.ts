@@ -41,7 +41,7 @@ export function toFieldObject(list: Readonly<HeaderList>): FieldObject {
   for (let i = 0; i < list.length; i += 2) {
     const name = (list[i] as string).toLowerCase()
     const value = list[i + 1] as string
-    const present = fields[name]
+    const present = own(fields, name)
     if (name === 'set-cookie')
       fields[name] = present === undefined ? [value] : [...(present as string[]), value]
     else if (present === undefined) fields[name] = value
@@ -62,8 +62,8 @@ export function reconcile(list: HeaderList, now: FieldObject, before: FieldObjec
   for (let i = 0; i < list.length; i += 2) {
     const name = list[i] as string
     const lower = name.toLowerCase()
-    const value = now[lower]
-    if (isSame(value, before[lower])) {
+    const value = own(now, lower)
+    if (isSame(value, own(before, lower))) {
       done.add(lower)
       out.push(name, list[i + 1] as string)
     } else if (!done.has(lower)) {
@@ -73,7 +73,8 @@ export function reconcile(list: HeaderList, now: FieldObject, before: FieldObjec
   }
   for (const key of Object.keys(now)) {
     const lower = key.toLowerCase()
-    if (done.has(lower) || lower in before || ofConnection.has(lower) || key.charCodeAt(0) === 58) continue
+    if (done.has(lower) || Object.hasOwn(before, lower)) continue
+    if (ofConnection.has(lower) || key.charCodeAt(0) === 58) continue
     addField(out, key, now[key])
   }
   return out
@@ -102,6 +103,11 @@ function checkValue(name: string, value: unknown): string {
       code: value === undefined ? 'ERR_HTTP_INVALID_HEADER_VALUE' : 'ERR_INVALID_CHAR',
     })
   return text
+}
+
+/** A field may have the name of what all objects have: `constructor`. */
+function own(fields: FieldObject, name: string): FieldObject[string] {
+  return Object.hasOwn(fields, name) ? fields[name] : undefined
 }
 
 function isSame(a: FieldObject[string], b: FieldObject[string]): boolean {

@@ -66,7 +66,7 @@ function withFields(list: HeaderList, fields: FieldObject): HeaderList {
   const before = { ...now }
   for (const name of Object.keys(fields)) {
     const lower = name.toLowerCase()
-    if (lower in before) now[lower] = fields[name]
+    if (Object.hasOwn(before, lower)) now[lower] = fields[name]
     else now[name] = fields[name]
   }
   return reconcile(list, now, before)
