@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { compression } from '@sluice/compress'
 import { fromConnect } from '@sluice/core'
@@ -114,5 +114,38 @@ describe.each(places)('compression() of @sluice/compress $name', ({ start }) => 
     expect(await atRest(() => sent)).toBeLessThan(most / 2)
     call.abort()
     await (await origin.request()).closed
+  })
+})
+
+describe.each(frameworks)('compression() among others that change a response, in $name', ({ app: make }) => {
+  const parts = ['one ', 'two ', 'three '].map((word) => word.repeat(400))
+  const writes = (type: string) => (_req: unknown, res: ServerResponse) => {
+    res.setHeader('Content-Type', type)
+    for (const part of parts) res.write(part)
+    res.end()
+  }
+
+  it('codes once where it stands twice', async () => {
+    const app = make()
+    app.use(compression())
+    app.use(compression())
+    app.use(writes('text/plain'))
+    const front = own(await listen(createServer(app)))
+    const answer = await front.client.ask({ headers: gzip })
+    expect(values(answer.headers, 'content-encoding')).toEqual(['gzip'])
+    expect(gunzipSync(answer.body).toString()).toBe(parts.join(''))
+  })
+
+  it('leaves the methods of those behind it where it codes nothing', async () => {
+    const app = make()
+    app.use(compression())
+    app.use((_req: unknown, res: ServerResponse, next: () => void) => {
+      const write = res.write as (part: string) => boolean
+      res.write = (part: string) => write.call(res, part.toUpperCase())
+      next()
+    })
+    app.use(writes('image/png'))
+    const front = own(await listen(createServer(app)))
+    expect((await front.client.ask({ headers: gzip })).text).toBe(parts.join('').toUpperCase())
   })
 })

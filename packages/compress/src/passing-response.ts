@@ -37,6 +37,8 @@ export class PassingResponse {
   readonly headers: { readonly 'accept-encoding': string }
   private readonly own: Own
   private viaPackage: Own | undefined = undefined
+  /** What the app calls, unless somebody has put methods of his own on them since. */
+  private onTop: Pick<Own, 'write' | 'end'> | undefined = undefined
   private codec: Gzip | undefined = undefined
   /** Bytes of a body that came whole with `end`. */
   private length: number | undefined = undefined
@@ -86,6 +88,7 @@ export class PassingResponse {
       )) as typeof res.writeHead
     res.write = ((...args: unknown[]) => this.write(args)) as typeof res.write
     res.end = ((...args: unknown[]) => this.end(args)) as typeof res.end
+    this.onTop = { write: res.write, end: res.end }
     res.flush = () => this.flush()
   }
 
@@ -115,10 +118,7 @@ export class PassingResponse {
     if (!this.isHeaded) {
       this.isHeaded = true
       this.editFields()
-      if (this.codec === undefined) {
-        res.write = own.write
-        res.end = own.end
-      }
+      if (this.codec === undefined) this.stepAside()
     }
     try {
       return own.writeHead.apply(res, args as never)
@@ -171,13 +171,19 @@ export class PassingResponse {
   }
 
   private giveUp(): void {
-    const { codec, own, res } = this
+    const { codec, res } = this
     if (codec === undefined) return
     codec.destroy()
     this.codec = undefined
     res.removeHeader('Content-Encoding')
-    res.write = own.write
-    res.end = own.end
+    this.stepAside()
+  }
+
+  /** Methods of others that stand on ours are left: they would miss the rest of the body. Ours pass it on then. */
+  private stepAside(): void {
+    const { onTop, own, res } = this
+    if (res.write === onTop?.write) res.write = own.write
+    if (res.end === onTop?.end) res.end = own.end
   }
 
   private write(args: unknown[]): boolean {
