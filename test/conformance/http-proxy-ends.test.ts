@@ -5,7 +5,9 @@ import { connect as connectHttp2, constants, createServer as createHttp2Server }
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connectCache } from '@sluice/cache'
 import { createProxyServer } from '@sluice/http-proxy'
+import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { originServer } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
@@ -165,3 +167,48 @@ function closable(socket: Socket): { socket: Socket; text(): string; close(): vo
   socket.on('error', () => {})
   return { socket, text: () => text, close: () => void socket.destroy() }
 }
+
+describe.each(['without listeners', 'with a listener of proxyRes'])('the drop-in and trailers, %s', (how) => {
+  const announced = 'Trailer: X-Sum\r\n'
+  const chunks = `HTTP/1.1 200 OK\r\n${announced}Transfer-Encoding: chunked\r\n\r\n`
+  const length = `HTTP/1.1 200 OK\r\n${announced}Content-Length: 5\r\n\r\n`
+  const whole = '5\r\nhello\r\n0\r\nX-Sum: 5\r\n\r\n'
+
+  async function asked(request: string, response: string, cached = false) {
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        await connection.write(response)
+      }),
+    )
+    const proxy = own(createProxyServer({ target: origin.url }))
+    if (how.includes('proxyRes')) proxy.on('proxyRes', () => {})
+    const app = express()
+    if (cached) app.use(connectCache())
+    const server = createServer(app.use(proxy.web)).listen(0, '127.0.0.1')
+    own({ close: () => void server.close() })
+    await once(server, 'listening')
+    const client = own(await rawClient((server.address() as AddressInfo).port))
+    client.write(`${request}\r\nHost: a\r\nConnection: close\r\n\r\n`)
+    await within(client.closed, 'the end of the answer')
+    return parseResponses(client.received, [request.split(' ')[0] as string])[0]
+  }
+
+  it.each([
+    ['HEAD / HTTP/1.1', chunks, ''],
+    ['HEAD / HTTP/1.1', length, ''],
+    ['GET / HTTP/1.1', `HTTP/1.1 304 Not Modified\r\n${announced}\r\n`, ''],
+    ['GET / HTTP/1.1', `${length}hello`, 'hello'],
+    ['GET / HTTP/1.0', `${chunks}${whole}`, 'hello'],
+  ])('announces none where none can follow: %s %j', async (request, response, body) => {
+    const answer = await asked(request, response)
+    expect(answer?.body.toString()).toBe(body)
+    expect(value(answer?.headers ?? [], 'trailer')).toBeUndefined()
+  })
+
+  it.each([false, true])('passes them on where they can (connectCache in front: %s)', async (cached) => {
+    const answer = await asked('GET / HTTP/1.1', `${chunks}${whole}`, cached)
+    expect(answer).toMatchObject({ status: 200, complete: true, trailers: ['X-Sum', '5'] })
+    expect(value(answer?.headers ?? [], 'trailer')).toBe('X-Sum')
+  })
+})

@@ -36,6 +36,7 @@ import { rewriteResponse } from './rewrite-response.js'
 import type { ParsedTarget, ServerOptions } from './server-options.js'
 import { isShared, shareBody } from './share-body.js'
 import { timeoutsOf } from './timeouts-of.js'
+import { addTrailers, takesTrailers } from './trailers.js'
 
 const log = debug('sluice:http-proxy')
 const current = Symbol('sluice.http-proxy')
@@ -206,8 +207,8 @@ export class WebExchange implements Sink, Attempt {
     if (!res.headersSent && !options.selfHandleResponse) {
       // As the target has framed it: Node would say the length of an answer that it sees whole.
       if (reply.body !== null && !('stream' in res)) res.removeHeader('content-length')
-      this.writeHead(status, message, headers)
       const bare = reply.body === null || req.method === 'HEAD'
+      this.writeHead(status, message, headers, bare)
       if (this.request?.isUnread(bare) === true && !('stream' in res))
         (res as ServerResponse).shouldKeepAlive = false
     }
@@ -226,7 +227,11 @@ export class WebExchange implements Sink, Attempt {
       })
       if (options.selfHandleResponse) return
       proxyRes.on('error', () => this.tear())
-      proxyRes.on('end', () => this.request?.answered(res, false))
+      // Ahead of the pipe's own listener, which ends the response.
+      proxyRes.on('end', () => {
+        this.request?.answered(res, false)
+        if (proxyRes.rawTrailers.length > 0) addTrailers(res, proxyRes.rawTrailers)
+      })
       proxyRes.pipe(res as ServerResponse)
       return
     }
@@ -244,17 +249,19 @@ export class WebExchange implements Sink, Attempt {
     if (this.corked && !this.over) this.flush()
   }
 
-  private writeHead(status: number, message: string | undefined, list: HeaderList): void {
+  private writeHead(status: number, message: string | undefined, list: HeaderList, bare: boolean): void {
     const { req, res, options, where } = this
     const host = (req.headers.host ?? req.headers[':authority'] ?? '') as string
     const fields = rewriteResponse(list, status, options, where, host)
     const asIs = options.preserveHeaderKeyCase
     const h2 = 'stream' in res
+    const trailers = takesTrailers(res, fields, bare)
     res.statusCode = status
     if (!h2 && message !== undefined && message !== '') (res as ServerResponse).statusMessage = message
     for (const [name, value] of groupByName(fields)) {
       const lower = name.toLowerCase()
       if (lower === 'transfer-encoding' || (h2 && lower === 'connection')) continue
+      if (lower === 'trailer' && !trailers) continue
       ;(res as ServerResponse).setHeader(asIs ? name : lower, value)
     }
   }
@@ -368,15 +375,6 @@ export class WebExchange implements Sink, Attempt {
 async function* joined(bytes: Buffer, rest: Readable): AsyncGenerator<Buffer> {
   yield bytes
   for await (const chunk of rest) yield chunk as Buffer
-}
-
-function addTrailers(res: InboundResponse, fields: HeaderList): void {
-  if (!('stream' in res) && !(res as ServerResponse).chunkedEncoding) return
-  try {
-    res.addTrailers(Object.fromEntries(groupByName(fields)) as Record<string, string>)
-  } catch (error) {
-    if (log.enabled) log('trailers that Node refuses: %O', error)
-  }
 }
 
 function onClose(this: InboundResponse): void {
