@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
 import { createGunzip, gunzipSync } from 'node:zlib'
+import { connectCache } from '@sluice/cache'
 import { compression } from '@sluice/compress'
 import { fromConnect } from '@sluice/core'
 import { createProxy } from 'sluice'
@@ -147,5 +149,22 @@ describe.each(frameworks)('compression() among others that change a response, in
     app.use(writes('image/png'))
     const front = own(await listen(createServer(app)))
     expect((await front.client.ask({ headers: gzip })).text).toBe(parts.join('').toUpperCase())
+  })
+
+  it('tells of room behind connectCache, where what it codes is kept', async () => {
+    const app = make()
+    app.use(connectCache())
+    app.use(compression())
+    app.use((_req: unknown, res: ServerResponse) => {
+      res.setHeader('Content-Type', 'text/plain')
+      res.setHeader('Cache-Control', 'max-age=60')
+      Readable.from(Array(100).fill(text)).pipe(res)
+    })
+    const front = own(await listen(createServer(app)))
+    for (const status of [/ stored;/, / hit;/]) {
+      const answer = await front.client.ask({ headers: gzip })
+      expect(gunzipSync(answer.body).toString()).toBe(text.repeat(100))
+      expect(value(answer.headers, 'cache-status')).toMatch(status)
+    }
   })
 })

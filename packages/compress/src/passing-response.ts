@@ -20,6 +20,7 @@ const plain = new Negotiation([])
 type Flushing = ServerResponse & { flush?: () => void }
 type Done = (error?: Error | null) => void
 type Own = Pick<ServerResponse, 'writeHead' | 'write' | 'end' | 'on'>
+type Listeners = Pick<ServerResponse, 'rawListeners' | 'removeListener'>
 // biome-ignore lint/suspicious/noExplicitAny: listeners are the app's
 type Listener = (...args: any[]) => void
 
@@ -35,7 +36,7 @@ export class PassingResponse {
   /** What the package reads of a request. */
   readonly method: string
   readonly headers: { readonly 'accept-encoding': string }
-  private readonly own: Own
+  private readonly own: Own & Listeners
   private viaPackage: Own | undefined = undefined
   /** What the app calls, unless somebody has put methods of his own on them since. */
   private onTop: Pick<Own, 'write' | 'end'> | undefined = undefined
@@ -62,7 +63,8 @@ export class PassingResponse {
   ) {
     this.method = req.method as string
     this.headers = { 'accept-encoding': coding ?? 'identity' }
-    this.own = { writeHead: res.writeHead, write: res.write, end: res.end, on: res.on }
+    const { writeHead, write, end, on, rawListeners, removeListener } = res
+    this.own = { writeHead, write, end, on, rawListeners, removeListener }
   }
 
   /** Puts the package's methods on the response, with ours inside and outside of them. */
@@ -219,10 +221,16 @@ export class PassingResponse {
     return res
   }
 
+  /** Where somebody further out stands between (`connectCache`), what is emitted passes for what Node tells of the connection, and those who wait here wouldn't hear it. */
   private roomInCodec(): void {
+    const { own, res } = this
     this.isCodecsDrain = true
     try {
-      this.res.emit('drain')
+      for (const each of own.rawListeners.call(res, 'drain')) {
+        const { listener } = each as { listener?: Listener }
+        if (listener !== undefined) own.removeListener.call(res, 'drain', listener)
+        ;((listener ?? each) as Listener).call(res)
+      }
     } finally {
       this.isCodecsDrain = false
     }
