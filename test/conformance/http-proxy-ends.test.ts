@@ -212,3 +212,43 @@ describe.each(['without listeners', 'with a listener of proxyRes'])('the drop-in
     expect(value(answer?.headers ?? [], 'trailer')).toBe('X-Sum')
   })
 })
+
+describe('the drop-in behind connectCache', () => {
+  it('tells of a target that fails also where the client it was asked for has left: others wait', async () => {
+    const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello'
+    const origin = own(
+      await rawOrigin(async (connection) => {
+        await connection.head()
+        if (connection.index > 0) await connection.write(answer)
+      }),
+    )
+    const proxy = own(createProxyServer({ target: origin.url }))
+    proxy.on('error', (_error, _req, res) => void (res as ServerResponse).writeHead(502).end())
+    const app = express()
+    let come = 0
+    let gone = 0
+    app.use((_req, res, next) => {
+      res.on('close', () => gone++)
+      next()
+      come++
+    })
+    app.use(connectCache({ lockWait: 0 }))
+    const server = createServer(app.use(proxy.web)).listen(0, '127.0.0.1')
+    own({ close: () => void server.close() })
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const request = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+    const first = own(await rawClient(port))
+    first.write(request)
+    const asked = await origin.connection()
+    await asked.head()
+    first.reset()
+    await until(() => gone === 1, 'the end of the first')
+    const second = own(await rawClient(port))
+    second.write(request)
+    await until(() => come === 2, 'the second')
+    asked.reset()
+    const [told] = await within(second.responses(), 'its answer')
+    expect([told?.status, told?.body.toString()]).toEqual([200, 'hello'])
+  })
+})

@@ -9,6 +9,7 @@ import {
   type InboundResponse,
   type Ingress,
   inform,
+  isInPlace,
   type Outbound,
   type Outcome,
   ProxyError,
@@ -103,7 +104,7 @@ export class WebExchange implements Sink, Attempt {
       if (!('stream' in res) && res.socket === null) watchQueued({ res, closed: onLost }, this.socket)
     }
     marked[current] = this
-    if (res.destroyed || this.socket.destroyed) {
+    if (res.destroyed || this.isGone) {
       this.closed()
       return
     }
@@ -330,6 +331,11 @@ export class WebExchange implements Sink, Attempt {
     request.answered(res, false)
   }
 
+  /** The client has left. What `connectCache` waits for may be wanted by others then, and is told of by the response alone. */
+  private get isGone(): boolean {
+    return this.socket.destroyed && !isInPlace(this.res)
+  }
+
   /** Nothing is under way any more. */
   private finish(): void {
     this.over = true
@@ -359,7 +365,7 @@ export class WebExchange implements Sink, Attempt {
     if (this.over) return
     const { server, req, res, where, callback, outgoing } = this
     const failure = asProxyError(error)
-    if (failure.code === 'client_left' || this.socket.destroyed) {
+    if (failure.code === 'client_left' || this.isGone) {
       this.closed()
       return
     }
