@@ -167,4 +167,20 @@ describe.each(frameworks)('compression() among others that change a response, in
       expect(value(answer.headers, 'cache-status')).toMatch(status)
     }
   })
+
+  it('goes on sending where a connectCache within another has done its part, and the app has not', async () => {
+    const app = make()
+    for (const middleware of [compression(), connectCache(), connectCache()]) app.use(middleware)
+    app.use((_req: unknown, res: ServerResponse) => {
+      res.setHeader('Content-Type', 'text/plain')
+      res.setHeader('Last-Modified', 'Tue, 01 Sep 2026 10:00:00 GMT')
+      res.setHeader('Cache-Control', 'no-cache')
+      // The inner one says 304 to the outer while it stores this.
+      res.write(text)
+      setImmediate(() => res.end(text))
+    })
+    const front = own(await listen(createServer(app)))
+    for (let i = 0; i < 3; i++)
+      expect(gunzipSync((await front.client.ask({ headers: gzip })).body).toString()).toBe(text.repeat(2))
+  })
 })

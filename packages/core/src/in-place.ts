@@ -68,6 +68,9 @@ export class InPlace {
   readonly #before: Before
   /** One further out that has the same object. */
   readonly #around: InPlace | undefined
+  #isLeft = false
+  /** Those that are to be detached when the client of this one has gone. */
+  #within: InPlace[] | undefined = undefined
   /** Calls of ours under way: what happens in them is the client's side. */
   #outside = 0
 
@@ -93,9 +96,26 @@ export class InPlace {
     for (const name of properties) this.#share(name)
   }
 
-  /** The client has its answer, or has left: nothing is written to it any more. */
+  /** The client has its answer, or has left: nothing is written to it any more. What waits further out for this one may not be its end: Node still sends then. */
   detach(): void {
+    const outermost = this.#outermost
+    if (outermost !== this && !outermost.#isLeft) {
+      outermost.#within ??= []
+      outermost.#within.push(this)
+      return
+    }
     for (const name of ofNode) this.#share(name)
+  }
+
+  /** To be told in any case: those within that wait for it are detached. */
+  left(): void {
+    this.#isLeft = true
+    for (const each of this.#within ?? []) each.detach()
+    this.#within = undefined
+  }
+
+  get #outermost(): InPlace {
+    return this.#around === undefined ? this : this.#around.#outermost
   }
 
   /** Of what stands on the response: what belongs to the answer, and not to whoever has set it before the answer was made. */

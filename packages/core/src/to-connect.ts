@@ -102,6 +102,7 @@ class RestOfApp implements Rest {
       }
       standIn.res.once('close', () => clearTimeout(over))
       root.onClose(({ kind }) => {
+        place.left()
         if (standIn.isOver) return
         // Frameworks do that where an error comes after the head.
         if (kind === 'client-left' && foreground && destroyedHere(req))
