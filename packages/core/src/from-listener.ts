@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { needFunction } from '@sluice/options'
 import type { Handler } from './chain.js'
 import type { Reply } from './reply.js'
+import { standInRequest } from './stand-in-request.js'
 import { StandIn } from './stand-in-response.js'
 
 /** Any listener of Node's: a function, an Express or Connect app. */
@@ -9,15 +10,18 @@ import { StandIn } from './stand-in-response.js'
 export type AnyListener = (req: any, res: any) => unknown
 
 /**
- * A listener as the end of a chain: layers stand in front of an app, with no proxy at all. It gets `ctx.req` and a
- * response that becomes the reply; the bytes stream. What it throws becomes 500.
+ * A listener as the end of a chain: layers stand in front of an app, with no proxy at all. It gets `ctx.req`, with the body that layers have made of
+ * the client's, and a response that becomes the reply; the bytes stream. What it throws becomes 500.
  */
 export function fromListener(listener: AnyListener): Handler {
   needFunction(listener, 'fromListener', 'a listener')
   return (ctx) =>
     new Promise<Reply>((resolve, reject) => {
       const standIn = new StandIn(ctx, resolve, reject)
-      call(standIn, () => listener(ctx.req, standIn.res as ServerResponse))
+      const req = standInRequest(ctx, (error) => {
+        if (!standIn.answered) standIn.fail(error)
+      })
+      call(standIn, () => listener(req, standIn.res as ServerResponse))
     })
 }
 
