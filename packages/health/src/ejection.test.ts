@@ -330,6 +330,35 @@ describe('how many may be out', () => {
     expect(states()).toEqual(['unknown', 'ejected', 'ejected'])
   })
 
+  it('asks the longest of those that are not drained, and leaves the others out', () => {
+    const { end, states, time, upstream } = ejecting({ maxPercent: 100 }, 4)
+    for (const each of [0, 2, 1]) {
+      end(each, answered(503), 5)
+      time.passAtOnce(500)
+    }
+    time.passAtOnce(1_000)
+    upstream.drain('http://t0')
+    end(3, refused, 2)
+    expect(states()).toEqual(['draining', 'ejected', 'unknown', 'unknown'])
+    upstream.undrain('http://t0')
+    expect(states()[0]).toBe('ejected')
+  })
+
+  it('counts one once that is taken away as another is back ahead of its time', () => {
+    const { end, states, time, upstream } = ejecting({ maxPercent: 34 }, 6)
+    for (const each of [0, 1]) end(each, answered(503), 5)
+    for (const each of [2, 3, 4]) upstream.mark(upstream.all[each] as Target, 'unhealthy', 'a test')
+    time.passAtOnce(1_000)
+    const undo = upstream.on('state', () => {
+      undo()
+      upstream.replace(['http://t5'])
+    })
+    end(5, refused, 2)
+    upstream.replace(['http://t5', 'http://t6', 'http://t7'])
+    for (const each of [0, 1]) end(each, refused)
+    expect(states()).toEqual(['ejected', 'unknown', 'unknown'])
+  })
+
   it('asks nobody in turn where all are gone, and nobody is out for longer for it', () => {
     const { changes, end, states, time } = ejecting({}, 2)
     end(0, refused)

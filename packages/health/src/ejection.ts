@@ -85,6 +85,7 @@ class Ejection implements Disposable {
     for (const [target, record] of before) {
       if (this.records.has(target) || record.out === undefined) continue
       this.timers.clear(record.timer)
+      record.out = undefined
       this.out--
     }
   }
@@ -126,8 +127,8 @@ class Ejection implements Disposable {
       ({ out, since, target }) => out !== undefined && since <= before && target.state === 'ejected',
     )
     for (const record of out.sort((a, b) => a.since - b.since)) {
-      // Whoever heard of the one before may have ended all this.
-      if (record.out === undefined) return
+      // Whoever heard of the one before may have taken this one away, or ended all this.
+      if (record.out === undefined) continue
       timers.clear(record.timer)
       this.restore(record, 'the last one that was fit is not reached', true)
       // Others may know more of it.
