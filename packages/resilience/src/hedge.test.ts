@@ -4,7 +4,7 @@ import { type Lease, leftLine, type Selected, type Target, type Tried } from '@s
 import debug from 'debug'
 import { describe, expect, it, vi } from 'vitest'
 import { handTimers } from '../../../test/kit/hand-timers.js'
-import { type HedgeOptions, hedge, retryBudget } from './index.js'
+import { type HedgeOptions, hedge, retry, retryBudget } from './index.js'
 
 type Attempt = Context & Tried & Partial<Selected> & { key?: string }
 
@@ -220,6 +220,34 @@ it.each([
     }
   },
 )
+
+it.each([
+  ['no target', false],
+  ['a line that it has left, too', true],
+])('to leave a line for a connection is no try, though the second try has found %s', async (_what, found) => {
+  const left = new ProxyError('connection_timeout', { cause: leftLine })
+  const ends: (() => void)[] = []
+  const seen: unknown[] = []
+  const { timers, handler } = made({}, (attempt, n) => {
+    seen.push([attempt.tried?.map(({ id }) => id), attempt.moved])
+    if (n === 3) return reply()
+    if (n === 2 && !found) {
+      attempt.lease = attempt.target = undefined as never
+      throw new ProxyError('destination_unavailable')
+    }
+    return new Promise((_resolve, reject) => ends.push(() => reject(left)))
+  })
+  const answer = retry({ attempts: 1 })(handler as never)(context().ctx)
+  await timers.fire()
+  await turn()
+  for (const end of ends) end()
+  expect((await answer).status).toBe(200)
+  expect(seen).toEqual([
+    [undefined, undefined],
+    [['t1'], undefined],
+    [found ? ['t1', 't2'] : ['t1'], true],
+  ])
+})
 
 it('a first try that fails in its time is not hedged', async () => {
   const { timers, handler, calls } = made({}, () => {

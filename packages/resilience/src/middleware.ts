@@ -56,6 +56,8 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
   for (let attempt = 1; ; attempt++) {
     let failure: ProxyError | number
     let reply: Reply | undefined
+    // As of now: a `hedge` further in adds those that its tries were at.
+    const { tried: before } = ctx
     ctx.movable = lease === undefined
     kept?.begin(ctx.out)
     try {
@@ -75,7 +77,7 @@ async function attempts(next: Next, first: Context, settings: RetrySettings, pat
       if (ctx !== first) showAttempt(first, ctx)
     }
     // Nobody has seen it: to wait for another target is no further try, and there are never more of these than targets.
-    const moved = hasLeftLine(failure) && ctx.tried?.includes(ctx.target as Target) !== true
+    const moved = hasLeftLine(failure) && before?.includes(ctx.target as Target) !== true
     if (moved) attempt--
     const { method } = first.out
     const can = kept === undefined ? isUntouched(first.out.body) : kept.isWhole(first.out)
