@@ -204,6 +204,22 @@ it('lets a further try wait for a target that it was not at, and others pass to 
   expect([one.waiting, results[again], under()]).toEqual([0, 200, [b]])
 })
 
+it.each(['fifo', 'lifo'] as const)(
+  'lets a first try pass those in line that may not go, %s',
+  async (order) => {
+    const { one, upstream, leases, results, arrive, end } = made({ limit: 1, order }, urls.slice(0, 2))
+    const [a, b] = upstream.all as [Target, Target]
+    const held = arrive()
+    const other = arrive()
+    const [before, first, behind] = [arrive({ tried: [a] }), arrive(), arrive({ tried: [a] })]
+    await end(held)
+    expect([leases.get(first)?.target, one.waiting]).toEqual([a, 2])
+    await end(other)
+    expect(leases.get(order === 'fifo' ? before : behind)?.target).toBe(b)
+    expect([results[order === 'fifo' ? behind : before], one.waiting]).toEqual([undefined, 1])
+  },
+)
+
 it('a line of further tries costs who comes, joins and is served the same at any length', async () => {
   const { one, upstream, leases, arrive, end } = made({ limit: 1, queue: 10_000 }, urls.slice(0, 2))
   const [a, b] = upstream.all as [Target, Target]
