@@ -4,12 +4,14 @@ import { isOwnFault } from '@sluice/upstream'
 const limits = new Set<unknown>(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 
 /**
- * Whether a probe has failed by a limit of this process: the target wasn't asked, and all of them would be unhealthy for it. A bug in a
- * probe is none. Never throws: anything may be thrown, also what throws when it is looked at.
+ * Whether a probe has failed by a limit of this process, also beneath `fetch failed`: the target wasn't asked, and all of them would be
+ * unhealthy for it. A bug in a probe is none. Never throws: anything may be thrown, also what throws when it is looked at.
  */
 export function isOwnLimit(failure: unknown): boolean {
   try {
-    return isOwnFault(failure) && limits.has((failure as { code?: unknown }).code)
+    if (!isOwnFault(failure)) return false
+    const { cause, code } = failure as { cause?: unknown; code?: unknown }
+    return limits.has(code) || isOwnLimit(cause)
   } catch {
     return false
   }

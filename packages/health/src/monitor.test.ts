@@ -107,6 +107,22 @@ it.each(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])(
   },
 )
 
+it('takes a limit beneath `fetch failed` for no word of the target, and a lost connect there for one', async () => {
+  let code = 'EMFILE'
+  const { changes } = watched(
+    async () => {
+      const cause = Object.assign(new Error('connect'), { code, syscall: 'connect' })
+      throw new TypeError('fetch failed', { cause })
+    },
+    { fall: 1 },
+  )
+  await vi.advanceTimersByTimeAsync(3_000)
+  expect(changes).toEqual([])
+  code = 'ECONNREFUSED'
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(changes).toEqual(['http://a unknown unhealthy: probe failed: fetch failed'])
+})
+
 it('forgets a good first verdict that another probe has taken back before it was told', async () => {
   let fit = true
   const { changes } = watched(
