@@ -78,7 +78,7 @@ function isFlat(headers: unknown): boolean {
 
 /** @throws ProxyError for what is no body, in words for whoever made it */
 export function needStream(init: unknown): Readable {
-  if (init instanceof Object && 'on' in init && typeof init.on === 'function') return init as Readable
+  if (typeof (init as Readable | null | undefined)?.on === 'function') return init as Readable
   const how = init instanceof ReadableStream ? '; Readable.fromWeb(it) is one' : ''
   const message = `${inWords(init)} is no body: that is text, bytes, a Node stream, null or a Body${how}`
   throw new ProxyError('proxy_internal_error', { message })

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { createServer } from 'node:http'
+import { runInNewContext } from 'node:vm'
 import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
@@ -95,6 +96,11 @@ describe('what a reply is made of', () => {
   ])('%o is told to be no body', (wrong, says) => {
     expect(() => toBody(wrong as never)).toThrow(expect.objectContaining({ code: 'proxy_internal_error' }))
     expect(() => toBody(wrong as never)).toThrow(says)
+  })
+
+  it('a stream of another realm is a body: test runners give apps an Object of their own', () => {
+    const stream = runInNewContext('({ on() { return this }, once() { return this } })')
+    expect(toBody(stream)).toMatchObject({ pipe: expect.any(Function) })
   })
 
   it.each<[object, string]>([
