@@ -1,6 +1,10 @@
+import { createServer } from 'node:http'
+import { cache } from '@sluice/cache'
+import { chain, fromListener, toListener } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { cachedSite, minute, numbered, statusOf } from '../kit/cached-site.js'
 import { fronts, twoFronts } from '../kit/fronts.js'
+import { listen } from '../kit/listen.js'
 import type { OriginHandler } from '../kit/origin-server.js'
 import { owner } from '../kit/owner.js'
 import { values } from '../kit/raw-request.js'
@@ -204,6 +208,26 @@ describe.each(twoFronts)('what confirms a page behind $name', (kind) => {
     expect(await cookie('carol')).toEqual([])
     expect(site.origin.requests).toHaveLength(2)
   })
+})
+
+it.each<[string, readonly string[]]>([
+  ['Vary', []],
+  ['key.headers', ['X-Forwarded-For']],
+])('an app without forward() reads what came: it has a page for each, by %s', async (_name, headers) => {
+  const app = fromListener(({ headers }, res) => {
+    res.writeHead(200, { 'Cache-Control': 'max-age=60', Vary: 'X-Forwarded-For' })
+    res.end(`page of ${headers['x-forwarded-for']}`)
+  })
+  const handler = chain()
+    .use(cache({ key: { headers } }))
+    .handle(app)
+  const { client } = own(await listen(createServer(toListener(handler))))
+  for (const again of [false, true])
+    for (const caller of ['192.0.2.1', '192.0.2.2']) {
+      const answer = await client.ask({ headers: ['X-Forwarded-For', caller] })
+      expect(answer.text).toBe(`page of ${caller}`)
+      expect(statusOf(answer)?.includes('hit')).toBe(again)
+    }
 })
 
 describe.each(twoFronts)('Set-Cookie behind $name', (kind) => {

@@ -13,7 +13,7 @@ export interface CacheRequest {
   readonly body?: BodyInit
   /** What else `fetch` tells the target of where the request goes, another host say: it may answer by that, so it is part of the key. */
   readonly also?: string | undefined
-  /** Who asks, where `fetch` tells the target so in `X-Forwarded-For` or `Forwarded`, whatever stands there in `headers`: what varies on these is chosen by it. */
+  /** Who asks, where `fetch` may tell the target so in `X-Forwarded-For` or `Forwarded`: what varies on these is chosen by it, and by what stands there in `headers`. */
   readonly caller?: string | undefined
   /** It was let in for who has made it, though it may have no `Authorization` any more: it is treated as if it had one (RFC 9111 section 3.5). */
   readonly authorized?: boolean | undefined

@@ -70,19 +70,21 @@ describe('the key', () => {
     for (let i = 0; i < 3000; i++) expect(make(request('/', [], `h${i}`)).refused).toBeUndefined()
   })
 
-  it('has who asks as the target is told it, and not as the client says', () => {
+  it('has who asks as a proxy tells the target, and what came, which an app may read', () => {
     const asked = (said: HeaderList, caller?: string) =>
       createKey(resolveKey({ headers: ['X-Forwarded-For'] }))({ ...request('/', said), caller })
-    const of = (caller: string) => ({
-      primary: `http://site.test/ h:x-forwarded-for=${caller}`,
+    const of = (...callers: string[]) => ({
+      primary: `http://site.test/ h:x-forwarded-for=${callers.join('=')}`,
       url: 'http://site.test/',
     })
-    for (const said of [[], ['X-Forwarded-For', '6.6.6.6']])
-      expect(asked(said, '192.0.2.1')).toEqual(of('192.0.2.1'))
+    expect(asked([], '192.0.2.1')).toEqual(of('192.0.2.1'))
+    expect(asked(['X-Forwarded-For', '6.6.6.6'], '192.0.2.1')).toEqual(of('192.0.2.1', '6.6.6.6'))
     expect(asked(['X-Forwarded-For', '6.6.6.6'])).toEqual(of('6.6.6.6'))
     const varied = (said: HeaderList, caller?: string) =>
       variantKey('http://site.test/', ['x-forwarded-for', 'forwarded'], said, caller)
-    expect(varied([], 'a')).toBe(varied(['Forwarded', 'for=b', 'X-Forwarded-For', 'b'], 'a'))
+    expect(varied([], 'a')).toBe(varied(['X-Other', 'b'], 'a'))
+    for (const said of ['Forwarded', 'X-Forwarded-For'])
+      expect(varied([], 'a')).not.toBe(varied([said, 'b'], 'a'))
     expect(varied([], 'a')).not.toBe(varied([], 'b'))
     expect(varied(['Forwarded', 'a'])).not.toBe(varied(['Forwarded', 'b']))
   })

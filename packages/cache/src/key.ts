@@ -80,8 +80,9 @@ export function createKey(settings: KeySettings): (request: KeyRequest) => Cache
     let primary = url + origin.spelt + suffix
     if (also !== undefined) primary += ` a=${escaped(also)}`
     for (const name of names) {
+      const came = getAll(headers, name)
       const isCaller = caller !== undefined && callerFields.has(name)
-      primary += ` h:${name}${values(isCaller ? [caller] : getAll(headers, name))}`
+      primary += ` h:${name}${values(isCaller ? [caller, ...came] : came)}`
     }
     if (cookies.length > 0) {
       const came = getAll(headers, 'cookie')

@@ -22,7 +22,8 @@ export function variantKey(
 ): string {
   let chosen = ''
   for (const name of vary) {
-    const value = caller !== undefined && callerFields.has(name) ? caller : varyValue(name, headers)
+    if (caller !== undefined && callerFields.has(name)) chosen += `${caller.length}:${caller}`
+    const value = varyValue(name, headers)
     // With its length, since a value could hold whatever else would set two of them apart.
     chosen += value === undefined ? `${name};` : `${name}=${value.length}:${value}`
   }
