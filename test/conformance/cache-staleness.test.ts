@@ -34,6 +34,21 @@ describe.each(fronts)('what is stale behind $name', (kind) => {
     expect(site.origin.requests).toHaveLength(2)
   })
 
+  it('is still there where a 304 is of another one, and the fetch after it is lost', async () => {
+    let count = 0
+    const site = await cachedSite(
+      own,
+      kind,
+      (req, res) => {
+        if (++count > 2) return void req.socket.destroy()
+        res.writeHead(count === 1 ? 200 : 304, ['Cache-Control', 'max-age=0', 'ETag', `"${count}"`])
+        res.end(count === 1 ? 'page' : undefined)
+      },
+      { staleIfError: '1h' },
+    )
+    for (let i = 0; i < 4; i++) expect((await site.ask()).text).toBe('page')
+  })
+
   it('is validated for a client that has it, which gets a 304', async () => {
     const site = await cachedSite(own, kind, validated)
     await site.ask()

@@ -1,4 +1,4 @@
-import { discard, onBodyEnd, type Reply } from '@sluice/core'
+import { discard, onBodyEnd, ProxyError, type Reply } from '@sluice/core'
 import { type HeaderList, has } from '@sluice/headers'
 import type { CacheRequest, Fetcher } from './cache-request.js'
 import { bytesOf, completed, GrownWriter, grown } from './combine.js'
@@ -144,11 +144,10 @@ export class Flight implements Doomable {
       return this.#flyWithMore(request, fetcher, arg).then((landing) => leader.landed(this, landing))
     const mark = engine.store.mark()
     const more = rangeFields(plan, undefined)
-    const requestTime = this.startedAt
     return this.#send(request, fetcher, arg, more).then(
       (reply) => {
         const waited = this.#waiting !== undefined
-        const times = { requestTime, responseTime: engine.now() }
+        const times = { requestTime: this.startedAt, responseTime: engine.now() }
         const landing = this.#arrived(reply, request, times, mark, more.length > 0)
         // A body that began to flow now could be over before they are there to read it.
         return waited ? later(leader, this, landing) : leader.landed(this, landing)
@@ -182,8 +181,9 @@ export class Flight implements Doomable {
         isOther = true
       }
     } catch (error) {
-      // The target has said that it has another one now: each further fetch would end like this (an app runs once for a request).
-      if (isOther && !this.doomed) void engine.store.delete(plan.entryKey)
+      // An app has said that it has another one now, and runs once for a request: each further fetch would end like this. A target may bring it yet.
+      const isLast = isOther && error instanceof ProxyError && error.reason === 'second-run'
+      if (isLast && !this.doomed) void engine.store.delete(plan.entryKey)
       return this.#land({ kind: 'failed', error })
     }
   }

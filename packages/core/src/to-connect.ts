@@ -14,7 +14,7 @@ export interface Rest {
   /**
    * Runs it for a context: with its fields, and with the app's own `req` and `res`. It runs once for a request.
    * @param after it begins then, with the response as it is now
-   * @throws ProxyError proxy_internal_error if it has run before; what the app throws
+   * @throws ProxyError proxy_internal_error with the reason 'second-run' if it has run before; what the app throws
    */
   run(ctx: Context, after?: Promise<void>): Promise<Reply>
 }
@@ -69,7 +69,11 @@ class RestOfApp implements Rest {
 
   async run(ctx: Context, after?: Promise<void>): Promise<Reply> {
     // Their `next` goes on from where it is.
-    if (this.#ran) throw new ProxyError('proxy_internal_error', { message: 'an app runs once for a request' })
+    if (this.#ran)
+      throw new ProxyError('proxy_internal_error', {
+        reason: 'second-run',
+        message: 'an app runs once for a request',
+      })
     this.#ran = true
     const state = before(this.res)
     if (after === undefined) return this.#begin(ctx, state, true)
