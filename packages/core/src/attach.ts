@@ -155,7 +155,7 @@ const attachOptions = v.strictObject({
   path: v.optional(
     that<string>(
       (path) => path === '' || (typeof path === 'string' && /^\/[^?#*\s]*$/.test(path)),
-      "a path that begins with '/', such as '/api': it and all below it; a '*' of a URL is written %2A",
+      "a path that begins with '/' and has no '*', such as '/api': it and all below it",
     ),
   ),
 })

@@ -133,9 +133,12 @@ describe('attach', () => {
     [{ prefix: '/api' }, 'attach.prefix: unknown option'],
     [
       { path: '/api/*' },
-      "attach.path: got '/api/*', takes a path that begins with '/', such as '/api': it and all below it",
+      "attach.path: got '/api/*', takes a path that begins with '/' and has no '*', such as '/api': it and all below it",
     ],
-    [{ path: 'api' }, "attach.path: got 'api', takes a path that begins with '/', such as '/api'"],
+    [
+      { path: 'api' },
+      "attach.path: got 'api', takes a path that begins with '/' and has no '*', such as '/api'",
+    ],
     [{ path: '/a?b' }, 'attach.path: got'],
     [{ path: 5 }, 'attach.path: got 5'],
   ])('refuses %j for options, and leaves the server as it was', (wrong, says) => {
