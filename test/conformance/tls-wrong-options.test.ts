@@ -39,7 +39,11 @@ describe('a wrong option of TLS', () => {
       () => ({ tls: { certificates: '/etc/tls/tls.crt' } }),
     ],
     ["tls.hsts: got '1y', takes true, false, or { maxAge, ", () => ({ tls: { ...good(), hsts: '1y' } })],
-    ['tls.tickets: got true, takes false, or { secret }', () => ({ tls: { ...good(), tickets: true } })],
+    ['tls.tickets: got a boolean, takes false, or { secret }', () => ({ tls: { ...good(), tickets: true } })],
+    [
+      'tls.tickets: got a text, takes false, or { secret }',
+      () => ({ tls: { ...good(), tickets: 'a secret of 32 bytes, or of more' } }),
+    ],
     [
       'tls.acme: got a number, takes { domains, agreeToTerms } and more',
       () => ({ tls: { ...good(), acme: 7 } }),

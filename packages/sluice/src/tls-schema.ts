@@ -2,7 +2,7 @@ import { cidrSet, type Faults, fault, integer, parse, secret, shortOr, that, v }
 import type { ProxyProtocolOptions, TlsOptions } from './tls-option.js'
 
 /** What the engines behind it read themselves. No error shows it: there may be keys in it. */
-const inside = (takes: string) => secret<never>((value) => typeof value === 'object' && value !== null, takes)
+const inside = (takes: string) => secret<never>(isObject, takes)
 const pem = secret<string | Buffer>((value) => typeof value === 'string' || Buffer.isBuffer(value), 'PEM')
 const port = integer(0, 65_535)
 const host = that<string>((value) => typeof value === 'string' && value !== '', 'an address')
@@ -22,7 +22,8 @@ const tlsOptions = v.strictObject({
   client: v.optional(v.any()),
   ca: v.optional(v.any()),
   crl: v.optional(v.any()),
-  tickets: v.optional(shortOr(v.literal(false), 'false', inside('{ secret }'))),
+  // No shortOr, which shows what is neither: some give the secret itself.
+  tickets: v.optional(secret((value) => value === false || isObject(value), 'false, or { secret }')),
   ocsp: v.optional(shortOr(v.boolean(), 'true, false', inside('options of ocspStapler()'))),
   hsts: v.optional(
     shortOr(v.boolean(), 'true, false', inside('{ maxAge, includeSubDomains, preload, keep }')),
@@ -65,4 +66,8 @@ export function checkTls(options: TlsOptions, path: string, faults: Faults): voi
 export function trusted({ trust }: ProxyProtocolOptions, path: string): (address: string) => boolean {
   const ranges = cidrSet(trust, `${path}.trust`)
   return (address) => ranges.has(address)
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null
 }
