@@ -169,6 +169,19 @@ describe('parse', () => {
     expect(fault(() => parse(options, given, 'x'))).toMatch(/^x: got .*, takes \{ x \}$/)
   })
 
+  it.each([
+    ['Map', new Map([['key', 'hunter2']])],
+    ['Headers', new Headers({ key: 'hunter2' })],
+    ['Promise', Promise.resolve({ key: 'hunter2' })],
+  ])('shows nothing of what a %s holds: it may be secret', (kind, given) => {
+    const key = v.string()
+    expect(fault(() => parse(v.record(key, key), given, 'x'))).toMatch(`x: got ${kind}, takes `)
+    expect(fault(() => parse(v.strictObject({ key }), given, 'x'))).toBe(`x: got ${kind}, takes { key }`)
+    expect(fault(() => parse(v.strictObject({ y: v.strictObject({}) }), { y: given }, 'x'))).not.toMatch(
+      'hunter',
+    )
+  })
+
   it('tells what a list is of', () => {
     expect(fault(() => parse(schema, { list: 'a' }, 'x'))).toBe("x.list: got 'a', takes a list, each a text")
     const any = v.array(v.unknown())

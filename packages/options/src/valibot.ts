@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import * as v from 'valibot'
 import { takesOf } from './takes.js'
 
@@ -15,7 +16,7 @@ export const strictObject: typeof v.strictObject = (entries: v.ObjectEntries) =>
   return Object.assign(schema, {
     '~run': (...[dataset, config]: Parameters<typeof run>) => {
       const given = dataset.value
-      if (holdsOtherwise(given)) return refuse['~run'](dataset, config)
+      if (holdsOtherwise(given)) return refuse['~run']({ ...dataset, value: unshown(given) }, config)
       const result = run(dataset, config)
       tellAll(result.issues, given as Record<string, unknown>, entries)
       return result
@@ -34,14 +35,22 @@ export const record: typeof v.record = (
   const refuse = v.custom(() => false, takes as string)
   return Object.assign(schema, {
     '~run': (...[dataset, config]: Parameters<typeof run>) =>
-      holdsOtherwise(dataset.value) ? refuse['~run'](dataset, config) : run(dataset, config),
+      holdsOtherwise(dataset.value)
+        ? refuse['~run']({ ...dataset, value: unshown(dataset.value) }, config)
+        : run(dataset, config),
   }) as never
 }
 
 /** A list, a `Map`, `Headers`, a promise: no option is a property of it, so what it holds would go unread. */
-function holdsOtherwise(value: unknown): boolean {
+function holdsOtherwise(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   return Symbol.iterator in value || typeof (value as { then?: unknown }).then === 'function'
+}
+
+/** Stands in an error's text for what may hold secrets, as a promise of TLS options does: by its kind alone. A list is shown. */
+function unshown(value: object): object {
+  const kind = Object.prototype.toString.call(value).slice('[object '.length, -1)
+  return Array.isArray(value) ? value : { [inspect.custom]: () => kind }
 }
 
 /** Valibot tells of the first unknown option alone. */
