@@ -1,5 +1,6 @@
 import { ProxyError } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
+import { withoutBlanks } from './connection-tokens.js'
 
 /**
  * What is wrong with the transfer codings of an answer that a parser other than ours has read: `chunked`, once, is all that such a parser takes off.
@@ -16,7 +17,8 @@ export function codingFault(headers: HeaderList, method: string, status: number)
     if (name.length !== 17 || name.toLowerCase() !== 'transfer-encoding') continue
     // Parsers take the first, the last or both.
     if (coding !== undefined) return fault('more than one Transfer-Encoding')
-    coding = headers[i + 1] as string
+    // Blanks around a value are none of it (RFC 9110 section 5.5), and undici leaves them behind it.
+    coding = withoutBlanks(headers[i + 1] as string)
     if (coding.toLowerCase() !== 'chunked') return fault('a Transfer-Encoding other than chunked')
   }
   return undefined
