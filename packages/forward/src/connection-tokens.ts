@@ -22,7 +22,7 @@ export function hasToken(value: string, token: string): boolean {
  * Other blanks than these two, `trim`'s, are part of a member. And an expression that looks for those at the end looks from each blank on: one
  * field of a hostile target, with some ten thousand inside of a member, would hold up the whole process for seconds.
  */
-export function withoutBlanks(member: string): string {
+function withoutBlanks(member: string): string {
   let start = 0
   let end = member.length
   while (start < end && isBlank(member.charCodeAt(start))) start++
