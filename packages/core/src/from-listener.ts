@@ -18,10 +18,7 @@ export function fromListener(listener: AnyListener): Handler {
   return (ctx) =>
     new Promise<Reply>((resolve, reject) => {
       const standIn = new StandIn(ctx, resolve, reject)
-      const req = standInRequest(ctx, (error) => {
-        if (!standIn.answered) standIn.fail(error)
-      })
-      call(standIn, () => listener(req, standIn.res as ServerResponse))
+      call(standIn, () => listener(standInRequest(ctx, standIn), standIn.res as ServerResponse))
     })
 }
 

@@ -5,20 +5,21 @@ import type { Body } from './body.js'
 import type { Context } from './context.js'
 import type { InboundRequest } from './mount.js'
 import { RequestBody } from './request-body.js'
+import type { StandIn } from './stand-in-response.js'
 
 /**
  * The request that an app behind layers reads: `ctx.req` itself, or one like it whose bytes are those of the body that a layer has put in the
  * place of the client's. By the client's own the app would go past a limit, and a layer that reads ahead would leave it nothing.
- * @param failed hears why the body will never be whole
+ * @param response fails where the body will never be whole and nothing is answered yet
  */
-export function standInRequest({ req, out }: Context, failed: (error: Error) => void): InboundRequest {
+export function standInRequest({ req, out }: Context, response: StandIn): InboundRequest {
   const { body, headers } = out
   if (body === null || body instanceof RequestBody) return req
   // What was kept of one that a parser has read: the app has what that has made of it.
   if (body instanceof Uint8Array && req.readableDidRead) return req
   const standIn = Object.create(Object.getPrototypeOf(req))
   const bytes = toBody(body) as Body
-  const source = new Source(bytes, standIn, failed)
+  const source = new Source(bytes, standIn, response)
   Readable.call(standIn, {
     read: () => source.read(),
     destroy: (error, done) => {
@@ -52,7 +53,7 @@ class Source {
   constructor(
     private readonly body: Body,
     private readonly to: Readable,
-    private readonly failed: (error: Error) => void,
+    private readonly response: StandIn,
   ) {}
 
   read(): void {
@@ -72,7 +73,7 @@ class Source {
         this.over = true
         show(to, 'aborted', true)
         to.emit('aborted')
-        this.failed(error)
+        if (!this.response.answered) this.response.fail(error)
         to.destroy(error)
       },
       onDrain: (resume) => {
