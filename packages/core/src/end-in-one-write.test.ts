@@ -49,4 +49,19 @@ describe('an answer of one small piece', () => {
     expect((await client.ask()).body.toString('latin1')).toBe('h\u00e9llo')
     expect(await finished.promise).toBe(1)
   })
+
+  it('goes behind a head that has left meanwhile', async () => {
+    const { client } = own(
+      await listen(
+        createServer((_req, res) => {
+          const bytes = Buffer.from('small')
+          res.writeHead(200, { 'Content-Length': bytes.length })
+          expect(endsInOneWrite(res, bytes)).toBe(true)
+          res.flushHeaders()
+          endInOneWrite(res, bytes)
+        }),
+      ),
+    )
+    expect(await client.ask()).toMatchObject({ status: 200, text: 'small', complete: true })
+  })
 })

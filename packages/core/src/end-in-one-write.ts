@@ -1,13 +1,13 @@
 import { OutgoingMessage, type ServerResponse } from 'node:http'
-import type { TLSSocket } from 'node:tls'
 import { ownMethod } from './own-method.js'
 
 const write = ownMethod(OutgoingMessage.prototype, 'write', 'write_')
 const end = ownMethod(OutgoingMessage.prototype, 'end', '_send')
 
-/** What of `ServerResponse` joins the head with a first text. `write` and `end` cork the socket around it. */
+/** What of `ServerResponse` keeps the head until its first bytes go out. */
 type Joining = ServerResponse & {
-  _send?(data: string, encoding: 'latin1'): boolean
+  _header?: string | null
+  readonly _headerSent?: boolean
   readonly _hasBody?: boolean
 }
 
@@ -24,7 +24,8 @@ export function endsInOneWrite(response: ServerResponse, bytes: Uint8Array): boo
     // Middlewares of a host app that replaced `write` and `end` must see the bytes.
     res.write === write &&
     res.end === end &&
-    res._send !== undefined &&
+    typeof res._header === 'string' &&
+    res._headerSent === false &&
     res._hasBody === true &&
     !res.chunkedEncoding &&
     // What goes past `write` and `end` isn't counted.
@@ -35,14 +36,14 @@ export function endsInOneWrite(response: ServerResponse, bytes: Uint8Array): boo
 
 /**
  * Ends a response whose whole body is one small piece. `end(bytes)` makes two chunks of it, the head and the bytes, and with
- * them a vectored write; joined as text by `_send`, which every write of `ServerResponse` goes through, they are one plain
- * write, which costs less (docs/decisions/005).
+ * them a vectored write. Without bytes `end` sends the head that it has kept until then, so with the bytes behind that it is one
+ * plain write, which costs less (docs/decisions/005).
  */
 export function endInOneWrite(response: ServerResponse, bytes: Uint8Array): void {
   const res = response as Joining
-  // Under TLS a write is never done on the spot, and `end` would put an empty one behind it, which costs almost as much again. Corked, the two are one.
-  if ((res.socket as TLSSocket | null)?.encrypted === true) res.socket?.cork()
-  res._send?.(latin1(bytes), 'latin1')
+  // Code of the host app has sent the head meanwhile.
+  if (res._headerSent !== false) return void res.end(bytes)
+  res._header += latin1(bytes)
   res.end()
 }
 
