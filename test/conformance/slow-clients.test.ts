@@ -237,6 +237,50 @@ describe.each(http1)('over $name', (kind) => {
     expect(refused).toEqual({ 'body-too-slow': 1 })
   })
 
+  it('many bodies in drips are read in turn, and none is lost', async () => {
+    const drips = new Map<string, string>()
+    const { look, port, refused, turn } = await listening(
+      kind,
+      (req, res) => {
+        req.on('data', (chunk: Buffer) => drips.set(req.url ?? '', (drips.get(req.url ?? '') ?? '') + chunk))
+        reading(req, res)
+      },
+      { slow: { minRate: 1_000_000, grace: 60_000, readGrace: 60_000 } },
+      true,
+    )
+    const seen = (text: string): number => [...drips.values()].filter((each) => each === text).length
+    const all = await Promise.all(Array.from({ length: 64 }, () => client(port, tls)))
+    const say = (text: (i: number) => string): void => {
+      for (const [i, each] of all.entries()) each.write(text(i))
+    }
+    const post = (i: number): string => `POST /${i} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n`
+    say((i) => `${post(i)}a`)
+    await until(() => seen('a') === all.length, 'the first drips')
+    look(30)
+    say(() => 'b')
+    const other = await client(port, tls)
+    for (let asked = 1; asked <= 5; asked++) {
+      other.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+      await until(() => other.text.split('all of it').length > asked, 'an answer to somebody else')
+    }
+    expect(seen('ab')).toBe(0)
+    for (let read = 1; read <= all.length; read++) {
+      expect(turn()).toBe(true)
+      await until(() => seen('ab') >= read, 'a drip')
+      expect(seen('ab')).toBe(read)
+    }
+    say(() => 'c')
+    for (let done = 1; done <= all.length; done++) {
+      turn()
+      await until(() => seen('abc') === done, 'the rest of a body')
+    }
+    await until(() => all.every(({ text }) => text.includes('all of it')), 'their answers')
+    // Who has sent all is read as it comes, at once.
+    say((i) => `${post(i)}new`)
+    await until(() => seen('abcnew') === all.length, 'the next requests')
+    expect(refused).toEqual({})
+  })
+
   it('a reader that takes nothing is cut off', async () => {
     const gone = deferred()
     const { port, refused } = await listening(

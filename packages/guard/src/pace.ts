@@ -18,6 +18,11 @@ export class Pace {
     this.#bytes = bytes
   }
 
+  /** It has moved less than it should have. */
+  get isBehind(): boolean {
+    return this.#behind > 0
+  }
+
   /**
    * So much time has passed in which it was its turn.
    * @param bytes that it has moved since ever

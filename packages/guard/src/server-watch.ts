@@ -5,6 +5,7 @@ import { PacedWork } from './paced-work.js'
 import type { Refusals } from './refusals.js'
 import type { ServerGuardSettings } from './server-guard-options.js'
 import type { SlowSettings } from './slow-options.js'
+import { SlowSenders } from './slow-senders.js'
 import { type Connection, WatchedConnection } from './watched-connection.js'
 import { WatchedSession } from './watched-session.js'
 
@@ -49,6 +50,7 @@ export class ServerWatch {
   #arriving: Connection | undefined
   /** What ends connections, by the next look: many are late at once, and each end costs as much as a request. */
   readonly work: PacedWork
+  readonly #slowSenders: SlowSenders
 
   constructor(
     private readonly settings: ServerGuardSettings,
@@ -63,6 +65,7 @@ export class ServerWatch {
     const shortest = Math.min(...limits.filter((ms) => ms > 0))
     this.#interval = Math.max(10, Math.min(lookAtMost, Math.ceil(shortest / 8)))
     this.work = new PacedWork(seams.every, this.#interval)
+    this.#slowSenders = new SlowSenders(seams.every)
   }
 
   /** Ahead of Node's own listener, which goes on with it at once. */
@@ -71,8 +74,9 @@ export class ServerWatch {
     // Somebody else has accepted it, and watches it.
     if ('encrypted' in socket) return
     if (!this.#mayCome(socket)) return
-    const { now } = this.seams
-    this.#connections.set(socket, new WatchedConnection(socket, this.secure, now(), this.refusals, this.work))
+    const { refusals, seams, work } = this
+    const watched = new WatchedConnection(socket, this.secure, seams.now(), refusals, work, this.#slowSenders)
+    this.#connections.set(socket, watched)
     socket.once('close', this.#forget)
     this.#start()
   }
@@ -112,6 +116,7 @@ export class ServerWatch {
     }
     this.#sessions.clear()
     this.#current = undefined
+    this.#slowSenders.clear()
     this.work.finish()
     this.#rest()
   }
@@ -193,6 +198,7 @@ function forgetIn(
   then: () => void,
 ): (this: Socket) => void {
   return function () {
+    connections.get(this)?.closed()
     connections.delete(this)
     sessions.delete(this)
     then()

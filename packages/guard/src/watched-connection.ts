@@ -7,6 +7,7 @@ import type { Refusals } from './refusals.js'
 import { refuseSocket, wasRefused } from './refuse-socket.js'
 import type { ServerGuardSettings } from './server-guard-options.js'
 import type { SlowSettings } from './slow-options.js'
+import type { SlowSender, SlowSenders } from './slow-senders.js'
 
 /** What Node keeps of a connection beyond what it tells of. */
 export type Connection = Socket & {
@@ -14,13 +15,15 @@ export type Connection = Socket & {
   _httpMessage?: (ServerResponse & { readonly req: IncomingMessage }) | null
   /** What reads the next head of HTTP/1.1: none once the connection is handed over for something else. */
   readonly parser?: object | null
+  /** Answers wait in it: Node reads no further request until they have left. */
+  readonly _paused?: boolean
   /** What TLS is spoken over. */
   _parent?: Connection | null
   readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize?: number } | null
 }
 
 /** How a connection is doing, by looks from time to time: nothing is done for a request. */
-export class WatchedConnection {
+export class WatchedConnection implements SlowSender {
   /** What speaks HTTP over it: itself, or TLS once its handshake is over. */
   #app: Connection | undefined
   /** Since when it is in its handshake, or has no request. */
@@ -44,6 +47,7 @@ export class WatchedConnection {
     now: number,
     private readonly refusals: Refusals,
     private readonly work: PacedWork,
+    private readonly slowSenders: SlowSenders,
   ) {
     this.#since = now
     this.#app = secure ? undefined : socket
@@ -78,6 +82,25 @@ export class WatchedConnection {
       return this.#end(() => isFull(socket) && this.#cut('reader-too-slow'))
     if (this.#sendsTooLittle(app, elapsed, slow))
       this.#end(() => owesBody(app._httpMessage) && this.#refuse(app, 'body-too-slow'))
+    else if (this.#sends?.isBehind === true) this.slowSenders.add(this)
+    else this.slowSenders.delete(this)
+  }
+
+  /** Its client sends in drips: they wait in the system. */
+  pause(): void {
+    const app = this.#app
+    // Whatever else comes is read as it comes.
+    if (app !== undefined && owesBody(app._httpMessage)) app.pause()
+  }
+
+  resume(): void {
+    const app = this.#app
+    if (app !== undefined && !app.destroyed && app._paused !== true && !isHeld(app._httpMessage)) app.resume()
+  }
+
+  /** It has closed. */
+  closed(): void {
+    this.slowSenders.delete(this)
   }
 
   /** When it is its turn, which may be a moment later: `how` looks once more. */
@@ -85,7 +108,9 @@ export class WatchedConnection {
     this.#isDue = true
     this.work.add(() => {
       this.#isDue = false
-      if (!this.socket.destroyed) how()
+      if (this.socket.destroyed) return
+      this.slowSenders.delete(this)
+      how()
     })
   }
 
@@ -167,11 +192,16 @@ function hasRequest({ _httpMessage: res }: Connection): boolean {
   return res !== null && res !== undefined
 }
 
+/** Whether what has come of a body waits for whoever reads it: Node goes on by itself when they have had it. */
+function isHeld(res: Connection['_httpMessage']): boolean {
+  return res !== undefined && res !== null && !res.req.complete && res.req.readableLength > 0
+}
+
 /**
  * Whether a client has to send more of a body: we read, and nothing has come that we haven't read yet. Once an answer has begun it is a
  * conversation, in which either may have nothing to say.
  */
-function owesBody(res: (ServerResponse & { readonly req: IncomingMessage }) | null | undefined): boolean {
+function owesBody(res: Connection['_httpMessage']): boolean {
   if (res === undefined || res === null || res.headersSent) return false
   const { req } = res
   return !req.complete && req.readableFlowing === true && req.readableLength === 0
