@@ -1,3 +1,4 @@
+export { mayBeginWith } from './may-begin-with.js'
 export { type Route, route } from './middleware.js'
 export { type PathPolicyOptions, pathPolicy, pathPolicyOptions, type Respelt } from './path-policy.js'
 export { type QueryRules, type RewritePathOptions, rewritePathEntries } from './rewrite-options.js'

@@ -5,7 +5,10 @@ export type { QueryRules } from '@sluice/headers'
 
 /** How a path changes on its way to the target: `strip`, then `replace`, then `prefix`; the query by itself. */
 export interface RewritePathOptions {
-  /** `/api` goes from `/api`, `/api/x` and `/api?x`, not from `/apix`. A path that isn't below it stays as it is, whole. */
+  /**
+   * `/api` goes from `/api`, `/api/x` and `/api?x`, not from `/apix`. A path that isn't below it stays as it is, whole. There are no
+   * parameters in it: `replace` takes off what differs.
+   */
   strip?: string
   /** Goes before what is left, with one slash at the seam. */
   prefix?: string
@@ -22,6 +25,13 @@ export interface RewritePathOptions {
 const path = that<string>(
   (value) => typeof value === 'string' && /^\/[\x21-\x7e]*$/.test(value) && !/[?#]/.test(value),
   "a path such as '/api'",
+)
+const literal = v.pipe(
+  path,
+  v.check(
+    (text) => !/\/:\w/.test(text),
+    "a path without parameters, which replace can take off, as in [/^\\/users\\/[^/]+/, '']; a ':' of a URL is written %3A",
+  ),
 )
 const replacement = that<string>(
   (value) => typeof value === 'string' && /^[!"$-~]*$/.test(value),
@@ -43,7 +53,7 @@ function isWellFormed(value: unknown): boolean {
 
 /** Schemas of {@link RewritePathOptions}, to be spread into the schema of a larger object. */
 export const rewritePathEntries = {
-  strip: v.optional(path),
+  strip: v.optional(literal),
   prefix: v.optional(path),
   replace: v.optional(v.strictTuple([regexp(), replacement])),
   query: v.optional(

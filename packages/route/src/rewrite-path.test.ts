@@ -19,6 +19,7 @@ it.each<[RewritePathOptions, string, string, string]>([
   [{ strip: '/api' }, '/api/\\10.0.0.1/', '/10.0.0.1/', '/api'],
   [{ replace: [/^\/go/, ''] }, '/go/\\/x', '/x', ''],
   [{ strip: '/api' }, '/api/api/x', '/api/x', '/api'],
+  [{ strip: '/%3Aid' }, '/:id/x', '/x', '/%3Aid'],
   [{ strip: '/api', prefix: '/v1/' }, '/api/x', '/v1/x', '/api'],
   [{ replace: [/^\/u\/(\d+)$/g, '/user?id=$1'] }, '/u/7?a=1', '/user?id=7&a=1', ''],
   [{ replace: [/^\/u\/(\d+)$/, '/user?id=$1'] }, '/u/7#a=1', '/user?id=7', ''],
@@ -43,6 +44,9 @@ it('has no layer where all is preserved', () => {
 
 it('refuses wrong options, and paths that break a rule', () => {
   expect(() => rewritePath({ replace: [/(a+)+$/, ''] })).toThrow('rewrite.replace[0]')
+  expect(() => rewritePath({ strip: '/users/:id' })).toThrow(
+    "rewrite.strip: got '/users/:id', takes a path without parameters",
+  )
   expect(() => pathPolicy({ dotSegments: 'x' as never })).toThrow('paths.dotSegments')
   expect(() => run(pathPolicy('reject'), '/a/..')).toThrow(
     expect.objectContaining({ code: 'http_request_error' }),

@@ -1,5 +1,6 @@
 import { accessLayers } from '@sluice/access'
 import { cidrSet, Faults, parse } from '@sluice/options'
+import { mayBeginWith } from '@sluice/route'
 import { clientCertificate } from '@sluice/tls'
 import { createUpstream, type TargetTls } from '@sluice/upstream'
 import { checkAccessTogether } from './access-together.js'
@@ -67,6 +68,7 @@ const serving: readonly ((options: Partial<ProxyOptions>) => unknown)[] = [
     routes.forEach((route, i) => {
       if (!isRecord(route)) return
       const { access, limits: given } = route as Partial<RouteOptions>
+      faults.collect(() => checkStrip(route, `routes[${i}]`))
       if (isRecord(access)) faults.collect(() => routeAccess(access, i))
       faults.collect(() => checkAccessTogether(site, access, `routes[${i}].access`))
       if (isRecord(given)) faults.collect(() => limits(given, `routes[${i}].limits`))
@@ -149,6 +151,17 @@ function checkRoutes(routes: unknown, names: readonly string[]): void {
       : [`routes[${i}].upstream: got ${JSON.stringify(upstream)}, takes a name of upstreams: ${known}`]
   })
   if (faults.length > 0) throw new TypeError(faults.join('\n'))
+}
+
+/** @throws TypeError for a prefix that is never there to be stripped: targets would get all paths whole */
+function checkStrip({ path = '/', rewrite, use }: Record<string, unknown>, at: string): void {
+  const strip = isRecord(rewrite) ? rewrite['strip'] : undefined
+  // Layers of a route may put it there.
+  if (typeof path !== 'string' || typeof strip !== 'string' || (Array.isArray(use) && use.length > 0)) return
+  if (!mayBeginWith(path, strip))
+    throw new TypeError(
+      `${at}.rewrite.strip: got ${JSON.stringify(strip)} with path ${JSON.stringify(path)}, takes what paths of the route begin with`,
+    )
 }
 
 function secured(tls: unknown): { tls?: TargetTls } {
