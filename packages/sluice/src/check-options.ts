@@ -76,7 +76,28 @@ const serving: readonly ((options: Partial<ProxyOptions>) => unknown)[] = [
     faults.throwAny()
   },
   ({ clientCertificate: given }) => given !== undefined && clientCertificate(given, 'clientCertificate'),
+  checkProofs,
 ]
+
+/** @throws TypeError where a certificate is required that no client is ever asked for: all of them would get 403 */
+function checkProofs({ tls, clientCertificate: given, routes }: Partial<ProxyOptions>): void {
+  // A server that isn't the proxy's own may ask, and proxies in front may say.
+  if (!isRecord(tls) || (tls['client'] ?? 'none') !== 'none') return
+  const site: Record<string, unknown> = isRecord(given) ? given : {}
+  if (site['trust'] !== undefined) return
+  const required = (Array.isArray(routes) ? routes : []).flatMap((route: unknown, i) =>
+    isRecord(route) && route['clientCertificate'] === 'required'
+      ? [`routes[${i}].clientCertificate: got 'required'`]
+      : [],
+  )
+  if (site['required'] === true) required.unshift('clientCertificate.required: got true')
+  if (required.length > 0)
+    throw new TypeError(
+      required
+        .map((got) => `${got} without tls.client, takes it with 'optional' there: clients are asked for none`)
+        .join('\n'),
+    )
+}
 
 /** @throws TypeError for options that one by one are right, and together would leave one of them without effect */
 function checkTogether(

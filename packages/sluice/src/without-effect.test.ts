@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { x509SelfSigned } from '../../../test/kit/x509.js'
 import { createProxy, type ProxyOptions } from './index.js'
 
 const site = 'http://127.0.0.1:1'
@@ -34,4 +35,25 @@ it('refuses to strip what no path of a route begins with', () => {
     expect.stringMatching(/^routes\[0\]\.use: got null/),
     expect.stringMatching(/^routes\[0\]\.rewrite\.strip: got "\/x"/),
   ])
+})
+
+it('refuses to require certificates that it never asks for', async () => {
+  const { cert, key } = await x509SelfSigned()
+  const of = (tls: object | undefined, more: object = {}): string[] =>
+    said({
+      routes: [{ upstream: 'site' }, { upstream: 'site', path: '/a', clientCertificate: 'required' }],
+      ...(tls === undefined ? {} : { tls }),
+      ...more,
+    })
+  const fault =
+    "routes[1].clientCertificate: got 'required' without tls.client, takes it with 'optional' there: clients are asked for none"
+  expect(of({ cert, key })).toEqual([fault])
+  expect(of({ cert, key, client: 'none' }, { clientCertificate: { required: true } })).toEqual([
+    "clientCertificate.required: got true without tls.client, takes it with 'optional' there: clients are asked for none",
+    fault,
+  ])
+  expect(of({ cert, key, client: 'optional', ca: cert })).toEqual([])
+  expect(of({ cert, key }, { clientCertificate: { trust: ['10.0.0.0/8'] } })).toEqual([])
+  // Whose server it is mounted in asks.
+  expect(of(undefined)).toEqual([])
 })
