@@ -12,7 +12,13 @@ import type { ProxyOptions, UpstreamOptions } from './proxy-options.js'
  * writes the forwarding fields anew, and removes what belongs to one hop.
  * @throws TypeError for wrong options: every fault, with the option's path, what it got and what it takes
  */
-export function createProxy(options: string | readonly string[] | ProxyOptions): Proxy {
+export function createProxy(options: string | readonly string[] | ProxyOptions): Proxy
+export function createProxy(options: string | readonly string[] | ProxyOptions, more?: unknown): Proxy {
+  // A rule of access that stands there would be none. What `urls.map(createProxy)` hands over is a number.
+  if (more !== undefined && more !== null && typeof more !== 'number')
+    throw new TypeError(
+      'createProxy: got a second argument, takes one: a URL, a list of URLs, or { upstreams: { site: targets }, ...options }',
+    )
   if (isShort(options)) {
     const targets: readonly TargetInit[] = typeof options === 'string' ? [options] : options
     return new AssembledProxy(assemble({ upstreams: {} }, { default: { targets } }, () => 'createProxy'))

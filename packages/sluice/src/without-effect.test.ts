@@ -57,3 +57,19 @@ it('refuses to require certificates that it never asks for', async () => {
   // Whose server it is mounted in asks.
   expect(of(undefined)).toEqual([])
 })
+
+it('refuses options behind a URL, and not what map() hands over', async () => {
+  const make = createProxy as (...given: unknown[]) => ReturnType<typeof createProxy>
+  for (const given of [
+    [site, { guard: { bodyLimit: '1mb' } }],
+    [[site], {}],
+    [{ upstreams: { site } }, {}],
+    [site, site],
+  ])
+    expect(() => make(...given)).toThrow(
+      new TypeError(
+        'createProxy: got a second argument, takes one: a URL, a list of URLs, or { upstreams: { site: targets }, ...options }',
+      ),
+    )
+  for (const proxy of [...[site].map(createProxy), make(site, undefined)]) await proxy.close()
+})
