@@ -298,11 +298,22 @@ describe('options', () => {
     [{ pages: { 404: {} } }, /pages\.404.*at least one/],
     [{ pages: { 404: { json: '{oops' } } }, /pages\.404\.json.*JSON as text/],
     [{ pages: { 404: { htlm: '' } } }, /pages\.404\.htlm.*did you mean html/],
+    [{ pages: { 404: './404.html' } }, /pages\.404: got '\.\/404\.html', takes the page itself, and no path/],
+    [{ pages: { default: '/var/www/error.HTM' } }, /pages\.default.*no path/],
+    [{ pages: { '5xx': { text: 'C:\\pages\\5xx.txt' } } }, /pages\.5xx\.text.*no path/],
+    [{ pages: { 502: { html: '502.html' } } }, /pages\.502\.html.*no path/],
     [{ pages: {}, intercept: [200] }, /intercept\[0\].*400 to 599/],
   ])('%j is a TypeError that says where', (options, message) => {
     expect(() => errorPages(options as never)).toThrow(TypeError)
     expect(() => errorPages(options as never)).toThrow(message)
   })
+
+  it.each(['gone', 'Ask for /index.html', 'see', '<a href=/index.html', '', '{title}.html'])(
+    'a page may be the text %j',
+    (page) => {
+      expect(() => errorPages({ pages: { 404: page, 502: { html: page, text: page } } })).not.toThrow()
+    },
+  )
 
   it('of createProxy are told with all others', () => {
     const make = () =>

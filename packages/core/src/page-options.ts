@@ -16,11 +16,18 @@ function isJson(value: unknown): boolean {
   }
 }
 
+/** The name of a file would be the whole page. */
+const notPath = v.check(
+  (page) => typeof page !== 'string' || !/^[^\s<{]+\.(html?|txt|json)$/i.test(page),
+  "the page itself, and no path: of a file it is readFileSync(path, 'utf8')",
+)
+
+const text = v.pipe(v.string(), notPath)
 const forms = v.pipe(
   v.strictObject({
-    html: v.optional(v.string()),
+    html: v.optional(text),
     json: v.optional(that<string>(isJson, `JSON as text, such as '{"status":{status},"title":"{title}"}'`)),
-    text: v.optional(v.string()),
+    text: v.optional(text),
   }),
   v.check(
     (page: PageForms) => Object.values(page).some((form) => form !== undefined),
@@ -28,14 +35,14 @@ const forms = v.pipe(
   ),
 )
 
-const page = v.lazy((value) =>
-  isObject(value)
-    ? forms
-    : that(
-        (text) => typeof text === 'string' || isFunction(text),
-        'HTML as text, { html, json, text }, or a function',
-      ),
+const shortPage = v.pipe(
+  that(
+    (page) => typeof page === 'string' || isFunction(page),
+    'HTML as text, { html, json, text }, or a function',
+  ),
+  notPath,
 )
+const page = v.lazy((value) => (isObject(value) ? forms : shortPage))
 
 /** Schema of pages by status. */
 export const pagesOptions = v.record(
