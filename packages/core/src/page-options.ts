@@ -16,13 +16,15 @@ function isJson(value: unknown): boolean {
   }
 }
 
-/** The name of a file would be the whole page. */
-const notPath = v.check(
-  (page) => typeof page !== 'string' || !/^[^\s<{]+\.(html?|txt|json)$/i.test(page),
-  "the page itself, and no path: of a file it is readFileSync(path, 'utf8')",
-)
+/** Clients would get the path of a file to read. */
+const notPath = (page: unknown): boolean =>
+  typeof page !== 'string' || !/^[^\s<{]+\.(html?|txt|json)$/i.test(page)
+const itself = "the page itself, and no path: of a file it is readFileSync(path, 'utf8')"
 
-const text = v.pipe(v.string(), notPath)
+const text = v.pipe(
+  v.string(),
+  v.check((page) => notPath(page), itself),
+)
 const forms = v.pipe(
   v.strictObject({
     html: v.optional(text),
@@ -40,7 +42,7 @@ const shortPage = v.pipe(
     (page) => typeof page === 'string' || isFunction(page),
     'HTML as text, { html, json, text }, or a function',
   ),
-  notPath,
+  v.check(notPath, itself),
 )
 const page = v.lazy((value) => (isObject(value) ? forms : shortPage))
 
