@@ -66,7 +66,7 @@ export interface EjectionOptions {
   base?: Duration
   /** The same where connects have failed, more than 0. Default 1s. */
   localBase?: Duration
-  /** How long at most. Default 5m; 0: no limit. */
+  /** How long at most, no less than a `base` or `localBase` that is given. Default 5m, or as long as the longer of these; 0: no limit. */
   max?: Duration
   /** How many percent of the targets may be out at the same time, a whole number; one always may, the last one that is fit never. Default 50; 0: none. */
   maxPercent?: number
@@ -152,13 +152,12 @@ function switched<T>(
   return v.optional(shortOr(short, 'true, false', schema), on) as v.GenericSchema<unknown, T | undefined>
 }
 
-/** Validates {@link EjectionOptions} and fills in the defaults. */
-export const ejectionOptions = v.strictObject({
+const object = v.strictObject({
   consecutive: v.optional(integer(0), 5),
   local: v.optional(integer(0), 1),
-  base: v.optional(positiveDuration(), 10_000),
-  localBase: v.optional(positiveDuration(), 1_000),
-  max: v.optional(duration(), 300_000),
+  base: v.optional(positiveDuration()),
+  localBase: v.optional(positiveDuration()),
+  max: v.optional(duration()),
   maxPercent: v.optional(integer(0, 100), 50),
   ramp: v.optional(duration(), 5_000),
   interval: v.optional(positiveDuration(), 10_000),
@@ -167,6 +166,25 @@ export const ejectionOptions = v.strictObject({
   localPercent: switched(localPercent as v.GenericSchema<unknown, FailurePercentSettings>, true),
   latency: switched(latency as v.GenericSchema<unknown, LatencySettings>, false),
 })
+
+/** Of a first time out that is longer than the longest nothing would be left. */
+const reaches = v.rawCheck<v.InferOutput<typeof object>>(({ dataset, addIssue }) => {
+  if (!dataset.typed) return
+  const { value } = dataset
+  const { base = 0, localBase = 0, max } = value
+  if (max === undefined || max === 0 || max >= Math.max(base, localBase)) return
+  const at = { type: 'object', origin: 'value', input: value, key: 'max', value: max } as const
+  addIssue({ message: 'no less than base and localBase, or 0 for no limit', input: max, path: [at] })
+})
+
+/** Validates {@link EjectionOptions} and fills in the defaults. */
+export const ejectionOptions = v.pipe(
+  object,
+  reaches,
+  v.transform(({ base = 10_000, localBase = 1_000, max, ...others }): EjectionSettings => {
+    return { ...others, base, localBase, max: max ?? Math.max(300_000, base, localBase) }
+  }),
+)
 
 /**
  * Ejection options with defaults for those left out.

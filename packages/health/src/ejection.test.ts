@@ -237,6 +237,12 @@ describe('the time that a target is out', () => {
     expect(changes[0]).toContain('out for 10 s')
   })
 
+  it('is as long as it was asked to be, also beyond the default of its limit', () => {
+    const { changes, end } = ejecting({ base: '10m' })
+    end(0, answered(503), 5)
+    expect(changes[0]).toContain('out for 600 s')
+  })
+
   it('has no limit where it is to have none', () => {
     const { changes, end, time } = ejecting({ max: 0, localBase: '400h' })
     end(0, refused)
@@ -523,6 +529,8 @@ it.each<[unknown, string]>([
   [{ consecutive: -1 }, 'ejection.consecutive'],
   [{ base: 0 }, 'ejection.base'],
   [{ localBase: '0s' }, 'ejection.localBase'],
+  [{ base: '10m', max: '5m' }, 'ejection.max: got 300000, takes no less than base and localBase'],
+  [{ localBase: '2s', max: '1s' }, 'ejection.max: got 1000, takes no less than base and localBase'],
   [{ interval: 0 }, 'ejection.interval'],
   [{ maxPercent: 101 }, 'ejection.maxPercent'],
   // A share, as other options are.
