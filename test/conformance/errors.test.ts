@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
-import { createProxy } from 'sluice'
+import type { ConnectHook } from '@sluice/forward'
+import { createProxy, type UpstreamOptions } from 'sluice'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { testCertificate } from '../kit/certificate.js'
 import type { Answer } from '../kit/client.js'
@@ -357,4 +358,29 @@ describe('what is bad on the way in', () => {
     expect(await front.client.ask()).toMatchObject({ status: 200, text: 'halfhalf', complete: true })
     expect(origin.requests).toHaveLength(0)
   })
+})
+
+it.each<[string, (connect: ConnectHook) => Partial<UpstreamOptions>]>([
+  ['the wire', (connect) => ({ connect })],
+  ['HTTP/2', (connect) => ({ connect, http2: 'prior-knowledge' })],
+])('no file left for a connection over %s is nobody else’s fault', async (_name, over) => {
+  let lookups = 0
+  const full = Object.assign(new Error('connect EMFILE'), { code: 'EMFILE', syscall: 'connect' })
+  const connect: ConnectHook = {
+    check: () => {},
+    lookup: (_host, _options, callback) => {
+      lookups++
+      callback(full, '')
+    },
+  }
+  const seen = observer()
+  const proxy = createProxy({
+    upstreams: { site: { targets: ['http://a.test', 'http://b.test'], ...over(connect) } },
+    use: [seen.layer],
+  })
+  own({ close: () => proxy.close() })
+  const { port } = await proxy.listen()
+  const answer = await fetch(`http://127.0.0.1:${port}/`)
+  expect([answer.status, seen.codes, lookups]).toEqual([503, ['proxy_overloaded'], 1])
+  expect(proxy.upstreams.get('site')?.all.map(({ state }) => state)).toEqual(['unknown', 'unknown'])
 })

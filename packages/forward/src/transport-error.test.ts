@@ -25,6 +25,14 @@ it.each<[string, Progress, string]>([
   ['HPE_INVALID_CHUNK_SIZE', 'answered', 'http_response_incomplete'],
   ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'answered', 'http_response_incomplete'],
   ['UND_ERR_INVALID_ARG', 'connecting', 'http_request_error'],
+  ['EMFILE', 'connecting', 'proxy_overloaded'],
+  ['ENFILE', 'connecting', 'proxy_overloaded'],
+  ['ENOBUFS', 'connecting', 'proxy_overloaded'],
+  ['ENOMEM', 'connecting', 'proxy_overloaded'],
+  // What is known of a request that is on its way is that its connection was lost.
+  ['ENOBUFS', 'sent', 'connection_terminated'],
+  // Also of an address that this machine has no route to, and of ports that are used up towards one target alone.
+  ['EADDRNOTAVAIL', 'connecting', 'destination_ip_unroutable'],
 ])('%s while %s is %s', (code, progress, expected) => {
   const cause = Object.assign(new Error('text'), { code })
   const error = transportError(cause, progress, 'http://target')

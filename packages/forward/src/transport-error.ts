@@ -25,6 +25,9 @@ const always: Record<string, ProxyErrorCode> = {
   EADDRNOTAVAIL: 'destination_ip_unroutable',
 }
 
+/** Of a connect: this process or its system has no file, memory or buffer left for a connection to anybody. */
+const ownLimits = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
+
 const certificate =
   /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|CRL_|INVALID_CA|INVALID_PURPOSE)/
 
@@ -43,6 +46,15 @@ const refusesOurs =
 export function transportError(cause: unknown, progress: Progress, target: string, kept = false): ProxyError {
   if (cause instanceof ProxyError && !(kept && cause.code === 'connection_terminated')) return cause
   const { code: found, message } = describe(cause)
+  if (progress === 'connecting' && ownLimits.has(found)) {
+    // Where the target refused, another one would be tried: that would take a file as well, and logs would name the wrong side.
+    return new ProxyError('proxy_overloaded', {
+      message: `${message} [${target}]`,
+      reason: 'no-socket',
+      cause,
+      target,
+    })
+  }
   const code = codeFor(found, progress)
   // A time that is over is a host that is gone.
   const reused = kept && code === 'connection_terminated' && found !== 'ETIMEDOUT'
