@@ -125,6 +125,15 @@ const more: Chain<Context, Context & Client> = chain().use(clientAddress()).use(
 holds<Equal<typeof plain, Chain<Context, Context>>>()
 void more
 
+// A copy lacks what the context can do: what is added goes on the context itself.
+chain()
+  .use(clientAddress())
+  // @ts-expect-error a copy has no fork, onClose, inform, cancel
+  .use((next) => (ctx) => next({ ...ctx, tenant: 'a' }))
+chain()
+  .use((next) => (ctx) => next(Object.assign(ctx, { tenant: 'a' })))
+  .use((next) => (ctx) => next(ctx.fork()))
+
 // A chain that begins with a context of its own.
 chain<Context & Client>()
   .use((next) => (ctx) => next(ctx))

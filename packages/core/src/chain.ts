@@ -94,8 +94,20 @@ export function checkedLayer<C extends Context>(layer: Layer<C>, where: string):
  * answer by itself, or throw. Costs the first attempt a check.
  */
 function attempt(handler: Handler<never>): Handler<never> {
-  return (ctx: never) =>
-    (ctx as Context) instanceof Exchange && (ctx as Exchange).isUntied ? tied(handler, ctx) : handler(ctx)
+  return (ctx: never) => {
+    if ((ctx as Context) instanceof Exchange)
+      return (ctx as Exchange).isUntied ? tied(handler, ctx) : handler(ctx)
+    refuseCopy(ctx)
+    return handler(ctx)
+  }
+}
+
+/** A copy has the fields of an exchange and none of its methods, which somebody further in would miss, whom nobody knows. */
+function refuseCopy(ctx: Partial<Context>): void {
+  if (ctx.req === undefined || typeof ctx.onClose === 'function') return
+  throw new TypeError(
+    'a layer has called next() with a copy of its context, as { ...ctx } is: it takes the context itself, with keys assigned to it, or ctx.fork() for a further attempt',
+  )
 }
 
 async function tied(handler: Handler<never>, ctx: never): Promise<Reply> {

@@ -24,8 +24,33 @@ export interface Outcome {
   readonly bytes: number
 }
 
+/** A class, since of its methods alone the compiler knows that a spread leaves them behind: `next({ ...ctx })` is no context. */
+declare abstract class ContextMethods {
+  /** Calls `fn` once, after the last byte or the abort; at once if that was before. `arg` spares a closure. */
+  abstract onClose(fn: (end: Outcome) => void): void
+  abstract onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void
+  /**
+   * Sends an informational response (1xx) to the client, where the connection can carry one now. Of attempts that run beside
+   * each other only that one's go out which was first to send any: a client would take those of another for the same answer's.
+   */
+  abstract inform(status: number, headers: HeaderList): void
+  /**
+   * A further attempt of this exchange: own added keys, own `out`, own `signal` and `onClose`, which fires when the
+   * attempt's body has ended. A detached one is bound to no client: it goes on when the client leaves. With `inform` the client
+   * that has asked still gets its informational responses, as long as it waits.
+   */
+  abstract fork(options?: { detach?: boolean; inform?: boolean }): this
+  /**
+   * Gives this attempt up: its fork closes as failed, and its transport hears at once. Other attempts and the exchange go on. On
+   * the exchange itself, which is no fork, it does nothing: that one ends with what the client gets. The first end counts.
+   * @param error what has failed, which counts against the target if that is its source. Default `client_left`: nobody waits for
+   * it any more, and it counts for nothing
+   */
+  abstract cancel(error?: ProxyError): void
+}
+
 /** One exchange, or one attempt of it, on its way through the chain. Layers add their own keys to it. */
-export interface Context {
+export interface Context extends ContextMethods {
   /** As it came in. Never edited. */
   readonly req: IncomingMessage | Http2ServerRequest
   /** What this server was spoken to in. */
@@ -44,25 +69,4 @@ export interface Context {
   authorized?: boolean
   /** Aborts when the exchange (of a fork: the attempt) ends in any other way than well. Made on first read. */
   readonly signal: AbortSignal
-  /** Calls `fn` once, after the last byte or the abort; at once if that was before. `arg` spares a closure. */
-  onClose(fn: (end: Outcome) => void): void
-  onClose<T>(fn: (end: Outcome, arg: T) => void, arg: T): void
-  /**
-   * Sends an informational response (1xx) to the client, where the connection can carry one now. Of attempts that run beside
-   * each other only that one's go out which was first to send any: a client would take those of another for the same answer's.
-   */
-  inform(status: number, headers: HeaderList): void
-  /**
-   * A further attempt of this exchange: own added keys, own `out`, own `signal` and `onClose`, which fires when the
-   * attempt's body has ended. A detached one is bound to no client: it goes on when the client leaves. With `inform` the client
-   * that has asked still gets its informational responses, as long as it waits.
-   */
-  fork(options?: { detach?: boolean; inform?: boolean }): this
-  /**
-   * Gives this attempt up: its fork closes as failed, and its transport hears at once. Other attempts and the exchange go on. On
-   * the exchange itself, which is no fork, it does nothing: that one ends with what the client gets. The first end counts.
-   * @param error what has failed, which counts against the target if that is its source. Default `client_left`: nobody waits for
-   * it any more, and it counts for nothing
-   */
-  cancel(error?: ProxyError): void
 }

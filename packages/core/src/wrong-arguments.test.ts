@@ -1,5 +1,6 @@
-import { EventEmitter } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { runInNewContext } from 'node:vm'
 import express from 'express'
 import { describe, expect, it } from 'vitest'
@@ -58,6 +59,40 @@ describe('a chain', () => {
         })
         .handle(answer)
     expect(make).toThrow(wrong)
+  })
+
+  it.each([
+    ['a spread', (ctx: object) => ({ ...ctx })],
+    ['what Object.assign makes', (ctx: object) => Object.assign({}, ctx)],
+  ])('tells what to do instead of %s, which no layer further in could use', async (_name, copy) => {
+    let told: unknown
+    const handler = chain()
+      .use((next) => async (ctx) => {
+        try {
+          return await next(ctx)
+        } catch (error) {
+          told = error
+          return { status: 500, headers: [], body: null }
+        }
+      })
+      .use((next) => (ctx) => next(copy(ctx) as never))
+      .handle((ctx) => {
+        ctx.onClose(() => {})
+        return answer()
+      })
+    const server = createServer(toListener(handler)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      await (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)).text()
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
+    expect(told).toEqual(
+      new TypeError(
+        'a layer has called next() with a copy of its context, as { ...ctx } is: it takes the context itself, with keys assigned to it, or ctx.fork() for a further attempt',
+      ),
+    )
   })
 
   it.each(none)('refuses %o for a handler', (wrong) => {
