@@ -129,7 +129,7 @@ void more
 chain()
   .use(clientAddress())
   // @ts-expect-error a copy has no fork, onClose, inform, cancel
-  .use((next) => (ctx) => next({ ...ctx, tenant: 'a' }))
+  .use((next) => (ctx) => next({ ...ctx }))
 chain()
   .use((next) => (ctx) => next(Object.assign(ctx, { tenant: 'a' })))
   .use((next) => (ctx) => next(ctx.fork()))
