@@ -1,5 +1,7 @@
 import { once } from 'node:events'
 import { get as httpGet, type IncomingMessage } from 'node:http'
+import type { Client, Context, Layer } from '@sluice/core'
+import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { cachedSite, minute, statusOf } from '../kit/cached-site.js'
 import type { Call } from '../kit/client.js'
@@ -183,4 +185,44 @@ it('a thousand clients make one request', async () => {
   await site.origin.close()
   await check.settled()
   await until(() => site.origin.sockets === 0, 'the connection to the target to close')
+})
+
+it('who is refused for what its own request says refuses nobody who has waited behind it', async () => {
+  const held = deferred()
+  const origin = own(
+    await originServer(async (req, res) => {
+      if (req.url === '/held') await held.promise
+      res.writeHead(200, minute).end('ok')
+    }),
+  )
+  const targets = [origin.url]
+  let inside = 0
+  const counts: Layer<Context & Client> = (next) => (ctx) => {
+    const reply = next(ctx)
+    inside++
+    return reply
+  }
+  const proxy = createProxy({
+    upstreams: { site: { targets, concurrency: { limit: 1, queue: 10 } } },
+    use: [counts],
+    cache: true,
+    via: 'us',
+  })
+  own({ close: () => proxy.close() })
+  const { port } = await proxy.listen()
+  const ask = async (path: string, headers = {}) => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers })
+    return [answer.status, await answer.text()]
+  }
+  // It holds the only place, so that whoever asks next waits for it.
+  const first = ask('/held')
+  await origin.request()
+  const looped = ask('/x', { Via: '1.1 us' })
+  await until(() => inside === 2, 'the one with the loop to wait')
+  const others = [ask('/x'), ask('/x'), ask('/x')]
+  await until(() => inside === 5, 'the others to wait for its fetch')
+  held.resolve()
+  expect([await first, (await looped)[0]]).toEqual([[200, 'ok'], 508])
+  expect(await Promise.all(others)).toEqual(Array(3).fill([200, 'ok']))
+  expect(origin.requests.map(({ url }) => url)).toEqual(['/held', '/x'])
 })

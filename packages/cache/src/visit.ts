@@ -11,6 +11,7 @@ import { Flight, type Landing, type Leader } from './flight.js'
 import { letGo } from './guarded-store.js'
 import { headRequest } from './head-request.js'
 import { isDisconnected } from './is-disconnected.js'
+import { isOwnError } from './is-own-error.js'
 import type { CacheKey } from './key.js'
 import { mayShare } from './may-share.js'
 import { otherMethod } from './other-method.js'
@@ -155,14 +156,9 @@ export class Visit<T> implements Leader<Reply> {
     }
     if (this.looks < looksAtMost) {
       const settling = engine.store.settling(this.key.primary)
-      if (settling !== undefined) return this.#whenSettled(settling)
+      if (settling !== undefined) return settling.then(() => this.#lookAgain())
     }
     return isHead ? this.#head() : this.#lead(key, hash, partial, shares)
-  }
-
-  async #whenSettled(settling: Promise<void>): Promise<Reply> {
-    await settling
-    return this.#lookAgain()
   }
 
   #lead(key: string, hash: number, partial: boolean, shares: boolean): Promise<Reply> {
@@ -204,6 +200,7 @@ export class Visit<T> implements Leader<Reply> {
       case 'validated':
         return this.#validated(flight, landing, own)
       case 'failed':
+        if (!own && isOwnError(landing.error)) return this.#lookAgain()
         return this.#failed(flight.status, landing.error, own, flight.reply)
       case 'unshared':
         if (own) return this.#own(flight.reply as Reply, landing.why)
@@ -238,7 +235,9 @@ export class Visit<T> implements Leader<Reply> {
         if (!fill.joinable) return this.#lookAgain()
         if (reuse(prepared.life, this.ask, now).use !== 'fresh') {
           const settling = engine.store.settling(this.key.primary)
-          return settling === undefined ? this.#pass(this.forwarded, 'unshared') : this.#whenSettled(settling)
+          return settling === undefined
+            ? this.#pass(this.forwarded, 'unshared')
+            : settling.then(() => this.#lookAgain())
         }
       }
       const source = fillEntry(fill, head)
