@@ -192,7 +192,7 @@ it('who is refused for what its own request says refuses nobody who has waited b
   const origin = own(
     await originServer(async (req, res) => {
       if (req.url === '/held') await held.promise
-      res.writeHead(200, minute).end('ok')
+      res.writeHead(200, { 'Cache-Control': 'max-age=60' }).end('ok')
     }),
   )
   const targets = [origin.url]
