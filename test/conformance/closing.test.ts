@@ -184,6 +184,26 @@ describe('close() of a proxy that listens itself', () => {
     await leaks.settled()
   })
 
+  it('serves what has come on a kept connection when it closes, and says its end', async () => {
+    const origin = own(await originServer())
+    const proxy = createProxy(origin.url)
+    const { port } = await proxy.listen()
+    const client = connect(port, '127.0.0.1').setEncoding('latin1')
+    own({ close: () => client.destroy() })
+    let text = ''
+    client.on('data', (chunk) => (text += chunk))
+    client.write(request)
+    await until(() => text.endsWith('ok'), 'the first answer')
+    text = ''
+    const ended = new Promise((resolve) => client.once('close', resolve))
+    // In the buffer of the connection, and nobody has read it yet.
+    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx')
+    await within(proxy.close(), 'close()')
+    await within(ended, 'the end of the connection')
+    expect(text).toMatch(/^HTTP\/1\.1 200 .*\r\nConnection: close\r\n.*ok$/is)
+    expect(origin.requests.map(({ method }) => method)).toEqual(['GET', 'POST'])
+  })
+
   it('closes a kept connection when its last exchange is done', async () => {
     const go = deferred()
     const origin = own(

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type Server as HttpServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo, Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { attach, type Handler } from '@sluice/core'
@@ -21,7 +21,7 @@ interface Listening {
 /**
  * The servers of a proxy's own.
  *
- * open ──shut()──▶ no new connections, idle ones end ──end()──▶ nothing left
+ * open ──shut()──▶ no new connections ──closeIdle()──▶ idle ones end ──end()──▶ nothing left
  */
 export class Listeners {
   readonly #handler: Handler
@@ -91,8 +91,7 @@ export class Listeners {
       this.#open.map(
         (each) =>
           new Promise<void>((resolve) => {
-            each.server.close(() => resolve())
-            each.closeIdleConnections()
+            closeKeepingIdle(each.server as HttpServer, resolve)
           }),
       ),
     )
@@ -178,4 +177,11 @@ function listenError(cause: Error, port: number, host: string): Error {
   }
   const error = new Error(`cannot listen on ${where}: ${why[code ?? ''] ?? cause.message}`, { cause })
   return Object.assign(error, { code })
+}
+
+/** Node's servers of HTTP end idle connections as they close, also one with a request in its buffer that nobody has read yet. */
+function closeKeepingIdle(server: HttpServer, closed: () => void): void {
+  server.closeIdleConnections = () => {}
+  server.close(closed)
+  Reflect.deleteProperty(server, 'closeIdleConnections')
 }

@@ -25,6 +25,9 @@ import type { ProxyTls, SiteTls } from './site-tls.js'
 /** The real one: fake timers in an app's tests are there to stop its clock, and not its proxy's end. */
 const immediately = setImmediate
 
+/** What has come on a connection is read in the second at the latest. */
+const turnsToRead = 2
+
 const log = debug('sluice:proxy')
 
 /** A reverse proxy, ready to be mounted, attached or listened with. */
@@ -114,6 +117,8 @@ export class AssembledProxy implements Proxy {
   private readonly tunnels = new Set<Duplex>()
   private inFlight = 0
   private closing: Promise<void> | undefined = undefined
+  /** What had come on connections to our own servers when that began has been read: they take no more either. */
+  private isShut = false
   private idle: (() => void) | undefined = undefined
   /** By which a request came last. */
   private server: object | undefined = undefined
@@ -126,7 +131,7 @@ export class AssembledProxy implements Proxy {
     this.handler = (ctx) => this.handle(ctx)
     this.listener = toListener(this.handler)
     this.upgrade = toUpgradeListener(this.handler)
-    this.listeners = new Listeners(this.handler, parts, parts)
+    this.listeners = new Listeners((ctx) => (this.isShut ? this.handle(ctx) : this.serve(ctx)), parts, parts)
   }
 
   attach(server: AttachableServer, options?: { path?: string }): () => void {
@@ -153,6 +158,10 @@ export class AssembledProxy implements Proxy {
 
   private handle(ctx: Context): Reply | Promise<Reply> {
     if (this.closing !== undefined) throw new ProxyError('proxy_closing')
+    return this.serve(ctx)
+  }
+
+  private serve(ctx: Context): Reply | Promise<Reply> {
     this.inFlight++
     ctx.onClose(exchangeEnded, this)
     endConnectionIf(ctx, this.isClosing)
@@ -183,15 +192,19 @@ export class AssembledProxy implements Proxy {
   /** One exchange less. While draining, its connection has become idle, and the last one ends the wait. */
   ended(): void {
     this.inFlight--
-    if (this.closing === undefined) return
+    if (!this.isShut) return
     immediately(() => this.listeners.closeIdle())
     if (this.inFlight === 0) this.idle?.()
   }
 
   private async shut(drain: number): Promise<void> {
     if (log.enabled) log('closing, %d in flight', this.inFlight)
-    this.parts.stop()
     const closed = this.listeners.shut()
+    // To end a connection with a request in its buffer would reset it, and only a safe one may be sent again (RFC 9112 section 9.6).
+    for (let turn = 0; turn < turnsToRead; turn++) await new Promise((resolve) => immediately(resolve))
+    this.isShut = true
+    this.listeners.closeIdle()
+    this.parts.stop()
     await this.drained(drain)
     const undone = this.inFlight > 0
     for (const tunnel of this.tunnels) tunnel.destroy()
