@@ -331,6 +331,26 @@ describe('ends', () => {
     },
   )
 
+  it.each([
+    ['proxy_loop_detected', 3],
+    ['connection_refused', 2],
+  ] as const)('behind a stale answer %s makes %d fetches of two requests', async (code, count) => {
+    const at = rig()
+    at.origin = () => ({
+      status: 200,
+      headers: ['Cache-Control', 'max-age=1, stale-while-revalidate=60'],
+      body: 'x',
+    })
+    await at.read('/')
+    at.now += 2_000
+    at.origin = () => Promise.reject(new ProxyError(code))
+    for (let i = 0; i < 2; i++) {
+      expect((await at.read('/')).text).toBe('x')
+      await settled()
+    }
+    expect(at.calls).toHaveLength(count)
+  })
+
   it('those who wait have each its own, in the end, where each is refused', async () => {
     const at = rig()
     const asked = many(at, 10).map((reply) => reply.catch((error: unknown) => error))

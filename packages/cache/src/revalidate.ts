@@ -2,12 +2,13 @@ import { discard } from '@sluice/core'
 import type { CacheRequest, Fetcher } from './cache-request.js'
 import type { Engine } from './engine.js'
 import { Flight, type Leader } from './flight.js'
+import { isOwnError } from './is-own-error.js'
 import type { Plan } from './plan.js'
 import type { EntryHead } from './store.js'
 
 /**
  * Fetches again what was served stale (RFC 5861 section 3). Nobody waits for it, and for each entry there is one at a time. After one
- * that has failed there is none for a second.
+ * that has failed there is none for a second, unless what failed was the request that it was made for.
  * @param head of what was served
  */
 export function revalidate<T>(
@@ -42,7 +43,9 @@ export function revalidate<T>(
 const background: Leader<void> = {
   landed({ engine, key, reply }, landing) {
     if (landing.kind === 'stored') return landing.fill.start()
-    if (landing.kind === 'failed') engine.failing.note(key, 'failed', engine.now())
+    // Who asks for its own rejection again and again shall not keep what is stale.
+    if (landing.kind === 'failed' && !isOwnError(landing.error))
+      engine.failing.note(key, 'failed', engine.now())
     if (reply !== undefined) discard(reply)
   },
 }
