@@ -22,6 +22,11 @@ export interface Outcome {
   readonly error?: ProxyError
   /** Body bytes that went to the client. */
   readonly bytes: number
+  /**
+   * Of the exchange: the status that the client was told. Nothing where no head has gone out, since the client has left or the
+   * connection was cut, and where the app's next handler answers.
+   */
+  readonly status?: number | undefined
 }
 
 /** A class, since of its methods alone the compiler knows that a spread leaves them behind: `next({ ...ctx })` is no context. */

@@ -269,20 +269,21 @@ export class Responder implements EndSink {
 
   /** The response has closed: the rest of the body isn't wanted, and the exchange is over. */
   closed(): void {
-    const { exchange, res } = this
+    const { bytes, exchange, res } = this
+    const status = res.headersSent ? res.statusCode : undefined
     if (this.waiting !== undefined) this.waiting.count--
     this.waiting = undefined
     if (this.endTaken) tellEnd(exchange.req as IncomingMessage)
     const done =
       this.ended && (this.within || (this.h1 ? (res as ServerResponse).writableFinished : !failedStream(res)))
     const failed = exchange.failure ?? this.aborted
-    if (failed !== undefined) exchange.end({ kind: 'error', error: asProxyError(failed), bytes: this.bytes })
-    else if (done) exchange.end({ kind: 'done', bytes: this.bytes })
+    if (failed !== undefined) exchange.end({ kind: 'error', error: asProxyError(failed), bytes, status })
+    else if (done) exchange.end({ kind: 'done', bytes, status })
     else {
       const error = new ProxyError('client_left')
       this.aborted = error
       this.body?.cancel(error)
-      exchange.end({ kind: 'client-left', error, bytes: this.bytes })
+      exchange.end({ kind: 'client-left', error, bytes, status })
     }
   }
 
@@ -354,14 +355,12 @@ export class Responder implements EndSink {
         (bare || has(headers, 'content-length') || !http1.useChunkedEncodingByDefault)
       )
         headers = remove(headers.slice(), 'trailer')
-      if (untouched) {
-        http1.writeHead(status, headers)
-        noteEnd(http1)
-        return
+      if (untouched) http1.writeHead(status, headers)
+      else {
+        // Under a host app that has set fields, writeHead would keep only the last of repeated ones (Node 20).
+        for (const [name, value] of groupByName(headers)) mergeField(http1, name, value)
+        http1.writeHead(status)
       }
-      // Under a host app that has set fields, writeHead would keep only the last of repeated ones (Node 20).
-      for (const [name, value] of groupByName(headers)) mergeField(http1, name, value)
-      http1.writeHead(status)
       noteEnd(http1)
       return
     }

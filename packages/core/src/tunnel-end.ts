@@ -18,8 +18,11 @@ export interface TunnelEnd {
   readonly opensBySuccess: boolean
   /** Why a reply that would open it can't be believed. */
   judge(ctx: Context, reply: Reply): ProxyError | undefined
-  /** Says to the client that from here on its bytes are the tunnel's. */
-  open(reply: Reply): void
+  /**
+   * Says to the client that from here on its bytes are the tunnel's.
+   * @returns the status that says so
+   */
+  open(reply: Reply): number
   /** Whether the client has torn it down and not ended it. */
   readonly reset: boolean
   /** Tears it down so that the client can tell. */
@@ -43,7 +46,7 @@ export class SocketEnd implements TunnelEnd {
   /** The client itself looks at Sec-WebSocket-Accept: the key is its own. */
   judge(): undefined {}
 
-  open({ status, headers, head }: Reply): void {
+  open({ status, headers, head }: Reply): number {
     const { duplex, res } = this
     let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'OK'}\r\n`
     for (let i = 0; i < headers.length; i += 2) {
@@ -55,6 +58,7 @@ export class SocketEnd implements TunnelEnd {
     res.detachSocket(duplex as never)
     duplex.write(`${text}\r\n`, 'latin1')
     if (head !== undefined && head.length > 0) duplex.write(head)
+    return status
   }
 
   abort(): void {
@@ -86,15 +90,17 @@ export class StreamEnd implements TunnelEnd {
     return new ProxyError('http_upgrade_failed', { message: 'Sec-WebSocket-Accept is not that of the key' })
   }
 
-  open({ status, headers, head }: Reply): void {
+  open({ status, headers, head }: Reply): number {
     const { duplex } = this
     // RFC 8441 section 5: 200 takes the place of 101, and there is no key to accept.
-    const fields: OutgoingHttpHeaders = { ':status': status === 101 ? 200 : status }
+    const told = status === 101 ? 200 : status
+    const fields: OutgoingHttpHeaders = { ':status': told }
     for (const [name, value] of http2Fields(withoutFraming(headers))) fields[name.toLowerCase()] = value
     // Node ends a stream that it resets, and the end would go ahead of the reset: a tunnel that was lost would pass for whole.
     // So the end waits, until the response that Node has made for the stream sends trailers, of which there are none.
     duplex.respond(fields, { waitForTrailers: true })
     if (head !== undefined && head.length > 0) duplex.write(head)
+    return told
   }
 
   abort(): void {

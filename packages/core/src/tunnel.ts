@@ -25,7 +25,7 @@ export function openTunnel(exchange: Exchange, end: TunnelEnd, reply: Reply): vo
   client.on('error', (cause) => {
     error ??= new ProxyError('client_left', { cause })
   })
-  end.open(reply)
+  const status = end.open(reply)
   target.on('data', (chunk: Buffer) => {
     bytes += chunk.length
   })
@@ -65,7 +65,7 @@ export function openTunnel(exchange: Exchange, end: TunnelEnd, reply: Reply): vo
   }
 
   function over(): void {
-    if (error === undefined) exchange.end({ kind: 'done', bytes })
-    else exchange.end({ kind: error.code === 'client_left' ? 'client-left' : 'error', error, bytes })
+    if (error === undefined) exchange.end({ kind: 'done', bytes, status })
+    else exchange.end({ kind: error.code === 'client_left' ? 'client-left' : 'error', error, bytes, status })
   }
 }
