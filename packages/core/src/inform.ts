@@ -17,7 +17,8 @@ export function inform(res: InformedResponse, status: number, headers: HeaderLis
   }
   if ('stream' in res) {
     const { stream } = res
-    if (stream === undefined || stream.destroyed || stream.headersSent) return
+    // A stream that its client has reset may be closed for a while before it is destroyed, and Node throws in either case.
+    if (stream === undefined || stream.destroyed || stream.closed || stream.headersSent) return
     const fields: Record<string, string | string[] | number> = { ':status': status }
     for (const [name, value] of http2Fields(valid)) fields[name.toLowerCase()] = value
     stream.additionalHeaders(fields)
