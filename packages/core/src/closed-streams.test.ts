@@ -63,6 +63,20 @@ describe.each([0, 8])('a client that resets its stream with code %i', (code) => 
     }
   }
 
+  it('in the middle of its body has sent half of one, and left', async () => {
+    const { heard, end, reset } = await cut(Number.POSITIVE_INFINITY)
+    reset()
+    expect(await end).toMatchObject({ kind: 'client-left' })
+    expect(heard).toEqual({ bytes: 60_000, end: 'cut' })
+  })
+
+  it('has left also where nobody reads on', async () => {
+    const { heard, end, reset } = await cut(1)
+    reset()
+    expect(await end).toMatchObject({ kind: 'client-left' })
+    expect(heard.end).toBe('cut')
+  })
+
   it('is told nothing any more', async () => {
     const { ctx, end, reset } = await cut(1)
     streamOf(ctx).once('aborted', () => ctx.inform(103, ['Link', '</a>']))

@@ -1,5 +1,8 @@
 import type { ServerHttp2Stream } from 'node:http2'
 
+/** The real one: fake timers in an app's tests are there to stop its clock, and not its proxy's streams. */
+const immediately = setImmediate
+
 /** How often streams are looked at, in ms. */
 const every = 1_000
 
@@ -7,14 +10,37 @@ const open = new Set<ServerHttp2Stream>()
 let timer: NodeJS.Timeout | undefined
 
 /**
- * Watches a stream of HTTP/2 for the one end that Node never tells: a client that doesn't read, and resets it with NO_ERROR
- * once its answer has ended on our side. Node waits for bytes to go out on a stream that is no more; the stream, its exchange
- * and in the end the connection, though its client has left, would stay for ever.
+ * Watches a stream of HTTP/2 for a reset with NO_ERROR, which Node tells as it does an orderly end, or not at all:
+ *
+ * - by a client that doesn't read, once its answer has ended on our side: Node waits for bytes to go out on a stream that is
+ *   no more. The stream, its exchange and in the end the connection, though its client has left, would stay for ever;
+ * - in the middle of a body, as Node's own clients do that destroy a request: half a body would pass for a whole one.
+ *
+ * @param more a body follows the head
  */
-export function watchClosed(stream: ServerHttp2Stream): void {
+export function watchClosed(stream: ServerHttp2Stream, more: boolean): void {
+  if (more) stream.push = pushWatched
   open.add(stream)
   stream.once('close', forget)
   timer ??= setInterval(sweep, every).unref()
+}
+
+/** Whole is what ends while the stream is open (END_STREAM, RFC 9113 section 5.1). Node ends one that is closed before that, too. */
+function pushWatched(this: ServerHttp2Stream, chunk: unknown, encoding?: BufferEncoding): boolean {
+  const { push } = Object.getPrototypeOf(this) as ServerHttp2Stream
+  if (chunk === null) {
+    this.push = push
+    if (this.closed && !this.destroyed) {
+      // Not at once: Node is about to read from it.
+      immediately(destroy, this)
+      return false
+    }
+  }
+  return push.call(this, chunk, encoding)
+}
+
+function destroy(stream: ServerHttp2Stream): void {
+  stream.destroy()
 }
 
 function forget(this: ServerHttp2Stream): void {
