@@ -1,11 +1,11 @@
 import { once } from 'node:events'
-import { createServer, type Http2ServerRequest } from 'node:http2'
+import { connect, createServer, type Http2ServerRequest } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { frameClient, frameTypes, http2Frame } from '../../../test/kit/http2-frames.js'
 import { owner } from '../../../test/kit/owner.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
-import { deferred, until, within } from '../../../test/kit/until.js'
+import { atRest, deferred, until, within } from '../../../test/kit/until.js'
 import { attach, type Body, type Context, type Handler, type Outcome, type Reply } from './index.js'
 
 trapUnhandled()
@@ -83,4 +83,30 @@ describe.each([0, 8])('a client that resets its stream with code %i', (code) => 
     reset()
     await end
   })
+})
+
+it.each([false, true])('a body of which the rest is dropped keeps no stream: whole %s', async (whole) => {
+  const asked = deferred<Context>()
+  const end = deferred<Outcome>()
+  const port = await serve((ctx) => {
+    ctx.onClose(end.resolve)
+    asked.resolve(ctx)
+    // More than the window of a stream.
+    return { status: 200, headers: [], body: Buffer.alloc(100_000) }
+  })
+  const session = connect(`http://127.0.0.1:${port}`)
+  own({ close: () => session.destroy() })
+  const request = session.request({ ':method': 'POST', ':path': '/' }, { endStream: false })
+  request.on('error', () => {})
+  await within(once(request, 'response'), 'the head')
+  const ctx = await asked.promise
+  const stream = streamOf(ctx)
+  // More than what is read and dropped, and no more than fits into the window behind it.
+  request.write(Buffer.alloc(320_000))
+  if (whole) request.end()
+  await until(() => ctx.req.isPaused() && stream.readableLength > 0, 'the end of reading')
+  await atRest(() => stream.readableLength)
+  request.resume()
+  expect(await within(end.promise, 'the end of the exchange')).toMatchObject({ kind: 'done', bytes: 100_000 })
+  await until(() => stream.destroyed, 'the end of the stream')
 })

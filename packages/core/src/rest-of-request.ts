@@ -33,15 +33,17 @@ export class RestOfRequest {
   private lingering: Socket | undefined = undefined
 
   constructor(private readonly req: IncomingMessage | Http2ServerRequest) {
-    req.on('data', (chunk: Uint8Array) => {
-      this.bytes += chunk.length
-      if (this.bytes <= lingerAtMost) return
-      req.pause()
-      this.endOurs()
-    })
+    req.on('data', this.onData)
     req.once('end', () => this.end())
     req.once('close', () => this.end())
     req.resume()
+  }
+
+  private readonly onData = (chunk: Uint8Array): void => {
+    this.bytes += chunk.length
+    if (this.bytes <= lingerAtMost) return
+    this.req.pause()
+    this.endOurs()
   }
 
   /**
@@ -71,7 +73,11 @@ export class RestOfRequest {
   /** The body of the answer is out; its trailers may not be, and a reset would overtake them. */
   private stopStream(stream: ServerHttp2Stream, bare: boolean): void {
     const close = (): void => {
-      if (!this.over && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR)
+      if (this.over || stream.destroyed) return
+      stream.close(constants.NGHTTP2_NO_ERROR)
+      // No more can come. What has come has to be read: else Node would keep the stream, and the exchange with it.
+      this.req.off('data', this.onData)
+      this.req.resume()
     }
     const later = (): void => void immediately(close)
     if (bare || stream.sentTrailers !== undefined) later()
