@@ -6,10 +6,8 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
+import { onEndSent } from './end-sent.js'
 import { lingerAtMost, lingerFor } from './lingering-close.js'
-
-/** The real one: fake timers in an app's tests are there to stop its clock, and not its proxy's streams. */
-const immediately = setImmediate
 
 /**
  * What a client still sends of a request that nobody reads any more. A client that writes before it reads would never
@@ -79,7 +77,7 @@ export class RestOfRequest {
       this.req.off('data', this.onData)
       this.req.resume()
     }
-    const later = (): void => void immediately(close)
+    const later = (): void => onEndSent(stream, close)
     if (bare || stream.sentTrailers !== undefined) later()
     else stream.once('wantTrailers', later)
   }
