@@ -1,25 +1,26 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { Duplex } from 'node:stream'
 import { expect, it } from 'vitest'
-import { frameClient, frameTypes, http2Frame } from '../../../test/kit/http2-frames.js'
+import { type FrameClient, frameClient, frameTypes, http2Frame } from '../../../test/kit/http2-frames.js'
 import { owner } from '../../../test/kit/owner.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { until } from '../../../test/kit/until.js'
-import { attach } from './index.js'
+import { attach, type Handler } from './index.js'
 
 trapUnhandled()
 const own = owner()
 
-const { data, reset, windowUpdate } = frameTypes
+const { data, headers, reset, windowUpdate } = frameTypes
 
-it('an answer ahead of the request’s end is whole before its stream is reset, also where its end waits for the window of the connection', async () => {
+/** A client whose connection's window a large answer has filled. */
+async function withFullWindow(handler: Handler) {
   const server = own(createServer().listen(0, '127.0.0.1'))
-  attach(server, ({ out: { method } }) => ({
-    status: 200,
-    headers: [],
-    body: method === 'GET' ? Buffer.alloc(200_000) : 'too large',
-  }))
+  attach(server, (ctx) => {
+    const { method } = ctx.out
+    return method === 'GET' ? { status: 200, headers: [], body: Buffer.alloc(200_000) } : handler(ctx)
+  })
   await once(server, 'listening')
   // 4: SETTINGS_INITIAL_WINDOW_SIZE. That of the connection is 65535.
   const client = own(
@@ -37,8 +38,21 @@ it('an answer ahead of the request’s end is whole before its stream is reset, 
   }
   client.request(1)
   await until(() => bytesOf(1) === 65_535, 'the window to be full')
+  return { client, bytesOf, giveRoom }
+}
+
+/** Types of the frames of stream 3, and whether each is the last. */
+const third = ({ frames }: FrameClient): unknown[] =>
+  frames.filter(({ stream }) => stream === 3).map(({ type, flags }) => [type, flags & 1])
+
+it('an answer ahead of the request’s end is whole before its stream is reset, also where its end waits for the window of the connection', async () => {
+  const { client, bytesOf, giveRoom } = await withFullWindow(() => ({
+    status: 413,
+    headers: [],
+    body: 'too large',
+  }))
   client.request(3, true)
-  await client.frame(frameTypes.headers, 3)
+  await client.frame(headers, 3)
   giveRoom(9)
   await until(() => bytesOf(3) === 9, 'the answer')
   // The end is about to go out, and the other stream takes the room.
@@ -46,9 +60,48 @@ it('an answer ahead of the request’s end is whole before its stream is reset, 
   await until(() => bytesOf(1) === 65_544, 'the other stream to go on')
   giveRoom(500_000)
   await client.frame(reset, 3)
-  const ofIt = client.frames.filter(({ stream }) => stream === 3).map(({ type, flags }) => [type, flags & 1])
-  expect(ofIt.slice(-2)).toEqual([
+  expect(third(client).slice(-2)).toEqual([
     [data, 1],
     [reset, 0],
+  ])
+})
+
+it('a tunnel that its target has ended in order ends so for its client', async () => {
+  const target = new Duplex({
+    read() {},
+    write: (_chunk, _encoding, done) => done(),
+    final(done) {
+      this.push('good-bye!')
+      this.push(null)
+      done()
+    },
+  })
+  const { client, bytesOf, giveRoom } = await withFullWindow(() => ({
+    status: 200,
+    headers: [],
+    body: null,
+    socket: target,
+  }))
+  // :method and :authority
+  const connect = Buffer.concat([
+    Buffer.from([0x02, 7]),
+    Buffer.from('CONNECT'),
+    Buffer.from([0x01, 3]),
+    Buffer.from('a:1'),
+  ])
+  client.write(http2Frame(headers, 4, 3, connect))
+  await client.frame(headers, 3)
+  client.write(http2Frame(data, 1, 3))
+  await until(() => target.destroyed, 'the end of the target')
+  giveRoom(9)
+  await until(() => bytesOf(3) === 9, 'the last bytes')
+  giveRoom(9)
+  await until(() => bytesOf(1) > 65_535, 'the other stream to go on')
+  giveRoom(500_000)
+  await until(() => bytesOf(1) === 200_000, 'all of the other')
+  expect(third(client)).toEqual([
+    [headers, 0],
+    [data, 0],
+    [data, 1],
   ])
 })

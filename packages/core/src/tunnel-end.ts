@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { get, type HeaderList, isFieldName, isFieldValue } from '@sluice/headers'
 import { http2Fields } from './connection-fields.js'
 import type { Context } from './context.js'
+import { onEndSent } from './end-sent.js'
 import { ProxyError } from './proxy-error.js'
 import type { Reply } from './reply.js'
 import { resetSocket } from './reset-socket.js'
@@ -25,6 +26,8 @@ export interface TunnelEnd {
   open(reply: Reply): number
   /** Whether the client has torn it down and not ended it. */
   readonly reset: boolean
+  /** Calls `fn` when the end of our half, which has finished, has gone out. */
+  onEndSent(fn: () => void): void
   /** Tears it down so that the client can tell. */
   abort(): void
 }
@@ -59,6 +62,10 @@ export class SocketEnd implements TunnelEnd {
     duplex.write(`${text}\r\n`, 'latin1')
     if (head !== undefined && head.length > 0) duplex.write(head)
     return status
+  }
+
+  onEndSent(fn: () => void): void {
+    fn()
   }
 
   abort(): void {
@@ -101,6 +108,10 @@ export class StreamEnd implements TunnelEnd {
     duplex.respond(fields, { waitForTrailers: true })
     if (head !== undefined && head.length > 0) duplex.write(head)
     return told
+  }
+
+  onEndSent(fn: () => void): void {
+    onEndSent(this.duplex, fn)
   }
 
   abort(): void {

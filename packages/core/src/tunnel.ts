@@ -40,11 +40,12 @@ export function openTunnel(exchange: Exchange, end: TunnelEnd, reply: Reply): vo
     // The last bytes on their way to it still drain.
     if (error === undefined) {
       const socket = client as Socket
-      client.end(() => {
+      const close = (): void => {
         // Before its end: Node leaves the timer of a stream of HTTP/2 that is destroyed, with all that the stream holds.
         socket.setTimeout(0)
         client.destroy()
-      })
+      }
+      client.end(() => end.onEndSent(close))
       // Nobody else watches it any more: who never reads would keep it for ever.
       socket.setTimeout(unreadFor, () => client.destroy())
     } else end.abort()
