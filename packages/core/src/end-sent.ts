@@ -1,10 +1,12 @@
 import type { ServerHttp2Stream } from 'node:http2'
 
-/** The real one: fake timers in an app's tests are there to stop its clock, and not its proxy's streams. */
+/** The real ones: fake timers in an app's tests are there to stop its clock, and not its proxy's streams. */
 const immediately = setImmediate
 const after = setTimeout
 
-/** How often is looked again whether the end has gone out, in ms. */
+/** Looks in a row: an end that only waits for a write to be done goes out in the next turns. */
+const atOnce = 8
+/** How long until the next look at one that waits for its client, in ms. */
 const every = 250
 
 /**
@@ -13,10 +15,11 @@ const every = 250
  * section 8.1). Nothing tells when it has gone, so it is asked for.
  */
 export function onEndSent(stream: ServerHttp2Stream, fn: () => void): void {
-  immediately(look, stream, fn)
+  immediately(look, stream, fn, 1)
 }
 
-function look(stream: ServerHttp2Stream, fn: () => void): void {
+function look(stream: ServerHttp2Stream, fn: () => void, times: number): void {
   if (stream.closed || stream.destroyed || stream.state.localClose === 1) fn()
-  else after(look, every, stream, fn).unref()
+  else if (times < atOnce) immediately(look, stream, fn, times + 1)
+  else after(look, every, stream, fn, times).unref()
 }
