@@ -10,22 +10,26 @@ const open = new Set<ServerHttp2Stream>()
 let timer: NodeJS.Timeout | undefined
 
 /**
- * Watches a stream of HTTP/2 for a reset with NO_ERROR, which Node tells as it does an orderly end, or not at all:
- *
- * - by a client that doesn't read, once its answer has ended on our side: Node waits for bytes to go out on a stream that is
- *   no more. The stream, its exchange and in the end the connection, though its client has left, would stay for ever;
- * - in the middle of a body, as Node's own clients do that destroy a request: half a body would pass for a whole one.
- *
- * @param more a body follows the head
+ * Watches a stream of HTTP/2 for the one end that Node never tells: a client that doesn't read, and resets it with NO_ERROR
+ * once its answer has ended on our side. Node waits for bytes to go out on a stream that is no more; the stream, its exchange
+ * and in the end the connection, though its client has left, would stay for ever.
  */
-export function watchClosed(stream: ServerHttp2Stream, more: boolean): void {
-  if (more) stream.push = pushWatched
+export function watchClosed(stream: ServerHttp2Stream): void {
   open.add(stream)
   stream.once('close', forget)
   timer ??= setInterval(sweep, every).unref()
 }
 
-/** Whole is what ends while the stream is open (END_STREAM, RFC 9113 section 5.1). Node ends one that is closed before that, too. */
+/**
+ * Watches a stream whose request has a body for a reset with NO_ERROR in the middle of it, which Node's own clients send when they
+ * destroy a request. Node ends the request as if all had come, and half a body would pass for a whole one. Whole is what ends while the
+ * stream is open (END_STREAM, RFC 9113 section 5.1); else the stream is destroyed, as with any other code.
+ */
+export function watchCut(stream: ServerHttp2Stream): void {
+  // Where an app has taken its time all of it may be there.
+  if (stream.readableLength === 0 || stream.state.remoteClose !== 1) stream.push = pushWatched
+}
+
 function pushWatched(this: ServerHttp2Stream, chunk: unknown, encoding?: BufferEncoding): boolean {
   const { push } = Object.getPrototypeOf(this) as ServerHttp2Stream
   if (chunk === null) {

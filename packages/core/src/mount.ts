@@ -106,7 +106,7 @@ export function serve(
   }
   if (within) {
     // Whoever has it watches it.
-  } else if ('stream' in res) watchClosed(res.stream, exchange.out.body instanceof RequestBody)
+  } else if ('stream' in res) watchClosed(res.stream)
   else if (res.socket === null) watchQueued(responder, req.socket)
   if (exchange.failure !== undefined)
     return answer(errorReply(exchange.failure), exchange, responder, next, arrival)

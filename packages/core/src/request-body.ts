@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { HeaderList } from '@sluice/headers'
 import type { BodyInit } from './body.js'
+import { watchCut } from './closed-streams.js'
 import { freeMemory } from './free-memory.js'
 import type { InformedResponse } from './inform.js'
 import { ProxyError } from './proxy-error.js'
@@ -45,6 +46,7 @@ export class RequestBody extends PushBody {
     super()
     if (length !== undefined) this.length = length
     this.waiting = true
+    if ('stream' in req) watchCut(req.stream)
   }
 
   /** The client sends nothing before it hears `100 Continue` on `res` (RFC 9110 section 10.1.1). */
