@@ -34,6 +34,19 @@ describe.each(fronts)('a client that leaves, through $name', (kind) => {
     expect(front.upstream.all.map(({ state }) => state)).not.toContain('ejected')
   })
 
+  it('in the middle of its body and of the answer', async () => {
+    const seen = observer()
+    const origin = own(await originServer((req, res) => void req.resume().once('data', () => res.write('1'))))
+    const front = own(await kind.start({ targets: origin.url, use: [seen.layer] }))
+    const call = front.client.call({ method: 'POST', open: true })
+    call.body.write('half')
+    await within(call.head, 'the head')
+    call.abort()
+    await within((await origin.request()).closed, 'the connection to the target to close')
+    expect(await seen.outcome()).toMatchObject({ kind: 'client-left', error: { code: 'client_left' } })
+    await released(front)
+  })
+
   it('in mid-body: the target learns', async () => {
     const seen = observer()
     const origin = own(

@@ -190,6 +190,11 @@ export class Exchange implements Context {
     }
   }
 
+  /** It has failed by this. That its client is gone may be heard of the request first, and then the answer fails by that (HTTP/2). */
+  endBy(error: ProxyError, bytes: number, status: number | undefined): void {
+    this.end({ kind: error.code === 'client_left' ? 'client-left' : 'error', error, bytes, status })
+  }
+
   /** This attempt is over; others of the exchange may follow. The first call counts. */
   close(outcome: Outcome): void {
     if (this.#outcome !== undefined) return

@@ -277,7 +277,7 @@ export class Responder implements EndSink {
     const done =
       this.ended && (this.within || (this.h1 ? (res as ServerResponse).writableFinished : !failedStream(res)))
     const failed = exchange.failure ?? this.aborted
-    if (failed !== undefined) exchange.end({ kind: 'error', error: asProxyError(failed), bytes, status })
+    if (failed !== undefined) exchange.endBy(asProxyError(failed), bytes, status)
     else if (done) exchange.end({ kind: 'done', bytes, status })
     else {
       const error = new ProxyError('client_left')

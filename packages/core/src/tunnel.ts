@@ -67,6 +67,6 @@ export function openTunnel(exchange: Exchange, end: TunnelEnd, reply: Reply): vo
 
   function over(): void {
     if (error === undefined) exchange.end({ kind: 'done', bytes, status })
-    else exchange.end({ kind: error.code === 'client_left' ? 'client-left' : 'error', error, bytes, status })
+    else exchange.endBy(error, bytes, status)
   }
 }
