@@ -7,7 +7,7 @@ import { PartsBody, partReader } from './parts-body.js'
 import { PurgeNews } from './purge-news.js'
 import { isRedisClient, isRedisSubscriber, type RedisClient, type RedisSubscriber } from './redis-client.js'
 import { longest, RedisWriter, type Writing } from './redis-writer.js'
-import { announce, remove, sweep, touch } from './scripts.js'
+import { announce, gather, remove, sweep, touch } from './scripts.js'
 import { openEntry, type Stored, sealHead } from './stored.js'
 
 /** Options of {@link redisStore}. */
@@ -62,6 +62,8 @@ const schema = v.strictObject({
     () => () => performance.now(),
   ),
 })
+
+type AnnounceReply = [number: Buffer, before: Buffer, born: Buffer, whole: number]
 
 /** Keeps the fields that are asked for at once. */
 const fields = ['h', 'd', 'b', 'p']
@@ -139,13 +141,23 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
       const ask = (script: typeof sweep, args: string[]): Promise<unknown> =>
         link.run(script, [prefix, ...args], 10 * timeout, true)
       try {
-        const numbers = (await ask(announce, [kind, value, flag, from])) as [Buffer, Buffer]
-        const number = String(numbers[0])
-        news.announced(Number(number), Number(String(numbers[1])))
+        const [number, before, born, whole] = (await ask(announce, [
+          kind,
+          value,
+          flag,
+          from,
+        ])) as AnnounceReply
+        news.announced(Number(String(number)), Number(String(before)))
+        const birth = String(born)
+        for (let next = '0', begun = whole === 1; !begun || next !== '0'; begun = true)
+          next = String(await ask(gather, [birth, next]))
         let purged = 0
         let cursor = ''
         do {
-          const [count, next] = (await ask(sweep, [kind, value, flag, number, cursor])) as [number, Buffer]
+          const [count, next] = (await ask(sweep, [birth, kind, value, flag, String(number), cursor])) as [
+            number,
+            Buffer,
+          ]
           purged += count
           cursor = String(next)
         } while (cursor !== '')

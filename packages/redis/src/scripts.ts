@@ -7,9 +7,9 @@ import { type Script, script } from './script.js'
  *                         u URL, g tags, o and n name and number of the body's parts, m mark, p the soft purge that matched it,
  *                         lo and ln the parts of the body it replaced
  *   b:<o>:<i>    string   a part of a body
- *   urls         set      "<URL>\n<key>" in the order of letters: what purges by URL and prefix look through
- *   due          set      the same by the time at which the entry goes
- *   t:<tag>      set      keys by the time at which the entry goes
+ *   urls         set      what purges look through, in the order of letters: for each entry "<URL>\n<key>", and for each of its tags
+ *                         "\0<bytes of the tag>:<tag>\n<key>"; before them all "\0\0<its birth>", and "\0\1" where no entry is missing
+ *   due          set      the same by the time at which the entry goes, and '' at its end
  *   log          set      "<number>|<soft>|<kind>|<from>|<value>" of the last purges by their number. The first one is the floor: up to
  *                         its number nothing is remembered
  *   l:<key>      string   who has the lease of a key
@@ -17,6 +17,10 @@ import { type Script, script } from './script.js'
  *
  * A purge's number is the time of Redis in µs, and more than the one before. So numbers go on where Redis has lost all it knew,
  * and a floor made then is above every mark from before; where the clock was set back, such a mark is above all of them, which no other is. Whatever is written has a time to live.
+ *
+ * So a Redis that is full may evict any key by itself. What purges look through is one key for that: had each tag one of its own, it would
+ * go before the entry that is read all the time, and a purge of it would find nothing. It is made anew where it is gone, and then isn't
+ * whole before a purge has looked for entries in all of Redis.
  */
 const common = String.raw`
 local P=ARGV[1]
@@ -48,23 +52,43 @@ local function tags(text)
   local ok,list=pcall(cjson.decode,text or '')
   return ok and type(list)=='table' and list or {}
 end
-local function index(key,url,list,ttl)
-  local member=url..'\n'..key
-  redis.call('ZADD',URLS,0,member)
-  redis.call('ZADD',DUE,str(ms+ttl),member)
-  live(URLS,ttl) live(DUE,ttl)
-  for _,tag in ipairs(list) do
-    local T=P..'t:'..tag
-    redis.call('ZREMRANGEBYSCORE',T,'-inf',str(ms))
-    redis.call('ZADD',T,str(ms+ttl),key)
-    live(T,ttl)
-  end
+local function born()
+  local first,last=redis.pcall('ZRANGE',URLS,0,0)[1],redis.pcall('ZRANGE',DUE,-1,-1)[1]
+  if first and string.sub(first,1,2)=='\0\0' and last=='' then return string.sub(first,3) end
+  redis.call('UNLINK',URLS,DUE)
+  redis.call('ZADD',URLS,0,'\0\0'..str(us))
+  redis.call('ZADD',DUE,'inf','')
+  live(URLS,DAY) live(DUE,DAY)
+  return str(us)
 end
-local function unindex(key,url,list)
-  local member=url..'\n'..key
+local function members(key,url,list)
+  local all={url..'\n'..key}
+  for _,tag in ipairs(list) do all[#all+1]='\0'..#tag..':'..tag..'\n'..key end
+  return all
+end
+local function keyOf(member)
+  local length,at=string.match(member,'^%z(%d+):()')
+  return string.sub(member,(length and at+length or string.find(member,'\n',1,true))+1)
+end
+local function index(key,url,list,ttl)
+  for _,member in ipairs(members(key,url,list)) do
+    redis.call('ZADD',URLS,0,member)
+    redis.call('ZADD',DUE,str(ms+ttl),member)
+  end
+  live(URLS,ttl) live(DUE,ttl)
+end
+local function forget(member)
   redis.call('ZREM',URLS,member)
   redis.call('ZREM',DUE,member)
-  for _,tag in ipairs(list) do redis.call('ZREM',P..'t:'..tag,key) end
+end
+local function unindex(key,url,list)
+  for _,member in ipairs(members(key,url,list)) do forget(member) end
+end
+local function holds(member,key,url,list)
+  for _,mine in ipairs(url and members(key,url,tags(list)) or {}) do
+    if mine==member then return true end
+  end
+  return false
 end
 local function expire(o,n,ttl)
   local all=true
@@ -111,6 +135,7 @@ if refused() or not expire(o,n,ttl+LINGER) then
   unlink(o,n)
   return {0,str(newest)}
 end
+born()
 local old=fields(e,'u','g','o','n','lo','ln')
 if old[1] then unindex(key,old[1],tags(old[2])) expire(old[3],old[4],LINGER) end
 if old[5] then unlink(old[5],old[6]) end
@@ -120,10 +145,11 @@ if n=='0' then redis.call('HSET',e,'b',ARGV[10]) end
 if tonumber(old[4] or 0)>0 then redis.call('HSET',e,'lo',old[3],'ln',old[4]) end
 redis.call('PEXPIRE',e,str(ttl))
 index(key,url,list,ttl)
-for _,member in ipairs(redis.call('ZRANGEBYSCORE',DUE,'-inf',str(ms),'LIMIT',0,8)) do
-  local left=redis.call('PTTL',P..'e:'..string.sub(member,string.find(member,'\n',1,true)+1))
-  if left>0 then redis.call('ZADD',DUE,str(ms+left),member)
-  else redis.call('ZREM',URLS,member) redis.call('ZREM',DUE,member) end
+for _,member in ipairs(redis.call('ZRANGEBYSCORE',DUE,'-inf',str(ms),'LIMIT',0,8*(1+#list))) do
+  local k=keyOf(member)
+  local f,left=fields(P..'e:'..k,'u','g'),redis.call('PTTL',P..'e:'..k)
+  if left>0 and holds(member,k,f[1],f[2]) then redis.call('ZADD',DUE,str(ms+left),member)
+  else forget(member) end
 end
 return {1,str(newest)}
 `}`,
@@ -140,6 +166,7 @@ keep()
 local f=fields(e,'i','u','g','o','n','p')
 if f[1]~=ARGV[3] then return 0 end
 if not expire(f[4],f[5],ttl+LINGER) then drop(key) return 0 end
+born()
 unindex(key,f[2],tags(f[3]))
 redis.call('HSET',e,'u',ARGV[6],'g',ARGV[7],'h',ARGV[8])
 if ARGV[9]=='1' then if not f[6] then redis.call('HSET',e,'p','1') end
@@ -156,10 +183,12 @@ return 1
 `)
 
 /**
- * Notes a purge and tells all proxies: P, kind (u, t or p), value, soft, from. Gives its number and the one before. From then on nothing
- * that it matches is committed with an older mark. A thousand are remembered, for an hour.
+ * Notes a purge and tells all proxies: P, kind (u, t or p), value, soft, from. Gives its number and the one before, and of what
+ * purges look through its birth, and 1 where it is whole. From then on nothing that it matches is committed with an older mark. A thousand
+ * are remembered, for an hour.
  */
-export const announce: Script = script(`${common}
+export const announce: Script = script(
+  `${common}${String.raw`
 local before=last()
 local this=math.max(before+1,us)
 local member=str(this)..'|'..ARGV[4]..'|'..ARGV[2]..'|'..ARGV[5]..'|'..ARGV[3]
@@ -173,48 +202,56 @@ if cut>0 and cut<this then
   redis.call('ZADD',LOG,str(cut),str(cut)..'|0|f||')
 end
 redis.call('PUBLISH',P..'say','p'..str(before)..'|'..member)
-return {str(this),str(before)}
-`)
+return {str(this),str(before),born(),redis.call('ZSCORE',URLS,'\0\1') and 1 or 0}
+`}`,
+)
+
+const lost = `if born()~=ARGV[2] then return redis.error_reply('ERR what purges look through was lost meanwhile') end`
 
 /**
- * Drops or marks up to 200 entries that a purge matches, but none that was asked for after it: P, kind, value, soft, number, cursor.
+ * Looks through a part of all keys for entries that purges would miss: P, birth, cursor. Gives the cursor to go on with, 0 at the end.
+ */
+export const gather: Script = script(
+  `${common}${String.raw`
+keep()
+${lost}
+local found=redis.call('SCAN',ARGV[3],'MATCH',string.gsub(P,'[%*%?%[%]%^\\-]','\\%0')..'e:*','COUNT',200)
+for _,e in ipairs(found[2]) do
+  -- Not fields(), which drops what is no entry: who else begins keys like that isn't known.
+  local f,ttl=redis.pcall('HMGET',e,'u','g'),redis.call('PTTL',e)
+  if f[1] and ttl>0 then index(string.sub(e,#P+3),f[1],tags(f[2]),ttl) end
+end
+if found[1]=='0' then redis.call('ZADD',URLS,0,'\0\1') end
+return found[1]
+`}`,
+)
+
+/**
+ * Drops or marks up to 200 entries that a purge matches, but none that was asked for after it: P, birth, kind, value, soft, number, cursor.
  * Gives how many, and the cursor to go on with, '' at the end. So a purge of many never holds Redis up for long.
  */
 export const sweep: Script = script(
   `${common}${String.raw`
-local kind,value,soft,this,cursor=ARGV[2],ARGV[3],ARGV[4]=='1',tonumber(ARGV[5]),ARGV[6]
-local count,go=0,''
+local kind,value,soft,this,cursor=ARGV[3],ARGV[4],ARGV[5]=='1',tonumber(ARGV[6]),ARGV[7]
+local count=0
 keep()
-local function one(key,forget)
+${lost}
+-- Behind '\1' stand the URLs, before it everything else.
+local from=kind=='t' and '\0'..#value..':'..value or value
+local to=from..(kind=='p' and '\255' or '\11')
+if kind~='p' then from=from..'\n' elseif value=='' then from='\1' end
+local found=redis.call('ZRANGEBYLEX',URLS,cursor=='' and '['..from or '('..cursor,'('..to,'LIMIT',0,200)
+for _,member in ipairs(found) do
+  local key=keyOf(member)
   local e=P..'e:'..key
-  local f=fields(e,'m','p','u')
-  if not f[3] then forget()
+  local f=fields(e,'m','p','u','g')
+  if not holds(member,key,f[3],f[4]) then forget(member)
   elseif tonumber(f[1])<this then
     if not soft then drop(key) count=count+1
-    elseif f[2]~=ARGV[5] then redis.call('HSET',e,'p',ARGV[5]) count=count+1 end
+    elseif f[2]~=ARGV[6] then redis.call('HSET',e,'p',ARGV[6]) count=count+1 end
   end
 end
-if kind=='t' then
-  local T=P..'t:'..value
-  local found=redis.call('ZSCAN',T,cursor=='' and '0' or cursor,'COUNT',200)
-  for i=1,#found[2],2 do
-    local key=found[2][i]
-    one(key,function() redis.call('ZREM',T,key) end)
-  end
-  if found[1]~='0' then go=found[1] end
-else
-  local from=kind=='u' and value..'\n' or value
-  local to=kind=='u' and value..'\11' or value..'\255'
-  local found=redis.call('ZRANGEBYLEX',URLS,cursor=='' and '['..from or '('..cursor,'('..to,'LIMIT',0,200)
-  for _,member in ipairs(found) do
-    one(string.sub(member,string.find(member,'\n',1,true)+1),function()
-      redis.call('ZREM',URLS,member)
-      redis.call('ZREM',DUE,member)
-    end)
-  end
-  if #found==200 then go=found[200] end
-end
-return {count,go}
+return {count,#found==200 and found[200] or ''}
 `}`,
 )
 

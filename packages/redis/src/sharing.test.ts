@@ -166,7 +166,11 @@ withRedis('stores that share a Redis', (redis) => {
     await fill()
     expect((await here.get('k0'))?.head.purged).toBeUndefined()
     expect(await there.purge({ prefix: 'http://' })).toBe(450)
-    expect(await redis.client.sendCommand(['KEYS', `${prefix}*`])).toEqual([`${prefix}log`])
+    const left = ['due', 'log', 'urls'].map((name) => prefix + name)
+    expect((await redis.client.keys(`${prefix}*`)).sort()).toEqual(left)
+    // When they were made, and that they are whole.
+    expect(await redis.client.zCard(`${prefix}urls`)).toBe(2)
+    expect(await redis.client.zCard(`${prefix}due`)).toBe(1)
   })
 
   it('a purge leaves what was asked for after it has begun', async () => {
