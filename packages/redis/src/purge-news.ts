@@ -32,8 +32,8 @@ export class PurgeNews {
   known = 0
   /** The last purge that watchers have been told of. */
   private heard: number | undefined = undefined
-  /** Entries were given out while there was nobody to hear of purges. */
-  private servedBefore = false
+  /** Somebody may keep what was given out, or fetched, while there was nobody to hear of purges. */
+  private usedBefore = false
   private readonly options: NewsOptions
   private readonly watchers = new Set<Watcher>()
   private begun = false
@@ -84,9 +84,9 @@ export class PurgeNews {
     }
   }
 
-  /** An entry was given out: from then on somebody may keep what a purge is to reach. */
-  served(): void {
-    if (this.heard === undefined) this.servedBefore = true
+  /** An entry was given out, or is about to be fetched: from then on somebody may keep what a purge is to reach. */
+  used(): void {
+    if (this.heard === undefined) this.usedBefore = true
   }
 
   /**
@@ -199,7 +199,7 @@ export class PurgeNews {
     const [floor, last] = [Number(String(reply[0])), Number(String(reply[1]))]
     if (last > this.known) this.known = last
     if (after !== undefined && last < after) this.known = last
-    if (after === undefined ? this.servedBefore : floor > after || last < after) {
+    if (after === undefined ? this.usedBefore : floor > after || last < after) {
       log('purges may have been missed: everything counts as purged')
       this.heard = last
       for (const watcher of this.watchers) call(watcher, { prefix: '' }, false)

@@ -99,7 +99,7 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
       const keys = Array.from({ length: parts }, (_, index) => `${prefix}b:${name}:${index}`)
       if ((await link.send(['EXISTS', ...keys])) !== parts) return undefined
     }
-    news.served()
+    news.used()
     return entryOf(link, prefix, stored)
   }
 
@@ -174,6 +174,7 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
     },
     mark(): number {
       news.begin()
+      news.used()
       return news.known
     },
     watch: (fn) => news.watch(fn),

@@ -182,6 +182,7 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))(
       const heard: unknown[] = []
       store.watch((what, soft) => heard.push([what, soft]))
       await until(() => store.mark() !== 0, 'the subscription')
+      heard.length = 0
       await put(store, whole)
       const begun = store.put('k', entryHead())
       const read: Buffer[] = []
