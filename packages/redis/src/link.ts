@@ -103,13 +103,19 @@ export class Link {
     })
   }
 
-  /** Runs a script; Redis is given its text where it doesn't know it yet. */
-  async run(script: Script, args: (string | Buffer)[], bound?: number, insist?: boolean): Promise<unknown> {
+  /** Runs a script; Redis is given its text where it doesn't know it yet, within the same time. */
+  async run(
+    script: Script,
+    args: (string | Buffer)[],
+    bound = this.settings.timeout,
+    insist = false,
+  ): Promise<unknown> {
+    const until = this.settings.clock() + bound
     try {
       return await this.send(['EVALSHA', script.sha, '0', ...args], bound, insist)
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
-      return this.send(['EVAL', script.text, '0', ...args], bound, insist)
+      return this.send(['EVAL', script.text, '0', ...args], until - this.settings.clock(), insist)
     }
   }
 

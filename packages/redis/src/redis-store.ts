@@ -92,12 +92,13 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
   let writers = 0
 
   const read = async (key: string): Promise<Entry | undefined> => {
+    const until = clock() + timeout
     const stored = openEntry(key, await link.send(['HMGET', `${prefix}e:${key}`, ...fields]))
     if (stored === undefined) return undefined
     const { name, parts } = stored.body
     if (parts > 0) {
       const keys = Array.from({ length: parts }, (_, index) => `${prefix}b:${name}:${index}`)
-      if ((await link.send(['EXISTS', ...keys])) !== parts) return undefined
+      if ((await link.send(['EXISTS', ...keys], until - clock())) !== parts) return undefined
     }
     news.used()
     return entryOf(link, prefix, stored)

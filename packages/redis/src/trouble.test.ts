@@ -8,6 +8,7 @@ import { bodyBytes, entryHead, pattern } from '../../../test/kit/store-entries.j
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { until, within } from '../../../test/kit/until.js'
 import type { RedisClient } from './redis-client.js'
+import { redisLimiter } from './redis-limiter.js'
 import { type RedisStore, type RedisStoreOptions, redisStore } from './redis-store.js'
 
 describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))(
@@ -249,6 +250,31 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))(
       expect(sent).toBe(1_000)
       expect(await Promise.race(all)).toBeUndefined()
       expect(await all[1_099]).toBeUndefined()
+    })
+
+    it('takes no longer for two answers than for one', async () => {
+      let slow = false
+      const late: RedisClient = {
+        async sendCommand(args, options) {
+          const answer = await client.sendCommand(args, options).catch((error: Error) => error)
+          // Two of them are more than the timeout.
+          if (slow) await new Promise((resolve) => setTimeout(resolve, 600))
+          if (answer instanceof Error) throw answer
+          return answer
+        },
+        duplicate: () => client.duplicate(),
+      }
+      const store = storeOn({ client: late, timeout: '1s', clock: () => performance.now() })
+      await put(store, pattern(5_500, 1))
+      slow = true
+      expect(await store.get('k')).toBeUndefined()
+      // The first one asks for the text of the script, and the second isn't waited for.
+      await client.scriptFlush()
+      const limiter = redisLimiter(late, { limit: 100, window: '1h', timeout: '1s', prefix: `${count}` })
+      expect((await limiter.take('a')).remaining).toBe(49)
+      slow = false
+      expect((await bodyOf(store))?.equals(pattern(5_500, 1))).toBe(true)
+      expect((await limiter.take('b')).remaining).toBe(99)
     })
 
     it('may have a client that throws', async () => {
