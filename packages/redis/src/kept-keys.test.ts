@@ -162,7 +162,18 @@ withRedis('what redisStore keeps', (redis) => {
       expect(right.subarray(0, 3_000).equals(Buffer.concat(read))).toBe(true)
       // What is after it can still be read.
       expect((await bodyBytes(entry?.body(4_000) ?? null)).equals(right.subarray(4_000))).toBe(true)
+      await until(async () => (await store.get('k')) === undefined, 'the end of what is broken')
     })
+  })
+
+  it('is a miss once a part was found to be something else', async () => {
+    await put('k', pattern(5_500, 1))
+    const part = (await keys('b:*'))[3] as string
+    await redis.client.del(part)
+    await redis.client.lPush(part, 'list')
+    const entry = await store.get('k')
+    await expect(bodyBytes(entry?.body() ?? null)).rejects.toThrow('WRONGTYPE')
+    await until(async () => (await store.get('k')) === undefined, 'the end of what is broken')
   })
 
   it('is a miss where a part is gone before it is asked for', async () => {

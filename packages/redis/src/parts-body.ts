@@ -14,24 +14,31 @@ export interface PartReader {
 
 /**
  * Reads the parts of a body. Once a body has begun, giving up breaks a response: so a part is waited for ten times as long as other
- * answers, and tried again where the connection is lost meanwhile.
+ * answers, and tried again where the connection is lost meanwhile. One that isn't what was stored is dropped: the entry is a miss then, and
+ * would else break each response until its time is over.
  */
 export function partReader(link: Link, prefix: string, body: StoredBody): PartReader {
   const { clock, timeout } = link.settings
+  const drop = (key: string): void => void link.send(['UNLINK', key]).catch(() => {})
   return {
     async read(index) {
+      const key = `${prefix}b:${body.name}:${index}`
       const until = clock() + 10 * timeout
       for (;;) {
         let value: unknown
         try {
-          value = await link.send(['GET', `${prefix}b:${body.name}:${index}`], until - clock(), true)
+          value = await link.send(['GET', key], until - clock(), true)
         } catch (error) {
+          if (isReply(error) && (error as Error).message.startsWith('WRONGTYPE ')) drop(key)
           if (link.closed || isReply(error) || clock() + again >= until) throw error
           await after(again, undefined, { ref: false })
           continue
         }
         const part = openPart(body, index, value)
-        if (part === undefined) throw new Error('a part of the stored body is gone, or has changed')
+        if (part === undefined) {
+          if (value !== null) drop(key)
+          throw new Error('a part of the stored body is gone, or has changed')
+        }
         return part
       }
     },

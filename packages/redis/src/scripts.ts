@@ -113,8 +113,7 @@ end
  * Makes an entry visible, unless a purge since its mark matches it: P, key, id, ttl, mark, url, tags, h, d, b, o, n. Gives whether it
  * did, and the number of the last purge. Who reads the replaced body on has half a minute for it, or until this one is replaced.
  */
-export const commit: Script = script(
-  `${common}${String.raw`
+export const commit: Script = script(`${common}
 local key,id,ttl,mark,url,o,n=ARGV[2],ARGV[3],tonumber(ARGV[4]),tonumber(ARGV[5]),ARGV[6],ARGV[11],ARGV[12]
 -- Changes nothing, and fails where there is no room: the whole of it or nothing.
 redis.call('ZADD',LOG,'XX',0,'')
@@ -152,8 +151,7 @@ for _,member in ipairs(redis.call('ZRANGEBYSCORE',DUE,'-inf',str(ms),'LIMIT',0,8
   else forget(member) end
 end
 return {1,str(newest)}
-`}`,
-)
+`)
 
 /**
  * Gives an entry another head if it is still the one of that id: P, key, id, ttl, heard, url, tags, h, purged. A soft purge after `heard`
