@@ -14,7 +14,7 @@ export interface PartReader {
 
 /**
  * Reads the parts of a body. Once a body has begun, giving up breaks a response: so a part is waited for ten times as long as other
- * answers, and tried again where the connection is lost meanwhile. One that isn't what was stored is dropped: the entry is a miss then, and
+ * answers, and tried again where the connection is lost meanwhile, or Redis is only just there again. One that isn't what was stored is dropped: the entry is a miss then, and
  * would else break each response until its time is over.
  */
 export function partReader(link: Link, prefix: string, body: StoredBody): PartReader {
@@ -30,7 +30,7 @@ export function partReader(link: Link, prefix: string, body: StoredBody): PartRe
           value = await link.send(['GET', key], until - clock(), true)
         } catch (error) {
           if (isReply(error) && (error as Error).message.startsWith('WRONGTYPE ')) drop(key)
-          if (link.closed || isReply(error) || clock() + again >= until) throw error
+          if (link.closed || isFinal(error) || clock() + again >= until) throw error
           await after(again, undefined, { ref: false })
           continue
         }
@@ -43,6 +43,11 @@ export function partReader(link: Link, prefix: string, body: StoredBody): PartRe
       }
     },
   }
+}
+
+/** Whether it is an answer that will be the same in a moment. */
+function isFinal(error: unknown): boolean {
+  return isReply(error) && !/^(?:LOADING|BUSY) /.test((error as Error).message)
 }
 
 /** The bytes of a stored body from `from` to before `to`, part by part, each once the one before is used up. */

@@ -252,6 +252,27 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))(
       expect(await all[1_099]).toBeUndefined()
     })
 
+    it('goes on with a body once Redis has started again and read what it had saved', async () => {
+      let refusals = [
+        'LOADING Redis is loading the dataset in memory',
+        'BUSY Redis is busy running a script.',
+      ]
+      const starting: RedisClient = {
+        async sendCommand(args, options) {
+          const refusal = args[0] === 'GET' ? refusals.pop() : undefined
+          if (refusal !== undefined) throw new Error(refusal)
+          return client.sendCommand(args, options)
+        },
+        duplicate: () => client.duplicate(),
+      }
+      const store = storeOn({ client: starting, timeout: '10s' })
+      await put(store, pattern(5_500, 1))
+      expect((await bodyOf(store))?.equals(pattern(5_500, 1))).toBe(true)
+      expect(refusals).toEqual([])
+      refusals = ['WRONGPASS invalid username-password pair']
+      await expect(bodyOf(store)).rejects.toThrow('WRONGPASS')
+    })
+
     it('takes no longer for two answers than for one', async () => {
       let slow = false
       const late: RedisClient = {
