@@ -11,9 +11,12 @@ const turns = 25
 const pause = 8
 /** How long after its time a claim without a name is removed, in ms. */
 const abandoned = 60_000
+/** A claim that was made later than now by more than that, in ms, was made before the clock was set back. */
+const slack = 60_000
 
 /**
- * A lock that is a folder of claims: one empty file each, whose time of modification is the moment when it lapses.
+ * A lock that is a folder of claims: one empty file each, whose time of modification is the moment when it lapses, and whose time of access
+ * that when it was made or extended.
  *
  * take:    1. somebody's claim stands                                ──▶ no
  *          2. put one's own claim there
@@ -21,6 +24,7 @@ const abandoned = 60_000
  *             a lower one stands                                     ──▶ no, one's own is removed
  *             higher ones stand, which are about to step back        ──▶ 3 again, a few times, then no
  * extend:  the time of one's own claim is set while it stands        ──▶ held; it is gone, or lapsed meanwhile: lost
+ * whoever looks at a claim that was made later than now              ──▶ it was made now: the clock was set back, perhaps by days
  *
  * Two never hold it: of two who got to 3 the later one has found the claim of the other, for that was there before it looked. A claim that
  * has lapsed is removed by a holder alone, and one that is extended had not lapsed, so nobody has passed it by.
@@ -60,10 +64,12 @@ export class FileLock implements AcmeLock {
 
   async extend(ttl: number): Promise<boolean> {
     checkLockTime(ttl, 'extend')
-    const before = this.until
-    if (Date.now() >= before) return this.lost()
+    let before = this.until
     const until = Date.now() + ttl
     try {
+      // Others may have given it another one.
+      before = Math.min(before, (await stat(join(this.folder, this.claim))).mtimeMs)
+      if (Date.now() >= before) return this.lost()
       await touch(join(this.folder, this.claim), until)
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return false
@@ -93,13 +99,10 @@ async function claimsIn(folder: string): Promise<{ standing: string[]; lapsed: s
   const standing: string[] = []
   const lapsed: string[] = []
   for (const claim of await listed(folder)) {
-    const until = await stat(join(folder, claim)).then(
-      ({ mtimeMs }) => mtimeMs,
-      (error: unknown) => {
-        if (isErrno(error, 'ENOENT')) return undefined
-        throw error
-      },
-    )
+    const until = await endOf(join(folder, claim)).catch((error: unknown) => {
+      if (isErrno(error, 'ENOENT')) return undefined
+      throw error
+    })
     if (until === undefined) continue
     // One that has no name yet: of a process that was killed just then, when it is old.
     if (claim.startsWith('.')) {
@@ -107,6 +110,16 @@ async function claimsIn(folder: string): Promise<{ standing: string[]; lapsed: s
     } else (Date.now() < until ? standing : lapsed).push(claim)
   }
   return { standing, lapsed }
+}
+
+/** When a claim lapses. */
+async function endOf(claim: string): Promise<number> {
+  const { atimeMs, mtimeMs } = await stat(claim)
+  // Some file systems have one time for both.
+  if (atimeMs <= Date.now() + slack || atimeMs >= mtimeMs) return mtimeMs
+  const until = Date.now() + mtimeMs - atimeMs
+  await touch(claim, until)
+  return until
 }
 
 async function listed(folder: string): Promise<string[]> {
