@@ -36,6 +36,7 @@ export class FileLock implements AcmeLock {
   private constructor(
     private readonly folder: string,
     private readonly claim: string,
+    private made: number,
     private until: number,
   ) {}
 
@@ -44,9 +45,9 @@ export class FileLock implements AcmeLock {
     const before = await claimsIn(folder)
     if (before.standing.length > 0) return undefined
     const claim = randomBytes(12).toString('hex')
-    const until = Date.now() + ttl
-    if (!(await place(folder, claim, until))) return undefined
-    const lock = new FileLock(folder, claim, until)
+    const made = Date.now()
+    if (!(await place(folder, claim, made + ttl))) return undefined
+    const lock = new FileLock(folder, claim, made, made + ttl)
     for (let turn = 0; turn < turns; turn++) {
       const { standing, lapsed } = await claimsIn(folder)
       const others = standing.filter((other) => other !== claim)
@@ -64,20 +65,22 @@ export class FileLock implements AcmeLock {
 
   async extend(ttl: number): Promise<boolean> {
     checkLockTime(ttl, 'extend')
+    const file = join(this.folder, this.claim)
+    const now = Date.now()
     let before = this.until
-    const until = Date.now() + ttl
     try {
-      // Others may have given it another one.
-      before = Math.min(before, (await stat(join(this.folder, this.claim))).mtimeMs)
-      if (Date.now() >= before) return this.lost()
-      await touch(join(this.folder, this.claim), until)
+      // The clock was set back: whoever has looked since has made its end an earlier one.
+      if (now < this.made) before = Math.min(before, (await stat(file)).mtimeMs)
+      if (now >= before) return this.lost()
+      await touch(file, now + ttl)
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return false
       throw error
     }
     // It has lapsed on the way: somebody may have looked just then.
     if (Date.now() >= before) return this.lost()
-    this.until = until
+    this.made = now
+    this.until = now + ttl
     return true
   }
 
