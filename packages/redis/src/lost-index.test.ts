@@ -55,6 +55,13 @@ withRedis('purges of a redisStore whose Redis has evicted keys', (redis) => {
     })
   })
 
+  it('look through no keys where there was nothing when it began', async () => {
+    await stored(store, 'hot', 'old', page('hot'))
+    await redis.client.configResetStat()
+    expect(await store.purge({ tag: 'hot' })).toBe(1)
+    expect(await redis.client.info('commandstats')).not.toContain('cmdstat_scan:')
+  })
+
   it('are not done where that happens in their midst', async () => {
     for (let i = 0; i < 450; i++) await stored(store, `k${i}`, 'old', page(`k${i}`, ['all']))
     let sent = 0

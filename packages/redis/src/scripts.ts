@@ -20,7 +20,7 @@ import { type Script, script } from './script.js'
  *
  * So a Redis that is full may evict any key by itself. What purges look through is one key for that: had each tag one of its own, it would
  * go before the entry that is read all the time, and a purge of it would find nothing. It is made anew where it is gone, and then isn't
- * whole before a purge has looked for entries in all of Redis.
+ * whole before a purge has looked for entries in all of Redis, unless there is next to nothing in it.
  */
 const common = String.raw`
 local P=ARGV[1]
@@ -28,6 +28,7 @@ local t=redis.call('TIME')
 local us=t[1]*1000000+t[2]
 local ms=math.floor(us/1000)
 local LOG,URLS,DUE=P..'log',P..'urls',P..'due'
+local function entries() return string.gsub(P,'[%*%?%[%]%^\\-]','\\%0')..'e:*' end
 local DAY,LINGER=86400000,30000
 local function str(n) return string.format('%.0f',n) end
 local function number(member) return tonumber(string.match(member,'^%d+')) end
@@ -59,6 +60,8 @@ local function born()
   redis.call('ZADD',URLS,0,'\0\0'..str(us))
   redis.call('ZADD',DUE,'inf','')
   live(URLS,DAY) live(DUE,DAY)
+  local some=redis.call('SCAN','0','MATCH',entries(),'COUNT',100)
+  if some[1]=='0' and #some[2]==0 then redis.call('ZADD',URLS,0,'\0\1') end
   return str(us)
 end
 local function members(key,url,list)
@@ -75,7 +78,6 @@ local function index(key,url,list,ttl)
     redis.call('ZADD',URLS,0,member)
     redis.call('ZADD',DUE,str(ms+ttl),member)
   end
-  live(URLS,ttl) live(DUE,ttl)
 end
 local function forget(member)
   redis.call('ZREM',URLS,member)
@@ -144,6 +146,7 @@ if n=='0' then redis.call('HSET',e,'b',ARGV[10]) end
 if tonumber(old[4] or 0)>0 then redis.call('HSET',e,'lo',old[3],'ln',old[4]) end
 redis.call('PEXPIRE',e,str(ttl))
 index(key,url,list,ttl)
+live(URLS,ttl) live(DUE,ttl)
 for _,member in ipairs(redis.call('ZRANGEBYSCORE',DUE,'-inf',str(ms),'LIMIT',0,8*(1+#list))) do
   local k=keyOf(member)
   local f,left=fields(P..'e:'..k,'u','g'),redis.call('PTTL',P..'e:'..k)
@@ -171,6 +174,7 @@ if ARGV[9]=='1' then if not f[6] then redis.call('HSET',e,'p','1') end
 elseif f[6] and tonumber(f[6])<=heard then redis.call('HDEL',e,'p') end
 redis.call('PEXPIRE',e,str(ttl))
 index(key,ARGV[6],tags(ARGV[7]),ttl)
+live(URLS,ttl) live(DUE,ttl)
 return redis.call('HEXISTS',e,'p')==1 and ARGV[9]~='1' and 2 or 1
 `)
 
@@ -213,12 +217,17 @@ export const gather: Script = script(
   `${common}${String.raw`
 keep()
 ${lost}
-local found=redis.call('SCAN',ARGV[3],'MATCH',string.gsub(P,'[%*%?%[%]%^\\-]','\\%0')..'e:*','COUNT',200)
+local found,longest=redis.call('SCAN',ARGV[3],'MATCH',entries(),'COUNT',100),0
 for _,e in ipairs(found[2]) do
   -- Not fields(), which drops what is no entry: who else begins keys like that isn't known.
   local f,ttl=redis.pcall('HMGET',e,'u','g'),redis.call('PTTL',e)
-  if f[1] and ttl>0 then index(string.sub(e,#P+3),f[1],tags(f[2]),ttl) end
+  local key=string.sub(e,#P+3)
+  if f[1] and ttl>0 and not redis.call('ZSCORE',DUE,f[1]..'\n'..key) then
+    index(key,f[1],tags(f[2]),ttl)
+    longest=math.max(longest,ttl)
+  end
 end
+live(URLS,longest) live(DUE,longest)
 if found[1]=='0' then redis.call('ZADD',URLS,0,'\0\1') end
 return found[1]
 `}`,
