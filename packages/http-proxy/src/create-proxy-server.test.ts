@@ -152,6 +152,19 @@ describe('createProxyServer', () => {
     }
   })
 
+  it.each(['one', 'many'])(
+    'gives a body in parts (%s) to forward, where there is no target',
+    async (parts) => {
+      const copy = own(await originServer())
+      const { port } = await front({ forward: copy.url })
+      const body = parts === 'one' ? 'alone' : 'alone'.repeat(100_000)
+      expect((await client(port).ask({ method: 'POST', path: '/a', body })).status).toBe(200)
+      const seen = await copy.request()
+      expect(seen.url).toBe('/a')
+      expect((await seen.body()).toString()).toBe(body)
+    },
+  )
+
   it('answers where forward fails', async () => {
     const origin = own(await originServer())
     const { port } = await front({ target: origin.url, forward: 'http://127.0.0.1:1' })

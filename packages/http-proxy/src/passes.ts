@@ -1,6 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { asProxyError, type InboundRequest, type InboundResponse } from '@sluice/core'
+import {
+  asProxyError,
+  type BodyInit,
+  type InboundRequest,
+  type InboundResponse,
+  RequestBody,
+} from '@sluice/core'
 import { answerError } from './answer-error.js'
 import { ForwardCopy } from './forward-copy.js'
 import { nodeError } from './node-error.js'
@@ -8,6 +14,7 @@ import { parseTarget } from './parse-target.js'
 import type { ErrorCallback, ProxyServer } from './proxy-server.js'
 import { readRequest } from './read-request.js'
 import type { ParsedTarget, ProxyTarget, ServerOptions } from './server-options.js'
+import { shareBody } from './share-body.js'
 import { teeBody } from './tee-body.js'
 import { WebExchange } from './web-exchange.js'
 import { upgrade } from './ws-exchange.js'
@@ -55,7 +62,7 @@ function stream(
     server.raise('start', req, res, to ?? copyTo)
     const read = readRequest(req, options)
     if (copyTo !== undefined) {
-      const body = to === undefined ? read.out.body : teeBody(read.out)
+      const body = to === undefined ? taken(req, read.out.body) : teeBody(read.out)
       const copy = new ForwardCopy(server, req, res, options, copyTo, read, body)
       copy.send().catch((error: unknown) => {
         const failure = asProxyError(error)
@@ -76,6 +83,11 @@ function stream(
     else if (failure.code === 'http_request_error') answerError(res, failure)
     else server.fault(nodeError(failure), failure, req, res, to, callback)
   }
+}
+
+/** The answer goes out before there is a connection for the copy, and Node then drops a body that nobody has begun to read. */
+function taken(req: InboundRequest, body: BodyInit): BodyInit {
+  return body instanceof RequestBody ? shareBody(req, body.length) : body
 }
 
 /** A function has been asked before the steps. */
