@@ -3,6 +3,9 @@ import { type Duration, positiveDuration, secret, that, v } from '@sluice/option
 import { signatureAlgorithm } from './account-key.js'
 import { isLoopback } from './acme-http.js'
 
+/** Certificates as a text or its bytes. By a name of its own: what the compiler infers from the union is a generic `Buffer`, which older `@types/node` don't have. */
+export type Pem = string | Buffer
+
 /** Options of `AcmeClient`. */
 export interface AcmeClientOptions {
   /** URL of the server's directory: https, or http on loopback. */
@@ -63,7 +66,7 @@ export const acmeClientOptions = v.strictObject({
     (value) => value instanceof KeyObject && signatureAlgorithm(value) !== undefined,
     'a private KeyObject: P-256, P-384, P-521, RSA from 2048 bits, or Ed25519',
   ),
-  ca: v.optional(that<string | Buffer>(isCertificate, 'a certificate in PEM, as a text or a Buffer')),
+  ca: v.optional(that<Pem>(isCertificate, 'a certificate in PEM, as a text or a Buffer')),
   contact: v.optional(
     v.array(
       that<string>(

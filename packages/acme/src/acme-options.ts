@@ -1,7 +1,7 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { type Duration, fault, integer, oneOf, parse, parseDuration, quote, that, v } from '@sluice/options'
-import { eabOption, isCertificate, isDirectory } from './acme-client-options.js'
+import { eabOption, isCertificate, isDirectory, type Pem } from './acme-client-options.js'
 import type { AcmeStorage } from './acme-storage.js'
 import { domainName } from './domain-name.js'
 import type { KeyType } from './generate-key.js'
@@ -228,7 +228,7 @@ export const acmeOptions = v.strictObject({
     that<string>(isDirectory, "an https: URL such as 'https://acme-v02.api.letsencrypt.org/directory'"),
     'https://acme-v02.api.letsencrypt.org/directory',
   ),
-  ca: v.optional(that<string | Buffer>(isCertificate, 'certificates in PEM')),
+  ca: v.optional(that<Pem>(isCertificate, 'certificates in PEM')),
   storage: v.optional(
     that<string | AcmeStorage>(isStorage, `a folder, or a storage { ${storageCalls.join(', ')} }`),
     dataFolder,
