@@ -112,6 +112,7 @@ describe('probes where a connect hook says where connections go', () => {
   it.each([
     ['of the upstream', (targets: string[]) => ({ targets, connect: hook })],
     ['of a transport', (targets: string[]) => ({ targets, transport: wireTransport({ connect: hook }) })],
+    ['of one in a list', (targets: string[]) => ({ targets, transport: [wireTransport({ connect: hook })] })],
   ])('go by the one %s: a name that it alone resolves', async (_, options) => {
     const origin = own(await originServer())
     const made = options([`http://app.sluice-test.invalid:${origin.port}`]) as UpstreamOptions

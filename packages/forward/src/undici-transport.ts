@@ -19,8 +19,9 @@ export interface UndiciTransportOptions {
   /** Connections to a target at most. Further requests wait for one. Default 128; 0: no limit. */
   connections?: number
   /**
-   * Any undici `Dispatcher`, in place of a pool for each target: a `ProxyAgent`, a `MockAgent`, one's own `Agent`. Its own
-   * connect settings and limits count then, and it is its owner's to close. A target with TLS settings isn't accepted.
+   * Any `Dispatcher` of undici 7, in place of a pool for each target: a `ProxyAgent`, a `MockAgent`, one's own `Agent`. Its own
+   * connect settings and limits count then, and it is its owner's to close. A target with TLS settings isn't accepted. One of
+   * undici 8 goes by the `Dispatcher1Wrapper` that comes with it: by itself it refuses each request, which is 500.
    */
   dispatcher?: Dispatcher
 }

@@ -101,12 +101,16 @@ function checkProofs({ tls, clientCertificate: given, routes }: Partial<ProxyOpt
 
 /** @throws TypeError for options that one by one are right, and together would leave one of them without effect */
 function checkTogether(
-  { http2, proxyProtocol, transport, connect }: Record<string, unknown>,
+  { http2, proxyProtocol, transport, connect, connections }: Record<string, unknown>,
   path: string,
 ): void {
   if (connect !== undefined && transport !== undefined)
     throw new TypeError(
       `${path}.connect: got it with a transport, takes one of them: the transport connects by its own, as wireTransport({ connect }) does`,
+    )
+  if (connections !== undefined && Array.isArray(transport))
+    throw new TypeError(
+      `${path}.connections: got it with a list of transports, takes one of them: each has its own, as wireTransport({ connections }) does`,
     )
   const on = http2 !== undefined && http2 !== false
   if (on && proxyProtocol !== undefined)

@@ -48,11 +48,12 @@ const via = that(
   (value) => value === false || (typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value)),
   'a name without blanks, or false',
 )
+const isTransport = (value: unknown): boolean =>
+  isObject(value) &&
+  ['accepts', 'send', 'close'].every((name) => isFunction((value as Record<string, unknown>)[name]))
 const transport = that(
-  (value) =>
-    isObject(value) &&
-    ['accepts', 'send', 'close'].every((name) => isFunction((value as Record<string, unknown>)[name])),
-  'a transport, such as wireTransport()',
+  (value) => (Array.isArray(value) ? value.length > 0 && value.every(isTransport) : isTransport(value)),
+  'a transport, such as wireTransport(), or a list of them',
 )
 const connect = that(
   (value) =>

@@ -218,10 +218,11 @@ export interface UpstreamOptions {
    */
   connect?: ConnectHook
   /**
-   * How to speak to the targets, where that isn't `wireTransport()`, which then carries what this one can't. It is its
-   * owner's to close.
+   * How to speak to the targets, where that isn't `wireTransport()`, which then carries what this one can't. A list is taken as
+   * it is, and the first that can carry a request takes it: `[undiciTransport({ dispatcher })]` never goes past its
+   * dispatcher. They are their owner's to close.
    */
-  transport?: Transport
+  transport?: Transport | readonly Transport[]
 }
 
 /** One rule of the routes: what it takes, and where that goes. */

@@ -14,8 +14,12 @@ export interface Transports {
 /** The transports that an upstream's options ask for. */
 export function transportsOf(options: UpstreamOptions): Transports {
   const { connections, http2 = false, proxyProtocol, transport, connect } = options
+  const given: readonly Transport[] = transport === undefined ? [] : [transport].flat()
   // What a transport of the user's can't carry must not get past its hook.
-  const hook = connect ?? transport?.connect
+  const hook = connect ?? given.find((each) => each.connect !== undefined)?.connect
+  const dialled = dial({ connect: hook, proxyProtocol })
+  // A list is taken as it is: whoever gives a dispatcher, that of a proxy on the way, may want nothing to go past it.
+  if (Array.isArray(transport)) return { inOrder: given, owned: [], dial: dialled }
   const limits = {
     ...(connections === undefined ? {} : { connections }),
     ...(hook === undefined ? {} : { connect: hook }),
@@ -24,8 +28,7 @@ export function transportsOf(options: UpstreamOptions): Transports {
     ...limits,
     ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
   })
-  const dialled = dial({ connect: hook, proxyProtocol })
-  if (transport !== undefined) return { inOrder: [transport, wire], owned: [wire], dial: dialled }
+  if (transport !== undefined) return { inOrder: [...given, wire], owned: [wire], dial: dialled }
   if (http2 === false) return { inOrder: [wire], owned: [wire], dial: dialled }
   const both = [http2Transport({ mode: http2, ...limits }), wire]
   return { inOrder: both, owned: both, dial: dialled }
