@@ -165,6 +165,22 @@ describe('createProxyServer', () => {
     },
   )
 
+  it('ends what goes to forward alone when the client leaves, though it has its answer', async () => {
+    const copy = own(await originServer())
+    const { port, proxy } = await front({ forward: copy.url })
+    const errors: unknown[] = []
+    proxy.on('error', (error) => errors.push(error))
+    const raw = own(await rawClient(port))
+    raw.write('POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\npart')
+    await raw.until('HTTP/1.1 200')
+    const { req } = await copy.request()
+    const ended = new Promise((resolve) => req.on('error', () => {}).on('close', resolve))
+    await raw.close()
+    await ended
+    expect(req.complete).toBe(false)
+    expect(errors).toEqual([])
+  })
+
   it('answers where forward fails', async () => {
     const origin = own(await originServer())
     const { port } = await front({ target: origin.url, forward: 'http://127.0.0.1:1' })

@@ -66,6 +66,8 @@ function stream(
       const copy = new ForwardCopy(server, req, res, options, copyTo, read, body)
       copy.send().catch((error: unknown) => {
         const failure = asProxyError(error)
+        // Where there is a target its exchange tells that as `econnreset`; else the client has had its answer.
+        if (failure.code === 'client_left') return
         if (to === undefined || server.listenerCount('error') > 0 || callback !== undefined)
           server.fault(nodeError(failure, options), failure, req, res, copyTo, callback)
       })
@@ -87,7 +89,7 @@ function stream(
 
 /** The answer goes out before there is a connection for the copy, and Node then drops a body that nobody has begun to read. */
 function taken(req: InboundRequest, body: BodyInit): BodyInit {
-  return body instanceof RequestBody ? shareBody(req, body.length) : body
+  return body instanceof RequestBody ? shareBody(req, body.length, true) : body
 }
 
 /** A function has been asked before the steps. */
