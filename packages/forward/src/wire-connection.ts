@@ -250,8 +250,7 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
   release(): void {
     // The last part may have found no room; the next reply has a sink of its own.
     this.resume()
-    this.exchange = undefined
-    this.served++
+    this.leave()
     // One whose write has failed is still open, since its answer is read first.
     if (this.parser.keepAlive && !this.plain && this.usable) this.owner.released(this)
     else this.socket.destroy()
@@ -259,10 +258,15 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
 
   /** Its exchange was given up with nothing of it written: the connection is free. */
   giveBack(): void {
-    this.exchange = undefined
-    this.served++
+    this.leave()
     if (!this.plain && this.usable) this.owner.released(this)
     else this.socket.destroy()
+  }
+
+  private leave(): void {
+    this.exchange = undefined
+    this.parser.forget()
+    this.served++
   }
 
   /** The reply is whole, but the connection can't carry another. */

@@ -44,6 +44,8 @@ export interface Asked {
   readonly upgrade: boolean
 }
 
+const nothing: Asked = { method: 'GET', upgrade: false }
+
 type State = 'idle' | 'head' | 'length' | 'chunked' | 'trailers' | 'blank' | 'close' | 'ended'
 
 /** A head is nearly always shorter: only when it isn't, the whole of what came is looked at. */
@@ -73,7 +75,7 @@ export class ResponseParser implements ResponseHead {
   /** The value of Keep-Alive, a hint of how long the target keeps the connection (RFC 2068 section 19.7.1.1). */
   keepAliveHint: string | undefined = undefined
   private state: State = 'idle'
-  private asked: Asked = { method: 'GET', upgrade: false }
+  private asked: Asked = nothing
   /** What has come of a head or of trailers that aren't whole. */
   private held = ''
   private left = 0
@@ -88,6 +90,11 @@ export class ResponseParser implements ResponseHead {
     this.state = 'head'
     this.informational = 0
     this.held = ''
+  }
+
+  /** Its connection rests now, perhaps for hours: a request that it still knew would stay in memory, with its client's socket and its body. */
+  forget(): void {
+    this.asked = nothing
   }
 
   /** No byte of a reply has come, informational ones included. */

@@ -10,8 +10,12 @@ type Door = Agent & { addRequest(request: ClientRequest, ...rest: unknown[]): vo
 export function doorTo(agent: Agent, enters: (request: ClientRequest) => void): Agent {
   const behind = agent as Door
   const door = Object.create(behind) as Door
+  // A connection keeps the options of its first request for as long as it lives, this door among them: whoever was told through it would stay in
+  // memory, with the socket of its client and its body. There is no second request: redirects aren't followed.
+  let told: typeof enters | undefined = enters
   door.addRequest = (request, ...rest) => {
-    enters(request)
+    told?.(request)
+    told = undefined
     behind.addRequest(request, ...rest)
   }
   return door
