@@ -18,6 +18,9 @@ const kinds = fronts.filter(({ transport, http2 }, i) => {
   return first === i && (!http2 || transport === 'wire')
 })
 
+const held = (refs: readonly WeakRef<object>[]): number =>
+  refs.filter((ref) => ref.deref() !== undefined).length
+
 describe.each(kinds)('connections that are idle, through $name', (kind) => {
   it('hold nothing of the request that they have carried, on neither side', async () => {
     const contexts: WeakRef<object>[] = []
@@ -46,8 +49,6 @@ describe.each(kinds)('connections that are idle, through $name', (kind) => {
     )
     for (let i = 0; i < 3; i++)
       expect(await front.client.ask({ method: 'POST', body: 'x' })).toMatchObject({ status: 200, text: 'ok' })
-    const held = (refs: readonly WeakRef<object>[]): number =>
-      refs.filter((ref) => ref.deref() !== undefined).length
     await until(
       async () => {
         await heapInUse()
@@ -59,5 +60,34 @@ describe.each(kinds)('connections that are idle, through $name', (kind) => {
     expect(origin.sockets).toBe(1)
     expect(await front.client.ask()).toMatchObject({ status: 200 })
     expect(origin.connections).toBe(1)
+  })
+
+  it('hold nothing of a request without a body, as long as no other comes', async () => {
+    const refs: WeakRef<object>[] = []
+    const ports = new Set<number>()
+    const origin = own(await originServer((_req, res) => void res.end('ok')))
+    const front = own(
+      await kind.start({
+        targets: origin.url,
+        use: [
+          (next) => (ctx) => {
+            refs.push(new WeakRef(ctx), new WeakRef(ctx.req))
+            ports.add(ctx.peer.port)
+            return next(ctx)
+          },
+        ],
+      }),
+    )
+    for (let i = 0; i < 3; i++) expect(await front.client.ask()).toMatchObject({ status: 200, text: 'ok' })
+    await until(
+      async () => {
+        await heapInUse()
+        return held(refs) === 0
+      },
+      () => `nothing to be held; ${held(refs)} of ${refs.length} are`,
+    )
+    // Its connection is still there: with that it would be gone as well.
+    expect(await front.client.ask()).toMatchObject({ status: 200 })
+    expect(ports.size).toBe(1)
   })
 })

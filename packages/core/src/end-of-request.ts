@@ -20,4 +20,14 @@ export function tellEnd(req: IncomingMessage): void {
   // Node listens too, unless the next request has come already, in one packet with this one.
   const listens = req.listeners('end').some(({ name }) => name !== 'clearIncoming')
   if (listens || req.listenerCount('close') > 0) req.resume()
+  else forget(req)
+}
+
+/**
+ * What reads the connection holds its last request until that has ended, which nobody hears of here. A connection that rests would keep it in
+ * memory, with all fields of its head.
+ */
+function forget(req: IncomingMessage): void {
+  const { parser } = req.socket as { parser?: { incoming?: unknown } | null }
+  if (parser?.incoming === req) parser.incoming = null
 }
