@@ -101,7 +101,7 @@ export class Http2Connection {
     })
     session.on('close', () => {
       this.drain()
-      owner.deadlines.clear(this.deadline)
+      owner.deadlines.drop(this.deadline)
     })
     this.rest()
   }

@@ -64,7 +64,7 @@ export function connectHttp2(
   function settle(): boolean {
     if (over) return false
     over = true
-    deadlines.clear(deadline)
+    deadlines.drop(deadline)
     return true
   }
   function fail(error: Error): void {

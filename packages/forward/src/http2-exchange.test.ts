@@ -1,11 +1,14 @@
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import type { BodyInit, Outcome, Reply } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import { ask, send, targetOf, textOf, WrittenBody } from '../../../test/kit/attempt.js'
+import { heapInUse } from '../../../test/kit/heap.js'
 import { http2Origin } from '../../../test/kit/http2-origin.js'
 import { owner } from '../../../test/kit/owner.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { deferred, until, within } from '../../../test/kit/until.js'
+import { Deadlines } from './deadlines.js'
+import { Http2Exchange } from './http2-exchange.js'
 import { http2Transport, type Transport } from './index.js'
 
 trapUnhandled()
@@ -335,3 +338,34 @@ describe('what it accepts', () => {
 function bound(transport: Transport): Pick<Transport, 'accepts'> {
   return { accepts: (...args) => transport.accepts(...args) }
 }
+
+it('that has failed is held by no deadline that it had', async () => {
+  // Its time stands still: what is in a slot stays there.
+  const deadlines = new Deadlines(() => 0)
+  const left = (): WeakRef<object> => {
+    const stream = Object.assign(new PassThrough(), { close() {} })
+    const connection = { connectProtocol: false, open: () => stream, unanswered() {} }
+    const attempt = {
+      target: targetOf('http://127.0.0.1:1'),
+      out: { method: 'GET', path: '/', headers: [], body: null },
+      timeouts: { head: 60_000, total: 60_000 },
+    }
+    let code = ''
+    const exchange = new Http2Exchange(
+      attempt as never,
+      { deadlines, origin: { scheme: 'http', host: 'a' }, forget() {} } as never,
+      () => {},
+      (error) => {
+        code = error.code
+      },
+    )
+    exchange.start(connection as never)
+    exchange.close({ kind: 'client-left', bytes: 0 })
+    expect(code).toBe('client_left')
+    return new WeakRef(exchange)
+  }
+  const ref = left()
+  await heapInUse()
+  expect(ref.deref()).toBeUndefined()
+  deadlines.close()
+})

@@ -42,7 +42,7 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner,
   private source: Body | undefined = undefined
   /** Bytes of the request's body have flowed, which they do once. */
   private bodyTaken = false
-  private readonly deadline: Deadline
+  private deadline: Deadline
   private total: Deadline | undefined = undefined
   private unfollow: (() => void) | undefined = undefined
   private idle = 0
@@ -295,7 +295,7 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner,
       cancelStream(stream)
     } else if (!stream.writableFinished) {
       // The last of the request is on its way, for as long as the target reads it.
-      this.stream = stream
+      this.deadline = new Deadline(() => cancelStream(stream))
       pool.deadlines.set(this.deadline, attempt.timeouts.requestBody)
     }
     this.finish(rawTrailers === undefined ? undefined : cleanTrailers(rawTrailers, true))
@@ -338,10 +338,8 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner,
   }
 
   private expired(): void {
-    const { source, stream, upload } = this
-    if (this.done) {
-      if (stream !== undefined) cancelStream(stream)
-    } else if (this.withheld !== undefined && this.progress === 'sent') this.sendWithheld()
+    const { source, upload } = this
+    if (this.withheld !== undefined && this.progress === 'sent') this.sendWithheld()
     else if (this.progress === 'answered') this.breakOff(new ProxyError('connection_read_timeout'))
     else if (source === undefined || upload === undefined)
       this.breakOff(new ProxyError('http_response_timeout'))
@@ -388,7 +386,7 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner,
     this.done = true
     this.stream = undefined
     this.connection = undefined
-    this.pool.deadlines.clear(this.deadline)
+    this.pool.deadlines.drop(this.deadline)
     if (this.total !== undefined) this.pool.deadlines.drop(this.total)
     this.unfollow?.()
   }

@@ -57,7 +57,7 @@ class Http2Tunnel extends Duplex {
   }
 
   override _destroy(error: Error | null, done: Done): void {
-    this.deadlines.clear(this.deadline)
+    this.deadlines.drop(this.deadline)
     const { stream } = this
     if (!hasEnded(stream) || !stream.writableFinished) cancelStream(stream)
     done(error)
