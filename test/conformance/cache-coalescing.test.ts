@@ -1,10 +1,22 @@
 import { once } from 'node:events'
-import { get as httpGet, type IncomingMessage } from 'node:http'
-import type { Client, Context, Layer } from '@sluice/core'
+import { createServer, get as httpGet, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { cache } from '@sluice/cache'
+import {
+  type Client,
+  type Context,
+  chain,
+  fromListener,
+  type Handler,
+  type Layer,
+  type Middleware,
+  type Reply,
+  toListener,
+} from '@sluice/core'
 import { createProxy } from 'sluice'
 import { describe, expect, it } from 'vitest'
 import { cachedSite, minute, statusOf } from '../kit/cached-site.js'
-import type { Call } from '../kit/client.js'
+import { type Call, httpClient } from '../kit/client.js'
 import { deadTarget } from '../kit/dead-target.js'
 import { fronts, listening, twoFronts } from '../kit/fronts.js'
 import { leakCheck } from '../kit/leak-check.js'
@@ -107,6 +119,66 @@ describe.each(fronts)('clients who want the same behind $name', (kind) => {
       'sluice; fwd=uri-miss; fwd-status=200; detail=private',
     ])
   })
+})
+
+describe.each(twoFronts)(
+  'a client that leaves while it waits for the fetch of another, behind $name',
+  (kind) => {
+    it('waits no more, and nobody is asked for it', async () => {
+      const { handler, head, rest } = gated()
+      const waits: Promise<Reply>[] = []
+      const use: Middleware = (next) => (ctx) => {
+        const reply = Promise.resolve(next(ctx))
+        waits.push(reply)
+        return reply
+      }
+      const site = await cachedSite(own, kind, handler, { lockWait: 0 }, { use: [use] })
+      const first = site.client.call()
+      await site.origin.request()
+      const second = site.client.call()
+      second.head.catch(() => {})
+      second.body.on('error', () => {})
+      await until(() => waits.length === 2, 'the second to wait')
+      second.abort()
+      const gone = within(waits[1] as Promise<Reply>, 'its wait to end')
+      await expect(gone).rejects.toMatchObject({ code: 'client_left' })
+      head.resolve()
+      rest.resolve()
+      expect(await within(first.head, 'the head')).toMatchObject({ status: 200 })
+      expect(site.origin.requests).toHaveLength(1)
+    })
+  },
+)
+
+it('an app behind a cache is not run for clients that have waited in vain, and left', async () => {
+  let runs = 0
+  const silent = chain()
+    .use(cache())
+    .handle(fromListener(() => void runs++))
+  const ends: Promise<unknown>[] = []
+  const noting: Handler = (ctx) => {
+    const reply = Promise.resolve(silent(ctx))
+    ends.push(reply.catch((error: unknown) => error))
+    return reply
+  }
+  const server = createServer(toListener(noting))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  own({ close: () => server.close().closeAllConnections() })
+  const client = own(httpClient({ port }))
+  const begin = (): Call => {
+    const call = client.call()
+    call.head.catch(() => {})
+    call.body.on('error', () => {})
+    return call
+  }
+  begin()
+  await until(() => runs === 1, 'the app to run')
+  const left = begin()
+  await until(() => ends.length === 2, 'the second to wait')
+  left.abort()
+  expect(await ends[1]).toMatchObject({ code: 'client_left' })
+  expect(runs).toBe(1)
 })
 
 describe.each(twoFronts)('a body behind $name', (kind) => {

@@ -43,3 +43,9 @@ export type Fetcher<T> = (fetch: CacheFetch, arg: T) => Reply | Promise<Reply>
  * @param fields what the cache has done, as `Cache-Status` and the like
  */
 export type ErrorMaker = (error: unknown, fields: HeaderList) => unknown
+
+/**
+ * Calls `fn` once whoever has asked waits no more; at once if that was before. It may call it after the answer as well.
+ * @param arg what `handle` was given
+ */
+export type Leaving<T> = (arg: T, fn: () => void) => void

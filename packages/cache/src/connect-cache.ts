@@ -13,6 +13,7 @@ import type { CacheOptions } from './cache-options.js'
 import type { CacheFetch, CacheRequest } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
 import { isCache } from './is-cache.js'
+import { leaves } from './leaves.js'
 
 /** How the app is held to its end. */
 export interface ConnectOptions {
@@ -78,7 +79,7 @@ export function connectCache(
         // Nobody waits for it, so the client has its answer before the app is at work.
         return rest.run(fork, inform ? undefined : new Promise((resolve) => ctx.onClose(() => resolve())))
       }
-      return engine.handle(request, fetch, undefined, withFields)
+      return engine.handle(request, fetch, ctx, withFields, leaves)
     },
     { abandoned },
   )

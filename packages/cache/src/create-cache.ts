@@ -1,6 +1,6 @@
 import type { Reply } from '@sluice/core'
 import { type CacheOptions, resolveCache } from './cache-options.js'
-import type { CacheRequest, ErrorMaker, Fetcher } from './cache-request.js'
+import type { CacheRequest, ErrorMaker, Fetcher, Leaving } from './cache-request.js'
 import { checkPurge } from './check-purge.js'
 import { Engine } from './engine.js'
 import type { PurgeKey } from './store.js'
@@ -12,6 +12,7 @@ export interface Cache extends AsyncDisposable {
    * Answers a request from what is stored, or by what `fetch` brings. A hit from a store that answers at once is no promise.
    * @param arg handed on to `fetch`
    * @param failed makes another error of what `fetch` throws, with the fields that the answer to it is to have. Default: it stays as it is
+   * @param leaving tells when whoever asked waits no more: one that waits for another's fetch then rejects with `client_left`. Default: never
    * @throws what `fetch` throws, unless something stale may be served instead
    */
   handle<T = undefined>(
@@ -19,6 +20,7 @@ export interface Cache extends AsyncDisposable {
     fetch: Fetcher<T>,
     arg?: T,
     failed?: ErrorMaker,
+    leaving?: Leaving<T>,
   ): Reply | Promise<Reply>
   /**
    * Drops what is stored for a URL, a tag (of `Surrogate-Key` or `Cache-Tag`) or all URLs with a prefix, and tells how much that was.
@@ -44,7 +46,8 @@ export interface Cache extends AsyncDisposable {
 export function createCache(options: CacheOptions = {}, path = 'cache'): Cache {
   const engine = new Engine(resolveCache(options, path))
   const cache: Cache = {
-    handle: (request, fetch, arg, failed) => new Visit(engine, request, fetch, arg as never, failed).start(),
+    handle: (request, fetch, arg, failed, leaving) =>
+      new Visit(engine, request, fetch, arg as never, failed, leaving).start(),
     // Whatever is wrong with it is a rejection, as what the store does is.
     purge: async (what, options) => {
       const soft = checkPurge(what, options)

@@ -1,6 +1,6 @@
 import { discard, onBodyEnd, ProxyError, type Reply } from '@sluice/core'
 import { type HeaderList, has } from '@sluice/headers'
-import type { CacheRequest, Fetcher } from './cache-request.js'
+import type { CacheRequest, Fetcher, Leaving } from './cache-request.js'
 import { bytesOf, completed, GrownWriter, grown } from './combine.js'
 import type { Engine } from './engine.js'
 import type { Fill } from './fill.js'
@@ -12,6 +12,7 @@ import { noDirectives } from './policy/request-directives.js'
 import { isFailure, mayServeOnError } from './policy/reuse.js'
 import { matchesValidator, validators } from './policy/validation.js'
 import type { Entry, EntryHead, EntryWriter } from './store.js'
+import { Waiters } from './waiters.js'
 import { withheldFields } from './withheld-fields.js'
 
 /** How a fetch has turned out for those who wait for it. */
@@ -52,7 +53,7 @@ export class Flight implements Doomable {
   /** The answer had been in a cache before. */
   aged = false
   readonly startedAt: number
-  #waiting: ((landing: Landing) => void)[] | undefined = undefined
+  #waiting: Waiters | undefined = undefined
   #lease: (() => void) | undefined = undefined
   /** Keys of variants whose whole is newer than what it brings. */
   #taken: Set<string> | undefined = undefined
@@ -121,16 +122,10 @@ export class Flight implements Doomable {
   }
 
   /** How it turns out; `undefined` where that isn't known after `ms`, which is not 0. */
-  wait(ms: number): Promise<Landing | undefined> {
+  wait<T>(ms: number, leaving: Leaving<T> | undefined, arg: T): Promise<Landing | undefined> {
     if (this.landing !== undefined) return Promise.resolve(this.landing)
-    return new Promise((resolve) => {
-      const timer = ms === 0 ? undefined : setTimeout(resolve, ms, undefined)
-      this.#waiting ??= []
-      this.#waiting.push((landing) => {
-        clearTimeout(timer)
-        resolve(landing)
-      })
-    })
+    this.#waiting ??= new Waiters()
+    return this.#waiting.wait(ms, leaving, arg)
   }
 
   /**
@@ -346,7 +341,7 @@ export class Flight implements Doomable {
     this.#overtake(landing.kind === 'stored' || landing.kind === 'validated')
     const waiting = this.#waiting
     this.#waiting = undefined
-    if (waiting !== undefined) for (const hear of waiting) hear(landing)
+    waiting?.tell(landing)
     return landing
   }
 

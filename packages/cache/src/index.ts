@@ -1,5 +1,5 @@
 export { type CacheOptions, cacheOptions } from './cache-options.js'
-export type { CacheFetch, CacheRequest, ErrorMaker, Fetcher } from './cache-request.js'
+export type { CacheFetch, CacheRequest, ErrorMaker, Fetcher, Leaving } from './cache-request.js'
 export { cachedFetch } from './cached-fetch.js'
 export { type ConnectOptions, connectCache } from './connect-cache.js'
 export { type Cache, createCache } from './create-cache.js'

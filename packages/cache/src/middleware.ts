@@ -14,6 +14,7 @@ import type { CacheOptions } from './cache-options.js'
 import type { CacheFetch, CacheRequest, Fetcher } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
 import { isCache } from './is-cache.js'
+import { leaves } from './leaves.js'
 import { noAnswer } from './no-answers.js'
 import { isSafe } from './policy/invalidation.js'
 
@@ -32,7 +33,7 @@ export function cache(options: CacheOptions | Cache = {}): Middleware {
     const fetch = fetcher(next)
     return (ctx) => {
       if (ctx.upgrade !== undefined) return next(ctx)
-      return engine.handle(requestOf(ctx), fetch, ctx, withFields)
+      return engine.handle(requestOf(ctx), fetch, ctx, withFields, leaves)
     }
   }
 }

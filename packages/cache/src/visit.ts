@@ -2,7 +2,7 @@ import { discard, type Reply } from '@sluice/core'
 import type { Forwarded } from '@sluice/headers'
 import { answer } from './answer.js'
 import { Asked } from './asked.js'
-import type { CacheFetch, CacheRequest, ErrorMaker, Fetcher } from './cache-request.js'
+import type { CacheFetch, CacheRequest, ErrorMaker, Fetcher, Leaving } from './cache-request.js'
 import type { Decision } from './decision.js'
 import type { Engine } from './engine.js'
 import { fillEntry } from './fill-entry.js'
@@ -56,6 +56,7 @@ export class Visit<T> implements Leader<Reply> {
     private readonly fetcher: Fetcher<T>,
     private readonly arg: T,
     private readonly errorMaker?: ErrorMaker,
+    private readonly leaving?: Leaving<T>,
   ) {
     this.now = engine.now()
   }
@@ -186,7 +187,7 @@ export class Visit<T> implements Leader<Reply> {
   }
 
   async #join(flight: Flight): Promise<Reply> {
-    const landing = await flight.wait(this.engine.settings.lockWait)
+    const landing = await flight.wait(this.engine.settings.lockWait, this.leaving, this.arg)
     if (landing === undefined) return this.#pass(this.forwarded, 'lock-wait')
     return this.#landed(flight, landing, false)
   }
