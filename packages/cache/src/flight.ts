@@ -121,8 +121,8 @@ export class Flight implements Doomable {
     } else if (landing.kind === 'stored' && landing.kept.key === key) this.doom()
   }
 
-  /** How it turns out; `undefined` where that isn't known after `ms`, which is not 0. */
-  wait<T>(ms: number, leaving: Leaving<T> | undefined, arg: T): Promise<Landing | undefined> {
+  /** How it turns out; `undefined` where that isn't known after `ms`, which is not 0, and `left` for one who leaves before. */
+  wait<T>(ms: number, leaving: Leaving<T> | undefined, arg: T): Promise<Landing | 'left' | undefined> {
     if (this.landing !== undefined) return Promise.resolve(this.landing)
     this.#waiting ??= new Waiters()
     return this.#waiting.wait(ms, leaving, arg)

@@ -1,4 +1,4 @@
-import { discard, type Reply } from '@sluice/core'
+import { discard, ProxyError, type Reply } from '@sluice/core'
 import type { Forwarded } from '@sluice/headers'
 import { answer } from './answer.js'
 import { Asked } from './asked.js'
@@ -189,6 +189,9 @@ export class Visit<T> implements Leader<Reply> {
   async #join(flight: Flight): Promise<Reply> {
     const landing = await flight.wait(this.engine.settings.lockWait, this.leaving, this.arg)
     if (landing === undefined) return this.#pass(this.forwarded, 'lock-wait')
+    // No error of the fetch's own, after which it would look again: nobody is to be asked in the place of one who has left.
+    if (landing === 'left')
+      return this.#throw(new ProxyError('client_left'), { forwarded: this.forwarded, collapsed: true })
     return this.#landed(flight, landing, false)
   }
 

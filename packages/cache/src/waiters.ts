@@ -1,4 +1,3 @@
-import { ProxyError } from '@sluice/core'
 import type { Leaving } from './cache-request.js'
 import type { Landing } from './flight.js'
 
@@ -7,15 +6,12 @@ import type { Landing } from './flight.js'
  * come and go meanwhile.
  */
 export class Waiters {
-  readonly #all = new Set<(landing?: Landing) => void>()
+  readonly #all = new Set<(landing?: Landing | 'left') => void>()
 
-  /**
-   * How the fetch turns out; `undefined` where that isn't known after `ms`, which is not 0. For one who leaves before, it has failed with
-   * `client_left`: nobody is to be asked in that one's place.
-   */
-  wait<T>(ms: number, leaving: Leaving<T> | undefined, arg: T): Promise<Landing | undefined> {
+  /** How the fetch turns out; `undefined` where that isn't known after `ms`, which is not 0, and `left` for one who leaves before. */
+  wait<T>(ms: number, leaving: Leaving<T> | undefined, arg: T): Promise<Landing | 'left' | undefined> {
     return new Promise((resolve) => {
-      const hear = (landing?: Landing): void => {
+      const hear = (landing?: Landing | 'left'): void => {
         clearTimeout(timer)
         this.#all.delete(hear)
         resolve(landing)
@@ -23,7 +19,7 @@ export class Waiters {
       const timer = ms === 0 ? undefined : setTimeout(hear, ms)
       this.#all.add(hear)
       leaving?.(arg, () => {
-        if (this.#all.has(hear)) hear({ kind: 'failed', error: new ProxyError('client_left') })
+        if (this.#all.has(hear)) hear('left')
       })
     })
   }
