@@ -189,9 +189,8 @@ export class Visit<T> implements Leader<Reply> {
   async #join(flight: Flight): Promise<Reply> {
     const landing = await flight.wait(this.engine.settings.lockWait, this.leaving, this.arg)
     if (landing === undefined) return this.#pass(this.forwarded, 'lock-wait')
-    // No error of the fetch's own, after which it would look again: nobody is to be asked in the place of one who has left.
-    if (landing === 'left')
-      return this.#throw(new ProxyError('client_left'), { forwarded: this.forwarded, collapsed: true })
+    // Not as a fetch that failed by it, after which it would look again: nobody is to be asked in its place.
+    if (landing === 'left') return this.#failed(undefined, new ProxyError('client_left'), false)
     return this.#landed(flight, landing, false)
   }
 
@@ -239,9 +238,7 @@ export class Visit<T> implements Leader<Reply> {
         if (!fill.joinable) return this.#lookAgain()
         if (reuse(prepared.life, this.ask, now).use !== 'fresh') {
           const settling = engine.store.settling(this.key.primary)
-          return settling === undefined
-            ? this.#pass(this.forwarded, 'unshared')
-            : settling.then(() => this.#lookAgain())
+          return settling?.then(() => this.#lookAgain()) ?? this.#pass(this.forwarded, 'unshared')
         }
       }
       const source = fillEntry(fill, head)
