@@ -50,6 +50,24 @@ describe('an answer of one small piece', () => {
     expect(await finished.promise).toBe(1)
   })
 
+  it('is nothing of the head that loggers find when it is out', async () => {
+    const finished = deferred<boolean>()
+    const { client } = own(
+      await listen(
+        createServer((_req, res) => {
+          const head = () => (res as unknown as { _header: string })._header
+          const bytes = Buffer.from('secret')
+          res.writeHead(200, { 'Content-Length': bytes.length })
+          const before = head()
+          res.on('finish', () => finished.resolve(head() === before))
+          endInOneWrite(res, bytes)
+        }),
+      ),
+    )
+    expect(await client.ask()).toMatchObject({ status: 200, text: 'secret', complete: true })
+    expect(await finished.promise).toBe(true)
+  })
+
   it('goes behind a head that has left meanwhile', async () => {
     const { client } = own(
       await listen(

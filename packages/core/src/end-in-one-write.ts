@@ -6,7 +6,7 @@ const end = ownMethod(OutgoingMessage.prototype, 'end', '_send')
 
 /** What of `ServerResponse` keeps the head until its first bytes go out. */
 type Joining = ServerResponse & {
-  _header?: string | null
+  _header?: string | null | undefined
   readonly _headerSent?: boolean
   readonly _hasBody?: boolean
 }
@@ -43,8 +43,14 @@ export function endInOneWrite(response: ServerResponse, bytes: Uint8Array): void
   const res = response as Joining
   // Code of the host app has sent the head meanwhile.
   if (res._headerSent !== false) return void res.end(bytes)
+  const head = res._header
   res._header += latin1(bytes)
-  res.end()
+  try {
+    res.end()
+  } finally {
+    // It has left, or never will. Loggers of host apps (bunyan) write what stands there for the head.
+    res._header = head
+  }
 }
 
 function latin1(bytes: Uint8Array): string {
