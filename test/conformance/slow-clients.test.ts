@@ -281,6 +281,32 @@ describe.each(http1)('over $name', (kind) => {
     expect(refused).toEqual({})
   })
 
+  it('a tunnel of one whose body was read in turn waits for whoever reads it', async () => {
+    let tunnel: Socket | undefined
+    const { look, port, server, turn } = await listening(
+      kind,
+      reading,
+      { slow: { minRate: 1_000_000, grace: 60_000, readGrace: 60_000 } },
+      true,
+    )
+    server.on('upgrade', (_req, socket: Socket) => {
+      tunnel = socket
+    })
+    const all = await Promise.all(Array.from({ length: 64 }, () => client(port, tls)))
+    let begun = 0
+    server.on('request', () => begun++)
+    for (const each of all) each.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na')
+    await until(() => begun === all.length, 'the requests')
+    look(30)
+    all[0]?.write('bGET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: any\r\n\r\n')
+    await until(() => turn() && tunnel !== undefined, 'the upgrade')
+    look(30)
+    expect(tunnel?.readableFlowing).not.toBe(true)
+    all[0]?.write('early')
+    const [bytes] = await once(tunnel as Socket, 'data')
+    expect(String(bytes)).toBe('early')
+  })
+
   it('a reader that takes nothing is cut off', async () => {
     const gone = deferred()
     const { port, refused } = await listening(

@@ -95,7 +95,9 @@ export class WatchedConnection implements SlowSender {
 
   resume(): void {
     const app = this.#app
-    if (app !== undefined && !app.destroyed && app._paused !== true && !isHeld(app._httpMessage)) app.resume()
+    if (app === undefined || app.destroyed || app._paused === true || isHeld(app._httpMessage)) return
+    // Its next request may have made a tunnel of it: what flowed before somebody reads that would be lost.
+    if (app.parser !== null && app.parser !== undefined) app.resume()
   }
 
   /** It has closed. */
