@@ -181,10 +181,22 @@ describe('createProxyServer', () => {
     expect(errors).toEqual([])
   })
 
-  it('answers where forward fails', async () => {
+  it.each([4, 3_000_000])('answers where forward fails, to a body of %d bytes', async (length) => {
     const origin = own(await originServer())
     const { port } = await front({ target: origin.url, forward: 'http://127.0.0.1:1' })
-    expect((await client(port).ask({ method: 'POST', body: 'both' })).text).toBe('ok')
+    const sent = client(port).ask({ method: 'POST', body: 'x'.repeat(length) })
+    expect(await (await origin.request()).body()).toHaveLength(length)
+    expect((await sent).text).toBe('ok')
+  })
+
+  it('reads on where forward alone fails: another request may follow the body', async () => {
+    const { port, proxy } = await front({ forward: 'http://127.0.0.1:1' })
+    proxy.on('error', () => {})
+    const raw = own(await rawClient(port))
+    raw.write(`POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n${'x'.repeat(3_000_000)}`)
+    await raw.until('HTTP/1.1 200')
+    raw.write('GET /b HTTP/1.1\r\nHost: a\r\n\r\n')
+    expect((await raw.responses(2)).map(({ status }) => status)).toEqual([200, 200])
   })
 
   it('does not smuggle (CVE-2026-29057)', async () => {

@@ -39,7 +39,13 @@ export class ForwardCopy implements Attempt {
 
   /** @throws ProxyError */
   async send(): Promise<void> {
-    const { server, options, req, res } = this
-    discard(await server.targets.transportOf(options, req, res).send(this))
+    const { server, options, out, req, res } = this
+    try {
+      discard(await server.targets.transportOf(options, req, res).send(this))
+    } catch (error) {
+      // A transport that has sent nothing leaves it whole: unread, it would keep the rest from the target, or the client's next request from us.
+      toBody(out.body)?.cancel(error as Error)
+      throw error
+    }
   }
 }
