@@ -9,7 +9,7 @@ import { frame, requestFields } from './request-fields.js'
 import type { ParsedTarget, ServerOptions } from './server-options.js'
 import { timeoutsOfCopy } from './timeouts-of.js'
 
-/** A copy of a request for `options.forward`. Its answer is dropped; the client's leave doesn't end it. */
+/** A copy of a request for `options.forward`. Its answer is dropped; the client's leave ends it only in the middle of its body. */
 export class ForwardCopy implements Attempt {
   readonly target: Target
   readonly out: Outbound
