@@ -190,7 +190,7 @@ export class Visit<T> implements Leader<Reply> {
     const landing = await flight.wait(this.engine.settings.lockWait, this.leaving, this.arg)
     if (landing === undefined) return this.#pass(this.forwarded, 'lock-wait')
     // Not as a fetch that failed by it, after which it would look again: nobody is to be asked in its place.
-    if (landing === 'left') return this.#failed(undefined, new ProxyError('client_left'), false)
+    if (landing === 'left') return this.#throw(new ProxyError('client_left'), { forwarded: this.forwarded })
     return this.#landed(flight, landing, false)
   }
 
