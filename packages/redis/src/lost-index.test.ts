@@ -86,6 +86,25 @@ withRedis('purges of a redisStore whose Redis has evicted keys', (redis) => {
     expect(await store.purge({ tag: 'all' })).toBe(50)
   })
 
+  it('go in small steps where entries have many tags', async () => {
+    const tags = Array.from({ length: 300 }, (_, index) => `tag ${index}`)
+    for (let i = 0; i < 30; i++) await stored(store, `k${i}`, 'old', page(`k${i}`, tags))
+    const steps = async (soft: boolean): Promise<number> => {
+      await redis.client.configResetStat()
+      expect(await store.purge({ tag: 'tag 7' }, soft)).toBe(30)
+      const found = /cmdstat_evalsha:calls=(\d+)/.exec(await redis.client.info('commandstats'))
+      return Number(found?.[1])
+    }
+    // So that Redis knows the scripts.
+    await evict()
+    await store.purge({ url: 'http://b.example/' })
+    // One announces it; then each has 7 entries, which are 2,107 of what it counts.
+    expect(await steps(true)).toBe(1 + 5)
+    await evict()
+    expect(await steps(true)).toBe(1 + 5 + 5)
+    expect(await steps(false)).toBe(1 + 5)
+  })
+
   it('leave alone what others keep under keys that begin alike', async () => {
     const near = storeOn('[a-z]*:e:')
     await stored(near, 'k', 'theirs', page('k'))

@@ -150,10 +150,13 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
         ])) as AnnounceReply
         news.announced(Number(String(number)), Number(String(before)))
         const birth = String(born)
-        for (let next = '0', begun = whole === 1; !begun || next !== '0'; begun = true)
-          next = String(await ask(gather, [birth, next]))
-        let purged = 0
         let cursor = ''
+        if (whole !== 1) {
+          do {
+            cursor = String(await ask(gather, [birth, cursor]))
+          } while (cursor !== '')
+        }
+        let purged = 0
         do {
           const [count, next] = (await ask(sweep, [birth, kind, value, flag, String(number), cursor])) as [
             number,

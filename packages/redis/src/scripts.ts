@@ -30,6 +30,8 @@ local ms=math.floor(us/1000)
 local LOG,URLS,DUE=P..'log',P..'urls',P..'due'
 local function entries() return string.gsub(P,'[%*%?%[%]%^\\-]','\\%0')..'e:*' end
 local DAY,LINGER=86400000,30000
+-- Entries and tags of them by which a step of a purge ends: each is a write or two, and nobody else is served meanwhile.
+local ENOUGH=2000
 local function str(n) return string.format('%.0f',n) end
 local function number(member) return tonumber(string.match(member,'^%d+')) end
 -- After this first write, which takes no room, Redis refuses none for want of it: a purge is done where nothing more can be kept.
@@ -69,9 +71,10 @@ local function members(key,url,list)
   for _,tag in ipairs(list) do all[#all+1]='\0'..#tag..':'..tag..'\n'..key end
   return all
 end
-local function keyOf(member)
+local function parts(member)
   local length,at=string.match(member,'^%z(%d+):()')
-  return string.sub(member,(length and at+length or string.find(member,'\n',1,true))+1)
+  local stop=length and at+length or string.find(member,'\n',1,true)
+  return string.sub(member,stop+1),string.sub(member,at or 1,stop-1),length~=nil
 end
 local function index(key,url,list,ttl)
   for _,member in ipairs(members(key,url,list)) do
@@ -86,9 +89,10 @@ end
 local function unindex(key,url,list)
   for _,member in ipairs(members(key,url,list)) do forget(member) end
 end
-local function holds(member,key,url,list)
-  for _,mine in ipairs(url and members(key,url,tags(list)) or {}) do
-    if mine==member then return true end
+local function holds(value,isTag,url,list)
+  if not isTag then return value==url end
+  for _,tag in ipairs(url and list or {}) do
+    if tag==value then return true end
   end
   return false
 end
@@ -148,9 +152,9 @@ redis.call('PEXPIRE',e,str(ttl))
 index(key,url,list,ttl)
 live(URLS,ttl) live(DUE,ttl)
 for _,member in ipairs(redis.call('ZRANGEBYSCORE',DUE,'-inf',str(ms),'LIMIT',0,8*(1+#list))) do
-  local k=keyOf(member)
+  local k,value,isTag=parts(member)
   local f,left=fields(P..'e:'..k,'u','g'),redis.call('PTTL',P..'e:'..k)
-  if left>0 and holds(member,k,f[1],f[2]) then redis.call('ZADD',DUE,str(ms+left),member)
+  if left>0 and holds(value,isTag,f[1],tags(f[2])) then redis.call('ZADD',DUE,str(ms+left),member)
   else forget(member) end
 end
 return {1,str(newest)}
@@ -211,36 +215,41 @@ return {str(this),str(before),born(),redis.call('ZSCORE',URLS,'\0\1') and 1 or 0
 const lost = `if born()~=ARGV[2] then return redis.error_reply('ERR what purges look through was lost meanwhile') end`
 
 /**
- * Looks through a part of all keys for entries that purges would miss: P, birth, cursor. Gives the cursor to go on with, 0 at the end.
+ * Looks through a part of all keys for entries that purges would miss: P, birth, cursor. Gives the cursor to go on with, '' at the end:
+ * the same one where what is there has too many tags for one go.
  */
 export const gather: Script = script(
   `${common}${String.raw`
 keep()
 ${lost}
-local found,longest=redis.call('SCAN',ARGV[3],'MATCH',entries(),'COUNT',100),0
+local from=ARGV[3]=='' and '0' or ARGV[3]
+local found,longest,done=redis.call('SCAN',from,'MATCH',entries(),'COUNT',100),0,0
+local go=found[1]=='0' and '' or found[1]
 for _,e in ipairs(found[2]) do
+  if done>=ENOUGH then go=from break end
   -- Not fields(), which drops what is no entry: who else begins keys like that isn't known.
   local f,ttl=redis.pcall('HMGET',e,'u','g'),redis.call('PTTL',e)
   local key=string.sub(e,#P+3)
   if f[1] and ttl>0 and not redis.call('ZSCORE',DUE,f[1]..'\n'..key) then
-    index(key,f[1],tags(f[2]),ttl)
-    longest=math.max(longest,ttl)
+    local list=tags(f[2])
+    index(key,f[1],list,ttl)
+    longest,done=math.max(longest,ttl),done+1+#list
   end
 end
 live(URLS,longest) live(DUE,longest)
-if found[1]=='0' then redis.call('ZADD',URLS,0,'\0\1') end
-return found[1]
+if go=='' then redis.call('ZADD',URLS,0,'\0\1') end
+return go
 `}`,
 )
 
 /**
- * Drops or marks up to 200 entries that a purge matches, but none that was asked for after it: P, birth, kind, value, soft, number, cursor.
- * Gives how many, and the cursor to go on with, '' at the end. So a purge of many never holds Redis up for long.
+ * Drops or marks up to 200 entries that a purge matches, fewer where they have many tags, but none that was asked for after it: P, birth,
+ * kind, value, soft, number, cursor. Gives how many, and the cursor to go on with, '' at the end. So a purge of many never holds Redis up for long.
  */
 export const sweep: Script = script(
   `${common}${String.raw`
 local kind,value,soft,this,cursor=ARGV[3],ARGV[4],ARGV[5]=='1',tonumber(ARGV[6]),ARGV[7]
-local count=0
+local count,done=0,0
 keep()
 ${lost}
 -- Behind '\1' stand the URLs, before it everything else.
@@ -248,17 +257,20 @@ local from=kind=='t' and '\0'..#value..':'..value or value
 local to=from..(kind=='p' and '\255' or '\11')
 if kind~='p' then from=from..'\n' elseif value=='' then from='\1' end
 local found=redis.call('ZRANGEBYLEX',URLS,cursor=='' and '['..from or '('..cursor,'('..to,'LIMIT',0,200)
-for _,member in ipairs(found) do
-  local key=keyOf(member)
+for i,member in ipairs(found) do
+  local key,mine,isTag=parts(member)
   local e=P..'e:'..key
   local f=fields(e,'m','p','u','g')
-  if not holds(member,key,f[3],f[4]) then forget(member)
+  local list=tags(f[4])
+  if not holds(mine,isTag,f[3],list) then forget(member)
   elseif tonumber(f[1])<this then
     if not soft then drop(key) count=count+1
     elseif f[2]~=ARGV[6] then redis.call('HSET',e,'p',ARGV[6]) count=count+1 end
   end
+  done=done+1+#list
+  if done>=ENOUGH or i==200 then return {count,member} end
 end
-return {count,#found==200 and found[200] or ''}
+return {count,''}
 `}`,
 )
 
