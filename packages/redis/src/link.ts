@@ -57,6 +57,15 @@ export class Link {
   }
 
   /**
+   * What is left of `bound` for one more command. Where that is nothing, though an answer has come, this process was busy, and not Redis slow:
+   * it has the whole time again.
+   */
+  left(until: number, bound: number): number {
+    const left = until - this.settings.clock()
+    return left > 0 ? left : bound
+  }
+
+  /**
    * Sends a command. Rejects with what Redis or the client says, or when `bound` ms are over.
    * @param insist sends it in a pause as well
    */
@@ -115,7 +124,7 @@ export class Link {
       return await this.send(['EVALSHA', script.sha, '0', ...args], bound, insist)
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
-      return this.send(['EVAL', script.text, '0', ...args], until - this.settings.clock(), insist)
+      return this.send(['EVAL', script.text, '0', ...args], this.left(until, bound), insist)
     }
   }
 

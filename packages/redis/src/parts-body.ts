@@ -27,7 +27,7 @@ export function partReader(link: Link, prefix: string, body: StoredBody): PartRe
       for (;;) {
         let value: unknown
         try {
-          value = await link.send(['GET', key], until - clock(), true)
+          value = await link.send(['GET', key], link.left(until, timeout), true)
         } catch (error) {
           if (isReply(error) && (error as Error).message.startsWith('WRONGTYPE ')) drop(key)
           if (link.closed || isFinal(error) || clock() + again >= until) throw error

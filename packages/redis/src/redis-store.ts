@@ -98,7 +98,7 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
     const { name, parts } = stored.body
     if (parts > 0) {
       const keys = Array.from({ length: parts }, (_, index) => `${prefix}b:${name}:${index}`)
-      if ((await link.send(['EXISTS', ...keys], until - clock())) !== parts) return undefined
+      if ((await link.send(['EXISTS', ...keys], link.left(until, timeout))) !== parts) return undefined
     }
     news.used()
     return entryOf(link, prefix, stored)

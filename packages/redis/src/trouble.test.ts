@@ -298,6 +298,21 @@ describe.skipIf(skipUnless(hasRedis, 'redis-server is not installed'))(
       expect((await limiter.take('b')).remaining).toBe(99)
     })
 
+    it('has its whole time for a second answer where this process was too busy to read the first', async () => {
+      const busy: RedisClient = {
+        async sendCommand(args, options) {
+          const answer = await client.sendCommand(args, options)
+          if (args[0] === 'HMGET') now += 10_001
+          else if (args[0] === 'EXISTS') await new Promise((resolve) => setTimeout(resolve, 50))
+          return answer
+        },
+        duplicate: () => client.duplicate(),
+      }
+      const store = storeOn({ client: busy, timeout: '10s' })
+      await put(store, pattern(5_500, 1))
+      for (let i = 0; i < 4; i++) expect(await store.get('k')).toBeDefined()
+    })
+
     it('may have a client that throws', async () => {
       const throwing: RedisClient = {
         sendCommand: () => {
