@@ -223,16 +223,16 @@ export const gather: Script = script(
 keep()
 ${lost}
 local from=ARGV[3]=='' and '0' or ARGV[3]
-local found,longest,done=redis.call('SCAN',from,'MATCH',entries(),'COUNT',100),0,0
+local found,longest,done=redis.call('SCAN',from,'MATCH',entries(),'COUNT',500),0,0
 local go=found[1]=='0' and '' or found[1]
 for _,e in ipairs(found[2]) do
   if done>=ENOUGH then go=from break end
   -- Not fields(), which drops what is no entry: who else begins keys like that isn't known.
-  local f,ttl=redis.pcall('HMGET',e,'u','g'),redis.call('PTTL',e)
+  local url,ttl=redis.pcall('HGET',e,'u'),redis.call('PTTL',e)
   local key=string.sub(e,#P+3)
-  if f[1] and ttl>0 and not redis.call('ZSCORE',DUE,f[1]..'\n'..key) then
-    local list=tags(f[2])
-    index(key,f[1],list,ttl)
+  if type(url)=='string' and ttl>0 and not redis.call('ZSCORE',DUE,url..'\n'..key) then
+    local list=tags(redis.call('HGET',e,'g'))
+    index(key,url,list,ttl)
     longest,done=math.max(longest,ttl),done+1+#list
   end
 end
