@@ -105,6 +105,13 @@ withRedis('purges of a redisStore whose Redis has evicted keys', (redis) => {
     expect(await steps(false)).toBe(1 + 5)
   })
 
+  it('find nothing by a URL or a prefix that begins as tags do in the list', async () => {
+    await stored(store, 'hot', 'old', page('hot'))
+    expect(await store.purge({ url: '\u00003:hot' })).toBe(0)
+    expect(await store.purge({ prefix: '\0' })).toBe(0)
+    expect(await kept(['hot'])).toEqual(['hot'])
+  })
+
   it('leave alone what others keep under keys that begin alike', async () => {
     const near = storeOn('[a-z]*:e:')
     await stored(near, 'k', 'theirs', page('k'))

@@ -253,6 +253,7 @@ local count,done=0,0
 keep()
 ${lost}
 -- Behind '\1' stand the URLs, before it everything else.
+if kind~='t' and string.sub(value,1,1)=='\0' then return {0,''} end
 local from=kind=='t' and '\0'..#value..':'..value or value
 local to=from..(kind=='p' and '\255' or '\11')
 if kind~='p' then from=from..'\n' elseif value=='' then from='\1' end
