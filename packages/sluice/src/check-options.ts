@@ -1,6 +1,6 @@
 import { accessLayers } from '@sluice/access'
-import { cidrSet, Faults, parse } from '@sluice/options'
-import { mayBeginWith } from '@sluice/route'
+import { cidrSet, Faults, parse, v } from '@sluice/options'
+import { mayBeginWith, rewritePathEntries, routeMatchEntries } from '@sluice/route'
 import { clientCertificate } from '@sluice/tls'
 import { createUpstream, type TargetTls } from '@sluice/upstream'
 import { checkAccessTogether } from './access-together.js'
@@ -183,6 +183,8 @@ function checkStrip({ path = '/', rewrite, use }: Record<string, unknown>, at: s
   const strip = isRecord(rewrite) ? rewrite['strip'] : undefined
   // Layers of a route may put it there.
   if (typeof path !== 'string' || typeof strip !== 'string' || (Array.isArray(use) && use.length > 0)) return
+  // What is wrong with one of them alone has been told.
+  if (!v.is(routeMatchEntries.path, path) || !v.is(rewritePathEntries.strip, strip)) return
   if (!mayBeginWith(path, strip))
     throw new TypeError(
       `${at}.rewrite.strip: got ${JSON.stringify(strip)} with path ${JSON.stringify(path)}, takes what paths of the route begin with`,

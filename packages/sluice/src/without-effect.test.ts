@@ -28,6 +28,12 @@ it('refuses to strip what no path of a route begins with', () => {
       /^routes\[0\]\.rewrite\.strip: got '\/users\/:id', takes a path without parameters/,
     ),
   ])
+  // What is wrong by itself is told once.
+  expect(strip('/api', 'api')).toEqual([
+    expect.stringMatching(/^routes\[0\]\.rewrite\.strip: got 'api', takes a path such as/),
+  ])
+  for (const path of ['api', '/api/*', '/:a?'])
+    expect(strip(path, '/app')).toEqual([expect.stringMatching(/^routes\[0\]\.path: /)])
   expect(strip('/api', '/api/v1')).toEqual([])
   expect(strip(undefined, '/api')).toEqual([])
   expect(strip('/api', '/app', { use: [(next: unknown) => next] })).toEqual([])
