@@ -219,8 +219,8 @@ export interface UpstreamOptions {
   connect?: ConnectHook
   /**
    * How to speak to the targets, where that isn't `wireTransport()`, which then carries what this one can't. A list is taken as
-   * it is, and the first that can carry a request takes it: `[undiciTransport({ dispatcher })]` never goes past its
-   * dispatcher. They are their owner's to close.
+   * it is, and the first that can carry a request takes it: no request goes past the
+   * dispatcher of `[undiciTransport({ dispatcher })]`; probes of `health` do. They are their owner's to close.
    */
   transport?: Transport | readonly Transport[]
 }
