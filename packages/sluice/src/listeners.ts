@@ -45,6 +45,11 @@ export class Listeners {
     return this.#open.flatMap(({ server }) => (server.address() as AddressInfo | null) ?? [])
   }
 
+  /** Somebody may have connected. */
+  get isOpen(): boolean {
+    return this.#open.length > 0
+  }
+
   /**
    * One more server, of HTTPS where there are settings for it, and then the one of plain HTTP that sends its clients there.
    * @throws TypeError for what is neither, Error that says what is wrong with the port

@@ -199,12 +199,13 @@ export class AssembledProxy implements Proxy {
 
   private async shut(drain: number): Promise<void> {
     if (log.enabled) log('closing, %d in flight', this.inFlight)
+    this.parts.stop()
     const closed = this.listeners.shut()
     // To end a connection with a request in its buffer would reset it, and only a safe one may be sent again (RFC 9112 section 9.6).
-    for (let turn = 0; turn < turnsToRead; turn++) await new Promise((resolve) => immediately(resolve))
+    const turns = this.listeners.isOpen ? turnsToRead : 0
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => immediately(resolve))
     this.isShut = true
     this.listeners.closeIdle()
-    this.parts.stop()
     await this.drained(drain)
     const undone = this.inFlight > 0
     for (const tunnel of this.tunnels) tunnel.destroy()
