@@ -1,4 +1,5 @@
 import { ProxyError, type ProxyErrorCode } from '@sluice/core'
+import { ownLimits } from '@sluice/upstream'
 
 /** How far an attempt has come when something fails. */
 export type Progress = 'connecting' | 'sent' | 'answered'
@@ -24,9 +25,6 @@ const always: Record<string, ProxyErrorCode> = {
   ENETUNREACH: 'destination_ip_unroutable',
   EADDRNOTAVAIL: 'destination_ip_unroutable',
 }
-
-/** Of a connect: this process or its system has no file, memory or buffer left for a connection to anybody. */
-const ownLimits = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 
 const certificate =
   /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|CRL_|INVALID_CA|INVALID_PURPOSE)/

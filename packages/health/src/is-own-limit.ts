@@ -1,7 +1,4 @@
-import { isOwnFault } from '@sluice/upstream'
-
-/** No file left to open, here or in the system, and no memory. */
-const limits = new Set<unknown>(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
+import { isOwnFault, ownLimits } from '@sluice/upstream'
 
 /**
  * Whether a probe has failed by a limit of this process, also beneath `fetch failed`: the target wasn't asked, and all of them would be
@@ -11,7 +8,7 @@ export function isOwnLimit(failure: unknown): boolean {
   try {
     if (!isOwnFault(failure)) return false
     const { cause, code } = failure as { cause?: unknown; code?: unknown }
-    return limits.has(code) || isOwnLimit(cause)
+    return ownLimits.has(code) || isOwnLimit(cause)
   } catch {
     return false
   }

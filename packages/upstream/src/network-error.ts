@@ -1,4 +1,5 @@
 import { lineCode } from './left-line.js'
+import { ownLimits } from './own-limits.js'
 
 /** Codes of the system, of Node and of undici that tell of a connection, a lookup, TLS or bytes that are no HTTP. */
 const codes = new Set([
@@ -51,7 +52,7 @@ const families =
  * What the system says of this process: all targets would suffer for it that no file or port is left to open. And what a transport says of
  * its own limit: a request that has waited for a connection was never sent.
  */
-const limits = new Set<unknown>(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', lineCode])
+const limits = new Set<unknown>([...ownLimits, 'EADDRNOTAVAIL', lineCode])
 
 /**
  * What Node, undici and the system say of a call that was wrong. Others of `ERR_`, `ERR_STREAM_DESTROYED` for instance, may come of
