@@ -1,4 +1,4 @@
-// What 1,000 slow connections of slowhttptest do to everybody else: node test/bench/slow-clients.mjs [seconds]
+// What 1,000 slow connections of slowhttptest do to everybody else: node test/bench/slow-clients.mjs [--seconds 10] [--only readers]
 // A proxy serves 20 kept connections, 200 requests a second in all, for so many seconds (10), and then while it is attacked until all of
 // the attack is cut. Beside it a bare server of `node:http`, which cuts nobody, has the same attack for as long: what that costs is Node's
 // own. Servers, load and attacker are processes of their own: who is attacked has a core for itself, and the attacker is nice to the load, so that
@@ -8,18 +8,27 @@ import { once } from 'node:events'
 import { Agent, get } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { cores, pinned, pinSelf } from './lib/cores.mjs'
 import { figuresOf } from './lib/latencies.mjs'
 
-const seconds = Number(process.argv[2] ?? 10)
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '10' }, only: { type: 'string', default: '' } },
+})
+const seconds = Number(values.seconds)
 const count = 1_000
 const rate = 200
 const limits = { head: 5_000, slow: { minRate: 240, grace: 5_000, readGrace: 10_000 } }
-const attacks = {
-  'slow heads (-H)': ['-H', '-i', '1', '-x', '8'],
-  'slow bodies (-B)': ['-B', '-i', '1', '-x', '8', '-s', '8192'],
-  'slow readers (-X)': ['-X', '-w', '256', '-y', '512', '-n', '1', '-z', '8'],
-}
+const reader = ['-X', '-w', '256', '-y', '512', '-n', '1', '-z', '8']
+/** Readers of what the system's buffers hold, which hides nothing that we do for them, and of what is more than they hold. */
+const attacks = [
+  { name: 'slow heads (-H)', args: ['-H', '-i', '1', '-x', '8'], path: '/' },
+  { name: 'slow bodies (-B)', args: ['-B', '-i', '1', '-x', '8', '-s', '8192'], path: '/' },
+  { name: 'slow readers (-X), 512 KB', args: reader, path: '/large/8' },
+  { name: 'slow readers (-X), 512 KB in chunks', args: reader, path: '/chunks/8' },
+  { name: 'slow readers (-X), 1.25 MB', args: reader, path: '/large/20' },
+  { name: 'slow readers (-X), 32 MB', args: reader, path: '/large' },
+]
 
 const { proxy: own, rest, note } = cores()
 pinSelf(rest)
@@ -84,10 +93,10 @@ function attack(args, path, { port }) {
   })
 }
 
-/** Until all of them are cut, or a minute and a half is over: slowhttptest itself doesn't see each end. */
+/** Until all of them are cut, or half a minute is over: who has got all of a short answer into its buffers isn't cut, and slowhttptest itself doesn't see each end. */
 async function attacked(args, path, cutBefore) {
   const attacker = attack(args, path, proxy)
-  const latest = performance.now() + 90_000
+  const latest = performance.now() + 30_000
   let over = false
   const watch = async () => {
     while (cutIn(await stats(proxy)) - cutBefore < count && performance.now() < latest) await delay(500)
@@ -122,8 +131,8 @@ const proxy = await start(own, 'slow-clients-process.mjs', JSON.stringify(limits
 await calm(proxy)
 const rows = []
 let before = 0
-for (const [name, args] of Object.entries(attacks)) {
-  const path = args[0] === '-X' ? '/large' : '/'
+for (const { name, args, path } of attacks) {
+  if (!name.includes(values.only)) continue
   const idle = await calm(proxy)
   const began = performance.now()
   const under = await attacked(args, path, before)

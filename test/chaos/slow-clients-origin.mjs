@@ -1,5 +1,5 @@
 // A server without any limit of ours, in a process of its own: the origin behind `slow-clients-process.mjs`, and in the bench what Node
-// does alone. `/large` is more than anybody's buffers hold, all else is small.
+// does alone. `/large` is more than anybody's buffers hold, `/large/8` has eight parts of 64 KB and says its length, `/chunks/8` doesn't; all else is small.
 import { createServer } from 'node:http'
 
 const part = Buffer.alloc(64 * 1024, 'x')
@@ -7,8 +7,10 @@ const part = Buffer.alloc(64 * 1024, 'x')
 const server = createServer((req, res) => {
   req.on('error', () => {}).resume()
   res.on('error', () => {})
-  if (!req.url.startsWith('/large')) return void req.on('end', () => res.end('ok'))
-  let left = 512
+  const [, kind, parts = 512] = req.url.split('/')
+  if (kind !== 'large' && kind !== 'chunks') return void req.on('end', () => res.end('ok'))
+  let left = Number(parts)
+  if (kind === 'large') res.setHeader('Content-Length', left * part.length)
   const more = () => {
     while (left > 0 && !res.destroyed) {
       left--

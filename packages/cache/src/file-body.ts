@@ -3,7 +3,7 @@ import type { SharedFile } from './file-entry.js'
 import { blockSize } from './file-format.js'
 
 /** A block is in memory of its own, which nobody but its taker ever sees. */
-const spent: Spent | undefined = freeMemory && ((chunk) => freeMemory?.(chunk.buffer))
+const spent: Spent = ({ buffer }) => freeMemory(buffer)
 
 /** The bytes of a stored file from `at` to before `to`, block by block, each looked at before it is given. Nothing is read before it is taken. */
 export class FileBody extends PushBody {

@@ -1,16 +1,30 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+
+/** Of ECMAScript 2024: Node 22 and later have it. */
 const { transfer } = ArrayBuffer.prototype as { transfer?: (length: number) => ArrayBuffer }
 
+/** Nobody gets what is posted to it, and what it takes over goes with the message. Made when it is needed. */
+let nowhere: MessagePort | undefined
+
 /**
- * Gives the memory of `buffer` back now and not at the next collection; it is empty then. `undefined` where Node can't, before
- * version 22 (`ArrayBuffer.prototype.transfer`, ECMAScript 2024). V8 counts what buffers hold outside of its heap, and marks
+ * Gives the memory of `buffer` back now and not at the next collection; it is empty then. V8 counts what buffers hold outside of its heap, and marks
  * the whole heap for each 64 MB of them: for bodies that pass through that is many times a second (docs/decisions/029).
  *
  * Only for memory that nobody else has ever seen: a write of others that is still under way would send whatever is put there next.
  */
-export const freeMemory: ((buffer: ArrayBufferLike) => void) | undefined =
-  transfer === undefined
-    ? undefined
-    : (buffer) => {
-        // A second time there is nothing to give back.
-        if (buffer.byteLength > 0) transfer.call(buffer, 0)
-      }
+export function freeMemory(buffer: ArrayBufferLike): void {
+  // A second time there is nothing to give back, and memory that is shared isn't one owner's to give.
+  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength === 0) return
+  if (transfer !== undefined) transfer.call(buffer, 0)
+  else {
+    // Node 20. A transferred buffer belongs to its message (HTML's structured clone), and this one goes nowhere.
+    nowhere ??= closedPort()
+    nowhere.postMessage(null, [buffer])
+  }
+}
+
+function closedPort(): MessagePort {
+  const { port1 } = new MessageChannel()
+  port1.close()
+  return port1
+}

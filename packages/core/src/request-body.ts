@@ -105,7 +105,7 @@ export class RequestBody extends PushBody {
     }
     this.started = true
     this.proceed()
-    this.alone = freeMemory !== undefined && isUnread(req)
+    this.alone = isUnread(req)
     req.on('data', this.onData)
     if (this.alone) req.on('newListener', this.onListener)
     req.on('end', this.onEnded)
@@ -172,5 +172,5 @@ export class RequestBody extends PushBody {
 
 /** A part that is all of its buffer: others are views of one that holds more. */
 function freeWhole({ buffer, byteLength }: Uint8Array): void {
-  if (buffer.byteLength === byteLength) freeMemory?.(buffer)
+  if (buffer.byteLength === byteLength) freeMemory(buffer)
 }

@@ -3,7 +3,7 @@ import { freeMemory, ProxyError, type Spent } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { readBeforeDestroy } from './read-before-destroy.js'
-import { mayReadOn, type Reader } from './read-turns.js'
+import { type Reader, readTurns } from './read-turns.js'
 import { wasReset } from './was-reset.js'
 import type { WireExchange } from './wire-exchange.js'
 import { type ResponseEvents, type ResponseHead, ResponseParser } from './wire-response-parser.js'
@@ -18,9 +18,11 @@ const largeBuffer = 64 * 1024
  */
 const copyBelow = 32 * 1024
 
-/** Gives back the memory of a read that went on with its buffer, where Node can. */
-const freeRead: Spent | undefined =
-  freeMemory === undefined ? undefined : ({ buffer }) => freeMemory?.(buffer)
+/** What was gathered has a buffer of its own, and is freed, where it may have so many bytes. */
+const freeFrom = 16 * 1024
+
+/** Gives back the memory of a read that went on with its buffer. */
+const freeRead: Spent = ({ buffer }) => freeMemory(buffer)
 
 /** Who keeps a connection between its exchanges. */
 export interface ConnectionOwner {
@@ -158,6 +160,7 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
     }
     this.size = size
     const isFull = size >= smallBuffer && size === this.buffer.length
+    const began = isFull ? readTurns.now() : 0
     try {
       const read = parser.execute(this.buffer, 0, size)
       this.pass()
@@ -174,7 +177,7 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
     if (size === smallBuffer && this.buffer.length === smallBuffer) this.given = true
     if (this.exchange === exchange) {
       exchange.moved()
-      if (isFull) this.waits = !mayReadOn(this, size)
+      if (isFull) this.waits = !readTurns.mayReadOn(this, began)
     }
     return !this.paused && !this.waits
   }
@@ -196,7 +199,9 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
       return
     }
     if (this.gathered === undefined) {
-      this.gathered = Buffer.allocUnsafe(this.size - from)
+      const most = this.size - from
+      // Out of Node's pool, of up to 64 KB by version, others have parts: that is nobody's to free.
+      this.gathered = most < freeFrom ? Buffer.allocUnsafe(most) : Buffer.allocUnsafeSlow(most)
       this.gatheredSize = 0
     }
     this.gatheredSize += buffer.copy(this.gathered, this.gatheredSize, from, to)
@@ -212,8 +217,9 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
     const { gathered, gatheredSize } = this
     if (gathered === undefined) return
     this.gathered = undefined
-    if (gatheredSize > 0)
-      this.hand(gatheredSize === gathered.length ? gathered : gathered.subarray(0, gatheredSize))
+    if (gatheredSize === 0) return
+    const part = gatheredSize === gathered.length ? gathered : gathered.subarray(0, gatheredSize)
+    this.hand(part, gathered.length >= freeFrom ? freeRead : undefined)
   }
 
   private hand(chunk: Buffer, spent?: Spent): void {
