@@ -1,5 +1,19 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { expect, it } from 'vitest'
+import { heapInUse } from '../../../test/kit/heap.js'
 import { freeMemory } from './free-memory.js'
+
+it('holds nothing of the request that is the first to free memory', async () => {
+  const storage = new AsyncLocalStorage<object>()
+  const first = (): WeakRef<object> => {
+    const store = {}
+    storage.run(store, freeMemory, new ArrayBuffer(16))
+    return new WeakRef(store)
+  }
+  const ref = first()
+  await heapInUse()
+  expect(ref.deref()).toBeUndefined()
+})
 
 it('empties a buffer, whoever refers to it, and does nothing a second time', () => {
   const bytes = Buffer.allocUnsafeSlow(64 * 1024).fill('x')
