@@ -98,8 +98,27 @@ describe('ReadTurns', () => {
   it('learns what a read takes: slow at first, and fast again', () => {
     const loop = new Loop()
     run(loop, downloads(loop, 100, 2, 8))
-    const took = run(loop, downloads(loop, 100, 20, 0.0625))
+    const took = run(loop, downloads(loop, 100, 20, 0.125))
     expect(Math.max(...took.slice(-20))).toBeGreaterThan(1)
+  })
+
+  it('lets few read in a turn where their time is not seen, since all is written later', () => {
+    const loop = new Loop()
+    const all = downloads(loop, 300, 3, 0)
+    const done = (): number => all.reduce((sum, each) => sum + each.done, 0)
+    const reads: number[] = []
+    while (all.some((each) => !each.over)) {
+      const before = done()
+      for (const each of all) each.poll()
+      // Of those that nobody has stopped yet, each has one read.
+      reads.push(done() - before)
+      loop.turn()
+    }
+    expect(Math.max(...reads.slice(1))).toBeLessThanOrEqual(16)
+    const one = new Loop()
+    const alone = new Download(one, 1_000, 0)
+    alone.poll()
+    expect(alone.done).toBeLessThanOrEqual(41)
   })
 
   it('gives nobody a second turn before all have had one', () => {

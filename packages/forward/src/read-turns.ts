@@ -3,9 +3,14 @@
  * something small takes two or three turns.
  */
 const perTurn = 2
-/** What a read of 64 KB and the writing of it takes at first thought, and at least, in ms. */
+/**
+ * What a read of 64 KB and the writing of it takes at first thought, and at least, in ms. It is often not written yet when it is measured: Node writes to HTTP/2 at
+ * the end of the turn, and a layer may hand it on later still.
+ */
 const readAtFirst = 0.05
-const readAtLeast = 0.02
+const readAtLeast = 0.05
+/** Reads in one turn where more wait, at most, for the same reason: a megabyte to clients of HTTP/2 takes some 7 ms, of which we see 0.2. */
+const ofMany = 16
 /** The last so many reads make what one is taken to cost. */
 const remembered = 8
 
@@ -61,7 +66,7 @@ export class ReadTurns {
   /** What came in the last read has been written. */
   written(): void {
     const took = this.clock.now() - this.began
-    this.left -= took
+    this.left -= Math.max(took, readAtLeast)
     this.cost += (took - this.cost) / remembered
   }
 
@@ -71,7 +76,7 @@ export class ReadTurns {
     const { waiting } = this
     if (waiting.length === 0) return
     this.ask()
-    const fit = Math.max(1, Math.floor(perTurn / Math.max(this.cost, readAtLeast)))
+    const fit = Math.min(ofMany, Math.max(1, Math.floor(perTurn / this.cost)))
     // Where more wait than there is time for, each has one read.
     if (waiting.length >= fit) this.left = 0
     this.waiting = waiting.slice(fit)
