@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream'
 import { expect, it } from 'vitest'
 import { heapInUse } from '../../../test/kit/heap.js'
 import { Deadlines } from './deadlines.js'
+import { readTurns } from './read-turns.js'
 import { WireConnection } from './wire-connection.js'
 import type { WireExchange } from './wire-exchange.js'
 
@@ -59,4 +60,44 @@ it('is not held with its buffer by a deadline that it had', async () => {
   await heapInUse()
   expect(ref.deref()).toBeUndefined()
   deadlines.close()
+})
+
+it('shares a turn over TLS, too, where a read is a record and fills no large buffer', async () => {
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+  const connection = new WireConnection({ deadlines: new Deadlines(), released() {}, gone() {} })
+  const socket = Object.assign(new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() }), {
+    encrypted: true,
+  })
+  let resumed = 0
+  socket.resume = () => {
+    resumed++
+    return socket
+  }
+  connection.open(socket as unknown as Socket)
+  const exchange = {
+    method: 'GET',
+    upgrade: false,
+    start() {},
+    answered() {},
+    moved() {},
+    failed() {},
+    received: () => true,
+  }
+  connection.send(exchange as unknown as WireExchange)
+  const record = (text: string): boolean => {
+    connection.into.buffer().write(text.padEnd(16 * 1024, 'x'))
+    return connection.into.callback(16 * 1024)
+  }
+  const began = record('HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n')
+  await turn()
+  // What others have read has used the turn up.
+  readTurns.mayReadOn({ readOn() {} }, readTurns.now() - 1_000)
+  await new Promise(process.nextTick)
+  const stopped = record('')
+  // It comes all the same, and must not wait twice.
+  const behind = record('')
+  await turn()
+  await turn()
+  expect([began, stopped, behind, resumed]).toEqual([true, false, false, 1])
+  socket.destroy()
 })

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { freeMemory, ProxyError, type Spent } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import { Deadline, type Deadlines } from './deadlines.js'
@@ -17,6 +18,8 @@ const largeBuffer = 64 * 1024
  * a new buffer.
  */
 const copyBelow = 32 * 1024
+/** What TLS gives at once, at most (RFC 8446 section 5.1): such a read is one of many, however large the buffer. */
+const fullRecord = 16 * 1024
 
 /** What was gathered has a buffer of its own, and is freed, where it may have so many bytes. */
 const freeFrom = 16 * 1024
@@ -66,6 +69,7 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
   private gathered: Buffer | undefined = undefined
   private gatheredSize = 0
   private plain = false
+  private secure = false
   private resting = false
   private failure: Error | undefined = undefined
   private readonly parser = new ResponseParser(this)
@@ -89,6 +93,7 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
   /** The socket is connected. */
   open(socket: Socket): void {
     this.socket = socket
+    this.secure = (socket as TLSSocket).encrypted === true
     readBeforeDestroy(socket)
     socket.on('error', (error) => {
       this.failure ??= error
@@ -159,7 +164,7 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
       return false
     }
     this.size = size
-    const isFull = size >= smallBuffer && size === this.buffer.length
+    const isFull = this.secure ? size >= fullRecord : size >= smallBuffer && size === this.buffer.length
     const began = isFull ? readTurns.now() : 0
     try {
       const read = parser.execute(this.buffer, 0, size)
@@ -177,7 +182,8 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
     if (size === smallBuffer && this.buffer.length === smallBuffer) this.given = true
     if (this.exchange === exchange) {
       exchange.moved()
-      if (isFull) this.waits = !readTurns.mayReadOn(this, began)
+      // TLS gives all records of what it has read, though it was stopped at the first.
+      if (isFull && !this.waits) this.waits = !readTurns.mayReadOn(this, began)
     }
     return !this.paused && !this.waits
   }
