@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, it } from 'vitest'
 import { type Reader, ReadTurns, readTurns } from './read-turns.js'
 
@@ -160,5 +161,20 @@ describe('ReadTurns', () => {
     await turn()
     await turn()
     expect(told).toBe(1)
+  })
+
+  it('reads on in the context of no request', async () => {
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+    await turn()
+    const storage = new AsyncLocalStorage<string>()
+    const contexts: unknown[] = []
+    const wait = (readOn: () => void): void => {
+      readTurns.mayReadOn({ readOn() {} }, readTurns.now() - 1_000)
+      process.nextTick(() => readTurns.mayReadOn({ readOn }, readTurns.now()))
+    }
+    storage.run('the first', wait, () => contexts.push(storage.getStore()))
+    await turn()
+    await turn()
+    expect(contexts).toEqual([undefined])
   })
 })

@@ -1,3 +1,5 @@
+import { AsyncResource } from 'node:async_hooks'
+
 /**
  * Milliseconds of each turn of the event loop that go to answers larger than a buffer before what is left of them waits for the next turn. A request for
  * something small takes two or three turns.
@@ -102,10 +104,12 @@ function turn(turns: ReadTurns): void {
 const now = performance.now.bind(performance)
 const immediately = setImmediate
 const { nextTick } = process
+/** Nobody's: each turn asks for the next, and all would be that request's which has asked first, and its `AsyncLocalStorage` held for as long as there is load. */
+const outside = new AsyncResource('sluice:read-turns')
 
 /** Those of this process. */
 export const readTurns = new ReadTurns({
   now,
-  nextTurn: (fn, arg) => void immediately(fn, arg),
+  nextTurn: (fn, arg) => void outside.runInAsyncScope(immediately, undefined, fn, arg),
   afterwards: (fn, arg) => nextTick(fn, arg),
 })
