@@ -36,21 +36,22 @@ function projects(scope) {
 }
 
 function sources(dir) {
-  return filesBelow(`${dir}/src`).filter((file) => file.endsWith('.ts') && !/\.(test|test-d)\.ts$/.test(file))
+  return filesBelow(`${dir}/src`).filter((file) => /\.c?ts$/.test(file) && !/\.(test|test-d)\.ts$/.test(file))
 }
 
-const stem = (dir, source) => `${dir}/dist${source.slice(`${dir}/src`.length, -'.ts'.length)}`
+/** Where a source is built to: `.ts` becomes `.js`, and `.cts` becomes `.cjs`. */
+const builtTo = (dir, source) => `${dir}/dist${source.slice(`${dir}/src`.length).replace(/ts$/, 'js')}`
 
 function missing(dir) {
-  return sources(dir).filter(
-    (source) => !source.endsWith('.d.ts') && !existsSync(at(`${stem(dir, source)}.js`)),
-  )
+  return sources(dir).filter((source) => !source.endsWith('.d.ts') && !existsSync(at(builtTo(dir, source))))
 }
 
 /** What was built from sources that are gone: it would be published, and tests could still import it. */
 function orphans(dir) {
-  const stems = new Set(sources(dir).map((source) => stem(dir, source)))
-  return filesBelow(`${dir}/dist`).filter((file) => !stems.has(file.replace(/(\.d\.ts|\.js)(\.map)?$/, '')))
+  const built = new Set(sources(dir).map((source) => builtTo(dir, source)))
+  return filesBelow(`${dir}/dist`).filter(
+    (file) => !built.has(file.replace(/\.map$/, '').replace(/\.d\.(c?)ts$/, '.$1js')),
+  )
 }
 
 function notes(dir) {

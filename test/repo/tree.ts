@@ -19,7 +19,7 @@ export const packages: Package[] = members()
 
 /** The sources of a package, its tests left out, as paths inside the checkout. */
 export function sourcesOf({ dir }: Package): string[] {
-  return filesBelow(`${dir}/src`).filter((file) => file.endsWith('.ts') && !/\.test(-d)?\.ts$/.test(file))
+  return filesBelow(`${dir}/src`).filter((file) => /\.c?ts$/.test(file) && !/\.test(-d)?\.ts$/.test(file))
 }
 
 /** A file of the checkout. */
