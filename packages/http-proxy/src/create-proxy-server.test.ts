@@ -1,7 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  Agent,
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createHttp2Server } from 'node:http2'
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
@@ -113,6 +120,29 @@ describe('createProxyServer', () => {
       await within((await origin.request()).closed, 'the end at the target')
     },
   )
+
+  it('lets listeners of the answer see what was asked, though nobody listens for proxyReq', async () => {
+    const origin = own(await originServer())
+    new WebSocketServer({ server: origin.server })
+    const seen: string[] = []
+    const see = ({ req }: IncomingMessage & { req: ClientRequest }): void => {
+      seen.push([req.method, req.protocol, req.host, req.path, req.getHeader('x-a')].join(' '))
+      req.setHeader('x-a', 'too late')
+    }
+    const { port, proxy } = await front({ target: `${origin.url}/base` }, (each) => {
+      each.on('proxyRes', (proxyRes) => see(proxyRes as never))
+      each.on('close', (proxyRes) => see(proxyRes as never))
+    })
+    expect((await client(port).ask({ path: '/x?y', headers: ['X-A', 'b'] })).status).toBe(200)
+    const server = createServer()
+    server.on('upgrade', (req, socket, head) => void proxy.ws(req, socket, head))
+    const live = await listening(server)
+    const socket = new WebSocket(`ws://127.0.0.1:${live}/live`, { headers: { 'x-a': 'c' } })
+    await once(socket, 'open')
+    socket.close()
+    await until(() => seen.length === 2, 'both')
+    expect(seen).toEqual(['GET http: 127.0.0.1 /base/x?y b', 'GET http: 127.0.0.1 /base/live c'])
+  })
 
   it('ends a self-handled answer that nobody reads, with the client', async () => {
     const origin = own(await originServer((_req, res) => void res.write('x'.repeat(1_000_000))))

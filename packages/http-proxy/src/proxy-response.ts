@@ -31,8 +31,8 @@ export class ProxyResponse extends Readable implements Sink {
 
   constructor(
     private readonly reply: Reply,
-    /** What was asked; there where somebody listens for `proxyReq`. */
-    readonly req?: OutgoingRequest,
+    /** What was asked. */
+    readonly req: OutgoingRequest,
   ) {
     super()
     this.statusCode = reply.status

@@ -110,8 +110,7 @@ export class WebExchange implements Sink, Attempt {
     }
     let edited = options.headers !== undefined
     if (server.listenerCount('proxyReq') > 0) {
-      const outgoing = new OutgoingRequest(out, this.where, (why) => this.cancel(why))
-      this.outgoing = outgoing
+      const outgoing = this.toldOf()
       server.raise('proxyReq', outgoing, req, res, options)
       outgoing.headersSent = true
       edited = true
@@ -119,7 +118,6 @@ export class WebExchange implements Sink, Attempt {
         this.failed(new ProxyError('connection_terminated', { cause: outgoing.reason }))
         return
       }
-      outgoing.on('timeout', () => {})
       if (outgoing.written.length > 0) out.body = this.written(outgoing.written)
     }
     // A listener has answered by itself.
@@ -137,6 +135,12 @@ export class WebExchange implements Sink, Attempt {
       (reply) => this.answered(reply),
       (error: unknown) => this.failed(error),
     )
+  }
+
+  /** The request as listeners see it, of `proxyReq` or of the answer alone. */
+  private toldOf(): OutgoingRequest {
+    this.outgoing ??= new OutgoingRequest(this.out, this.where, (why) => this.cancel(why))
+    return this.outgoing
   }
 
   /** What a listener has written: in place of a body that was read before, else ahead of it. */
@@ -196,9 +200,11 @@ export class WebExchange implements Sink, Attempt {
     const watched =
       options.selfHandleResponse || server.listenerCount('proxyRes') > 0 || server.listenerCount('end') > 0
     if (watched) {
-      const proxyRes = new ProxyResponse(reply, this.outgoing)
+      const outgoing = this.toldOf()
+      outgoing.headersSent = true
+      const proxyRes = new ProxyResponse(reply, outgoing)
       this.proxyRes = proxyRes
-      this.outgoing?.emit('response', proxyRes)
+      outgoing.emit('response', proxyRes)
       server.raise('proxyRes', proxyRes, req, res)
       status = proxyRes.statusCode
       message = proxyRes.statusMessage

@@ -59,7 +59,7 @@ export function upgrade(
       if (most > 0) expires = setTimeout(() => attempt.cancel(tooLate()), most).unref()
       const reply = await server.targets.transport(options).send(attempt)
       if (reply.socket !== undefined) {
-        process.nextTick(opened, server, reply, reply.socket, (cause: Error) => {
+        process.nextTick(opened, server, reply, outgoing, reply.socket, (cause: Error) => {
           // Only where somebody listens: the tunnel ends by itself.
           if (callback === undefined && server.listenerCount('error') === 0) return
           const failure = new ProxyError('http_upgrade_failed', { cause })
@@ -123,10 +123,16 @@ export function end(socket: Duplex): void {
 }
 
 /** The tunnel stands: the mount has opened it in the turn before. */
-function opened(server: ProxyServer, reply: Reply, socket: Duplex, lost: (cause: Error) => void): void {
+function opened(
+  server: ProxyServer,
+  reply: Reply,
+  outgoing: OutgoingRequest,
+  socket: Duplex,
+  lost: (cause: Error) => void,
+): void {
   if (socket.destroyed) return
   countSocket(socket)
-  const proxyRes = new ProxyResponse({ ...reply, body: null })
+  const proxyRes = new ProxyResponse({ ...reply, body: null }, outgoing)
   let closed = false
   const close = (): void => {
     if (closed) return
