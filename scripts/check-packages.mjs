@@ -8,8 +8,12 @@ import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { at, members } from './lib/workspace.mjs'
 
-// ESM only: what `require` and the resolution of Node 10 make of it is nobody's concern.
-const resolutions = ['node16-esm', 'bundler']
+// ESM only: what the resolution of Node 10 makes of it is nobody's concern, nor what `require` does, unless there is a file for it.
+const resolutionsOf = ({ exports }) => [
+  'node16-esm',
+  'bundler',
+  ...(exports['.'].require === undefined ? [] : ['node16-cjs']),
+]
 
 const packages = members().filter(({ manifest }) => manifest.private !== true)
 const faults = []
@@ -24,7 +28,7 @@ for (const [index, packed] of (await pack(packages)).entries()) {
   const tree = Object.fromEntries(files.map(({ path, data }) => [`/node_modules/${name}/${path}`, data]))
   const analysis = await checkPackage(new Package(tree, name, manifest.version), { entrypoints: ['.'] })
   if (!analysis.types) faults.push(`${name}: attw: no types`)
-  for (const resolutionKind of analysis.types ? resolutions : []) {
+  for (const resolutionKind of analysis.types ? resolutionsOf(manifest) : []) {
     for (const { kind } of filterProblems(analysis, { resolutionKind })) {
       faults.push(`${name}: attw: ${kind} (${resolutionKind})`)
     }
