@@ -5,6 +5,8 @@ export interface Ban {
   soft: boolean
   /** How many it has met. */
   hits: number
+  /** What has kept those among them that could be neither dropped nor marked. */
+  readonly kept: Error[]
 }
 
 /** More bans than that, and all that turns up is banned: it may be fetched again, and memory stays bounded. */
@@ -39,6 +41,7 @@ export class Bans {
     this.urls.clear()
     this.tags.clear()
     this.prefixes.clear()
+    this.everything = undefined
   }
 
   private put(bans: Map<string, Ban>, name: string, soft: boolean): Ban {
@@ -49,10 +52,10 @@ export class Bans {
       return had
     }
     if (this.urls.size + this.tags.size + this.prefixes.size >= most) {
-      this.everything = { soft: false, hits: 0 }
+      this.everything = { soft: false, hits: 0, kept: [] }
       return this.everything
     }
-    const ban = { soft, hits: 0 }
+    const ban = { soft, hits: 0, kept: [] }
     bans.set(name, ban)
     return ban
   }
