@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
@@ -431,4 +431,26 @@ it('rejects for a caller that leaves between a redirect and what it leads to', a
   const cached = cachedFetch(from)
   const called = cached('http://site.test/a', { signal: controller.signal })
   await expect(within(called, 'the caller to hear')).rejects.toThrow('gone')
+})
+
+it('asks for nothing more on behalf of a caller that has left while it waited for the fetch of another', async () => {
+  const gate = deferred()
+  const signals: unknown[] = []
+  const from: Fetch = async (_, init) => {
+    signals.push(init?.signal)
+    await gate.promise
+    return new Response('mine', { headers: { 'cache-control': 'private' } })
+  }
+  const cached = cachedFetch(from)
+  const controller = new AbortController()
+  const first = cached('http://site.test/')
+  const second = cached('http://site.test/', { signal: controller.signal })
+  controller.abort(new Error('gone'))
+  await expect(second).rejects.toThrow('gone')
+  expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+  gate.resolve()
+  expect(await (await first).text()).toBe('mine')
+  await atRest(() => signals.length)
+  // The answer was for the first one alone: whoever still waited would have asked by itself.
+  expect(signals).toEqual([undefined])
 })

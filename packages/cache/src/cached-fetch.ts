@@ -2,7 +2,7 @@ import { discard, ProxyError, type Reply } from '@sluice/core'
 import { get, type HeaderList } from '@sluice/headers'
 import { fault, quote } from '@sluice/options'
 import type { CacheOptions } from './cache-options.js'
-import type { CacheFetch, CacheRequest } from './cache-request.js'
+import type { CacheFetch, CacheRequest, Fetcher, Leaving } from './cache-request.js'
 import { type Cache, createCache } from './create-cache.js'
 import { type Fetch, type FetchCall, readCall } from './fetch-call.js'
 import { isCache } from './is-cache.js'
@@ -92,16 +92,16 @@ async function once(
     path: at.pathname + at.search,
     headers,
   })
+  const fetcher: Fetcher<undefined> = async (wanted) => {
+    asked = true
+    const response = await bring(fetch, call, url, wanted)
+    if (!response.redirected) return replyOfResponse(response)
+    // Of the URL itself there was a redirect, which has changed it as any success would (RFC 9111 section 4.4).
+    elsewhere = response
+    return { status: 303, headers: [], body: null }
+  }
   const reply = await inTime(
-    async () =>
-      engine.handle(request(url), async (wanted) => {
-        asked = true
-        const response = await bring(fetch, call, url, wanted)
-        if (!response.redirected) return replyOfResponse(response)
-        // Of the URL itself there was a redirect, which has changed it as any success would (RFC 9111 section 4.4).
-        elsewhere = response
-        return { status: 303, headers: [], body: null }
-      }),
+    async (leaving) => engine.handle(request(url), fetcher, undefined, undefined, leaving),
     signal,
   )
   if (elsewhere !== undefined)
@@ -163,15 +163,28 @@ function pairs(list: HeaderList, whole: boolean): [string, string][] {
   return found
 }
 
-/** What `make` gives, unless the caller leaves before. */
-function inTime(make: () => Promise<Reply>, signal: AbortSignal | undefined): Promise<Reply> {
+/** What `make` gives, unless the caller leaves before: then what it waits for in there hears so, too, and doesn't hold it any longer. */
+function inTime(
+  make: (leaving?: Leaving<undefined>) => Promise<Reply>,
+  signal: AbortSignal | undefined,
+): Promise<Reply> {
   if (signal === undefined) return make()
   return new Promise((resolve, reject) => {
     // It may have left between two steps, and isn't told again.
     if (signal.aborted) return reject(signal.reason as Error)
-    const leave = (): void => reject(signal.reason as Error)
+    // One listener for all of it: a signal may be that of many calls, and outlive them.
+    let waiting: (() => void) | undefined
+    const leave = (): void => {
+      reject(signal.reason as Error)
+      waiting?.()
+    }
     signal.addEventListener('abort', leave, { once: true })
-    make().then(
+    const leaving: Leaving<undefined> = (_, fn) => {
+      // It waits for one at a time.
+      waiting = fn
+      if (signal.aborted) fn()
+    }
+    make(leaving).then(
       (reply) => {
         signal.removeEventListener('abort', leave)
         if (signal.aborted) discard(reply)
