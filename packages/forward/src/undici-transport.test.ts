@@ -5,7 +5,9 @@ import { createUpstream, type Target } from '@sluice/upstream'
 import { expect, it } from 'vitest'
 import { deadTarget } from '../../../test/kit/dead-target.js'
 import { type Origin, originServer } from '../../../test/kit/origin-server.js'
+import { outOfFiles } from '../../../test/kit/out-of-files.js'
 import { owner } from '../../../test/kit/owner.js'
+import { skipUnless } from '../../../test/kit/skip.js'
 import { forward, resolveTimeouts, type Transport, undiciTransport } from './index.js'
 
 const own = owner()
@@ -91,3 +93,31 @@ it.each([
 ])('refuses what is no transport and no dispatcher: %s', (make, path) => {
   expect(make).toThrow(`${path}: got`)
 })
+
+it.skipIf(skipUnless(process.platform !== 'win32', 'limits of open files that can be set'))(
+  'serves again when there are files again, though its first request met a process without any',
+  async () => {
+    const said = await outOfFiles(
+      new URL('..', import.meta.url),
+      `
+      import { createServer } from 'node:http'
+      import { once } from 'node:events'
+      import { resolveTimeouts, undiciTransport } from '@sluice/forward'
+      import { createUpstream } from '@sluice/upstream'
+      const server = createServer((_req, res) => res.end('here')).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const url = 'http://127.0.0.1:' + server.address().port
+      const target = createUpstream({ name: 'u', targets: [url] }).all[0]
+      const transport = undiciTransport()
+      const send = () => transport.send({
+        target, out: { method: 'HEAD', path: '/', headers: [], body: null }, timeouts: resolveTimeouts(), inform() {},
+      }).then(({ status }) => status, ({ code }) => code)
+      starve()
+      const first = await send()
+      feed()
+      console.log(first, await send())
+      process.exit()`,
+    )
+    expect(said).toBe('proxy_overloaded 200\n')
+  },
+)

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { has } from '@sluice/headers'
 import { integer, parse, that, v } from '@sluice/options'
@@ -13,6 +14,7 @@ import { telling } from './undici-sockets.js'
 import { Upload } from './upload.js'
 
 const log = debug('sluice:forward')
+const require = createRequire(import.meta.url)
 
 /** Options of {@link undiciTransport}. */
 export interface UndiciTransportOptions {
@@ -40,6 +42,8 @@ const optionsSchema = v.strictObject({
  * HTTP/1.1 to targets by undici 7, with kept connections. It places Host, Connection and Content-Length itself, and doesn't
  * accept what undici can't carry: `OPTIONS *`, CONNECT, `Expect`, requests that announce trailers. Trailers that weren't
  * announced are dropped.
+ *
+ * Without a `dispatcher` undici is loaded by this call and not by the import.
  * @throws TypeError for a wrong option
  */
 export function undiciTransport(options: UndiciTransportOptions = {}): Transport {
@@ -63,12 +67,14 @@ class UndiciTransport implements Transport {
   private readonly connections: number
   private readonly dispatcher: Dispatcher | undefined
   private closing = false
-  private undici: Undici | undefined = undefined
-  private loading: Promise<Undici> | undefined = undefined
+  private readonly undici: Undici | undefined
 
   constructor(settings: UndiciSettings) {
     this.connections = settings.connections
     this.dispatcher = settings.dispatcher
+    // Nobody pays for it who doesn't use it: 5 MB of heap, half the time that it takes to start. And here, while there are files to open: what
+    // `import()` has failed at with a request, it would fail at until a restart.
+    this.undici = this.dispatcher === undefined ? (require('undici') as Undici) : undefined
   }
 
   accepts(out: Outbound, target: Target): boolean {
@@ -84,20 +90,8 @@ class UndiciTransport implements Transport {
 
   send(attempt: Attempt): Promise<Reply> {
     if (this.closing) return Promise.reject(new ProxyError('proxy_closing'))
-    if (this.dispatcher !== undefined) return this.dispatch(this.dispatcher, attempt)
     const { target, timeouts } = attempt
-    if (this.undici !== undefined)
-      return this.dispatch(this.pool(this.undici, target, timeouts.connect), attempt)
-    return this.load().then(() => this.send(attempt))
-  }
-
-  /** Loads undici, which nobody pays for who doesn't use it: 5 MB of heap, half the time that it takes to start. */
-  private load(): Promise<Undici> {
-    this.loading ??= import('undici').then((undici) => {
-      this.undici = undici
-      return undici
-    })
-    return this.loading
+    return this.dispatch(this.dispatcher ?? this.pool(target, timeouts.connect), attempt)
   }
 
   private dispatch(dispatcher: Dispatcher, attempt: Attempt): Promise<Reply> {
@@ -141,16 +135,17 @@ class UndiciTransport implements Transport {
     else await Promise.all([...pools.map((pool) => pool.close()), ...this.leaving.values()])
   }
 
-  private pool(undici: Undici, target: Target, connect: number): Pool {
+  private pool(target: Target, connect: number): Pool {
     let byKey = this.pools.get(connect)
     if (byKey === undefined) {
       byKey = new Map()
       this.pools.set(connect, byKey)
     }
-    return byKey.get(connectionKey(target)) ?? this.open(undici, target, connect, byKey)
+    return byKey.get(connectionKey(target)) ?? this.open(target, connect, byKey)
   }
 
-  private open(undici: Undici, target: Target, connect: number, byKey: Map<object, Pool>): Pool {
+  private open(target: Target, connect: number, byKey: Map<object, Pool>): Pool {
+    const undici = this.undici as Undici
     const { origin, socketPath } = address(target)
     const pool = new undici.Pool(origin, {
       connections: this.connections === 0 ? null : this.connections,
