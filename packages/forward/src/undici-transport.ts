@@ -6,6 +6,7 @@ import { connectionKey, onRetire, type Target } from '@sluice/upstream'
 import debug from 'debug'
 import type { buildConnector, Dispatcher, Pool } from 'undici'
 import { flowingBody } from './flowing-body.js'
+import { refusesHandlers } from './refuses-handlers.js'
 import type { Attempt, Transport } from './transport.js'
 import { undiciConnector } from './undici-connector.js'
 import { UndiciExchange } from './undici-exchange.js'
@@ -23,7 +24,8 @@ export interface UndiciTransportOptions {
   /**
    * Any `Dispatcher` of undici 7, in place of a pool for each target: a `ProxyAgent`, a `MockAgent`, one's own `Agent`. Its own
    * connect settings and limits count then, and it is its owner's to close. A target with TLS settings isn't accepted. One of
-   * undici 8 goes by the `Dispatcher1Wrapper` that comes with it: by itself it refuses each request, which is 500.
+   * undici 8 goes by the `Dispatcher1Wrapper` that comes with it. By itself it is a TypeError, but for one that
+   * can't be told apart, a `MockAgent`, a `RetryAgent` or one with interceptors: that refuses each request, which is 500.
    */
   dispatcher?: Dispatcher
 }
@@ -32,8 +34,10 @@ const optionsSchema = v.strictObject({
   connections: v.optional(integer(0), 128),
   dispatcher: v.optional(
     that<Dispatcher>(
-      (value) => typeof (value as Partial<Dispatcher> | null)?.dispatch === 'function',
-      "a Dispatcher of undici's",
+      (value) =>
+        typeof (value as Partial<Dispatcher> | null)?.dispatch === 'function' &&
+        !refusesHandlers(value as object),
+      'a Dispatcher of undici 7, or one of undici 8 in its Dispatcher1Wrapper',
     ),
   ),
 })
