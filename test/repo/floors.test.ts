@@ -73,6 +73,7 @@ describe('imports of a source', () => {
       `export {\n  g,\n  type H,\n} from './g.js'`,
       `export * from './i.js'`,
       `type J = import('undici').Dispatcher`,
+      `const k = require('jose')`,
       `const text = "import x from 'y'"`,
     ].join('\n')
     expect(importsOf(source)).toEqual([
@@ -84,6 +85,7 @@ describe('imports of a source', () => {
       { from: './i.js', values: ['*'] },
       { from: 'side-effect', values: [] },
       { from: 'undici', values: ['*'] },
+      { from: 'jose', values: ['*'] },
     ])
   })
 })

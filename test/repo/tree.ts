@@ -46,7 +46,7 @@ export interface Import {
 const clause = String.raw`\*(?:\s+as\s+\w+)?|\{[^}]*\}|\w+(?:\s*,\s*(?:\{[^}]*\}|\*\s+as\s+\w+))?`
 const statement = new RegExp(String.raw`^(?:import|export)\s+(type\s+)?(${clause})\s+from\s+'([^']+)'`, 'gm')
 const bare = /^import\s+'([^']+)'/gm
-const dynamic = /\bimport\(\s*'([^']+)'\s*\)/g
+const dynamic = /\b(?:import|require)\(\s*'([^']+)'\s*\)/g
 
 /** What a source imports, re-exports included. */
 export function importsOf(source: string): Import[] {
