@@ -15,9 +15,11 @@ import { deadTarget } from '../../../test/kit/dead-target.js'
 import { leakCheck } from '../../../test/kit/leak-check.js'
 import { listen } from '../../../test/kit/listen.js'
 import { originServer } from '../../../test/kit/origin-server.js'
+import { outOfFiles } from '../../../test/kit/out-of-files.js'
 import { owner } from '../../../test/kit/owner.js'
 import { answering, rawOrigin } from '../../../test/kit/raw-origin.js'
 import { rawClient, rawRequest, value } from '../../../test/kit/raw-request.js'
+import { skipUnless } from '../../../test/kit/skip.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { until, within } from '../../../test/kit/until.js'
 import { type HttpProxyLike, type HttpProxyTransportOptions, httpProxyTransport } from './index.js'
@@ -393,18 +395,45 @@ it('http-proxy is loaded by those who use it alone', async () => {
     const { createProxy } = await import('sluice')
     const { createRequire } = await import('node:module')
     const require = createRequire('${root.replaceAll('\\', '/')}/packages/http-proxy/package.json')
-    const transport = httpProxyTransport()
     const loaded = () => Object.keys(require.cache).some((file) => /http-proxy[\\\\/]lib/.test(file))
+    const proxy = { web() {}, ws() {} }
+    httpProxyTransport({ proxy })
     console.log(loaded())
-    const target = { id: 't', url: 'http://127.0.0.1:1' }
-    const timeouts = { connect: 1000, requestBody: 0, head: 0, body: 0, stream: 0, tunnel: 0, total: 0 }
-    await transport.send({ target, out: { method: 'GET', path: '/', headers: [], body: null }, timeouts, inform() {} }).catch(() => {})
+    httpProxyTransport()
     console.log(loaded())
   `
   const args = ['--no-deprecation', '--input-type=module', '--eval', program]
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root, timeout: 10_000 })
   expect(stdout).toBe('false\ntrue\n')
 })
+
+it.skipIf(skipUnless(process.platform !== 'win32', 'limits of open files that can be set'))(
+  'serves again when there are files again, though its first request met a process without any',
+  async () => {
+    const said = await outOfFiles(
+      new URL('..', import.meta.url),
+      `
+      import { createServer } from 'node:http'
+      import { once } from 'node:events'
+      import { httpProxyTransport } from '@sluice/http-proxy'
+      process.noDeprecation = true
+      const server = createServer((_req, res) => res.end('here')).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const target = { id: 't', url: 'http://127.0.0.1:' + server.address().port }
+      const timeouts = { connect: 1000, requestBody: 0, head: 0, body: 0, stream: 0, tunnel: 0, total: 0 }
+      const transport = httpProxyTransport()
+      const send = () => transport.send({
+        target, out: { method: 'HEAD', path: '/', headers: [], body: null }, timeouts, inform() {},
+      }).then(({ status }) => status, ({ code }) => code)
+      starve()
+      const first = await send()
+      feed()
+      console.log(first, await send())
+      process.exit()`,
+    )
+    expect(said).toBe('proxy_overloaded 200\n')
+  },
+)
 
 it.each([
   [{ proxy: {} }, 'httpProxyTransport.proxy'],

@@ -1,4 +1,5 @@
 import type { Agent } from 'node:http'
+import { createRequire } from 'node:module'
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import type { Attempt, Transport } from '@sluice/forward'
 import { integer, parse, that, v } from '@sluice/options'
@@ -44,8 +45,8 @@ interface Settings {
 }
 
 /**
- * HTTP/1.1 to targets by the package `http-proxy` 1.18.1, for those who ask for it. It is loaded with the first request, not before:
- * it uses what newer Node deprecates (DEP0060). Its faults are mended around it: framing of chunked DELETE and OPTIONS
+ * HTTP/1.1 to targets by the package `http-proxy` 1.18.1, for those who ask for it. It is loaded by this call, without a `proxy`, and not by
+ * the import: it uses what newer Node deprecates (DEP0060). Its faults are mended around it: framing of chunked DELETE and OPTIONS
  * (CVE-2026-29057), connections that outlive their client, a new connection for each request, answers that are cut off.
  *
  * It doesn't accept what http-proxy can't carry: CONNECT, `OPTIONS *`, `Expect`, requests that announce trailers, methods
@@ -61,13 +62,12 @@ class HttpProxyTransport implements Transport {
   /** By {@link connectionKey}. */
   private readonly targets = new Map<object, TargetConnections>()
   private readonly live = new Set<HttpProxyExchange>()
-  private proxy: HttpProxyLike | undefined
-  private loading: Promise<HttpProxyLike> | undefined = undefined
+  private readonly proxy: HttpProxyLike
   private closing: Promise<void> | undefined = undefined
   private closed: (() => void) | undefined = undefined
 
   constructor(private readonly settings: Settings) {
-    this.proxy = settings.proxy
+    this.proxy = settings.proxy ?? mendedProxy()
   }
 
   accepts(out: Outbound, target: Target): boolean {
@@ -81,10 +81,8 @@ class HttpProxyTransport implements Transport {
 
   send(attempt: Attempt): Promise<Reply> {
     if (this.closing !== undefined) return Promise.reject(new ProxyError('proxy_closing'))
-    const { proxy } = this
-    if (proxy === undefined) return this.load().then(() => this.send(attempt))
     return new Promise((settle, refuse) => {
-      const carrier = this.carrier(proxy, attempt.target)
+      const carrier = this.carrier(attempt.target)
       const over = (exchange: HttpProxyExchange): void => {
         this.live.delete(exchange)
         this.checkEmpty()
@@ -109,20 +107,8 @@ class HttpProxyTransport implements Transport {
     return this.closing
   }
 
-  private load(): Promise<HttpProxyLike> {
-    this.loading ??= import('http-proxy').then(({ default: { createProxyServer } }) => {
-      const proxy = createProxyServer() as unknown as HttpProxyLike & Passes
-      // What makes of a chunked DELETE or OPTIONS two requests (CVE-2026-29057).
-      proxy.webPasses = proxy.webPasses.filter(({ name }) => name !== 'deleteLength')
-      // Other protocols than WebSocket are upgraded to in the same way.
-      proxy.wsPasses = proxy.wsPasses.filter(({ name }) => name !== 'checkMethodAndHeader')
-      this.proxy = proxy
-      return proxy
-    })
-    return this.loading
-  }
-
-  private carrier(proxy: HttpProxyLike, target: Target): Carrier {
+  private carrier(target: Target): Carrier {
+    const { proxy } = this
     const { agent, connections } = this.settings
     if (agent !== undefined) return { proxy, agent, single: agent, options: callOptions(target) }
     const key = connectionKey(target)
@@ -145,6 +131,17 @@ class HttpProxyTransport implements Transport {
     if (this.closed === undefined || this.live.size > 0 || this.targets.size > 0) return
     this.closed()
   }
+}
+
+/** One of our own. Loaded here and not with a request, which may come when there is no file left to open. */
+function mendedProxy(): HttpProxyLike {
+  const { createProxyServer } = createRequire(import.meta.url)('http-proxy') as typeof import('http-proxy')
+  const proxy = createProxyServer() as unknown as HttpProxyLike & Passes
+  // What makes of a chunked DELETE or OPTIONS two requests (CVE-2026-29057).
+  proxy.webPasses = proxy.webPasses.filter(({ name }) => name !== 'deleteLength')
+  // Other protocols than WebSocket are upgraded to in the same way.
+  proxy.wsPasses = proxy.wsPasses.filter(({ name }) => name !== 'checkMethodAndHeader')
+  return proxy
 }
 
 interface Passes {
