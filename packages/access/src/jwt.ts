@@ -34,6 +34,8 @@ export function jwt(options: JwtOptions, path = 'jwt'): Middleware<{}, Claims> {
   const settings = parse(jwtOptions, options, path)
   const { allow, forward, headers, issuer, audience, algorithms, clockTolerance, type, now, realm } = settings
   const source = keySourceOf(settings)
+  // While there are files to open. Where there are none now, the first token tries again.
+  loadJose().catch(() => {})
   const fields = identityFields(Object.keys(headers))
   const told = Object.entries(headers)
   const scheme = realm === undefined ? 'Bearer' : `Bearer realm=${quoted(realm)}`

@@ -1,19 +1,26 @@
+import { createRequire } from 'node:module'
 import { ProxyError, type ProxyErrorOptions } from '@sluice/core'
 import type { JWTPayload, JWTVerifyOptions } from 'jose'
 import type { Keys } from './key-set.js'
 
 type Jose = typeof import('jose')
 
+const require = createRequire(import.meta.url)
 let jose: Jose | undefined
-let loading: Promise<Jose> | undefined
 
-/** Loads jose, which nobody pays for who doesn't use it. */
-export function loadJose(): Promise<Jose> {
-  loading ??= import('jose').then((loaded) => {
-    jose = loaded
-    return loaded
-  })
-  return loading
+/**
+ * Loads jose, which nobody pays for who doesn't use it. Where that fails, for want of a file to open say, the next call tries again: what
+ * `import()` has failed at it may fail at until a restart.
+ */
+export async function loadJose(): Promise<Jose> {
+  try {
+    jose ??= require('jose') as Jose
+  } catch (error) {
+    // Node 22 takes no modules by `require` before 22.12.
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_REQUIRE_ESM') throw error
+    jose = await import('jose')
+  }
+  return jose
 }
 
 /** Where keys come from. */
