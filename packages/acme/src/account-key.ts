@@ -1,8 +1,6 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
 import type { FlattenedJWS, JWK } from 'jose'
-
-/** Nobody pays for jose who has no account. */
-const loadJose = () => import('jose')
+import { loadJose } from './load-client.js'
 
 const curves: Readonly<Record<string, string>> = {
   prime256v1: 'ES256',

@@ -2,6 +2,7 @@ import debug from 'debug'
 import type { Agent } from 'undici'
 import { AcmeError, type AcmePhase } from './acme-error.js'
 import type { AcmeSeams } from './acme-seams.js'
+import { findPackages, loadUndici } from './load-client.js'
 import { retryAfterMs } from './retry-after.js'
 
 /** No answer of an ACME server is as large: an order of a hundred names has 20 KB. */
@@ -45,7 +46,7 @@ export interface AcmeAnswer {
 export class AcmeHttp {
   readonly #options: AcmeHttpOptions
   readonly #seams: AcmeSeams
-  #agent: Promise<Agent> | undefined
+  #agent: Agent | undefined
   readonly #origins: Set<string>
   readonly #closing = new AbortController()
   readonly #leave = (): void => this.#closing.abort()
@@ -53,6 +54,7 @@ export class AcmeHttp {
   constructor(options: AcmeHttpOptions, seams: AcmeSeams) {
     this.#options = options
     this.#seams = seams
+    findPackages()
     this.#origins = new Set([new URL(options.directory).origin])
     const { signal } = options
     signal?.addEventListener('abort', this.#leave)
@@ -89,8 +91,8 @@ export class AcmeHttp {
     if (this.left.aborted) leave()
     try {
       ending.signal.throwIfAborted()
-      this.#agent ??= this.#load()
-      const agent = await this.#agent
+      this.#agent ??= this.#connect()
+      const agent = this.#agent
       const response = await agent.request({
         origin: url.origin,
         path: url.pathname + url.search,
@@ -128,13 +130,11 @@ export class AcmeHttp {
   async close(): Promise<void> {
     this.#leave()
     this.#options.signal?.removeEventListener('abort', this.#leave)
-    const agent = await this.#agent
-    await agent?.destroy()
+    await this.#agent?.destroy()
   }
 
-  /** Loads undici, which nobody pays for who orders no certificate. */
-  async #load(): Promise<Agent> {
-    const { Agent } = await import('undici')
+  #connect(): Agent {
+    const { Agent } = loadUndici()
     const { ca, timeout } = this.#options
     return new Agent({
       connect: { timeout, ...(ca === undefined ? {} : { ca: typeof ca === 'string' ? ca : [ca] }) },

@@ -11,6 +11,7 @@ import { wildcardOf } from './domain-name.js'
 import { fileStorage } from './file-storage.js'
 import type { HeldCertificate } from './held-certificate.js'
 import type { IssuedPair } from './issued-pair.js'
+import { findPackages } from './load-client.js'
 import { ManagedCertificate, type ManagedParts } from './managed-certificate.js'
 import { type ManagerSeams, managerSeams } from './manager-seams.js'
 import { messageOf } from './message-of.js'
@@ -87,6 +88,7 @@ export interface AcmeCertificate {
  * @throws TypeError for a wrong option
  */
 export function acme(options: AcmeOptions, path = 'acme', seams: Partial<ManagerSeams> = {}): Acme {
+  findPackages()
   return new Manager(resolveAcme(options, path), managerSeams(seams))
 }
 

@@ -1,13 +1,16 @@
 import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto'
+import { createRequire } from 'node:module'
 import { isIP } from 'node:net'
 
 type X509 = typeof import('@peculiar/x509')
 
-/** The library for what Node can't write, loaded with its first use: that takes 50 ms. */
+const require = createRequire(import.meta.url)
+
+/** The library for what Node can't write, loaded with its first use: that takes 50 ms. Where that fails, the next call tries again. */
 export async function x509(): Promise<X509> {
   // It asks for decorator metadata before it loads.
-  await import('reflect-metadata')
-  return import('@peculiar/x509')
+  require('reflect-metadata')
+  return require('@peculiar/x509') as X509
 }
 
 /** A name, or an address, as a certificate holds it. */
