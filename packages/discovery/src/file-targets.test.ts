@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import {
   mkdirSync,
   mkdtempSync,
@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { createUpstream } from '@sluice/upstream'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
@@ -446,4 +447,19 @@ it.each<[unknown, unknown, string]>([
   ['a', { debounce: 'x' }, 'fileTargets.debounce'],
 ])('refuses %j with %j', (path, options, says) => {
   expect(() => fileTargets(path as never, options as never)).toThrow(says)
+})
+
+it('loads yaml where a file is YAML, and with the call: later there may be no file to open', async () => {
+  const program = `
+    import { createRequire } from 'node:module'
+    import { fileTargets } from '@sluice/discovery'
+    const { cache } = createRequire(import.meta.url)
+    const loaded = () => Object.keys(cache).some((file) => /node_modules[\\\\/]yaml[\\\\/]/.test(file))
+    fileTargets('targets.json')
+    const before = loaded()
+    fileTargets('targets.yaml')
+    console.log(before, loaded())`
+  const args = ['--input-type=module', '--eval', program]
+  const run = promisify(execFile)(process.execPath, args, { cwd: new URL('..', import.meta.url) })
+  expect((await run).stdout).toBe('false true\n')
 })

@@ -5,7 +5,7 @@ import type { Discovery, TargetInit } from '@sluice/upstream'
 import { type CommonOptions, commonEntries, type DiscoverySeams, seamsOf } from './discovery-options.js'
 import { Feed, messageOf } from './feed.js'
 import { Rounds } from './rounds.js'
-import { type FileFormat, readTargetFile } from './target-file.js'
+import { type FileFormat, loadYaml, readTargetFile } from './target-file.js'
 
 /** Options of {@link fileTargets}. */
 export interface FileOptions extends CommonOptions {
@@ -39,6 +39,8 @@ export function fileTargets(path: string, options: FileOptions = {}, seams: Disc
     throw new TypeError(fault('fileTargets', quote(path), "a path such as 'targets.json'"))
   const settings = parse(fileOptions, options, 'fileTargets')
   const { format = /^\.ya?ml$/i.test(extname(path)) ? 'yaml' : 'json', debounce, poll, empty } = settings
+  // While there are files to open: what a file is found faulty for, it is until it changes.
+  if (format === 'yaml') loadYaml()
   const all = seamsOf(seams)
   return {
     watch(fn) {
@@ -107,7 +109,7 @@ class TargetFile {
     }
     this.text = text
     try {
-      const targets = await readTargetFile(text, this.format, this.path)
+      const targets = readTargetFile(text, this.format, this.path)
       this.fault = undefined
       return targets
     } catch (error) {

@@ -1,6 +1,9 @@
+import { createRequire } from 'node:module'
 import { fault, quote } from '@sluice/options'
 import { createTarget, type TargetInit } from '@sluice/upstream'
 import { jsonLines } from './json-lines.js'
+
+const require = createRequire(import.meta.url)
 
 /** How a file of targets is written. */
 export type FileFormat = 'json' | 'yaml'
@@ -20,10 +23,10 @@ interface Document {
  * @param name the file's, for errors
  * @throws TypeError with file, line and what is wrong, a line for each of the first ten faults
  */
-export async function readTargetFile(text: string, format: FileFormat, name: string): Promise<TargetInit[]> {
+export function readTargetFile(text: string, format: FileFormat, name: string): TargetInit[] {
   // A byte order mark is no part of the content (RFC 8259 section 8.1 lets a reader ignore it).
   const content = text.replace(/^\uFEFF/, '')
-  const document = format === 'json' ? readJson(content, name) : await readYaml(content, name)
+  const document = format === 'json' ? readJson(content, name) : readYaml(content, name)
   const { value } = document
   const bare = Array.isArray(value)
   const list = bare ? value : (value as { targets?: unknown } | null)?.targets
@@ -87,9 +90,14 @@ function readJson(text: string, name: string): Document {
   }
 }
 
+/** Nobody pays for it who has no YAML. */
+export function loadYaml(): typeof import('yaml') {
+  return require('yaml') as typeof import('yaml')
+}
+
 /** YAML 1.2, its core schema: no tags that make anything but plain values, and aliases within bounds. */
-async function readYaml(text: string, name: string): Promise<Document> {
-  const { LineCounter, isNode, parseDocument } = await import('yaml')
+function readYaml(text: string, name: string): Document {
+  const { LineCounter, isNode, parseDocument } = loadYaml()
   const counter = new LineCounter()
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, logLevel: 'error' })
   const [wrong] = document.errors
