@@ -1,5 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { outOfFiles } from '../../../test/kit/out-of-files.js'
+import { skipUnless } from '../../../test/kit/skip.js'
 import {
   parseCacheControl,
   parseDeltaSeconds,
@@ -153,3 +155,23 @@ describe('parseTargetedCacheControl', () => {
     )
   })
 })
+
+it.skipIf(skipUnless(process.platform !== 'win32', 'limits of open files that can be set'))(
+  'lets nothing be stored by what a targeted field overrules, while there is no file to open for its parser',
+  async () => {
+    const said = await outOfFiles(
+      new URL('..', import.meta.url),
+      `
+      import { createRequire } from 'node:module'
+      import { parseTargetedCacheControl } from '@sluice/headers'
+      const parse = () => [...parseTargetedCacheControl(['CDN-Cache-Control', 'private, max-age=1'], 'cdn-cache-control').keys()]
+      // Node 20 keeps for good what it couldn't read of a package.
+      createRequire(import.meta.resolve('@sluice/headers')).resolve('structured-headers')
+      starve()
+      const first = parse()
+      feed()
+      console.log(...first, ...parse())`,
+    )
+    expect(said).toBe('no-store private max-age\n')
+  },
+)

@@ -86,7 +86,8 @@ function structuredHeaders(): StructuredHeaders {
  * Reads a targeted field such as `CDN-Cache-Control`: a dictionary (RFC 9213 section 2.1, RFC 9651). Parameters are passed over.
  * A string where a number is due keeps its quotes, and so is none.
  * @param name the field to read, in lower case
- * @returns `undefined` where it isn't there, is empty or can't be read: then the next one applies (section 2.2)
+ * @returns `undefined` where it isn't there, is empty or can't be read: then the next one applies (section 2.2). `no-store` where nobody can tell
+ * what it says, for its parser couldn't be loaded, for want of a file to open say: the next one may let everybody have it
  */
 export function parseTargetedCacheControl(headers: readonly string[], name: string): Directives | undefined {
   let line: string | undefined
@@ -96,9 +97,15 @@ export function parseTargetedCacheControl(headers: readonly string[], name: stri
     line = line === undefined ? headers[i + 1] : `${line},${headers[i + 1]}`
   }
   if (line === undefined || line.trim() === '') return undefined
+  let parser: StructuredHeaders
+  try {
+    parser = structuredHeaders()
+  } catch {
+    return new Map([['no-store', true]])
+  }
   const found = new Map<string, string | true>()
   try {
-    for (const [key, [value]] of structuredHeaders().parseDictionary(line)) {
+    for (const [key, [value]] of parser.parseDictionary(line)) {
       if (value === false) continue
       found.set(key, textOf(key, value))
     }
