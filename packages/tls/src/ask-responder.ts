@@ -11,6 +11,20 @@ export interface AskSettings {
   readonly seams: OcspSeams
 }
 
+/** With an ASN.1 parser, which takes 80 ms to load. */
+function loadExchange(): Promise<typeof import('./ocsp-exchange.js')> {
+  return import('./ocsp-exchange.js')
+}
+
+/**
+ * Loads what asking takes, while there are files to open: what a question that finds none has failed to load, those after it may not get until
+ * a restart, and staples run out.
+ */
+export function prepareToAsk(): void {
+  // Whoever asks hears of it.
+  loadExchange().catch(() => {})
+}
+
 /**
  * Asks a certificate's responder once. Gives a text that says why where there is nothing to ask.
  * @throws Error that says what went wrong, or what is wrong with the answer
@@ -21,8 +35,7 @@ export async function askResponder(
   signal: AbortSignal,
   { fetch, timeout, turns, seams }: AskSettings,
 ): Promise<OcspAnswered | string> {
-  // It brings an ASN.1 parser, which takes 80 ms to load.
-  const { ocspExchange } = await import('./ocsp-exchange.js')
+  const { ocspExchange } = await loadExchange()
   const exchange = ocspExchange(certificate, issuer)
   if (typeof exchange === 'string') return exchange
   const { url, question } = exchange

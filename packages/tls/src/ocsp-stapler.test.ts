@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createServer, type Server } from 'node:tls'
+import { promisify } from 'node:util'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { handTimers } from '../../../test/kit/hand-timers.js'
 import {
@@ -373,4 +375,22 @@ describe('a responder over HTTP', () => {
     expect(await stapler.preload(pair.der, root.der)).toBeUndefined()
     stapler[Symbol.dispose]()
   })
+})
+
+it('loads what asking takes when it is made, and not by the import: later there may be no file to open', async () => {
+  const program = `
+    import { createRequire } from 'node:module'
+    import { setImmediate } from 'node:timers/promises'
+    import { ocspStapler } from '@sluice/tls'
+    const { cache } = createRequire(import.meta.url)
+    const loaded = () => Object.keys(cache).some((file) => file.includes('asn1-ocsp'))
+    console.log(loaded())
+    ocspStapler()
+    const until = Date.now() + 8_000
+    while (!loaded() && Date.now() < until) await setImmediate()
+    console.log(loaded())`
+  const args = ['--input-type=module', '--eval', program]
+  const options = { cwd: new URL('..', import.meta.url), timeout: 12_000 }
+  const { stdout } = await promisify(execFile)(process.execPath, args, options)
+  expect(stdout).toBe('false\ntrue\n')
 })

@@ -4,7 +4,7 @@ import { type Duration, integer, parse, positiveDuration, that, v } from '@sluic
 import { LRUCache } from 'lru-cache'
 import { type After, later } from './after.js'
 import { answerOcspRequests } from './answer-ocsp-requests.js'
-import { askResponder } from './ask-responder.js'
+import { askResponder, prepareToAsk } from './ask-responder.js'
 import { mustStaple } from './must-staple.js'
 import { type OcspFetch, ocspFetch } from './ocsp-fetch.js'
 import { type OcspSeams, OcspStaple } from './ocsp-staple.js'
@@ -83,6 +83,7 @@ export function ocspStapler(
   after: After = later,
 ): OcspStapler {
   const { timeout, wait, certificates, fetch, onFault, clock, random } = parse(schema, options, path)
+  prepareToAsk()
   const seams: OcspSeams = { clock, random, after }
   const asking = { fetch, timeout, turns: new Turns(atOnce), seams }
   const all = new LRUCache<string, Held>({ max: certificates, dispose: ({ staple }) => staple.close() })
