@@ -1,5 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { outOfFiles } from '../../../test/kit/out-of-files.js'
+import { skipUnless } from '../../../test/kit/skip.js'
 import { backtracking } from './backtracking.js'
 
 describe('backtracking()', () => {
@@ -255,3 +257,24 @@ const repeated = (before: string, again: string, after: string): string =>
   (before + again.repeat(length)).slice(0, length - 2) + after
 const attack = fc.tuple(piece(2), piece(3), piece(2)).map(([...pieces]) => repeated(...pieces))
 const attacks = ['a', 'b', 'ab', 'aab', '/'].map((again) => repeated('', again, '!'))
+
+it.skipIf(skipUnless(process.platform !== 'win32', 'limits of open files that can be set'))(
+  'does not blame an expression for a parser that cannot be loaded',
+  async () => {
+    const said = await outOfFiles(
+      new URL('..', import.meta.url),
+      `
+      import { backtracking } from './dist/backtracking.js'
+      starve()
+      let said
+      try {
+        said = backtracking(/^a$/)
+      } catch (error) {
+        said = error.code
+      }
+      feed()
+      console.log(/EMFILE|MODULE|PACKAGE/.test(said))`,
+    )
+    expect(said).toBe('true\n')
+  },
+)

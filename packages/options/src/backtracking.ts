@@ -40,8 +40,10 @@ type Parser = InstanceType<typeof import('@eslint-community/regexpp').RegExpPars
 let loaded: Parser | undefined
 
 function parsed(source: string, flags: string): AST.Pattern {
+  // Where that can't be loaded, for want of a file to open say, the expression isn't to blame.
+  const known = parser()
   try {
-    return parser().parsePattern(source, 0, source.length, flags.includes('u'))
+    return known.parsePattern(source, 0, source.length, flags.includes('u'))
   } catch {
     // An engine may know what came later.
     throw new Unjudged(`the syntax of ${source} is too new to be judged. Write it in an older one`)
