@@ -99,12 +99,21 @@ export class SiteCaches implements ProxyCache {
   async purge(what: Parameters<ProxyCache['purge']>[0], options?: { soft?: boolean }): Promise<number> {
     let count = 0
     const shared = new Map<Store, number>()
+    const faults: unknown[] = []
     for (const { cache, store } of this.#caches) {
-      const found = await cache.purge(what, options)
+      let found: number
+      try {
+        found = await cache.purge(what, options)
+      } catch (error) {
+        // The others are purged all the same.
+        faults.push(error)
+        continue
+      }
       if (store === undefined) count += found
       // Those that share a store find the same: what one has made stale is there for the next.
       else shared.set(store, Math.max(found, shared.get(store) ?? 0))
     }
+    if (faults.length > 0) throw faults[0]
     for (const found of shared.values()) count += found
     return count
   }
