@@ -443,7 +443,10 @@ describe.each(http1)('over $name', (kind) => {
 describe.each(http2)('over $name', (kind) => {
   const { tls } = kind
 
-  it('a body in drips is answered 408', async () => {
+  it.each([
+    ['', {}],
+    [', also where there is no room for a byte', { 4: 0 }],
+  ])('a body in drips is answered 408%s', async (_where, settings) => {
     const heard: string[] = []
     const { port, refused } = await listening(
       kind,
@@ -453,12 +456,14 @@ describe.each(http2)('over $name', (kind) => {
       },
       { slow },
     )
-    const slowly = own(await frameClient(port, { tls }))
+    const slowly = own(await frameClient(port, { tls, settings }))
     slowly.request(1, true)
     drip(() => slowly.write(http2Frame(frameTypes.data, 0, 1, Buffer.from('x'))))
     const head = await slowly.frame(frameTypes.headers, 1)
     // `:status` 408 isn't in HPACK's table: its digits stand there, Huffman coded.
     expect(head.payload.toString('hex')).toMatch(/^48826403|^4803343038/)
+    // END_STREAM: the answer is whole.
+    expect(head.flags & 1).toBe(1)
     expect((await slowly.frame(frameTypes.reset, 1)).payload.readUInt32BE(0)).toBe(0)
     expect(refused).toEqual({ 'body-too-slow': 1 })
     // Not whole before anything else: half a body must not pass for all of it.

@@ -1,4 +1,3 @@
-import { STATUS_CODES } from 'node:http'
 import {
   constants,
   type IncomingHttpHeaders,
@@ -195,16 +194,15 @@ export class WatchedSession {
       stream.close(constants.NGHTTP2_CANCEL)
       return
     }
-    stream.respond({
-      ':status': status,
-      'content-type': 'text/plain; charset=utf-8',
-      'cache-control': 'no-store',
-    })
+    // Nothing but a head: a page would wait for room that such a client may never give (RFC 9113 section 5.2), and the answer would lack its end.
+    stream.respond(
+      { ':status': status, 'cache-control': 'no-store', 'content-length': 0 },
+      { endStream: true },
+    )
     // Its body ends here and isn't whole: who reads it must hear that before it ends.
     stream.off('aborted', onAborted).emit('aborted')
-    // RFC 9113 section 8.1: with NO_ERROR, behind its end, the answer is taken.
+    // Section 8.1: with NO_ERROR, behind its end, the answer is taken.
     stream.once('finish', () => stream.destroy())
-    stream.end(`${status} ${STATUS_CODES[status]}\n`)
   }
 
   /** Told why (RFC 9113 section 7), and gone with all streams. */
