@@ -9,7 +9,9 @@ import {
 import type { Socket } from 'node:net'
 import { ProxyError } from '@sluice/core'
 import { Deadline, type Deadlines } from './deadlines.js'
+import { checkSize } from './http2-fields.js'
 import { type GoAway, watchEnd } from './http2-stream-end.js'
+import { wireLimits } from './wire-limits.js'
 
 /** Who keeps connections. */
 export interface Http2ConnectionOwner {
@@ -71,6 +73,8 @@ export class Http2Connection {
   goaway: GoAway | undefined = undefined
   /** The connection broke, which nobody has decided. */
   lost = false
+  /** Bytes that a head, or trailers, may have (RFC 9113 section 6.5.2). */
+  headAtMost: number
   private limit: number
   private draining = false
   private pinged = false
@@ -83,6 +87,7 @@ export class Http2Connection {
     private readonly limits: Http2ConnectionLimits,
   ) {
     this.limit = limitOf(session.remoteSettings, limits.streams)
+    this.headAtMost = headOf(session.remoteSettings)
     this.deadline = new Deadline(() => this.expired())
     // Ahead of the session's own listeners: the streams fail after this is known.
     socket.prependListener('close', () => {
@@ -93,6 +98,7 @@ export class Http2Connection {
     })
     session.on('remoteSettings', (settings) => {
       this.limit = limitOf(settings, limits.streams)
+      this.headAtMost = headOf(settings)
       if (this.room) owner.hasRoom()
     })
     session.on('goaway', (code, last) => {
@@ -121,8 +127,12 @@ export class Http2Connection {
     return this.active < this.limit && this.usable
   }
 
-  /** A new stream, which counts until it has closed. */
+  /**
+   * A new stream, which counts until it has closed.
+   * @throws ProxyError http_request_header_section_size if its head is too large
+   */
   open(fields: OutgoingHttpHeaders, options: ClientSessionRequestOptions): ClientHttp2Stream {
+    checkSize(fields, this.headAtMost)
     const stream: Held = this.session.request(fields, options)
     watchEnd(stream)
     stream[held] = this
@@ -206,4 +216,9 @@ function streamClosed(this: Held): void {
 
 function limitOf({ maxConcurrentStreams = Number.POSITIVE_INFINITY }: Settings, own: number): number {
   return own === 0 ? maxConcurrentStreams : Math.min(maxConcurrentStreams, own)
+}
+
+/** Node and nghttp2 take as much by default that have said nothing of it. */
+function headOf({ maxHeaderListSize = Number.POSITIVE_INFINITY }: Settings): number {
+  return Math.min(maxHeaderListSize, wireLimits.head)
 }

@@ -361,11 +361,11 @@ export class Http2Exchange extends PushBody implements UploadOwner, StreamOwner,
   }
 
   private send(source: Body): void {
-    const { attempt, pool, stream } = this
-    if (stream === undefined) return
+    const { attempt, connection, pool, stream } = this
+    if (stream === undefined || connection === undefined) return
     this.source = source
     this.bodyTaken = true
-    const upload = new Http2Upload(stream, source.length, this, attempt.out.trailers)
+    const upload = new Http2Upload(stream, source.length, this, attempt.out.trailers, connection.headAtMost)
     this.upload = upload
     pool.deadlines.set(this.deadline, attempt.timeouts.requestBody)
     try {

@@ -79,11 +79,52 @@ export function http2TrailerFields(trailers: HeaderList): OutgoingHttpHeaders {
   return fields
 }
 
-/** Whether a head is too large, by the measure that our settings name (RFC 9113 section 6.5.2). Node counts fields alone. */
-export function isTooLarge(raw: HeaderList): boolean {
+/** Whether a head is too large, by the measure that settings name (RFC 9113 section 6.5.2). Node counts fields alone. */
+export function isTooLarge(raw: HeaderList, most: number = wireLimits.head): boolean {
   let size = raw.length * 16
   for (const text of raw) size += text.length
-  return size > wireLimits.head
+  return size > most
+}
+
+/**
+ * The head of a request by the same measure. Node reports one that it can't send as a stream that the target has refused, and ends the
+ * connection; one that the target doesn't take is reset, or ends the connection for everybody on it. It is the request that is too large.
+ * @param most what the target takes, as it has said, or {@link wireLimits} if that is less
+ * @throws ProxyError http_request_header_section_size
+ */
+export function checkSize(fields: OutgoingHttpHeaders, most: number): void {
+  const { size } = measure(fields)
+  if (size > most) throw tooLarge(`a head of ${size} bytes, of at most ${most}`)
+}
+
+/** Bytes and fields of a head that every server takes by default: Tomcat has the least (8 KB and 100 fields), Node takes 128. */
+const takenByAll = { bytes: 8 * 1024, fields: 100 }
+
+/** Whether some servers find a head too large by default, and may not have said so in their settings. */
+export function isLarge(fields: OutgoingHttpHeaders): boolean {
+  const { count, size } = measure(fields)
+  return size > takenByAll.bytes || count > takenByAll.fields
+}
+
+/** The request, or its trailers, are too large for HTTP/2 or for the target. Another one would take no more (RFC 6585 section 5). */
+export function tooLarge(what: string): ProxyError {
+  return new ProxyError('http_request_header_section_size', {
+    reason: 'http2-head-size',
+    message: `the target takes less: ${what}`,
+  })
+}
+
+function measure(fields: OutgoingHttpHeaders): { size: number; count: number } {
+  let size = 0
+  let count = 0
+  for (const name in fields) {
+    const values = fields[name]
+    for (const value of Array.isArray(values) ? values : [values]) {
+      count++
+      size += name.length + String(value).length + 32
+    }
+  }
+  return { size, count }
 }
 
 /** Whether streams of this media type rest for long: those of events, and calls of gRPC. */

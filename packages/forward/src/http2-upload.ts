@@ -2,7 +2,7 @@ import type { ClientHttp2Stream } from 'node:http2'
 import { ProxyError, type Sink } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import { bodyFailure } from './body-failure.js'
-import { http2TrailerFields } from './http2-fields.js'
+import { http2TrailerFields, isTooLarge, tooLarge } from './http2-fields.js'
 import type { UploadOwner } from './wire-upload.js'
 
 /**
@@ -26,6 +26,8 @@ export class Http2Upload implements Sink {
     private readonly owner: UploadOwner,
     /** Trailers that the body itself doesn't bring. */
     private readonly later: (() => HeaderList | undefined) | undefined,
+    /** Bytes that trailers may have. */
+    private readonly trailersAtMost: number,
   ) {}
 
   write(chunk: Uint8Array): boolean {
@@ -47,8 +49,10 @@ export class Http2Upload implements Sink {
       this.fail(`${this.written} of ${this.length} bytes`)
       return
     }
-    this.over = true
     this.trailers = trailers ?? this.later?.()
+    if (this.trailers !== undefined && isTooLarge(this.trailers, this.trailersAtMost))
+      return this.abort(tooLarge('the trailers'))
+    this.over = true
     this.stream.end()
     this.owner.uploaded()
   }
