@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
 import { type HeaderList, isFieldName, isFieldValue } from '@sluice/headers'
 import { http2Fields } from './connection-fields.js'
+import { isSendable } from './http2-head-size.js'
 
 /** What an informational response may go out on. */
 export type InformedResponse = ServerResponse | Http2ServerResponse
@@ -19,6 +20,8 @@ export function inform(res: InformedResponse, status: number, headers: HeaderLis
     const { stream } = res
     // A stream that its client has reset may be closed for a while before it is destroyed, and Node throws in either case.
     if (stream === undefined || stream.destroyed || stream.closed || stream.headersSent) return
+    // The answer itself would be lost with it.
+    if (!isSendable(stream, valid)) return
     const fields: Record<string, string | string[] | number> = { ':status': status }
     for (const [name, value] of http2Fields(valid)) fields[name.toLowerCase()] = value
     stream.additionalHeaders(fields)

@@ -7,7 +7,6 @@ import { toBody } from './bodies.js'
 import type { Body, EndSink, Spent } from './body.js'
 import { BytesBody } from './bytes-body.js'
 import { replyFault } from './check-reply.js'
-import { http2Fields } from './connection-fields.js'
 import { endInOneWrite, endsInOneWrite } from './end-in-one-write.js'
 import { tellEnd } from './end-of-request.js'
 import { endOfTurn } from './end-of-turn.js'
@@ -16,6 +15,8 @@ import { errorReplyInstead } from './error-reply.js'
 import type { Exchange } from './exchange.js'
 import { failedStream } from './failed-stream.js'
 import { HeldFlush, type Holding } from './flush-held.js'
+import { checkHttp2Head, putHttp2Fields } from './http2-head.js'
+import { needSendable } from './http2-head-size.js'
 import { isInPlace } from './in-place.js'
 import { mergeField } from './merge-field.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
@@ -25,7 +26,7 @@ import { report } from './report.js'
 import { RequestBody } from './request-body.js'
 import { resetSocket } from './reset-socket.js'
 import { storeHead } from './store-head.js'
-import { isValid, trailerFields } from './trailer-fields.js'
+import { trailerFields } from './trailer-fields.js'
 import { writeSpent } from './write-spent.js'
 
 /** Statuses whose response has no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5). */
@@ -92,6 +93,7 @@ export class Responder implements EndSink {
   private start(reply: Reply): void {
     check(reply)
     this.reply = reply
+    if (!this.h1) checkHttp2Head(this.res as Http2ServerResponse, reply)
     const { body } = reply
     const isHead = this.exchange.req.method === 'HEAD'
     if (body === null || isHead || bodiless(reply.status)) {
@@ -179,6 +181,7 @@ export class Responder implements EndSink {
     let fields: HeaderList | undefined
     try {
       fields = trailers ?? reply.trailers?.()
+      if (!this.h1 && fields !== undefined) needSendable((res as Http2ServerResponse).stream, fields)
     } catch (error) {
       return this.abort(asProxyError(error))
     }
@@ -364,11 +367,7 @@ export class Responder implements EndSink {
       noteEnd(http1)
       return
     }
-    for (const [name, value] of http2Fields(headers)) {
-      // On HTTP/1 Node looks at values, here it doesn't; a line break becomes a field at the next hop (RFC 9113 section 8.2.1).
-      if (!isValid(value)) throw noReply(`a reply has a value of ${name} that is none`)
-      mergeField(res, name, value)
-    }
+    putHttp2Fields(res as Http2ServerResponse, headers)
     // With its end the head is one frame, which is how gRPC tells an answer that is nothing but trailers.
     if (bare) res.statusCode = status
     else res.writeHead(status)

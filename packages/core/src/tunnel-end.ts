@@ -5,6 +5,7 @@ import { get, type HeaderList, isFieldName, isFieldValue } from '@sluice/headers
 import { http2Fields } from './connection-fields.js'
 import type { Context } from './context.js'
 import { onEndSent } from './end-sent.js'
+import { isSendable, notSendable } from './http2-head-size.js'
 import { ProxyError } from './proxy-error.js'
 import type { Reply } from './reply.js'
 import { resetSocket } from './reset-socket.js'
@@ -91,6 +92,7 @@ export class StreamEnd implements TunnelEnd {
 
   /** The key was ours, so nobody else can look. Another answer comes from something that doesn't know WebSocket. */
   judge({ upgrade, out }: Context, { headers }: Reply): ProxyError | undefined {
+    if (!isSendable(this.duplex, headers)) return notSendable()
     if (upgrade !== 'websocket') return undefined
     const accept = webSocketAccept(get(out.headers, 'sec-websocket-key') ?? '')
     if (get(headers, 'sec-websocket-accept') === accept) return undefined

@@ -18,6 +18,7 @@ export interface NodeServerOptions {
   readonly unknownProtocolTimeout: number
   readonly settings: { readonly maxConcurrentStreams: number; readonly maxHeaderListSize: number }
   readonly maxHeaderListPairs: number
+  readonly maxSendHeaderBlockLength: number
   readonly maxSessionInvalidFrames: number
   readonly maxSessionRejectedStreams: number
   readonly maxSessionMemory: number
@@ -39,6 +40,11 @@ const listSizeAtLeast = 65_535
  * browsers send them. By Node's default of 128 a browser with that many cookies would have each of its streams reset.
  */
 const fieldsAtMost = 320
+/**
+ * Bytes of a head that Node sends over HTTP/2, 12 more for each field than it has: all that a target's may have (64 KB in 1,000 fields) and what layers add.
+ * By Node's default of 64 KB a client of HTTP/2 would get 502 where one of HTTP/1.1 has its answer.
+ */
+const sentAtMost = 128 * 1024
 /**
  * Megabytes that Node lets a connection of HTTP/2 hold for each stream that it may have: what a proxy reads of a target at once, and may have waiting
  * for the client. By Node's default, 10 MB for all, a client with some 100 large downloads could begin nothing else, and would be cut off for trying.
@@ -82,6 +88,7 @@ export function nodeOptions(guard: ServerGuardSettings): NodeServerOptions {
       maxHeaderListSize: Math.max(listSizeAtLeast, 2 * maxHeaderSize),
     },
     maxHeaderListPairs: fieldsAtMost,
+    maxSendHeaderBlockLength: sentAtMost,
     maxSessionInvalidFrames: invalidAtMost,
     maxSessionRejectedStreams: invalidAtMost,
     maxSessionMemory: Math.min(memoryAtMost, base + Math.ceil(streams * ofStream)),

@@ -6,8 +6,8 @@ import { hardenBy, type ListenGuard, type ServerLimits } from './server-limits.j
 
 /** Streams that a client may have open on one connection: what browsers ask for, and Go's server gives. Node's default is all. */
 const mostStreams = 250
-/** They need it also where the guard is off. */
-const { maxSessionMemory } = serverOptions({ streams: mostStreams })
+/** They need these also where the guard is off. */
+const { maxSendHeaderBlockLength, maxSessionMemory } = serverOptions({ streams: mostStreams })
 
 /** A connection, as it was at the last look. */
 interface Seen {
@@ -38,6 +38,7 @@ export class Http2Sessions {
   ) {
     this.#server = createServer({
       settings: { maxConcurrentStreams: mostStreams },
+      maxSendHeaderBlockLength,
       maxSessionMemory,
       ...http2,
     })
