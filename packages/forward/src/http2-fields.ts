@@ -101,7 +101,8 @@ export function checkSize(fields: OutgoingHttpHeaders, most: number): void {
 const takenByAll = { bytes: 8 * 1024, fields: 100 }
 
 /** Whether some servers find a head too large by default, and may not have said so in their settings. */
-export function isLarge(fields: OutgoingHttpHeaders): boolean {
+export function isLarge(fields: OutgoingHttpHeaders | undefined): boolean {
+  if (fields === undefined) return false
   const { count, size } = measure(fields)
   return size > takenByAll.bytes || count > takenByAll.fields
 }

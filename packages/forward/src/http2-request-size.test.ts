@@ -88,3 +88,39 @@ it('trailers that are too large take the request with them, and not the connecti
   expect(await ask(transport, target)).toBe('ok')
   expect(origin.connections).toBe(1)
 })
+
+it('trailers that are too large for the target, which resets their stream, are no fault of the target’s', async () => {
+  const origin = own(await http2Origin())
+  const transport = transportOf()
+  const target = targetOf(origin.url)
+  const body = new WrittenBody()
+  const reply = send(transport, target, { method: 'POST', body })
+  body.write('part')
+  await origin.stream()
+  // More than Node's servers hand over.
+  body.done(fields(150, 1))
+  await expect(reply).rejects.toMatchObject(itsOwnFault)
+  expect(await ask(transport, target)).toBe('ok')
+  expect(origin.connections).toBe(1)
+})
+
+it('a target that ends its connection for a large head is not blamed, nor asked again', async () => {
+  const origin = own(
+    await http2Origin((stream, { fields: { 'x-0': large } }) => {
+      if (large === undefined) {
+        stream.respond({ ':status': 200 })
+        stream.end('ok')
+        return
+      }
+      // As nginx does: the stream counts as processed.
+      stream.session?.goaway(11, stream.id)
+      setImmediate(() => stream.session?.destroy())
+    }),
+  )
+  const transport = transportOf()
+  const target = targetOf(origin.url)
+  expect(await ask(transport, target)).toBe('ok')
+  await expect(send(transport, target, { headers: fields(1, 9_000) })).rejects.toMatchObject(itsOwnFault)
+  expect(origin.streams).toHaveLength(2)
+  expect(await ask(transport, target)).toBe('ok')
+})

@@ -90,8 +90,8 @@ export function streamError(
       case NGHTTP2_COMPRESSION_ERROR:
         return new ProxyError('http_protocol_error', { ...options, message })
       case NGHTTP2_ENHANCE_YOUR_CALM:
-        // So servers end a stream (Node, Tomcat) or its connection (nginx) whose request has too large a head for them.
-        if (isLarge(stream.sentHeaders ?? {})) return tooLarge(message)
+        // So servers end a stream (Node, Tomcat) or its connection (nginx) whose request has too large a head for them, or trailers.
+        if (isLarge(stream.sentHeaders) || isLarge(stream.sentTrailers)) return tooLarge(message)
         // Node resets a stream so whose head passes the limits; a target that asks for calm does it for the connection.
         if (cause === undefined || (cause as { code?: string }).code === 'ERR_HTTP2_STREAM_ERROR')
           return new ProxyError('http_response_header_section_size', { ...options, message })
