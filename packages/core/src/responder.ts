@@ -4,6 +4,7 @@ import { constants, type Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import { get, groupByName, type HeaderList, has, remove, set } from '@sluice/headers'
 import { toBody } from './bodies.js'
+import { bodiless } from './bodiless.js'
 import type { Body, EndSink, Spent } from './body.js'
 import { BytesBody } from './bytes-body.js'
 import { replyFault } from './check-reply.js'
@@ -28,11 +29,6 @@ import { resetSocket } from './reset-socket.js'
 import { storeHead } from './store-head.js'
 import { trailerFields } from './trailer-fields.js'
 import { writeSpent } from './write-spent.js'
-
-/** Statuses whose response has no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5). */
-function bodiless(status: number): boolean {
-  return status === 204 || status === 205 || status === 304
-}
 
 /**
  * Writes one reply to one response and is the sink of its body. The head waits until the body's first bytes are there or
@@ -158,14 +154,14 @@ export class Responder implements EndSink {
 
   write(chunk: Uint8Array, spent?: Spent): boolean {
     // Code of the host app may have ended the response meanwhile: its close is about to tell.
-    if (this.aborted !== undefined || this.res.writableEnded) return false
+    if (this.aborted !== undefined || this.ended || this.res.writableEnded) return false
     this.bytes += chunk.length
     if (this.corked && this.first === undefined) {
       this.first = chunk
       this.firstSpent = spent
       return true
     }
-    if (this.corked) this.flush()
+    if (this.corked && !this.flush()) return false
     return this.put(chunk, spent)
   }
 
@@ -231,10 +227,10 @@ export class Responder implements EndSink {
     this.exchange.failed(failure)
     if (this.corked && !res.headersSent) {
       const { body, reply } = this
-      this.aborted = undefined
       this.first = undefined
       this.body = null
       body?.cancel(error)
+      this.aborted = undefined
       this.bytes = 0
       try {
         this.forget()
@@ -290,14 +286,21 @@ export class Responder implements EndSink {
     }
   }
 
-  private flush(): void {
+  /** @returns whether the head could be sent: where it can't, an error page takes its place */
+  private flush(): boolean {
     const { first, res } = this
+    try {
+      this.writeHead(this.reply as Reply, false)
+    } catch (error) {
+      this.abort(asProxyError(error))
+      return false
+    }
     this.corked = false
     this.first = undefined
-    this.writeHead(this.reply as Reply, false)
     if (first !== undefined) this.put(first, this.firstSpent)
     else if (this.h1) (res as ServerResponse).flushHeaders()
     // On HTTP/2 the head goes out as it is written.
+    return true
   }
 
   private put(chunk: Uint8Array, spent: Spent | undefined): boolean {
@@ -374,9 +377,8 @@ export class Responder implements EndSink {
   }
 
   private addTrailers(fields: HeaderList): void {
-    const { res } = this
-    if (this.h1 && !this.within && !(res as ServerResponse).chunkedEncoding) return
-    res.addTrailers(trailerFields(fields, this.h1))
+    if (this.h1 && !this.within && !(this.res as ServerResponse).chunkedEncoding) return
+    this.res.addTrailers(trailerFields(fields, this.h1))
   }
 }
 
