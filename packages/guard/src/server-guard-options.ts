@@ -28,11 +28,19 @@ export interface ServerGuardOptions {
   connectionsPerAddress?: number
   /** Streams that a client may have open on one connection of HTTP/2. Default 250. */
   streams?: number
+  /**
+   * Bytes of one body that a client of HTTP/2 may send ahead of its reader: an upload gets no more than that in a round trip, and so much of each is held where a
+   * target doesn't take it. Default 256kb.
+   */
+  window?: Size
   /** Streams of one connection of HTTP/2 that end before their answer (CVE-2023-44487). Default a burst of 250, and a rate of 33. */
   resets?: BudgetOptions
   /** SETTINGS, PING and PRIORITY frames of one connection of HTTP/2 (CVE-2019-9512 and others). Default a burst of 500, and a rate of 50. */
   controlFrames?: BudgetOptions
 }
+
+/** What clients may send before they have read our SETTINGS (RFC 9113 section 6.9.2). */
+const leastWindow = 65_535
 
 /** A schema of a budget with these defaults. */
 function budget(burst: number, rate: number) {
@@ -57,6 +65,13 @@ export const serverGuardOptions = v.strictObject({
   connections: v.optional(integer(0), 0),
   connectionsPerAddress: v.optional(integer(0), 0),
   streams: v.optional(integer(1, 2 ** 31 - 1), 250),
+  window: v.optional(
+    v.pipe(
+      size(),
+      v.check((bytes) => bytes >= leastWindow && bytes < 2 ** 31, "'64kb' to less than '2gb'"),
+    ),
+    262_144,
+  ),
   resets: budget(250, 33),
   controlFrames: budget(500, 50),
 })

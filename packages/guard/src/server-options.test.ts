@@ -13,6 +13,15 @@ describe('serverOptions', () => {
     expect(options.settings.maxConcurrentStreams).toBe(7)
   })
 
+  it('have a window within what HTTP/2 allows', () => {
+    expect(serverOptions().settings.initialWindowSize).toBe(262_144)
+    expect(() => createHttp2(serverOptions({ window: 2 ** 31 - 1 }))).not.toThrow()
+    for (const window of [0, 65_534, 2 ** 31])
+      expect(() => serverOptions({ window })).toThrow(
+        `server.window: got ${window}, takes '64kb' to less than '2gb'`,
+      )
+  })
+
   it('never have a longer limit for heads than for requests, which Node refuses', () => {
     expect(serverOptions({ head: '2s', request: '1s' }).headersTimeout).toBe(1_000)
     expect(() => createServer(serverOptions({ head: '2s', request: '1s' }))).not.toThrow()

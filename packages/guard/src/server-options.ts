@@ -16,7 +16,11 @@ export interface NodeServerOptions {
   readonly insecureHTTPParser: false
   readonly handshakeTimeout: number
   readonly unknownProtocolTimeout: number
-  readonly settings: { readonly maxConcurrentStreams: number; readonly maxHeaderListSize: number }
+  readonly settings: {
+    readonly maxConcurrentStreams: number
+    readonly maxHeaderListSize: number
+    readonly initialWindowSize: number
+  }
   readonly maxHeaderListPairs: number
   readonly maxSendHeaderBlockLength: number
   readonly maxSessionInvalidFrames: number
@@ -57,6 +61,8 @@ const memoryAtMost = 4_096
  * send all day, and ends the connection without a count or a word: it is there for what no listener hears of.
  */
 const secondLine = 20
+/** Bodies that may come at full speed over one connection of HTTP/2. Node gives its window back as bytes come, so a body that isn't read doesn't stop the others. */
+const bodiesAtOnce = 16
 /** Frames of HTTP/2 that are none, or streams that were refused: a client that goes on after so many is none. */
 const invalidAtMost = 100
 
@@ -71,7 +77,7 @@ export function serverOptions(options: ServerGuardOptions = {}, path = 'server')
 
 /** {@link serverOptions} of settings that have been read. */
 export function nodeOptions(guard: ServerGuardSettings): NodeServerOptions {
-  const { handshake, head, keepAlive, maxHeaderSize, request, resets, streams } = guard
+  const { handshake, head, keepAlive, maxHeaderSize, request, resets, streams, window } = guard
   return {
     // Node refuses a limit for heads beyond that for whole requests.
     headersTimeout: request > 0 ? Math.min(head, request) : head,
@@ -86,6 +92,7 @@ export function nodeOptions(guard: ServerGuardSettings): NodeServerOptions {
     settings: {
       maxConcurrentStreams: streams,
       maxHeaderListSize: Math.max(listSizeAtLeast, 2 * maxHeaderSize),
+      initialWindowSize: window,
     },
     maxHeaderListPairs: fieldsAtMost,
     maxSendHeaderBlockLength: sentAtMost,
@@ -96,6 +103,11 @@ export function nodeOptions(guard: ServerGuardSettings): NodeServerOptions {
     streamResetBurst: secondLine * resets.burst,
     streamResetRate: secondLine * resets.rate,
   }
+}
+
+/** The window of a whole connection, where a stream has `window`: SETTINGS can't say it (RFC 9113 section 6.9.2). */
+export function connectionWindow(window: number): number {
+  return Math.min(bodiesAtOnce * window, 2 ** 31 - 1)
 }
 
 /** A fourth of the shortest limit: nobody gets a good deal more than that. */

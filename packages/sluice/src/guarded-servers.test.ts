@@ -87,6 +87,23 @@ describe('a server of a proxy', () => {
     expect(text).toBe('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
   })
 
+  it.each<[string, ListenGuard, number]>([
+    ['by default', {}, 262_144],
+    ['as it is told', { server: { window: '1mb' } }, 1_048_576],
+    ['without a guard', { server: false }, 262_144],
+  ])('lets bodies of HTTP/2 come ahead of their reader, %s', async (_name, guard, window) => {
+    const client = own(await frameClient(await secure(ok, guard), { tls: true }))
+    const { payload } = await client.frame(frameTypes.settings, 0)
+    expect(client.frames[0]?.type).toBe(frameTypes.settings)
+    const settings = new Map<number, number>()
+    for (let at = 0; at < payload.length; at += 6)
+      settings.set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2))
+    expect(settings.get(4)).toBe(window)
+    // Beyond the 65,535 bytes that a connection begins with (RFC 9113 section 6.9.2).
+    const { payload: more } = await client.frame(frameTypes.windowUpdate, 0)
+    expect(more.readUInt32BE(0) + 65_535).toBe(16 * window)
+  })
+
   it('ends heads and bodies in drips, and the exchange hears that its client has left', async () => {
     const failed = deferred<unknown>()
     const head = own(await rawClient(await plain(ok, shortHeads)))

@@ -1,13 +1,17 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { attach, type Handler } from '@sluice/core'
-import { serverOptions } from '@sluice/guard'
+import { connectionWindow, serverOptions } from '@sluice/guard'
 import { hardenBy, type ListenGuard, type ServerLimits } from './server-limits.js'
 
 /** Streams that a client may have open on one connection: what browsers ask for, and Go's server gives. Node's default is all. */
 const mostStreams = 250
 /** They need these also where the guard is off. */
-const { maxSendHeaderBlockLength, maxSessionMemory } = serverOptions({ streams: mostStreams })
+const {
+  maxSendHeaderBlockLength,
+  maxSessionMemory,
+  settings: { initialWindowSize },
+} = serverOptions({ streams: mostStreams })
 
 /** A connection, as it was at the last look. */
 interface Seen {
@@ -37,7 +41,7 @@ export class Http2Sessions {
     guard: ListenGuard,
   ) {
     this.#server = createServer({
-      settings: { maxConcurrentStreams: mostStreams },
+      settings: { maxConcurrentStreams: mostStreams, initialWindowSize },
       maxSendHeaderBlockLength,
       maxSessionMemory,
       ...http2,
@@ -47,6 +51,7 @@ export class Http2Sessions {
     // What it is given was accepted by another server, which has the limits of connections.
     hardenBy(this.#server, guard)
     this.#server.on('session', (session: ServerHttp2Session) => {
+      if (guard.server === false) session.setLocalWindowSize(connectionWindow(initialWindowSize))
       this.#open.set(session, { read: -1, written: -1, asked: false })
       session.once('close', () => this.#forget(session))
       this.#looks ??= setInterval(() => this.#look(), quiet).unref()
