@@ -11,6 +11,9 @@ export interface NodeServerOptions {
   readonly requestTimeout: number
   readonly connectionsCheckingInterval: number
   readonly keepAliveTimeout: number
+  /** Of TCP. */
+  readonly keepAlive: true
+  readonly keepAliveInitialDelay: number
   readonly maxHeaderSize: number
   readonly requireHostHeader: true
   readonly insecureHTTPParser: false
@@ -34,6 +37,11 @@ export interface NodeServerOptions {
 
 /** How often Node looks for heads that are late, at most, in ms. */
 const lookAtMost = 5_000
+/**
+ * After so long without a byte the system asks whether there is still a client, in ms, and gives up after some more minutes. One whose network is gone
+ * says nothing: behind an answer that may have nothing to say for hours, such as an event stream, it would hold its connection and a target's for ever.
+ */
+const askedAfter = 60_000
 /**
  * Bytes of a header list of HTTP/2 that Node still hands over, its own default: a stream with more is reset without an answer, and
  * `validate` has one. Each field counts 32 bytes more than it has.
@@ -84,6 +92,8 @@ export function nodeOptions(guard: ServerGuardSettings): NodeServerOptions {
     requestTimeout: request,
     connectionsCheckingInterval: checkingInterval(head, request),
     keepAliveTimeout: keepAlive,
+    keepAlive: true,
+    keepAliveInitialDelay: askedAfter,
     maxHeaderSize,
     requireHostHeader: true,
     insecureHTTPParser: false,

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Handler } from '@sluice/core'
@@ -6,8 +7,9 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { frameClient, frameTypes, http2Frame } from '../../../test/kit/http2-frames.js'
 import { owner } from '../../../test/kit/owner.js'
 import { parseResponses, rawClient, rawRequest } from '../../../test/kit/raw-request.js'
+import { skipUnless } from '../../../test/kit/skip.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
-import { deferred, within } from '../../../test/kit/until.js'
+import { deferred, until, within } from '../../../test/kit/until.js'
 import { type X509Pair, x509SelfSigned } from '../../../test/kit/x509.js'
 import { createProxy } from './create-proxy.js'
 import { Listeners } from './listeners.js'
@@ -102,6 +104,31 @@ describe('a server of a proxy', () => {
     // Beyond the 65,535 bytes that a connection begins with (RFC 9113 section 6.9.2).
     const { payload: more } = await client.frame(frameTypes.windowUpdate, 0)
     expect(more.readUInt32BE(0) + 65_535).toBe(16 * window)
+  })
+
+  it
+    .skipIf(skipUnless(process.platform === 'linux', 'the timers of connections are read from /proc'))
+    .each<[string, boolean, ListenGuard]>([
+      ['of plain HTTP', false, {}],
+      ['of TLS', true, {}],
+      ['of plain HTTP without a guard', false, { server: false }],
+      ['of TLS without a guard', true, { server: false }],
+    ])('has the system ask whether a client is still there: %s', async (_name, tls, guard) => {
+    const port = tls ? await secure(ok, guard) : await plain(ok, guard)
+    const { socket } = own(await rawClient(port, { allowHalfOpen: true }))
+    const ends = [port, socket.localPort as number].map((each) =>
+      `0100007f:${each.toString(16).padStart(4, '0')}`.toUpperCase(),
+    )
+    // Its columns: a number, our address, its address, the state, queues, and the timer that runs: 02 is keepalive.
+    const timer = (): string | undefined =>
+      readFileSync('/proc/net/tcp', 'latin1')
+        .split('\n')
+        .map((line) => line.trim().split(/\s+/))
+        .find(([, ours, its]) => ours === ends[0] && its === ends[1])?.[5]
+    await until(
+      () => timer()?.startsWith('02:') === true,
+      () => `its keepalive, and not ${timer()}`,
+    )
   })
 
   it('ends heads and bodies in drips, and the exchange hears that its client has left', async () => {

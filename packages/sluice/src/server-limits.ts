@@ -14,6 +14,9 @@ export interface ServerLimits {
   readonly linger: number
   /** How often Node looks for heads that are late. */
   readonly connectionsCheckingInterval?: number
+  /** Of TCP: a client that is gone without a word is noticed. */
+  readonly keepAlive: true
+  readonly keepAliveInitialDelay: number
   /** What else a server of HTTP/2 is made with. */
   readonly http2?: object
 }
@@ -26,6 +29,8 @@ export interface ListenGuard {
   readonly slow?: false | SlowOptions
 }
 
+const { keepAlive, keepAliveInitialDelay } = serverOptions()
+
 /**
  * Without a guard. Uploads may take longer than Node's 5 minutes for a whole request: their idle time is limited, not their length.
  * Heads have Node's minute, which has to be said: with no limit for requests Node has none for heads either, and a client that says
@@ -36,6 +41,8 @@ export const serverLimits: ServerLimits = {
   headersTimeout: 60_000,
   quiet: 60_000,
   linger: 5000,
+  keepAlive,
+  keepAliveInitialDelay,
 }
 
 /** What a server of ours is made with. */
