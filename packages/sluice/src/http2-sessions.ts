@@ -13,6 +13,12 @@ const {
   settings: { initialWindowSize },
 } = serverOptions({ streams: mostStreams })
 
+/**
+ * Bytes that say nothing of whether there is a client: it has taken none of them as far as anybody knows. The guard's pings and what keeps event streams
+ * alive are no more in a minute; an answer that a slow client reads is.
+ */
+const asGoodAsNone = 256
+
 /** A connection, as it was at the last look. */
 interface Seen {
   read: number
@@ -25,7 +31,8 @@ interface Seen {
  * Connections of HTTP/2 that somebody else has accepted.
  *
  * open ──no byte from look to look──▶ asked by a ping ──an answer──▶ GOAWAY: ends with its last stream
- *                                                     └─no byte until the next look──▶ ended with all streams
+ *   │                                                 └─no byte until the next look──▶ ended with all streams
+ *   └────none from the client, few from us──▶ asked by a ping ──an answer──▶ open; else the same
  */
 export class Http2Sessions {
   readonly #server: Http2Server
@@ -88,10 +95,14 @@ export class Http2Sessions {
       const isQuiet = read === seen.read
       // Of Node 20 one that has broken the protocol is read no more, and nobody is told.
       if (seen.asked && isQuiet) session.destroy()
-      else if (!seen.asked && isQuiet && written === seen.written) {
+      else if (!seen.asked && isQuiet && written - seen.written <= asGoodAsNone) {
         seen.asked = true
-        // Before the GOAWAY, since there are no pings behind it.
-        session.ping(() => session.close())
+        const rests = written === seen.written
+        session.ping(() => {
+          seen.asked = false
+          // Behind the ping, since there are none behind a GOAWAY.
+          if (rests) session.close()
+        })
       }
       Object.assign(seen, { read, written })
     }

@@ -1,12 +1,14 @@
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { PassThrough } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import type { Handler, Reply } from '@sluice/core'
 import { beforeAll, expect, it } from 'vitest'
+import { frameClient, frameTypes } from '../../../test/kit/http2-frames.js'
 import { owner } from '../../../test/kit/owner.js'
 import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
-import { deferred, within } from '../../../test/kit/until.js'
+import { deferred, until, within } from '../../../test/kit/until.js'
 import { type X509Pair, x509SelfSigned } from '../../../test/kit/x509.js'
 import { createSecureServer } from './secure-server.js'
 import { serverLimits } from './server-limits.js'
@@ -69,6 +71,36 @@ it('says GOAWAY where a connection of HTTP/2 rests, and lets its stream finish',
   expect((await head)[0][':status']).toBe(204)
   stream.resume()
   await within(gone, 'the end of the connection')
+})
+
+/** An answer with a byte from time to time, for as long as somebody takes it. */
+const beating: Handler = (ctx) => {
+  const body = new PassThrough()
+  const beat = setInterval(() => body.write('.'), 20)
+  ctx.onClose(() => clearInterval(beat), undefined)
+  return { status: 200, headers: [], body }
+}
+
+it('ends a connection of HTTP/2 whose client is gone, although something is written to it from time to time', async () => {
+  const port = await listening(beating, 200)
+  const gone = own(await frameClient(port, { tls: true }))
+  gone.request(1)
+  await gone.frame(frameTypes.data, 1)
+  await gone.frame(frameTypes.ping)
+  await within(gone.closed, 'its end')
+})
+
+it('asks such a one that lives, and says no GOAWAY', async () => {
+  const port = await listening(beating, 200)
+  const session = connectHttp2(`https://127.0.0.1:${port}`, { ca: pair.cert })
+  own({ close: () => session.destroy() })
+  const stream = session.request({ ':path': '/' })
+  let pings = 0
+  let goaways = 0
+  session.on('ping', () => pings++).on('goaway', () => goaways++)
+  stream.resume()
+  await until(() => pings >= 3, 'pings')
+  expect({ goaways, isOpen: !stream.closed && !session.closed }).toEqual({ goaways: 0, isOpen: true })
 })
 
 it('ends a connection of HTTP/2 whose client breaks the protocol, and what is on it', async () => {
