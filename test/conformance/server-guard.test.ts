@@ -345,6 +345,14 @@ describe('harden', () => {
     expect(isHardened(server)).toBe(false)
   })
 
+  it('leaves a session alone that another listener has ended', async () => {
+    const server = createHttp2Server(serverOptions())
+    server.on('session', (session) => session.destroy())
+    const { port } = await listening(server)
+    // What it throws there is nobody's to catch, and would end the process.
+    await (await rawClient(port)).closed
+  })
+
   it('is done once', () => {
     const server = createHttp2Server()
     const first = harden(server)

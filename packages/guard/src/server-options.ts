@@ -1,3 +1,4 @@
+import type { ServerHttp2Session } from 'node:http2'
 import { parse } from '@sluice/options'
 import {
   type ServerGuardOptions,
@@ -115,9 +116,12 @@ export function nodeOptions(guard: ServerGuardSettings): NodeServerOptions {
   }
 }
 
-/** The window of a whole connection, where a stream has `window`: SETTINGS can't say it (RFC 9113 section 6.9.2). */
-export function connectionWindow(window: number): number {
-  return Math.min(bodiesAtOnce * window, 2 ** 31 - 1)
+/**
+ * Opens the window of a whole connection, where a stream has `window`: SETTINGS can't say it (RFC 9113 section 6.9.2).
+ * @param session whose SETTINGS have said the one of its streams; nothing is done where another listener has ended it
+ */
+export function openWindow(session: ServerHttp2Session, window: number): void {
+  if (!session.destroyed) session.setLocalWindowSize(Math.min(bodiesAtOnce * window, 2 ** 31 - 1))
 }
 
 /** A fourth of the shortest limit: nobody gets a good deal more than that. */

@@ -4,7 +4,7 @@ import { ConnectionCounts } from './connection-counts.js'
 import { PacedWork } from './paced-work.js'
 import type { Refusals } from './refusals.js'
 import type { ServerGuardSettings } from './server-guard-options.js'
-import { connectionWindow } from './server-options.js'
+import { openWindow } from './server-options.js'
 import type { SlowSettings } from './slow-options.js'
 import { SlowSenders } from './slow-senders.js'
 import { type Connection, WatchedConnection } from './watched-connection.js'
@@ -95,7 +95,7 @@ export class ServerWatch {
 
   readonly onSession = (session: ServerHttp2Session): void => {
     const { refusals, seams, settings } = this
-    session.setLocalWindowSize(connectionWindow(settings.window))
+    openWindow(session, settings.window)
     // Node makes it while it tells of its connection.
     const socket = this.#arriving as Connection
     const watched = new WatchedSession(session, socket, settings, refusals, seams.now, this.work)

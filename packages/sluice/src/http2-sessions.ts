@@ -1,7 +1,7 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { attach, type Handler } from '@sluice/core'
-import { connectionWindow, serverOptions } from '@sluice/guard'
+import { openWindow, serverOptions } from '@sluice/guard'
 import { hardenBy, type ListenGuard, type ServerLimits } from './server-limits.js'
 
 /** Streams that a client may have open on one connection: what browsers ask for, and Go's server gives. Node's default is all. */
@@ -58,7 +58,7 @@ export class Http2Sessions {
     // What it is given was accepted by another server, which has the limits of connections.
     hardenBy(this.#server, guard)
     this.#server.on('session', (session: ServerHttp2Session) => {
-      if (guard.server === false) session.setLocalWindowSize(connectionWindow(initialWindowSize))
+      if (guard.server === false) openWindow(session, initialWindowSize)
       this.#open.set(session, { read: -1, written: -1, asked: false })
       session.once('close', () => this.#forget(session))
       this.#looks ??= setInterval(() => this.#look(), quiet).unref()
