@@ -5,8 +5,6 @@ export interface Ban {
   soft: boolean
   /** How many it has met. */
   hits: number
-  /** What has kept those among them that could be neither dropped nor marked. */
-  readonly kept: Error[]
 }
 
 /** More bans than that, and all that turns up is banned: it may be fetched again, and memory stays bounded. */
@@ -41,7 +39,6 @@ export class Bans {
     this.urls.clear()
     this.tags.clear()
     this.prefixes.clear()
-    this.everything = undefined
   }
 
   private put(bans: Map<string, Ban>, name: string, soft: boolean): Ban {
@@ -52,10 +49,10 @@ export class Bans {
       return had
     }
     if (this.urls.size + this.tags.size + this.prefixes.size >= most) {
-      this.everything = { soft: false, hits: 0, kept: [] }
+      this.everything = { soft: false, hits: 0 }
       return this.everything
     }
-    const ban = { soft, hits: 0, kept: [] }
+    const ban = { soft, hits: 0 }
     bans.set(name, ban)
     return ban
   }

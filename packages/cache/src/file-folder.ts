@@ -1,9 +1,8 @@
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import debug from 'debug'
-import { headerSize } from './file-format.js'
 import { beginRun, endRun, folderOf, pathOf, temporaryName } from './file-names.js'
-import { codeOf, type FileSystem, writeAll } from './file-system.js'
+import { codeOf, type FileSystem } from './file-system.js'
 import { OpenFiles } from './open-files.js'
 
 const log = debug('sluice:cache')
@@ -12,8 +11,6 @@ const log = debug('sluice:cache')
 export class FileFolder {
   /** Calls that have failed. */
   failures = 0
-  /** Files found damaged. */
-  damages = 0
   /** Who reads holds a file for as long as its client takes. */
   readonly reading: OpenFiles
   /** Who writes holds one for as long as its target gives. */
@@ -85,43 +82,17 @@ export class FileFolder {
     await this.fs.rename(name, pathOf(this.path, hash))
   }
 
-  /**
-   * Removes a file, if it is there.
-   * @returns what has kept it
-   */
-  async remove(path: string): Promise<Error | undefined> {
+  /** Removes a file, if it is there. */
+  async remove(path: string): Promise<void> {
     try {
       await this.fs.unlink(path)
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return undefined
-      this.failed(error)
-      return error as Error
+      if (codeOf(error) !== 'ENOENT') this.failed(error)
     }
-    return undefined
   }
 
-  /**
-   * Removes the file of an entry. Where its folder doesn't let it go, its header is overwritten, and nobody takes it for an entry any more;
-   * whoever reads its body has read that, and goes on.
-   * @returns what has kept it, where it could be neither
-   */
-  async removeEntry(hash: string): Promise<Error | undefined> {
-    const fault = await this.remove(pathOf(this.path, hash))
-    return fault === undefined || (await this.spoil(hash)) ? undefined : fault
-  }
-
-  private async spoil(hash: string): Promise<boolean> {
-    const file = await this.openEntry(hash, 'r+')
-    if (file === undefined || file === 'none') return file === 'none'
-    try {
-      await writeAll(file, Buffer.alloc(headerSize), 0)
-      return true
-    } catch (error) {
-      this.failed(error)
-      return false
-    } finally {
-      await this.close(file)
-    }
+  removeEntry(hash: string): Promise<void> {
+    return this.remove(pathOf(this.path, hash))
   }
 
   /** Counts a failure, and says it, each kind once. */
@@ -137,9 +108,8 @@ export class FileFolder {
     log('%s: %s', this.path, message)
   }
 
-  /** Counts a damaged file, and says so, once. */
+  /** Says once that files are damaged. */
   damaged(hash: string): void {
-    this.damages++
     if (this.said.has('damaged')) return
     this.said.add('damaged')
     log('%s: %s is damaged, and is removed', this.path, hash)

@@ -1,17 +1,16 @@
 import type { FileHandle } from 'node:fs/promises'
+import { Bans } from './bans.js'
 import { FileEntry, SharedFile, WholeEntry } from './file-entry.js'
-import { FileFinder, firstRead } from './file-finder.js'
 import { FileFolder } from './file-folder.js'
 import { blockSize, encodeHead, headAtMost, lengthOf } from './file-format.js'
 import { FileIndex, type FileSlot, slotOf } from './file-index.js'
 import { hashOf } from './file-names.js'
-import { FileRemovals } from './file-removals.js'
+import { scanFolder } from './file-scan.js'
 import type { FileStore, FileStoreStats } from './file-store.js'
 import type { FileStoreSettings } from './file-store-options.js'
 import type { FileSystem } from './file-system.js'
 import { expectedLength, FileWriter, type WriterHost } from './file-writer.js'
 import { KeyLine } from './key-line.js'
-import { purgeFailed } from './purge-failed.js'
 import { purgeMatches } from './purge-matches.js'
 import { readStored } from './read-stored.js'
 import { rewriteHead } from './rewrite-head.js'
@@ -20,6 +19,8 @@ import { readHead, type StoredHead } from './stored-head.js'
 
 /** What is done to files at once. */
 const together = 16
+/** What is read of a file at first: most heads, and small bodies with them. */
+const firstRead = 4_096
 /** A file up to that length is read at once by `get`. */
 const readAtOnce = blockSize + 16_384
 
@@ -33,11 +34,15 @@ export class FileStorage implements FileStore, WriterHost {
   private readonly writers = new Set<FileWriter>()
   /** Files that are getting their name now. */
   private readonly placing = new Set<string>()
-  private readonly removals: FileRemovals
-  private readonly finder: FileFinder
+  /** How often files are still to be removed, by name: what is looked at before its turn isn't there any more. */
+  private readonly leaving = new Map<string, number>()
+  private readonly bans = new Bans()
+  private readonly scanning: Promise<void>
+  private scanned = false
   private makingRoom = false
+  private damages = 0
   private pending = 0
-  private dropping: Promise<Error | undefined> = Promise.resolve(undefined)
+  private dropping: Promise<void> = Promise.resolve()
   private closing: Promise<void> | undefined = undefined
 
   constructor(
@@ -46,33 +51,28 @@ export class FileStorage implements FileStore, WriterHost {
   ) {
     this.maxEntry = settings.maxEntry
     this.folder = new FileFolder(fs, settings.folder, settings.maxOpen, () => this.makeRoom())
-    this.index = new FileIndex(settings.maxSize, (slot) => {
-      this.dropping = this.removals.remove(slot.hash, slot)
+    this.index = new FileIndex(settings.maxSize, ({ hash }) => {
+      this.dropping = this.removeUnindexed(hash)
     })
-    this.removals = new FileRemovals(this.folder, this.line, (hash) => this.index.peek(hash) !== undefined)
-    this.finder = new FileFinder(this.folder, this.line, this.index, this.removals, {
-      mark: (slot) => this.markPurged(slot),
-      stopped: () => this.closing !== undefined,
-    })
+    this.scanning = this.scan()
   }
 
   get stats(): FileStoreStats {
     const { count: entries, bytes } = this.index
     const { reading, writing, failures: failed } = this.folder
     const open = reading.open + writing.open
-    const { count: unremoved } = this.removals
-    return { entries, bytes, pending: this.pending, open, damaged: this.folder.damages, failed, unremoved }
+    return { entries, bytes, pending: this.pending, open, damaged: this.damages, failed }
   }
 
   ready(): Promise<void> {
-    return this.finder.done
+    return this.scanning
   }
 
   get(key: string, signal?: AbortSignal): Entry | undefined | Promise<Entry | undefined> {
     if (this.closing !== undefined) return undefined
     const hash = hashOf(key)
     const slot = this.index.use(hash)
-    if (slot === undefined && this.finder.isDone) return undefined
+    if (slot === undefined && this.scanned) return undefined
     return this.read(key, hash, slot, signal)
   }
 
@@ -90,7 +90,7 @@ export class FileStorage implements FileStore, WriterHost {
   touch(key: string, head: EntryHead): void | Promise<void> {
     if (this.closing !== undefined) return
     const hash = hashOf(key)
-    if (this.index.peek(hash) === undefined && this.finder.isDone) return
+    if (this.index.peek(hash) === undefined && this.scanned) return
     return this.line.run(hash, async () => {
       await this.rewrite(hash, (stored) =>
         stored.key === key && stored.head.id === head.id ? head : undefined,
@@ -99,31 +99,19 @@ export class FileStorage implements FileStore, WriterHost {
   }
 
   async delete(key: string): Promise<void> {
-    const kept = await this.dropKey(hashOf(key))
-    if (kept !== undefined) throw purgeFailed(this.folder.path, [kept])
+    await this.lost(hashOf(key))
   }
 
   async purge(what: PurgeKey, soft = false): Promise<number> {
     if (this.closing !== undefined) return 0
-    const doomed = [...this.writers].filter(({ head }) => purgeMatches(what, head))
-    for (const writer of doomed) writer.doom()
-    const named = doomed.filter(({ hash }) => this.placing.has(hash))
-    const underWay = [...named.map(({ hash }) => this.removals.settled(hash)), ...this.removals.leave(what)]
-    const ban = this.finder.ban(what, soft)
-    const dropped = [
-      ...this.removals.again(what),
-      ...this.index.matching(what).map((slot) => (soft ? this.markPurged(slot) : this.drop(slot))),
-    ]
-    const kept = (await Promise.all([...underWay, ...dropped])).filter((fault) => fault !== undefined)
-    let count = dropped.length
-    if (ban !== undefined) {
-      await this.finder.done
-      kept.push(...ban.kept)
-      count += ban.hits
-      if (this.finder.hasMissed) kept.push(new Error('not all of its files could be looked at'))
-    }
-    if (kept.length > 0) throw purgeFailed(this.folder.path, kept)
-    return count
+    for (const writer of this.writers) if (purgeMatches(what, writer.head)) writer.doom()
+    const slots = this.index.matching(what)
+    const ban = this.scanned ? undefined : this.bans.add(what, soft)
+    const done = slots.map((slot) => (soft ? this.markPurged(slot) : this.drop(slot)))
+    await Promise.all(done)
+    if (ban === undefined) return slots.length
+    await this.scanning
+    return slots.length + ban.hits
   }
 
   close(): Promise<void> {
@@ -138,9 +126,8 @@ export class FileStorage implements FileStore, WriterHost {
     this.folder.reading.close()
     this.folder.writing.close()
     await Promise.all(writers.map((writer) => writer.settled))
-    await this.finder.done
+    await this.scanning
     await this.line.idle()
-    await this.removals.end()
     this.folder.end()
   }
 
@@ -229,8 +216,8 @@ export class FileStorage implements FileStore, WriterHost {
     let purged = slot?.purged === true
     if (slot === undefined) {
       // It has been dropped meanwhile, or isn't known yet.
-      if (before !== undefined || this.finder.isDone || this.removals.isGone(hash)) return undefined
-      const ban = this.finder.banOn(head)
+      if (before !== undefined || this.scanned) return undefined
+      const ban = this.bans.on(head)
       if (ban?.soft === false) return undefined
       purged = ban !== undefined
     } else if (slot.id !== head.id) {
@@ -244,10 +231,22 @@ export class FileStorage implements FileStore, WriterHost {
 
   /** Removes a file that isn't what was written, unless another one has its name by now. */
   private damaged(hash: string, slot: FileSlot | undefined): void {
+    this.damages++
     this.folder.damaged(hash)
     const now = this.index.peek(hash)
-    if (now === undefined) void this.removals.remove(hash)
+    if (now === undefined) void this.removeUnindexed(hash)
     else if (now === slot) this.index.delete(hash)
+  }
+
+  /** Removes the file of this name, unless there is an entry of that name when it is its turn. */
+  private async removeUnindexed(hash: string): Promise<void> {
+    this.leaving.set(hash, (this.leaving.get(hash) ?? 0) + 1)
+    await this.line.run(hash, async () => {
+      if (this.index.peek(hash) === undefined) await this.folder.removeEntry(hash)
+      const left = (this.leaving.get(hash) as number) - 1
+      if (left > 0) this.leaving.set(hash, left)
+      else this.leaving.delete(hash)
+    })
   }
 
   /** The disk is full: what was used least goes, some at a time. */
@@ -261,35 +260,23 @@ export class FileStorage implements FileStore, WriterHost {
     this.dropping.then(done, done)
   }
 
-  private drop({ hash }: FileSlot): Promise<Error | undefined> {
-    this.index.delete(hash)
+  private drop(slot: FileSlot): Promise<void> {
+    this.index.delete(slot.hash)
     return this.dropping
   }
 
-  private async dropKey(hash: string): Promise<Error | undefined> {
-    // What stands is good for the next start.
-    if (this.closing !== undefined) return undefined
-    const slot = this.index.peek(hash)
-    if (slot !== undefined) return this.drop(slot)
-    return this.finder.isDone && !this.removals.isGone(hash) ? undefined : this.removals.remove(hash)
-  }
-
   /** Counts at once; its file says so too when this resolves, or is gone. */
-  private async markPurged(slot: FileSlot): Promise<Error | undefined> {
+  private markPurged(slot: FileSlot): Promise<void> {
     slot.purged = true
-    const { kept } = await this.line.run(slot.hash, () => this.writePurged(slot))
-    return kept
+    return this.line.run(slot.hash, () => this.writePurged(slot))
   }
 
-  /** What can't be marked is dropped, when it is its turn again. */
-  private async writePurged(slot: FileSlot): Promise<{ kept?: Promise<Error | undefined> }> {
-    const { hash, id } = slot
-    if (this.index.peek(hash)?.id !== id) return { kept: this.removals.settled(hash) }
+  private async writePurged({ hash, id }: FileSlot): Promise<void> {
+    if (this.index.peek(hash)?.id !== id) return
     const done = await this.rewrite(hash, ({ head }) =>
       head.id === id ? { ...head, purged: true } : undefined,
     )
-    if (done) return {}
-    return { kept: this.index.peek(hash)?.id === id ? this.drop(slot) : this.removals.settled(hash) }
+    if (!done && this.index.peek(hash)?.id === id) this.index.delete(hash)
   }
 
   /**
@@ -324,6 +311,41 @@ export class FileStorage implements FileStore, WriterHost {
     if (this.index.peek(hash) !== undefined) this.index.set(slotOf(hash, head, length))
   }
 
+  private async scan(): Promise<void> {
+    const learn = (hash: string): Promise<void> => this.line.run(hash, () => this.learn(hash))
+    await scanFolder(this.folder, learn, () => this.closing !== undefined)
+    this.scanned = true
+    this.bans.clear()
+  }
+
+  /** Puts a file into the index, or removes it where it is of no use. */
+  private async learn(hash: string): Promise<void> {
+    if (this.closing !== undefined || this.index.peek(hash) !== undefined) return
+    const file = await this.folder.openEntry(hash, 'r')
+    if (file === undefined || file === 'none') return
+    let slot: FileSlot | undefined
+    try {
+      const stored = await readHead(file, firstRead)
+      const { size } = await file.stat()
+      const whole = stored !== undefined && hashOf(stored.key) === hash && size >= lengthOf(stored.header)
+      if (!whole) this.damages++
+      else if (stored.head.keepUntil >= Date.now() && this.index.fits(size))
+        slot = slotOf(hash, stored.head, size)
+    } catch (error) {
+      this.folder.failed(error)
+    }
+    await this.folder.close(file)
+    if (this.closing !== undefined || this.leaving.has(hash)) return
+    // From here to the index in one go: no purge comes between.
+    const ban = slot && this.bans.on(slot)
+    if (ban !== undefined) ban.hits++
+    if (slot === undefined || ban?.soft === false) return this.folder.removeEntry(hash)
+    this.index.set(slot)
+    if (ban === undefined) return
+    slot.purged = true
+    await this.writePurged(slot)
+  }
+
   // What a writer asks for.
 
   reserve(bytes: number): boolean {
@@ -347,17 +369,20 @@ export class FileStorage implements FileStore, WriterHost {
       } finally {
         this.placing.delete(hash)
       }
-      this.removals.replaced(hash)
-      const slot = slotOf(hash, head, length)
-      if (!writer.doomed) return this.index.set(slot)
+      if (!writer.doomed) return this.index.set(slotOf(hash, head, length))
       // A purge came meanwhile: what had the name before is gone as well.
       this.index.delete(hash)
-      await this.removals.removeNow(hash, slot)
+      await this.folder.removeEntry(hash)
     })
   }
 
   async lost(hash: string): Promise<void> {
-    await this.dropKey(hash)
+    // What stands is good for the next start.
+    if (this.closing !== undefined) return
+    if (this.index.peek(hash) !== undefined) {
+      this.index.delete(hash)
+      await this.dropping
+    } else if (!this.scanned) await this.removeUnindexed(hash)
   }
 
   over(writer: FileWriter): void {

@@ -25,8 +25,6 @@ export interface FileStoreStats {
   readonly damaged: number
   /** Calls of the file system that have failed: what they were for was a miss, or isn't kept. */
   readonly failed: number
-  /** Files that are to be gone and couldn't be removed: this process doesn't serve them, a restart may. */
-  readonly unremoved: number
 }
 
 /** What a file store takes from outside, to be replaced in tests. */
@@ -45,10 +43,6 @@ export interface FileStoreSeams {
  *
  * No error of the file system fails a request: what can't be read is a miss, what can't be written isn't kept, `stats` counts it and
  * `debug('sluice:cache')` says each kind once. On a full disk the least recently used go, a sixteenth at a time.
- *
- * Where the folder can't be written to, what is purged or deleted is gone for this process alone, and `purge` and `delete` reject: nothing can be
- * noted for the next start either, which would find it again. It is removed by the same purge once that can be, after the next file that
- * is written, or by `close`. A `purge` also rejects where files couldn't be looked at, or where the store has closed before they were.
  *
  * Files and folders are made for this user alone to read.
  *

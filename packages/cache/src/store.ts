@@ -109,12 +109,11 @@ export interface Store {
   put(key: string, head: EntryHead, mark?: unknown): EntryWriter | undefined
   /** Gives the entry of this key another head, if it is still the one with the head's `id`. Its body stays. */
   touch(key: string, head: EntryHead): void | Promise<void>
-  /** Drops the entry of this key. Rejects where it may come back, by a restart say: until then `get` doesn't give it. */
+  /** Drops the entry of this key. */
   delete(key: string): void | Promise<void>
   /**
    * Drops all that matches, or with `soft` marks it `purged`, and tells how many. What has been `put` before and matches isn't
-   * committed after. A store that answers without a promise has done it when this returns; others when it resolves. Rejects where
-   * some of it may come back, by a restart say.
+   * committed after. A store that answers without a promise has done it when this returns; others when it resolves.
    */
   purge(what: PurgeKey, soft?: boolean): Promise<number>
   /** Lets go of files, timers and connections of its own. Later calls find nothing and keep nothing. */
