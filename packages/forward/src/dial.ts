@@ -4,7 +4,6 @@ import type { Target } from '@sluice/upstream'
 import { addressPatience, learnPatience } from './address-patience.js'
 import { type ConnectHook, connectHookTakes, isConnectHook, lookupOf, refusal } from './connect-hook.js'
 import { proxyHeader } from './proxy-header.js'
-import { sharedLookup } from './shared-lookup.js'
 import { addressOf } from './wire-connector.js'
 
 /** Options of {@link dial}: those of the transport whose connections are to be like it. */
@@ -34,7 +33,7 @@ export function dial(options: DialOptions = {}): (target: Target, signal: AbortS
       if (refused !== undefined) return reject(refused)
       const socket = connect({
         ...to,
-        lookup: hook?.lookup === undefined ? sharedLookup : lookupOf(hook),
+        ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
         ...(isNamed ? { autoSelectFamilyAttemptTimeout: addressPatience(target) } : {}),
         signal,
       } as TcpNetConnectOpts)

@@ -6,7 +6,6 @@ import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
 import { addressPatience, learnPatience } from './address-patience.js'
 import { type ConnectHook, lookupOf, refusal, refusedSocket } from './connect-hook.js'
 import { Deadline, type Deadlines } from './deadlines.js'
-import { sharedLookup } from './shared-lookup.js'
 import { wireLimits } from './wire-limits.js'
 
 /** Bytes of one answer that a target may send ahead of its reader. So much is held for a client that has stopped. */
@@ -142,7 +141,7 @@ function openSocket({ target, secure, alpn, hook }: Http2Address): Socket {
   const to = { host, port: Number(port) || (secure ? 443 : 80) }
   const refused = refusal(hook, to)
   if (refused !== undefined) return refusedSocket(refused)
-  const found = { ...to, lookup: hook?.lookup === undefined ? sharedLookup : lookupOf(hook) }
+  const found = hook?.lookup === undefined ? to : { ...to, lookup: lookupOf(hook) }
   const isNamed = isIP(host) === 0
   const where = isNamed ? { ...found, autoSelectFamilyAttemptTimeout: addressPatience(target) } : found
   const offered = alpn ? ['h2', 'http/1.1'] : ['h2']

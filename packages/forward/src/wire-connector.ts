@@ -6,7 +6,6 @@ import { addressPatience, learnPatience } from './address-patience.js'
 import { type ConnectHook, lookupOf, refusal, refusedSocket } from './connect-hook.js'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { proxyHeader } from './proxy-header.js'
-import { sharedLookup } from './shared-lookup.js'
 import type { Connector } from './wire-pool.js'
 
 /**
@@ -50,7 +49,7 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
     connect(connection, plain, timeout, client, done, failed) {
       const options = {
         ...connect,
-        lookup: hook?.lookup === undefined ? sharedLookup : lookupOf(hook),
+        ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
         ...(localAddress === undefined ? {} : { localAddress }),
         ...(isNamed ? { autoSelectFamilyAttemptTimeout: addressPatience(target) } : {}),
         noDelay: true,
