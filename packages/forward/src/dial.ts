@@ -1,7 +1,6 @@
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
 import { parse, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
-import { addressPatience, learnPatience } from './address-patience.js'
 import { type ConnectHook, connectHookTakes, isConnectHook, lookupOf, refusal } from './connect-hook.js'
 import { proxyHeader } from './proxy-header.js'
 import { addressOf } from './wire-connector.js'
@@ -28,16 +27,14 @@ export function dial(options: DialOptions = {}): (target: Target, signal: AbortS
   const { connect: hook, proxyProtocol } = parse(optionsSchema, options, 'dial')
   return (target, signal) =>
     new Promise((resolve, reject) => {
-      const { connect: to, isNamed } = addressOf(target)
+      const { connect: to } = addressOf(target)
       const refused = refusal(hook, to)
       if (refused !== undefined) return reject(refused)
       const socket = connect({
         ...to,
         ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
-        ...(isNamed ? { autoSelectFamilyAttemptTimeout: addressPatience(target) } : {}),
         signal,
       } as TcpNetConnectOpts)
-      if (isNamed) learnPatience(socket, target)
       socket.on('error', reject)
       socket.once('close', () => reject(new Error('the connection closed')))
       socket.once('connect', () => {

@@ -1,9 +1,8 @@
 import { type ClientHttp2Session, connect } from 'node:http2'
-import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { ProxyError } from '@sluice/core'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
-import { addressPatience, learnPatience } from './address-patience.js'
 import { type ConnectHook, lookupOf, refusal, refusedSocket } from './connect-hook.js'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { wireLimits } from './wire-limits.js'
@@ -141,15 +140,10 @@ function openSocket({ target, secure, alpn, hook }: Http2Address): Socket {
   const to = { host, port: Number(port) || (secure ? 443 : 80) }
   const refused = refusal(hook, to)
   if (refused !== undefined) return refusedSocket(refused)
-  const found = hook?.lookup === undefined ? to : { ...to, lookup: lookupOf(hook) }
-  const isNamed = isIP(host) === 0
-  const where = isNamed ? { ...found, autoSelectFamilyAttemptTimeout: addressPatience(target) } : found
+  const where = hook?.lookup === undefined ? to : { ...to, lookup: lookupOf(hook) }
+  if (!secure) return connectTcp({ ...where, ...common })
   const offered = alpn ? ['h2', 'http/1.1'] : ['h2']
-  const socket = secure
-    ? connectTls({ ...where, ...tlsOptions(target, offered) })
-    : connectTcp({ ...where, ...common })
-  if (isNamed) learnPatience(socket, target)
-  if (!secure) return socket
+  const socket = connectTls({ ...where, ...tlsOptions(target, offered) })
   socket.setNoDelay(true)
   socket.setKeepAlive(true, common.keepAliveInitialDelay)
   return socket

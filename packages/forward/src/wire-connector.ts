@@ -1,8 +1,7 @@
-import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
 import { ProxyError } from '@sluice/core'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
-import { addressPatience, learnPatience } from './address-patience.js'
 import { type ConnectHook, lookupOf, refusal, refusedSocket } from './connect-hook.js'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { proxyHeader } from './proxy-header.js'
@@ -31,7 +30,7 @@ export interface ConnectSettings {
 /** Opens sockets to a target: TCP, TLS over it, or a Unix socket. */
 export function wireConnector(target: Target, deadlines: Deadlines, settings: ConnectSettings): Connector {
   const { proxyProtocol, connect: hook, localAddress } = settings
-  const { host, connect, secure, isNamed } = addressOf(target)
+  const { host, connect, secure } = addressOf(target)
   const secured = (options: ConnectionOptions): TLSSocket => {
     const tls = tlsOptions(target, ['http/1.1'])
     const session = sessions.get(tls.secureContext)
@@ -51,7 +50,6 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
         ...connect,
         ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
         ...(localAddress === undefined ? {} : { localAddress }),
-        ...(isNamed ? { autoSelectFamilyAttemptTimeout: addressPatience(target) } : {}),
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: 60_000,
@@ -101,13 +99,10 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
         return
       }
       if (secure && proxyProtocol === undefined) {
-        const socket = secured(options)
-        if (isNamed) learnPatience(socket, target)
-        handshake(socket)
+        handshake(secured(options))
         return
       }
       const socket = connectTcp(options)
-      if (isNamed) learnPatience(socket, target)
       begin(socket)
       socket.once('connect', () => {
         if (proxyProtocol !== undefined) {
@@ -135,17 +130,15 @@ interface Where {
   readonly host: string
   readonly connect: { readonly path: string } | { readonly host: string; readonly port: number }
   readonly secure: boolean
-  /** By a name, which may have several addresses. */
-  readonly isNamed: boolean
 }
 
 /** Where a target's URL leads, and what `Host` says to it. */
 export function addressOf(target: Target): Where {
   const { url } = target
   if (url.startsWith('unix:'))
-    return { host: 'localhost', connect: { path: url.slice('unix:'.length) }, secure: false, isNamed: false }
+    return { host: 'localhost', connect: { path: url.slice('unix:'.length) }, secure: false }
   const { protocol, hostname, port, host } = new URL(url)
   const secure = protocol === 'https:'
   const connect = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (secure ? 443 : 80) }
-  return { host, connect, secure, isNamed: isIP(connect.host) === 0 }
+  return { host, connect, secure }
 }
