@@ -532,64 +532,6 @@ describe.each(http2)('over $name', (kind) => {
     expect(refused).toEqual({})
   })
 
-  describe('whose connection has less room than its streams', () => {
-    const room = (bytes: number): Buffer => {
-      const size = Buffer.alloc(4)
-      size.writeUInt32BE(bytes)
-      return http2Frame(frameTypes.windowUpdate, 0, 0, size)
-    }
-    /** Three answers that never end, and all the room of their connection taken. */
-    const reader = async () => {
-      const patient = { minRate: 240, grace: 60, readGrace: 60 }
-      const all = await listening(kind, endless, { slow: patient }, true)
-      const slowly = own(await frameClient(all.port, { tls }))
-      const taken = (): number =>
-        slowly.frames.reduce(
-          (sum, { payload, type }) => sum + (type === frameTypes.data ? payload.length : 0),
-          0,
-        )
-      for (const stream of [1, 3, 5]) slowly.request(stream)
-      await until(() => taken() === 65_535, 'all that there is room for')
-      return { ...all, slowly, taken }
-    }
-
-    it('a reader is let be while it makes some, however long a stream waits for its turn', async () => {
-      const { look, refused, slowly, taken, turn } = await reader()
-      for (let i = 1; i <= 20; i++) {
-        slowly.write(room(100))
-        await until(() => taken() === 65_535 + i * 100, 'what there is room for')
-        look(15)
-        while (turn());
-      }
-      expect(refused).toEqual({})
-    })
-
-    it.each([
-      ['that makes none has its streams reset', () => Buffer.alloc(0)],
-      [
-        'that makes none and asks for other things as well',
-        () => http2Frame(frameTypes.ping, 0, 0, Buffer.alloc(8)),
-      ],
-    ])('a reader %s', async (_what, more) => {
-      const { look, refused, slowly, turn } = await reader()
-      for (let i = 1; i <= 7; i++) {
-        const bytes = more()
-        slowly.write(bytes)
-        if (bytes.length > 0)
-          await until(
-            () => slowly.frames.filter(({ type }) => type === frameTypes.ping).length === i,
-            'its answer',
-          )
-        look(15)
-        while (turn());
-      }
-      expect(refused).toEqual({ 'reader-too-slow': 3 })
-      for (const stream of [1, 3, 5])
-        expect((await slowly.frame(frameTypes.reset, stream)).payload.readUInt32BE(0)).toBe(8)
-      expect(slowly.socket.destroyed).toBe(false)
-    })
-  })
-
   describe('that Node has given up after an error of the whole connection', () => {
     /** DATA on a stream that was never opened. */
     const broken = http2Frame(frameTypes.data, 0, 5, Buffer.from('x'))

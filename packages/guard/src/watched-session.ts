@@ -17,9 +17,6 @@ import type { Connection } from './watched-connection.js'
 const lingerFor = 5_000
 /** For how long a connection with streams may say nothing before it is asked whether it lives, in ms. */
 const quietFor = 30_000
-/** Bytes on the wire at most for our answer to a frame that a client may send at will, and for the head of an answer: they are none that it takes of what waits. */
-const ofControl = 64
-const ofHead = 1_024
 
 const watched = Symbol('sluice.guard')
 
@@ -30,7 +27,7 @@ interface Watched {
   readonly talks: boolean
   /** Bytes that waited for its client to let them come; -1: all of them have gone since. */
   waiting: number
-  /** For how long none of them has gone while the whole connection had room, in ms. */
+  /** For how long none of them has gone, in ms. */
   stalled: number
   /** Ours to end: as soon as it is its turn, and then gone by the next look. */
   end: 'due' | 'told' | undefined
@@ -46,11 +43,6 @@ export class WatchedSession {
   readonly #resets: Budget
   readonly #controls: Budget
   #sends: Pace | undefined
-  /** How far its client is behind in making room for the whole connection. */
-  #takes: Pace | undefined
-  /** Bytes that are no bodies, at most. */
-  #others = 0
-  #taken = 0
   /** Since when it has no stream. */
   #restsSince: number
   #served = false
@@ -98,10 +90,8 @@ export class WatchedSession {
     if (this.socket.destroyed || this.#isDead(elapsed)) return
     if (this.#streams.size === 0) return this.#lookAtRest(now)
     if (slow === undefined) return
-    const { session } = this
     const queued = this.#queued()
     let owing = false
-    let isFull: boolean | undefined
     for (const stream of this.#streams) {
       const seen = stream[watched] as Watched
       if (seen.end !== undefined) {
@@ -110,15 +100,12 @@ export class WatchedSession {
       }
       owing ||= owesContent(stream)
       const { writableLength } = stream
-      // What the system doesn't take is looked at with the whole connection.
-      const waits = writableLength > 0 && queued === 0 && writableLength === seen.waiting
-      // Streams share what room their connection has: among many each waits for its turn, however steadily the client reads.
-      if (waits) isFull ??= session.state.remoteWindowSize === 0
+      // What the whole connection doesn't take is looked at there.
+      const isStalled = writableLength > 0 && queued === 0 && writableLength === seen.waiting
       seen.waiting = writableLength
-      seen.stalled = waits && isFull === false ? seen.stalled + elapsed : 0
+      seen.stalled = isStalled ? seen.stalled + elapsed : 0
       if (seen.stalled >= slow.readGrace) this.#endSoon(stream, 'reader-too-slow', 0)
     }
-    if (queued === 0) this.#lookAtRoom(elapsed, slow, isFull === true)
     this.#lookAtBodies(elapsed, slow, owing)
   }
 
@@ -163,20 +150,6 @@ export class WatchedSession {
     if (this.#sends === undefined) this.#sends = new Pace(minRate, grace, bytesRead)
     else if (this.#sends.isLate(bytesRead, elapsed))
       for (const stream of this.#streams) if (owesContent(stream)) this.#endSoon(stream, 'body-too-slow', 408)
-  }
-
-  /** Where the whole connection has no room (RFC 9113 section 6.9), its client has to make some, at the rate of any reader. */
-  #lookAtRoom(elapsed: number, { minRate, readGrace }: SlowSettings, isFull: boolean): void {
-    if (!isFull) {
-      this.#takes = undefined
-      return
-    }
-    this.#taken = Math.max(this.#taken, (this.#wire()?.bytesWritten ?? 0) - this.#others)
-    // It may have begun only now.
-    if (this.#takes === undefined) this.#takes = new Pace(minRate, readGrace, this.#taken)
-    else if (this.#takes.isLate(this.#taken, elapsed))
-      for (const stream of this.#streams)
-        if (stream.writableLength > 0) this.#endSoon(stream, 'reader-too-slow', 0)
   }
 
   /** Without a stream it serves nothing, whatever goes over it: pings, or a head that never ends. */
@@ -243,18 +216,12 @@ export class WatchedSession {
 
   /** Bytes that the system doesn't take at present. */
   #queued(): number {
-    return this.#wire()?.writeQueueSize ?? 0
-  }
-
-  /** What the system has of it. */
-  #wire(): Connection['_handle'] {
     const { _handle, _parent } = this.socket
-    return _parent?._handle ?? _handle
+    return (_parent?._handle ?? _handle)?.writeQueueSize ?? 0
   }
 
   readonly #onStream = (stream: WatchedStream, headers: IncomingHttpHeaders): void => {
     this.#served = true
-    this.#others += ofHead
     this.#streams.add(stream)
     const talks = isGrpcCall(headers['content-type'], headers.te, headers['content-length'])
     stream[watched] = { by: this, talks, waiting: 0, stalled: 0, end: undefined, closes: false }
@@ -278,7 +245,6 @@ export class WatchedSession {
   }
 
   readonly #onControl = (): void => {
-    this.#others += ofControl
     if (!this.#controls.spend(this.now())) this.#breakOff('http2-control-frames')
   }
 }
