@@ -4,6 +4,8 @@ import { ProxyError } from './proxy-error.js'
 
 /** Bytes that Node lets a head have, and trailers, unless the server was given `maxSendHeaderBlockLength`. */
 const byDefault = 64 * 1024
+/** Bytes of a name or value, whatever the server lets heads have: nghttp2 takes a longer one for a broken connection. */
+const ofText = 65_535
 /** Bytes of a field beside its name and value, by nghttp2's estimate of a head before it packs it. */
 const ofField = 12
 /** The same for all of it, with what is added behind us: `:status`, `date`, `content-length`. */
@@ -18,7 +20,11 @@ const limits = new WeakMap<object, number>()
  */
 export function isSendable(stream: ServerHttp2Stream | undefined, fields: HeaderList): boolean {
   let size = ofHead + (fields.length / 2) * ofField
-  for (const text of fields) size += String(text).length
+  for (const text of fields) {
+    const { length } = String(text)
+    if (length > ofText) return false
+    size += length
+  }
   return size <= byDefault || size <= limitOf((stream?.session as ServerHttp2Session | undefined)?.server)
 }
 

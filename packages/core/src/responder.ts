@@ -107,7 +107,7 @@ export class Responder implements EndSink {
     this.announce(this.body, isHead)
     this.take(this.body)
     // Nothing came with the head: the client learns at once what there is to know.
-    if (this.corked && !this.ended) this.flush()
+    if (this.corked && !this.ended && this.aborted === undefined) this.flush()
   }
 
   /** @throws ProxyError if the head says another length than the body has: the client would wait, or read on too far */
@@ -255,11 +255,11 @@ export class Responder implements EndSink {
     else res.destroy()
   }
 
-  /** Takes back the fields of the reply that failed: they say nothing of the error page. */
+  /** Takes back the fields of the reply that failed, which say nothing of the error page, and its phrase: Node sets that ahead of the fields, by which it then fails. */
   private forget(): void {
     const { res, reply } = this
-    if (reply === undefined || res.getHeaderNames().length === 0) return
-    for (let i = 0; i < reply.headers.length; i += 2) res.removeHeader(String(reply.headers[i]))
+    if (this.h1) (res as { statusMessage?: string | undefined }).statusMessage = undefined
+    for (let i = 0; i < (reply?.headers.length ?? 0); i += 2) res.removeHeader(String(reply?.headers[i]))
   }
 
   onDrain(fn: () => void): void {
