@@ -16,8 +16,9 @@ export async function loadJose(): Promise<Jose> {
   try {
     jose ??= require('jose') as Jose
   } catch (error) {
-    // Node 22 takes no modules by `require` before 22.12.
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_REQUIRE_ESM') throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EMFILE' || code === 'ENFILE') throw error
+    // Node 22 takes no modules by `require` before 22.12, no Node one that an `import()` is loading, and bundlers follow this alone.
     jose = await import('jose')
   }
   return jose

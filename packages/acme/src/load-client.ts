@@ -28,8 +28,9 @@ export async function loadJose(): Promise<typeof import('jose')> {
   try {
     return require('jose') as typeof import('jose')
   } catch (error) {
-    // Node 22 takes no modules by `require` before 22.12.
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_REQUIRE_ESM') throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EMFILE' || code === 'ENFILE') throw error
+    // Node 22 takes no modules by `require` before 22.12, no Node one that an `import()` is loading, and bundlers follow this alone.
     return import('jose')
   }
 }
