@@ -39,7 +39,7 @@ export interface NodeServerOptions {
 /** How often Node looks for heads that are late, at most, in ms. */
 const lookAtMost = 5_000
 /**
- * After so long without a byte the system asks whether there is still a client, in ms, and gives up after some more minutes. One whose network is gone
+ * After so long without a byte the system asks whether there is still a client, in ms, and gives up ten seconds later: libuv has it asked ten times, a second apart. One whose network is gone
  * says nothing: behind an answer that may have nothing to say for hours, such as an event stream, it would hold its connection and a target's for ever.
  */
 const askedAfter = 60_000

@@ -1,5 +1,5 @@
 /**
- * What `require('@sluice/http-proxy')` gives, as `require('http-proxy')` does: the class, with the functions on it. It has nothing of its own, so
+ * What `require` gives of this package, as it does of `http-proxy`: the class, with the functions on it. It has nothing of its own, so
  * that an app of both kinds of modules has one class. A file, and no export named `module.exports` of index.ts, since TypeScript before 5.6
  * can't read declarations with such a name.
  */
@@ -9,13 +9,17 @@ import names = require('./index.js')
 
 const { default: proxyServer, httpProxyTransport, numOpenSockets } = names
 
-const httpProxy: typeof Names.default &
-  Pick<typeof Names, 'default' | 'httpProxyTransport' | 'numOpenSockets'> = Object.assign(proxyServer, {
-  // What a compiler makes of `import httpProxy from` without interop, and what `require` gave before.
-  default: proxyServer,
-  httpProxyTransport,
-  numOpenSockets,
-})
+/** Whoever imports the class has the same one, and sees nothing of these as it looks at what is on it. */
+const httpProxy = Object.defineProperties(proxyServer, {
+  // What a compiler makes of `import httpProxy from` without interop, and what `require` gave before. A class of the user's own over it has none.
+  default: {
+    get(this: unknown) {
+      return this === proxyServer ? proxyServer : undefined
+    },
+  },
+  httpProxyTransport: { value: httpProxyTransport },
+  numOpenSockets: { value: numOpenSockets },
+}) as typeof Names.default & Pick<typeof Names, 'default' | 'httpProxyTransport' | 'numOpenSockets'>
 
 type httpProxy = Names.ProxyServer
 
