@@ -20,7 +20,7 @@ const prelude = `
 export async function outOfFiles(folder: URL, text: string): Promise<string> {
   const node = [process.execPath, '--input-type=module', '--eval', prelude + text]
   const run = promisify(execFile)
-  const args = ['-c', 'ulimit -n 128 && exec "$0" "$@"', ...node]
+  const args = ['-c', 'ulimit -n 512 && exec "$0" "$@"', ...node]
   const { stdout } = await run('/bin/sh', args, { cwd: folder, timeout: 12_000 })
   return stdout
 }

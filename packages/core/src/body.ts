@@ -23,6 +23,8 @@ export interface EndSink extends Sink {
    * from within `write`, and not if it has passed the part on to code that may keep it
    */
   write(chunk: Uint8Array, spent?: Spent): boolean
+  /** Bytes that the next part should have at most, where it is likely to wait for long. Left out: any. */
+  readonly partAtMost?: number
 }
 
 /** Bytes that flow once. Exactly one of `pipe`, `readable` and `cancel` takes them. */

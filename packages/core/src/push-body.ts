@@ -80,6 +80,11 @@ export abstract class PushBody implements Body {
     if (this.sink !== undefined) this.sink.abort(error)
   }
 
+  /** Bytes that the next part should have at most: what its sink says; 0 until there is one, since nobody knows yet. */
+  get partAtMost(): number {
+    return this.sink === undefined ? 0 : (this.sink.partAtMost ?? Number.POSITIVE_INFINITY)
+  }
+
   /** The source has ended, failed or been cancelled. */
   protected get ended(): boolean {
     return this.over

@@ -21,14 +21,13 @@ import { needSendable } from './http2-head-size.js'
 import { isInPlace } from './in-place.js'
 import { mergeField } from './merge-field.js'
 import { asProxyError, ProxyError } from './proxy-error.js'
-import { queueAtMost, type Waiting, waitsIn } from './queue-at-most.js'
+import { ReaderPace } from './reader-pace.js'
 import { discard, type Reply } from './reply.js'
 import { report } from './report.js'
 import { RequestBody } from './request-body.js'
 import { resetSocket } from './reset-socket.js'
 import { storeHead } from './store-head.js'
 import { trailerFields } from './trailer-fields.js'
-import { writeSpent } from './write-spent.js'
 
 /**
  * Writes one reply to one response and is the sink of its body. The head waits until the body's first bytes are there or
@@ -51,7 +50,7 @@ export class Responder implements EndSink {
   /** Whose answer it is: what an app hears of its end finds its own `AsyncLocalStorage`, and not that of the turn's first. */
   private context: AsyncResource | undefined = undefined
   private held: HeldFlush | undefined = undefined
-  private waiting: Waiting | undefined = undefined
+  private pace: ReaderPace | undefined = undefined
   private readonly h1: boolean
   /** The response is an app's side of another one: its connection isn't ours to end, and how its end goes out isn't ours to hear. */
   private readonly within: boolean
@@ -266,12 +265,15 @@ export class Responder implements EndSink {
     this.drain = fn
   }
 
+  get partAtMost(): number {
+    return this.paced().partAtMost(this.bytes)
+  }
+
   /** The response has closed: the rest of the body isn't wanted, and the exchange is over. */
   closed(): void {
     const { bytes, exchange, res } = this
     const status = res.headersSent ? res.statusCode : undefined
-    if (this.waiting !== undefined) this.waiting.count--
-    this.waiting = undefined
+    this.pace?.closed()
     if (this.endTaken) tellEnd(exchange.req as IncomingMessage)
     const done =
       this.ended && (this.within || (this.h1 ? (res as ServerResponse).writableFinished : !failedStream(res)))
@@ -314,26 +316,17 @@ export class Responder implements EndSink {
       return false
     }
     const { res } = this
-    // Whoever has replaced `write` has a queue of its own, which only its answer tells of.
-    const room =
-      writeSpent(res as ServerResponse, chunk, spent) ||
-      (res.writableLength < this.mayWait() && !Object.hasOwn(res, 'write'))
+    const room = this.paced().write(chunk, spent, this.bytes)
     if (length === undefined && (res as Holding).flush !== undefined) {
       this.held ??= new HeldFlush(res as Holding, (error) => this.abort(asProxyError(error)))
       this.held.wrote()
     }
-    if (!room && this.drain !== undefined) {
-      res.on('drain', this.drain)
-      // Once for the body: it hears each time.
-      this.drain = undefined
-    }
     return room
   }
 
-  /** Bytes, beside the part that goes past them. */
-  private mayWait(): number {
-    if (!this.h1) this.waiting ??= waitsIn((this.res as Http2ServerResponse).stream?.session)
-    return queueAtMost(this.waiting)
+  private paced(): ReaderPace {
+    this.pace ??= new ReaderPace(this.res, !this.h1, this.drain)
+    return this.pace
   }
 
   /**

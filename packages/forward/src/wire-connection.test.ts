@@ -10,11 +10,14 @@ import type { WireExchange } from './wire-exchange.js'
 /** A connection whose writes fail, as those to a target that has closed, with one exchange on it. */
 function failing(): { connection: WireConnection; told: string[]; answer(text: string): void } {
   const told: string[] = []
-  const connection = new WireConnection({
-    deadlines: new Deadlines(),
-    released: () => told.push('released'),
-    gone: () => told.push('gone'),
-  })
+  const connection = new WireConnection(
+    {
+      deadlines: new Deadlines(),
+      released: () => told.push('released'),
+      gone: () => told.push('gone'),
+    },
+    false,
+  )
   const socket = new Duplex({
     read() {},
     write: (_chunk, _encoding, done) => done(Object.assign(new Error('EPIPE'), { syscall: 'write' })),
@@ -48,7 +51,7 @@ it('serves no other request when a write has failed, though the answer was whole
 it('is not held with its buffer by a deadline that it had', async () => {
   const deadlines = new Deadlines()
   const closed = async (): Promise<WeakRef<object>> => {
-    const connection = new WireConnection({ deadlines, released() {}, gone() {} })
+    const connection = new WireConnection({ deadlines, released() {}, gone() {} }, false)
     const socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() })
     connection.open(socket as Socket)
     deadlines.set(connection.deadline, 60_000)
@@ -64,10 +67,8 @@ it('is not held with its buffer by a deadline that it had', async () => {
 
 it('shares a turn over TLS, too, where a read is a record and fills no large buffer', async () => {
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-  const connection = new WireConnection({ deadlines: new Deadlines(), released() {}, gone() {} })
-  const socket = Object.assign(new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() }), {
-    encrypted: true,
-  })
+  const connection = new WireConnection({ deadlines: new Deadlines(), released() {}, gone() {} }, true)
+  const socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() })
   let resumed = 0
   socket.resume = () => {
     resumed++

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import { freeMemory, ProxyError, type Spent } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import { Deadline, type Deadlines } from './deadlines.js'
@@ -13,6 +12,11 @@ import type { Holder } from './yielding.js'
 /** What a connection is read into at first, and once that was not enough for a read. */
 const smallBuffer = 16 * 1024
 const largeBuffer = 64 * 1024
+/**
+ * What all connections without TLS are read into at first: the system fills it in the same call that hands it on, and before that returns all of it is parsed and
+ * what goes on is copied. TLS may decrypt while another connection is read.
+ */
+const shared = Buffer.allocUnsafeSlow(smallBuffer)
 /**
  * A part of a body from this size on is handed on with its buffer; a smaller one is copied out of it, which costs less than
  * a new buffer.
@@ -58,7 +62,7 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
   idleSince = -1
   readonly deadline: Deadline
   socket!: Socket
-  private buffer: Buffer = Buffer.allocUnsafeSlow(smallBuffer)
+  private buffer: Buffer
   private given = false
   private paused = false
   /** For the next turn of the event loop, since others want some of this one. */
@@ -69,12 +73,16 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
   private gathered: Buffer | undefined = undefined
   private gatheredSize = 0
   private plain = false
-  private secure = false
   private resting = false
   private failure: Error | undefined = undefined
   private readonly parser = new ResponseParser(this)
 
-  constructor(private readonly owner: ConnectionOwner) {
+  /** @param secure its socket is one of TLS */
+  constructor(
+    private readonly owner: ConnectionOwner,
+    private readonly secure: boolean,
+  ) {
+    this.buffer = this.small()
     this.deadline = new Deadline(() => this.expired())
   }
 
@@ -83,17 +91,25 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
     buffer: () => {
       if (this.given) {
         this.given = false
-        this.buffer = Buffer.allocUnsafeSlow(largeBuffer)
+        this.buffer = this.isLarge ? Buffer.allocUnsafeSlow(largeBuffer) : this.small()
       }
       return this.buffer
     },
     callback: (size) => this.receive(size),
   }
 
+  private small(): Buffer {
+    return this.secure ? Buffer.allocUnsafeSlow(smallBuffer) : shared
+  }
+
+  /** Whether whoever gets the answer wants large parts. */
+  private get isLarge(): boolean {
+    return this.exchange === undefined || this.exchange.partAtMost >= largeBuffer
+  }
+
   /** The socket is connected. */
   open(socket: Socket): void {
     this.socket = socket
-    this.secure = (socket as TLSSocket).encrypted === true
     readBeforeDestroy(socket)
     socket.on('error', (error) => {
       this.failure ??= error
@@ -179,7 +195,7 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
       return false
     }
     // A read that has filled the small buffer is one of many: the next ones get a larger one.
-    if (size === smallBuffer && this.buffer.length === smallBuffer) this.given = true
+    if (size === smallBuffer && this.buffer.length === smallBuffer && this.isLarge) this.given = true
     if (this.exchange === exchange) {
       exchange.moved()
       // TLS gives all records of what it has read, though it was stopped at the first.

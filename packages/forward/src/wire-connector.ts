@@ -45,6 +45,7 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
   return {
     host,
     perExchange: proxyProtocol !== undefined,
+    secure,
     connect(connection, plain, timeout, client, done, failed) {
       const options = {
         ...connect,

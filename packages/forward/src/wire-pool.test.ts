@@ -158,6 +158,7 @@ class World {
     const connector: Connector = {
       host: 'a',
       perExchange: false,
+      secure: false,
       connect: (connection, _plain, _timeout, _client, done) => {
         if (!this.entering && isWithdrawn(this.target) && hasOther(this.target))
           this.broken.push('a connection is opened for the line of one that gets no more')

@@ -15,6 +15,8 @@ export interface Connector {
   readonly host: string
   /** A connection names one client, so it is made for one exchange and isn't kept for another. */
   readonly perExchange: boolean
+  /** Over TLS. */
+  readonly secure: boolean
   /** Begins to connect; exactly one of `done` and `failed` is called, later. */
   connect(
     connection: WireConnection,
@@ -316,7 +318,7 @@ export class WirePool implements ConnectionOwner {
   /** Opens a connection: for a tunnel its own, else for whoever is first in line when it stands. */
   private open(exchange: WireExchange): void {
     const own = exchange.tunnels || this.perExchange
-    const connection = new WireConnection(this)
+    const connection = new WireConnection(this, this.connector.secure)
     this.all.add(connection)
     if (own) this.apart.add(exchange)
     else this.connecting++
