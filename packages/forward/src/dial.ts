@@ -1,6 +1,7 @@
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
 import { parse, that, v } from '@sluice/options'
 import type { Target } from '@sluice/upstream'
+import { addressPatience } from './address-patience.js'
 import { type ConnectHook, connectHookTakes, isConnectHook, lookupOf, refusal } from './connect-hook.js'
 import { proxyHeader } from './proxy-header.js'
 import { addressOf } from './wire-connector.js'
@@ -27,14 +28,17 @@ export function dial(options: DialOptions = {}): (target: Target, signal: AbortS
   const { connect: hook, proxyProtocol } = parse(optionsSchema, options, 'dial')
   return (target, signal) =>
     new Promise((resolve, reject) => {
-      const { connect: to } = addressOf(target)
+      const { connect: to, isNamed } = addressOf(target)
       const refused = refusal(hook, to)
       if (refused !== undefined) return reject(refused)
+      const addresses = isNamed ? addressPatience.begin(target, 0) : undefined
       const socket = connect({
         ...to,
         ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
+        autoSelectFamilyAttemptTimeout: addresses?.timeout,
         signal,
       } as TcpNetConnectOpts)
+      addresses?.watch(socket)
       socket.on('error', reject)
       socket.once('close', () => reject(new Error('the connection closed')))
       socket.once('connect', () => {

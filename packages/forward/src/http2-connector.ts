@@ -1,8 +1,9 @@
 import { type ClientHttp2Session, connect } from 'node:http2'
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { ProxyError } from '@sluice/core'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
+import { addressPatience } from './address-patience.js'
 import { type ConnectHook, lookupOf, refusal, refusedSocket } from './connect-hook.js'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { wireLimits } from './wire-limits.js'
@@ -52,7 +53,7 @@ export function connectHttp2(
   told: Http2Connected,
 ): () => void {
   const { target, secure, alpn } = address
-  const socket = openSocket(address)
+  const socket = openSocket(address, timeout)
   let session: ClientHttp2Session | undefined
   let over = false
   let failure: Error | undefined
@@ -127,7 +128,7 @@ function alien(error: Error): Error {
   return new ProxyError('connection_refused', { message, cause: error })
 }
 
-function openSocket({ target, secure, alpn, hook }: Http2Address): Socket {
+function openSocket({ target, secure, alpn, hook }: Http2Address, timeout: number): Socket {
   const { url } = target
   const common = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }
   if (url.startsWith('unix:')) {
@@ -140,10 +141,18 @@ function openSocket({ target, secure, alpn, hook }: Http2Address): Socket {
   const to = { host, port: Number(port) || (secure ? 443 : 80) }
   const refused = refusal(hook, to)
   if (refused !== undefined) return refusedSocket(refused)
-  const where = hook?.lookup === undefined ? to : { ...to, lookup: lookupOf(hook) }
-  if (!secure) return connectTcp({ ...where, ...common })
+  const addresses = isIP(host) === 0 ? addressPatience.begin(target, timeout) : undefined
+  const where = {
+    ...to,
+    ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
+    ...(addresses === undefined ? {} : { autoSelectFamilyAttemptTimeout: addresses.timeout }),
+  }
   const offered = alpn ? ['h2', 'http/1.1'] : ['h2']
-  const socket = connectTls({ ...where, ...tlsOptions(target, offered) })
+  const socket = secure
+    ? connectTls({ ...where, ...tlsOptions(target, offered) })
+    : connectTcp({ ...where, ...common })
+  addresses?.watch(socket)
+  if (!secure) return socket
   socket.setNoDelay(true)
   socket.setKeepAlive(true, common.keepAliveInitialDelay)
   return socket

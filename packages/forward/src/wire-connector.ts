@@ -1,7 +1,8 @@
-import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
 import { ProxyError } from '@sluice/core'
 import { pinFault, type Target, tlsOptions } from '@sluice/upstream'
+import { addressPatience } from './address-patience.js'
 import { type ConnectHook, lookupOf, refusal, refusedSocket } from './connect-hook.js'
 import { Deadline, type Deadlines } from './deadlines.js'
 import { proxyHeader } from './proxy-header.js'
@@ -30,7 +31,7 @@ export interface ConnectSettings {
 /** Opens sockets to a target: TCP, TLS over it, or a Unix socket. */
 export function wireConnector(target: Target, deadlines: Deadlines, settings: ConnectSettings): Connector {
   const { proxyProtocol, connect: hook, localAddress } = settings
-  const { host, connect, secure } = addressOf(target)
+  const { host, connect, secure, isNamed } = addressOf(target)
   const secured = (options: ConnectionOptions): TLSSocket => {
     const tls = tlsOptions(target, ['http/1.1'])
     const session = sessions.get(tls.secureContext)
@@ -47,10 +48,12 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
     perExchange: proxyProtocol !== undefined,
     secure,
     connect(connection, plain, timeout, client, done, failed) {
+      const addresses = isNamed ? addressPatience.begin(target, timeout) : undefined
       const options = {
         ...connect,
         ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
         ...(localAddress === undefined ? {} : { localAddress }),
+        autoSelectFamilyAttemptTimeout: addresses?.timeout,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: 60_000,
@@ -100,10 +103,13 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
         return
       }
       if (secure && proxyProtocol === undefined) {
-        handshake(secured(options))
+        const socket = secured(options)
+        addresses?.watch(socket)
+        handshake(socket)
         return
       }
       const socket = connectTcp(options)
+      addresses?.watch(socket)
       begin(socket)
       socket.once('connect', () => {
         if (proxyProtocol !== undefined) {
@@ -131,15 +137,17 @@ interface Where {
   readonly host: string
   readonly connect: { readonly path: string } | { readonly host: string; readonly port: number }
   readonly secure: boolean
+  /** By a name, which may have several addresses. */
+  readonly isNamed: boolean
 }
 
 /** Where a target's URL leads, and what `Host` says to it. */
 export function addressOf(target: Target): Where {
   const { url } = target
   if (url.startsWith('unix:'))
-    return { host: 'localhost', connect: { path: url.slice('unix:'.length) }, secure: false }
+    return { host: 'localhost', connect: { path: url.slice('unix:'.length) }, secure: false, isNamed: false }
   const { protocol, hostname, port, host } = new URL(url)
   const secure = protocol === 'https:'
   const connect = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (secure ? 443 : 80) }
-  return { host, connect, secure }
+  return { host, connect, secure, isNamed: isIP(connect.host) === 0 }
 }
