@@ -1,6 +1,7 @@
 import type { LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction, Socket } from 'node:net'
 import { ProxyError } from '@sluice/core'
+import { sharedLookup } from './shared-lookups.js'
 
 /** Where a connection is about to go: a Unix socket, or a host that is a name or an address, without brackets. */
 export type ConnectTo = { readonly path: string } | { readonly host: string; readonly port: number }
@@ -16,7 +17,7 @@ export interface ConnectHook {
    */
   check(to: ConnectTo): void
   /**
-   * Resolves names, in place of `dns.lookup`: the connection goes to an address that it gives, and there is no second
+   * Resolves names, in place of `dns.lookup`, for each connection by itself: the connection goes to an address that it gives, and there is no second
    * resolution. Called as the `lookup` of `net.connect`, mostly with `all`. A ProxyError that it gives goes on as it is.
    */
   readonly lookup?: LookupFunction
@@ -52,10 +53,11 @@ export function refusal(hook: ConnectHook | undefined, to: ConnectTo): ProxyErro
 }
 
 /**
- * A hook's `lookup` as Node can bear it: what throws, answers twice, or gives something that is no address would end the process
- * or leave the attempt in the pool for ever.
+ * What resolves names: a hook's `lookup`, or the system's. A hook's is asked for each connection, since it may go by what it is asked for, and made such
+ * that Node can bear it: what throws, answers twice, or gives something that is no address would end the process or leave the attempt in the pool for ever.
  */
-export function lookupOf(hook: ConnectHook): LookupFunction {
+export function lookupOf(hook: ConnectHook | undefined): LookupFunction {
+  if (hook?.lookup === undefined) return sharedLookup
   return (name, options, callback) => {
     let answered = false
     const answer: typeof callback = (error, address, family) => {

@@ -34,7 +34,7 @@ export function dial(options: DialOptions = {}): (target: Target, signal: AbortS
       const addresses = isNamed ? addressPatience.begin(target, 0) : undefined
       const socket = connect({
         ...to,
-        ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
+        lookup: lookupOf(hook),
         autoSelectFamilyAttemptTimeout: addresses?.timeout,
         signal,
       } as TcpNetConnectOpts)

@@ -144,7 +144,7 @@ function openSocket({ target, secure, alpn, hook }: Http2Address, timeout: numbe
   const addresses = isIP(host) === 0 ? addressPatience.begin(target, timeout) : undefined
   const where = {
     ...to,
-    ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
+    lookup: lookupOf(hook),
     ...(addresses === undefined ? {} : { autoSelectFamilyAttemptTimeout: addresses.timeout }),
   }
   const offered = alpn ? ['h2', 'http/1.1'] : ['h2']

@@ -1,10 +1,11 @@
-import { type LookupAddress, type LookupAllOptions, lookup as systemLookup } from 'node:dns'
+import type { LookupAddress, LookupAllOptions } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { ProxyError } from '@sluice/core'
 import { type CidrSet, cidrSet, fault, parse, that, v } from '@sluice/options'
 import debug from 'debug'
 import type { ConnectHook, ConnectTo } from './connect-hook.js'
 import { canonicalAddress, prohibited } from './prohibited-address.js'
+import { sharedLookup } from './shared-lookups.js'
 
 const log = debug('sluice:forward')
 
@@ -22,7 +23,7 @@ export interface SafeTargetsOptions {
    * (`'unix:/run/app.sock'`). Default: nothing.
    */
   allow?: string[]
-  /** Resolves names. Default `dns.lookup`. */
+  /** Resolves names. Default `dns.lookup`, once for connections that need the same name at the same time. */
   lookup?: LookupAll
 }
 
@@ -30,7 +31,7 @@ const optionsSchema = v.strictObject({
   allow: v.optional(v.array(v.string()), []),
   lookup: v.optional(
     that<LookupAll>((value) => typeof value === 'function', 'a function like dns.lookup'),
-    () => systemLookup as LookupAll,
+    () => sharedLookup as LookupAll,
   ),
 })
 

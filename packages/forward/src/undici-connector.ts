@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls'
 import { pinFault, type SecuredOptions, type Target, tlsOptions } from '@sluice/upstream'
 import type { buildConnector } from 'undici'
+import { sharedLookup } from './shared-lookups.js'
 
 /**
  * How undici connects to an `https:` target: by its TLS settings. What undici would ask for by itself is a server name made of
@@ -28,6 +29,7 @@ export function undiciConnector(
         ...sessions,
         timeout,
         allowHalfOpen: true,
+        lookup: sharedLookup,
       } as buildConnector.BuildOptions)
     }
     // Without a host undici has nothing to make a name of where none is to be sent.

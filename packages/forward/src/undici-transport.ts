@@ -7,6 +7,7 @@ import debug from 'debug'
 import type { buildConnector, Dispatcher, Pool } from 'undici'
 import { flowingBody } from './flowing-body.js'
 import { refusesHandlers } from './refuses-handlers.js'
+import { sharedLookup } from './shared-lookups.js'
 import type { Attempt, Transport } from './transport.js'
 import { undiciConnector } from './undici-connector.js'
 import { UndiciExchange } from './undici-exchange.js'
@@ -163,6 +164,7 @@ class UndiciTransport implements Transport {
           : undici.buildConnector({
               timeout: connect,
               allowHalfOpen: true,
+              lookup: sharedLookup,
               socketPath: socketPath ?? null,
             } as buildConnector.BuildOptions),
       ),

@@ -51,7 +51,7 @@ export function wireConnector(target: Target, deadlines: Deadlines, settings: Co
       const addresses = isNamed ? addressPatience.begin(target, timeout) : undefined
       const options = {
         ...connect,
-        ...(hook?.lookup === undefined ? {} : { lookup: lookupOf(hook) }),
+        lookup: lookupOf(hook),
         ...(localAddress === undefined ? {} : { localAddress }),
         autoSelectFamilyAttemptTimeout: addresses?.timeout,
         noDelay: true,
