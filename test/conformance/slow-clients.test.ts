@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
-import { createServer as createHttp2, createSecureServer as createHttp2Secure } from 'node:http2'
+import { createSecureServer as createHttp2Secure } from 'node:http2'
 import { createServer as createHttps } from 'node:https'
-import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
+import { connect, type Server, type Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
-import { type HardenOptions, harden, serverOptions } from '@sluice/guard'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { type HardenedServer, hardenedServer, http2Kinds, type ServerKind } from '../kit/hardened-server.js'
 import { frameClient, frameTypes, http2Frame } from '../kit/http2-frames.js'
 import { nodeMajor } from '../kit/node-major.js'
 import { owner } from '../kit/owner.js'
@@ -25,23 +25,7 @@ beforeAll(async () => {
 const slow = { minRate: 1_000_000, grace: 60, readGrace: 60 }
 const half = Buffer.alloc(64 * 1024)
 
-interface Listening {
-  readonly port: number
-  /** Looks at all connections, so much later. */
-  look(ms: number): void
-  /** Takes the next turn that was asked for. @returns whether there was one */
-  turn(): boolean
-  readonly refused: Readonly<Record<string, number>>
-  readonly server: Server
-}
-
-interface Kind {
-  readonly name: string
-  readonly tls: boolean
-  make(options: object, listener: RequestListener): Server
-}
-
-const http1: Kind[] = [
+const http1: ServerKind[] = [
   { name: 'http', tls: false, make: (options, listener) => createServer(options, listener) },
   { name: 'https', tls: true, make: (options, listener) => createHttps({ ...options, ...pair }, listener) },
   {
@@ -51,65 +35,10 @@ const http1: Kind[] = [
       createHttp2Secure({ ...options, ...pair, allowHTTP1: true }, listener as never) as Server,
   },
 ]
-const http2: Kind[] = [
-  { name: 'http2', tls: false, make: (options, listener) => createHttp2(options, listener as never) },
-  {
-    name: 'http2 over TLS',
-    tls: true,
-    make: (options, listener) => createHttp2Secure({ ...options, ...pair }, listener as never) as Server,
-  },
-]
+const http2 = http2Kinds(() => pair)
 
-/** @param byHand the server looks at its connections when the test says so, and by the test's time */
-async function listening(
-  kind: Kind,
-  listener: RequestListener,
-  options: HardenOptions,
-  byHand = false,
-): Promise<Listening> {
-  const { slow: _, ...limits } = options
-  const server = kind.make(serverOptions(limits), (req, res) => {
-    req.on('error', () => {})
-    res.on('error', () => {})
-    listener(req, res)
-  })
-  let now = 0
-  const turns: (() => void)[] = []
-  /** The looks, and the work that comes of them more often. */
-  const timers = new Map<() => void, number>()
-  const due = (of: (ms: number) => boolean): (() => void) | undefined =>
-    [...timers].find(([, ms]) => of(ms))?.[0]
-  const looks = (): void => due((ms) => ms !== 5)?.()
-  const seams = {
-    now: () => now,
-    every: (ms: number, fn: () => void) => {
-      timers.set(fn, ms)
-      return () => void timers.delete(fn)
-    },
-    soon: (fn: () => void) => void turns.push(fn),
-  }
-  const { refused } = byHand ? harden(server, options, 'harden', seams) : harden(server, options)
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => sockets.add(socket))
-  own({
-    close: () => {
-      server.close()
-      for (const socket of sockets) socket.destroy()
-    },
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const look = (ms: number): void => {
-    // A server counts no more than two of its intervals at once.
-    for (const end = now + ms; now < end; looks()) now += 15
-  }
-  const turn = (): boolean => {
-    const next = turns.shift() ?? due((ms) => ms === 5)
-    next?.()
-    return next !== undefined
-  }
-  return { port: (server.address() as AddressInfo).port, look, turn, refused, server }
-}
+const listening = async (...args: Parameters<typeof hardenedServer>): Promise<HardenedServer> =>
+  own(await hardenedServer(...args))
 
 interface SlowClient {
   readonly socket: Socket

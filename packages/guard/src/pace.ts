@@ -18,6 +18,11 @@ export class Pace {
     this.#bytes = bytes
   }
 
+  /** How far, in ms. */
+  get behind(): number {
+    return this.#behind
+  }
+
   /** It has moved less than it should have. */
   get isBehind(): boolean {
     return this.#behind > 0

@@ -9,8 +9,10 @@ import { isGrpcCall } from './is-grpc-call.js'
 import { Pace } from './pace.js'
 import type { PacedWork } from './paced-work.js'
 import type { Refusals } from './refusals.js'
+import { SentBodies } from './sent-bodies.js'
 import type { ServerGuardSettings } from './server-guard-options.js'
 import type { SlowSettings } from './slow-options.js'
+import { type Lack, newReader, type Reader, StreamReaders } from './stream-readers.js'
 import type { Connection } from './watched-connection.js'
 
 /** How long a connection may take to end once it was told to, in ms. */
@@ -25,10 +27,9 @@ interface Watched {
   readonly by: WatchedSession
   /** Calls of gRPC are conversations: there may be nothing to say. */
   readonly talks: boolean
-  /** Bytes that waited for its client to let them come; -1: all of them have gone since. */
-  waiting: number
-  /** For how long none of them has gone, in ms. */
-  stalled: number
+  readonly reader: Reader
+  /** Blocks of fields of its answer that have been counted. */
+  blocks: number
   /** Ours to end: as soon as it is its turn, and then gone by the next look. */
   end: 'due' | 'told' | undefined
   /** Whoever serves it closes it now. */
@@ -42,6 +43,8 @@ export class WatchedSession {
   readonly #streams = new Set<WatchedStream>()
   readonly #resets: Budget
   readonly #controls: Budget
+  readonly #sent = new SentBodies()
+  #readers: StreamReaders | undefined
   #sends: Pace | undefined
   /** Since when it has no stream. */
   #restsSince: number
@@ -90,7 +93,7 @@ export class WatchedSession {
     if (this.socket.destroyed || this.#isDead(elapsed)) return
     if (this.#streams.size === 0) return this.#lookAtRest(now)
     if (slow === undefined) return
-    const queued = this.#queued()
+    const readers = this.#lookAtReaders(elapsed, slow)
     let owing = false
     for (const stream of this.#streams) {
       const seen = stream[watched] as Watched
@@ -99,14 +102,37 @@ export class WatchedSession {
         continue
       }
       owing ||= owesContent(stream)
-      const { writableLength } = stream
-      // What the whole connection doesn't take is looked at there.
-      const isStalled = writableLength > 0 && queued === 0 && writableLength === seen.waiting
-      seen.waiting = writableLength
-      seen.stalled = isStalled ? seen.stalled + elapsed : 0
-      if (seen.stalled >= slow.readGrace) this.#endSoon(stream, 'reader-too-slow', 0)
+      const { bufferSize, writableLength } = stream
+      if (readers.isLate(seen.reader, writableLength, bufferSize - writableLength))
+        this.#endSoon(stream, 'reader-too-slow', 0)
     }
     this.#lookAtBodies(elapsed, slow, owing)
+  }
+
+  /** What all of its readers have in common. */
+  #lookAtReaders(elapsed: number, { minRate, readGrace }: SlowSettings): StreamReaders {
+    const { session, socket } = this
+    let waits = false
+    for (const stream of this.#streams) {
+      const seen = stream[watched] as Watched
+      seen.blocks = this.#sent.fields(stream, seen.blocks)
+      waits ||= seen.end === undefined && stream.writableLength > 0
+    }
+    const sent = this.#sent.sum(
+      socket._handle?.bytesWritten ?? 0,
+      socket.bytesRead,
+      session.localSettings.initialWindowSize ?? 0,
+    )
+    this.#readers ??= new StreamReaders(minRate, readGrace)
+    this.#readers.look(waits ? this.#lack() : 'nothing', sent, elapsed)
+    return this.#readers
+  }
+
+  /** What that which waits in streams lacks. */
+  #lack(): Lack {
+    if (this.#queued() > 0) return 'system'
+    // RFC 9113 section 6.9.1: down to the last byte, whichever stream has it.
+    return this.session.state.remoteWindowSize === 0 ? 'connection' : 'stream'
   }
 
   /**
@@ -135,6 +161,7 @@ export class WatchedSession {
     const { session, work } = this
     this.#quiet = 0
     if (session.destroyed || !session.ping(ignore)) return
+    this.#sent.control()
     // A turn for its write, and one for the end of what is written now. Two looks may have none between them in a process that was held up.
     work.add(() => work.add(() => (this.#asked = true)))
   }
@@ -224,7 +251,7 @@ export class WatchedSession {
     this.#served = true
     this.#streams.add(stream)
     const talks = isGrpcCall(headers['content-type'], headers.te, headers['content-length'])
-    stream[watched] = { by: this, talks, waiting: 0, stalled: 0, end: undefined, closes: false }
+    stream[watched] = { by: this, talks, reader: newReader(), blocks: 0, end: undefined, closes: false }
     stream.close = closeByUs
     stream.on('aborted', onAborted)
     stream.on('priority', this.#onControl)
@@ -239,12 +266,17 @@ export class WatchedSession {
     if (!this.#resets.spend(this.now())) this.#breakOff('http2-resets')
   }
 
-  closed(stream: ServerHttp2Stream): void {
+  closed(stream: WatchedStream): void {
     this.#streams.delete(stream)
+    if (this.#readers?.counts === true) {
+      this.#sent.fields(stream, stream[watched]?.blocks ?? 0)
+      this.#sent.ended()
+    }
     if (this.#streams.size === 0) this.#restsSince = this.now()
   }
 
   readonly #onControl = (): void => {
+    this.#sent.control()
     if (!this.#controls.spend(this.now())) this.#breakOff('http2-control-frames')
   }
 }
@@ -267,7 +299,7 @@ function onAborted(this: WatchedStream): void {
 /** As many bytes may wait at the next look, and be others. */
 function onDrain(this: WatchedStream): void {
   const seen = this[watched]
-  if (seen !== undefined) seen.waiting = -1
+  if (seen !== undefined) seen.reader.waiting = Number.POSITIVE_INFINITY
 }
 
 function onClose(this: WatchedStream): void {
