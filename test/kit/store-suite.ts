@@ -28,6 +28,8 @@ export interface StoreTraits {
   readonly bounded?: boolean
   /** A body that was taken can be read to its end whatever becomes of its entry. Default true; where not, it may fail, and is never wrong. */
   readonly bodiesOutlive?: boolean
+  /** What is in it is there after it was closed: it says so when that is to be dropped, which it can't do any more. Default false. */
+  readonly outlives?: boolean
   /** Random sequences of commands that are tried. Default 60. */
   readonly runs?: number
 }
@@ -39,7 +41,7 @@ const roomy: StoreLimits = { maxSize: 64 * kb * kb, maxEntry: 4 * kb * kb }
 export function storeSuite(
   name: string,
   make: (limits: StoreLimits) => Promise<StoreUnderTest>,
-  { sync, bounded = true, bodiesOutlive = true, runs = 60 }: StoreTraits,
+  { sync, bounded = true, bodiesOutlive = true, outlives = false, runs = 60 }: StoreTraits,
 ): void {
   const made: StoreUnderTest[] = []
   afterEach(async () => {
@@ -397,8 +399,13 @@ export function storeSuite(
       await late?.commit()
       expect(await store.get('late')).toBeUndefined()
       await store.touch('k', head)
-      await store.delete('k')
-      expect(await store.purge({ url: head.url })).toBe(0)
+      if (outlives) {
+        await expect(store.delete('k')).rejects.toThrow('closed')
+        await expect(store.purge({ url: head.url })).rejects.toThrow('closed')
+      } else {
+        await store.delete('k')
+        expect(await store.purge({ url: head.url })).toBe(0)
+      }
       await store.close()
     })
 

@@ -3,7 +3,7 @@ import type { PurgeKey } from './store.js'
 /** A purge that is held against what turns up later. */
 export interface Ban {
   soft: boolean
-  /** How many it has met. */
+  /** How many it has met so far. */
   hits: number
 }
 
@@ -15,6 +15,7 @@ export class Bans {
   private readonly urls = new Map<string, Ban>()
   private readonly tags = new Map<string, Ban>()
   private readonly prefixes = new Map<string, Ban>()
+  private readonly names = new Set<string>()
   private everything: Ban | undefined = undefined
 
   /** Holds a purge against what turns up from now on. */
@@ -23,6 +24,22 @@ export class Bans {
     if (what.url !== undefined) return this.put(this.urls, what.url, soft)
     if (what.tag !== undefined) return this.put(this.tags, what.tag, soft)
     return this.put(this.prefixes, what.prefix ?? '', soft)
+  }
+
+  /** Holds the end of one file against what turns up under its name. */
+  addName(name: string): void {
+    if (this.isFull) this.everything ??= { soft: false, hits: 0 }
+    else this.names.add(name)
+  }
+
+  /** Another one has the name now. */
+  liftName(name: string): void {
+    this.names.delete(name)
+  }
+
+  /** Whether what turns up under this name is to be gone. */
+  meetsName(name: string): boolean {
+    return this.everything !== undefined || this.names.has(name)
   }
 
   /** The ban that meets this entry, a hard one before a soft one. */
@@ -34,11 +51,26 @@ export class Bans {
     return found
   }
 
+  /** Whether there are none. */
+  get isEmpty(): boolean {
+    return this.everything === undefined && this.count === 0
+  }
+
   /** What turned up is all there is. */
   clear(): void {
+    this.everything = undefined
     this.urls.clear()
     this.tags.clear()
     this.prefixes.clear()
+    this.names.clear()
+  }
+
+  private get count(): number {
+    return this.urls.size + this.tags.size + this.prefixes.size + this.names.size
+  }
+
+  private get isFull(): boolean {
+    return this.count >= most
   }
 
   private put(bans: Map<string, Ban>, name: string, soft: boolean): Ban {
@@ -48,7 +80,7 @@ export class Bans {
       if (!soft) had.soft = false
       return had
     }
-    if (this.urls.size + this.tags.size + this.prefixes.size >= most) {
+    if (this.isFull) {
       this.everything = { soft: false, hits: 0 }
       return this.everything
     }

@@ -12,8 +12,12 @@ export interface FileSlot {
   readonly tags: readonly string[]
   /** Bytes of the file. */
   readonly length: number
+  /** Of no use after that, in ms since 1970. */
+  readonly keepUntil: number
   /** Purged softly, whatever its file says yet. */
   purged: boolean
+  /** What has kept its file from being removed, where it is to be gone: the code of the error. */
+  kept: string | undefined
 }
 
 /** Files are given whole pages by most file systems. */
@@ -21,8 +25,17 @@ const page = 4_096
 
 /** A slot for a file. */
 export function slotOf(hash: string, head: EntryHead, length: number): FileSlot {
-  const { id, url, tags, purged = false } = head
-  return { hash, id: flatCopy(id), url: flatCopy(url), tags: tags.map(flatCopy), length, purged }
+  const { id, url, tags, keepUntil, purged = false } = head
+  return {
+    hash,
+    id: flatCopy(id),
+    url: flatCopy(url),
+    tags: tags.map(flatCopy),
+    length,
+    keepUntil,
+    purged,
+    kept: undefined,
+  }
 }
 
 /**
@@ -35,11 +48,11 @@ export class FileIndex {
   private readonly tags = new PurgeIndex<FileSlot>()
 
   /**
-   * @param dropped hears of what was deleted or has become too much; not of what was replaced
+   * @param shed hears of what has become too much; not of what was deleted or replaced
    */
   constructor(
     readonly maxSize: number,
-    dropped: (slot: FileSlot) => void,
+    shed: (slot: FileSlot) => void,
   ) {
     this.slots = new LRUCache<string, FileSlot>({
       maxSize,
@@ -48,7 +61,7 @@ export class FileIndex {
       disposeAfter: (slot, _hash, reason) => {
         this.urls.remove(slot.url, slot)
         for (const tag of slot.tags) this.tags.remove(tag, slot)
-        if (reason !== 'set') dropped(slot)
+        if (reason === 'evict') shed(slot)
       },
     })
   }

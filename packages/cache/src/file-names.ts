@@ -18,6 +18,11 @@ export function folderOf(folder: string, hash: string): string {
   return join(folder, hash.slice(0, 1), hash.slice(1, 3))
 }
 
+/** The part of a name that tells its folder. */
+export function leafOf(hash: string): string {
+  return hash.slice(0, 3)
+}
+
 /** Where a key's file is. */
 export function pathOf(folder: string, hash: string): string {
   return join(folderOf(folder, hash), hash + suffix)

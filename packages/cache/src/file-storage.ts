@@ -1,26 +1,25 @@
 import type { FileHandle } from 'node:fs/promises'
-import { Bans } from './bans.js'
+import { changeHead } from './change-head.js'
 import { FileEntry, SharedFile, WholeEntry } from './file-entry.js'
+import { FileFinder } from './file-finder.js'
 import { FileFolder } from './file-folder.js'
 import { blockSize, encodeHead, headAtMost, lengthOf } from './file-format.js'
 import { FileIndex, type FileSlot, slotOf } from './file-index.js'
 import { hashOf } from './file-names.js'
-import { scanFolder } from './file-scan.js'
+import { FileRemovals } from './file-removals.js'
 import type { FileStore, FileStoreStats } from './file-store.js'
 import type { FileStoreSettings } from './file-store-options.js'
 import type { FileSystem } from './file-system.js'
 import { expectedLength, FileWriter, type WriterHost } from './file-writer.js'
 import { KeyLine } from './key-line.js'
+import { purgedTooLate, purgeFailed } from './purge-failed.js'
 import { purgeMatches } from './purge-matches.js'
 import { readStored } from './read-stored.js'
-import { rewriteHead } from './rewrite-head.js'
 import type { Entry, EntryHead, EntryWriter, PurgeKey } from './store.js'
-import { readHead, type StoredHead } from './stored-head.js'
+import { firstRead, readHead, type StoredHead } from './stored-head.js'
 
 /** What is done to files at once. */
 const together = 16
-/** What is read of a file at first: most heads, and small bodies with them. */
-const firstRead = 4_096
 /** A file up to that length is read at once by `get`. */
 const readAtOnce = blockSize + 16_384
 
@@ -34,13 +33,9 @@ export class FileStorage implements FileStore, WriterHost {
   private readonly writers = new Set<FileWriter>()
   /** Files that are getting their name now. */
   private readonly placing = new Set<string>()
-  /** How often files are still to be removed, by name: what is looked at before its turn isn't there any more. */
-  private readonly leaving = new Map<string, number>()
-  private readonly bans = new Bans()
-  private readonly scanning: Promise<void>
-  private scanned = false
+  private readonly removals: FileRemovals
+  private readonly finder: FileFinder
   private makingRoom = false
-  private damages = 0
   private pending = 0
   private dropping: Promise<void> = Promise.resolve()
   private closing: Promise<void> | undefined = undefined
@@ -51,28 +46,42 @@ export class FileStorage implements FileStore, WriterHost {
   ) {
     this.maxEntry = settings.maxEntry
     this.folder = new FileFolder(fs, settings.folder, settings.maxOpen, () => this.makeRoom())
-    this.index = new FileIndex(settings.maxSize, ({ hash }) => {
-      this.dropping = this.removeUnindexed(hash)
+    this.removals = new FileRemovals(this.folder, this.line)
+    this.index = new FileIndex(settings.maxSize, (slot) => {
+      this.dropping = this.removals.remove(slot)
     })
-    this.scanning = this.scan()
+    this.finder = new FileFinder(this.folder, this.line, this.index, this.removals, {
+      mark: (slot) => this.writePurged(slot),
+      stopped: () => this.closing !== undefined,
+    })
   }
 
   get stats(): FileStoreStats {
     const { count: entries, bytes } = this.index
-    const { reading, writing, failures: failed } = this.folder
+    const { reading, writing, failures: failed, damages: damaged } = this.folder
     const open = reading.open + writing.open
-    return { entries, bytes, pending: this.pending, open, damaged: this.damages, failed }
+    const { count: unremoved } = this.removals
+    return {
+      entries,
+      bytes,
+      pending: this.pending,
+      open,
+      damaged,
+      failed,
+      unremoved,
+      unread: this.finder.count,
+    }
   }
 
   ready(): Promise<void> {
-    return this.scanning
+    return this.finder.ready
   }
 
   get(key: string, signal?: AbortSignal): Entry | undefined | Promise<Entry | undefined> {
     if (this.closing !== undefined) return undefined
     const hash = hashOf(key)
     const slot = this.index.use(hash)
-    if (slot === undefined && this.scanned) return undefined
+    if (slot === undefined && !this.mayRead(hash)) return undefined
     return this.read(key, hash, slot, signal)
   }
 
@@ -90,8 +99,9 @@ export class FileStorage implements FileStore, WriterHost {
   touch(key: string, head: EntryHead): void | Promise<void> {
     if (this.closing !== undefined) return
     const hash = hashOf(key)
-    if (this.index.peek(hash) === undefined && this.scanned) return
+    if (this.index.peek(hash) === undefined && !this.finder.mayHave(hash)) return
     return this.line.run(hash, async () => {
+      if (this.removals.get(hash) !== undefined) return
       await this.rewrite(hash, (stored) =>
         stored.key === key && stored.head.id === head.id ? head : undefined,
       )
@@ -99,19 +109,40 @@ export class FileStorage implements FileStore, WriterHost {
   }
 
   async delete(key: string): Promise<void> {
-    await this.lost(hashOf(key))
+    const { path } = this.folder
+    const hash = hashOf(key)
+    if (this.closing !== undefined) {
+      if (this.mayStand(hash)) throw purgedTooLate(path)
+      return
+    }
+    const code = await this.dropKey(hash)
+    if (code !== undefined) throw purgeFailed(path, { path: this.folder.pathOf(hash), code, count: 1 })
   }
 
   async purge(what: PurgeKey, soft = false): Promise<number> {
-    if (this.closing !== undefined) return 0
-    for (const writer of this.writers) if (purgeMatches(what, writer.head)) writer.doom()
+    const { path } = this.folder
     const slots = this.index.matching(what)
-    const ban = this.scanned ? undefined : this.bans.add(what, soft)
-    const done = slots.map((slot) => (soft ? this.markPurged(slot) : this.drop(slot)))
-    await Promise.all(done)
-    if (ban === undefined) return slots.length
-    await this.scanning
-    return slots.length + ban.hits
+    const stuck = this.removals.matching(what).filter(({ kept }) => kept !== undefined)
+    const ban = this.finder.hold(what, soft)
+    const before = ban?.hits ?? 0
+    if (this.closing !== undefined) {
+      if (slots.length + stuck.length > 0 || ban !== undefined) throw purgedTooLate(path)
+      return 0
+    }
+    const doomed = [...this.writers].filter(({ head }) => purgeMatches(what, head))
+    for (const writer of doomed) writer.doom()
+    const named = doomed.filter(({ hash }) => this.placing.has(hash))
+    await Promise.all([
+      ...named.map(({ hash }) => this.line.run(hash, async () => {})),
+      ...stuck.map((slot) => this.removals.again(slot)),
+      ...slots.map((slot) => (soft ? this.markPurged(slot) : this.drop(slot))),
+    ])
+    if (ban !== undefined) await this.finder.seen()
+    const left = await this.removals.left(what)
+    if (!this.finder.isScanned) throw purgedTooLate(path)
+    const unread = ban && this.finder.missed()
+    if (left !== undefined || unread !== undefined) throw purgeFailed(path, left, unread)
+    return slots.length + stuck.length + (ban?.hits ?? 0) - before
   }
 
   close(): Promise<void> {
@@ -126,7 +157,9 @@ export class FileStorage implements FileStore, WriterHost {
     this.folder.reading.close()
     this.folder.writing.close()
     await Promise.all(writers.map((writer) => writer.settled))
-    await this.scanning
+    await this.finder.end()
+    await this.line.idle()
+    await this.removals.end()
     await this.line.idle()
     this.folder.end()
   }
@@ -216,8 +249,8 @@ export class FileStorage implements FileStore, WriterHost {
     let purged = slot?.purged === true
     if (slot === undefined) {
       // It has been dropped meanwhile, or isn't known yet.
-      if (before !== undefined || this.scanned) return undefined
-      const ban = this.bans.on(head)
+      if (before !== undefined || !this.mayRead(hash)) return undefined
+      const ban = this.finder.banOn(head)
       if (ban?.soft === false) return undefined
       purged = ban !== undefined
     } else if (slot.id !== head.id) {
@@ -229,24 +262,25 @@ export class FileStorage implements FileStore, WriterHost {
     return purged && head.purged !== true ? { ...head, purged: true } : head
   }
 
-  /** Removes a file that isn't what was written, unless another one has its name by now. */
-  private damaged(hash: string, slot: FileSlot | undefined): void {
-    this.damages++
-    this.folder.damaged(hash)
-    const now = this.index.peek(hash)
-    if (now === undefined) void this.removeUnindexed(hash)
-    else if (now === slot) this.index.delete(hash)
+  /** Whether a file that isn't in the index may be given all the same: not all of them are known yet. */
+  private mayRead(hash: string): boolean {
+    return !this.finder.isScanned && this.removals.get(hash) === undefined && !this.finder.isGone(hash)
   }
 
-  /** Removes the file of this name, unless there is an entry of that name when it is its turn. */
-  private async removeUnindexed(hash: string): Promise<void> {
-    this.leaving.set(hash, (this.leaving.get(hash) ?? 0) + 1)
-    await this.line.run(hash, async () => {
-      if (this.index.peek(hash) === undefined) await this.folder.removeEntry(hash)
-      const left = (this.leaving.get(hash) as number) - 1
-      if (left > 0) this.leaving.set(hash, left)
-      else this.leaving.delete(hash)
-    })
+  /** Whether there may be a file of that name. */
+  private mayStand(hash: string): boolean {
+    return (
+      this.index.peek(hash) !== undefined ||
+      this.removals.get(hash) !== undefined ||
+      this.finder.mayHave(hash)
+    )
+  }
+
+  /** Removes a file that isn't what was written, unless another one has its name by now. */
+  private damaged(hash: string, slot: FileSlot | undefined): void {
+    this.folder.damaged(hash)
+    const now = this.index.peek(hash)
+    if (now === undefined ? this.mayRead(hash) : now === slot) void this.dropKey(hash)
   }
 
   /** The disk is full: what was used least goes, some at a time. */
@@ -262,7 +296,34 @@ export class FileStorage implements FileStore, WriterHost {
 
   private drop(slot: FileSlot): Promise<void> {
     this.index.delete(slot.hash)
-    return this.dropping
+    return this.removals.remove(slot)
+  }
+
+  /** The same for one whose turn it is. */
+  private dropNow(slot: FileSlot): Promise<void> {
+    this.index.delete(slot.hash)
+    return this.removals.removeNow(slot)
+  }
+
+  /**
+   * Drops what has this name, known or not.
+   * @returns the code of what has kept its file
+   */
+  private async dropKey(hash: string): Promise<string | undefined> {
+    if (!this.mayStand(hash)) return undefined
+    const slot = this.index.peek(hash)
+    if (slot === undefined) return this.line.run(hash, () => this.dropUnknown(hash))
+    await this.drop(slot)
+    return this.removals.get(hash)?.kept
+  }
+
+  private async dropUnknown(hash: string): Promise<string | undefined> {
+    const known = (): FileSlot | undefined => this.index.peek(hash) ?? this.removals.get(hash)
+    const kept = known() === undefined ? await this.finder.drop(hash) : undefined
+    const slot = known()
+    if (slot === undefined) return kept
+    await this.dropNow(slot)
+    return slot.kept
   }
 
   /** Counts at once; its file says so too when this resolves, or is gone. */
@@ -276,74 +337,20 @@ export class FileStorage implements FileStore, WriterHost {
     const done = await this.rewrite(hash, ({ head }) =>
       head.id === id ? { ...head, purged: true } : undefined,
     )
-    if (!done && this.index.peek(hash)?.id === id) this.index.delete(hash)
+    const slot = this.index.peek(hash)
+    if (!done && slot?.id === id) await this.dropNow(slot)
   }
 
-  /**
-   * Gives the file of this name another head.
-   * @param change makes it of what is there; `undefined`: it stays
-   * @returns whether that was done
-   */
+  /** Gives the file of this name another head; tells whether that was done. */
   private async rewrite(
     hash: string,
     change: (stored: StoredHead) => EntryHead | undefined,
   ): Promise<boolean> {
-    const file = await this.folder.openEntry(hash, 'r+')
-    if (file === undefined || file === 'none') return false
-    try {
-      const stored = await readHead(file, firstRead)
-      const head = stored && change(stored)
-      if (stored === undefined || head === undefined) return false
-      const length = await rewriteHead(file, stored, head)
-      if (length === undefined) return false
-      this.renew(hash, head, length)
-      return true
-    } catch (error) {
-      this.folder.failed(error)
-      return false
-    } finally {
-      await this.folder.close(file)
-    }
-  }
-
-  /** Another head has been written: the index says so too, unless the entry is being dropped. */
-  private renew(hash: string, head: EntryHead, length: number): void {
-    if (this.index.peek(hash) !== undefined) this.index.set(slotOf(hash, head, length))
-  }
-
-  private async scan(): Promise<void> {
-    const learn = (hash: string): Promise<void> => this.line.run(hash, () => this.learn(hash))
-    await scanFolder(this.folder, learn, () => this.closing !== undefined)
-    this.scanned = true
-    this.bans.clear()
-  }
-
-  /** Puts a file into the index, or removes it where it is of no use. */
-  private async learn(hash: string): Promise<void> {
-    if (this.closing !== undefined || this.index.peek(hash) !== undefined) return
-    const file = await this.folder.openEntry(hash, 'r')
-    if (file === undefined || file === 'none') return
-    let slot: FileSlot | undefined
-    try {
-      const stored = await readHead(file, firstRead)
-      const { size } = await file.stat()
-      const whole = stored !== undefined && hashOf(stored.key) === hash && size >= lengthOf(stored.header)
-      if (!whole) this.damages++
-      else if (stored.head.keepUntil >= Date.now() && this.index.fits(size))
-        slot = slotOf(hash, stored.head, size)
-    } catch (error) {
-      this.folder.failed(error)
-    }
-    await this.folder.close(file)
-    if (this.closing !== undefined || this.leaving.has(hash)) return
-    // From here to the index in one go: no purge comes between.
-    const ban = slot && this.bans.on(slot)
-    if (ban !== undefined) ban.hits++
-    if (slot === undefined || ban?.soft === false) return this.folder.removeEntry(hash)
-    this.index.set(slot)
-    if (ban === undefined) return
-    slot.purged = true
-    await this.writePurged(slot)
+    const changed = await changeHead(this.folder, hash, change)
+    // The index says so too, unless the entry is being dropped.
+    if (changed !== undefined && this.index.peek(hash) !== undefined)
+      this.index.set(slotOf(hash, changed.head, changed.length))
+    return changed !== undefined
   }
 
   // What a writer asks for.
@@ -369,20 +376,18 @@ export class FileStorage implements FileStore, WriterHost {
       } finally {
         this.placing.delete(hash)
       }
-      if (!writer.doomed) return this.index.set(slotOf(hash, head, length))
-      // A purge came meanwhile: what had the name before is gone as well.
-      this.index.delete(hash)
-      await this.folder.removeEntry(hash)
+      this.removals.replaced(hash)
+      this.finder.known(hash)
+      const slot = slotOf(hash, head, length)
+      // Else a purge came meanwhile: what had the name before is gone as well.
+      if (writer.doomed) await this.dropNow(slot)
+      else this.index.set(slot)
     })
   }
 
   async lost(hash: string): Promise<void> {
     // What stands is good for the next start.
-    if (this.closing !== undefined) return
-    if (this.index.peek(hash) !== undefined) {
-      this.index.delete(hash)
-      await this.dropping
-    } else if (!this.scanned) await this.removeUnindexed(hash)
+    if (this.closing === undefined) await this.dropKey(hash)
   }
 
   over(writer: FileWriter): void {

@@ -26,6 +26,6 @@ describe.each<[string, () => FileStoreSeams]>([
       const store = fileStore({ folder: folder.path, ...limits }, seams())
       return { store, used: () => store.stats.bytes, close: () => folder.close() }
     },
-    { sync: false },
+    { sync: false, outlives: true },
   )
 })

@@ -25,6 +25,10 @@ export interface FileStoreStats {
   readonly damaged: number
   /** Calls of the file system that have failed: what they were for was a miss, or isn't kept. */
   readonly failed: number
+  /** Files that are to be gone and couldn't be removed: this process doesn't serve them, a restart may. */
+  readonly unremoved: number
+  /** Files and folders found at the start that couldn't be read: nothing of them is served. */
+  readonly unread: number
 }
 
 /** What a file store takes from outside, to be replaced in tests. */
@@ -43,6 +47,11 @@ export interface FileStoreSeams {
  *
  * No error of the file system fails a request: what can't be read is a miss, what can't be written isn't kept, `stats` counts it and
  * `debug('sluice:cache')` says each kind once. On a full disk the least recently used go, a sixteenth at a time.
+ *
+ * `purge` and `delete` reject where what they mean would be found again after a restart, since it can't be removed, or may be in a file that
+ * can't be read, or the store is closing. This process doesn't give it any more. It is tried again by the next purge that means it, after
+ * something could be written or removed in its folder, and by `close`. A purge removes what it can't read: it may be meant. What this user has
+ * no right to read, or the disk can't give, and that can't be removed either, no purge waits for.
  *
  * Files and folders are made for this user alone to read.
  *

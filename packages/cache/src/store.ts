@@ -109,14 +109,18 @@ export interface Store {
   put(key: string, head: EntryHead, mark?: unknown): EntryWriter | undefined
   /** Gives the entry of this key another head, if it is still the one with the head's `id`. Its body stays. */
   touch(key: string, head: EntryHead): void | Promise<void>
-  /** Drops the entry of this key. */
+  /** Drops the entry of this key. Rejects where it may come back, after a restart say: until then `get` doesn't give it. */
   delete(key: string): void | Promise<void>
   /**
    * Drops all that matches, or with `soft` marks it `purged`, and tells how many. What has been `put` before and matches isn't
-   * committed after. A store that answers without a promise has done it when this returns; others when it resolves.
+   * committed after. A store that answers without a promise has done it when this returns; others when it resolves. Rejects where
+   * some of it may come back, after a restart say: until then `get` doesn't give it.
    */
   purge(what: PurgeKey, soft?: boolean): Promise<number>
-  /** Lets go of files, timers and connections of its own. Later calls find nothing and keep nothing. */
+  /**
+   * Lets go of files, timers and connections of its own. Later calls find nothing and keep nothing; what they would have to drop that is
+   * still there for others, or after a restart, is no longer in reach, and they may reject.
+   */
   close(): Promise<void>
   /** For stores that several proxies share: a mark to give to `put`, so that a purge made anywhere since then wins. */
   mark?(): unknown

@@ -3,6 +3,9 @@ import { decodeHead, decodeHeader, type FileHeader, textCrc } from './file-forma
 import { readInto } from './file-system.js'
 import type { EntryHead } from './store.js'
 
+/** What is read of a file at first: most heads, and small bodies with them. */
+export const firstRead = 4_096
+
 /** What is known of a stored file when its beginning has been read. */
 export interface StoredHead {
   readonly header: FileHeader

@@ -25,7 +25,7 @@ storeSuite(
       close: () => folder.close(),
     }
   },
-  { sync: false },
+  { sync: false, outlives: true },
 )
 
 storeSuite(
