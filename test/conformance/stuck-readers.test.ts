@@ -13,7 +13,7 @@ const own = owner()
 const part = Buffer.alloc(64 * 1024, 'x')
 /** A small part, and what frames it as a chunk. */
 const small = 16 * 1024 + 16
-const many = 32
+const many = 16
 
 /** Answers that have no end, by a proxy; what it holds for each of its clients. */
 async function rig() {

@@ -18,7 +18,7 @@ const smallPart = 16 * 1024
  */
 export class ReaderPace {
   private stall: Stall | undefined = undefined
-  /** It has taken what had to wait. */
+  /** It has taken what had to wait for room in the system. */
   private reads = false
   private waiting: Waiting | undefined = undefined
   private listens = false

@@ -3,7 +3,9 @@ import { turnTime } from './turn-time.js'
 /** Milliseconds of which a client has taken nothing of what waits for it: over any network one that reads takes something by then. */
 const stalledFrom = 250
 /** So many of these at once are no accident. */
-const manyFrom = 32
+const manyFrom = 16
+/** Milliseconds that the system had no room for, and not only this process no time: TLS, HTTP/2 and chunks are given to it later in any case. */
+const fullFrom = 20
 
 /** One answer that waits for its client to take something. */
 export interface Stall {
@@ -28,11 +30,11 @@ export class StalledReaders {
 
   /**
    * Its client has taken what waited, or is gone.
-   * @returns whether that came in a later turn of the event loop than it began: then the system had no room, and the client has read something
+   * @returns whether it waited so long that the system must have had no room: then its client has read something
    */
   end(stall: Stall): boolean {
     this.stalls.delete(stall)
-    return this.now() > stall.since
+    return this.now() - stall.since >= fullFrom
   }
 
   /** Whether so many clients take nothing that it is to be kept small what may wait for another of whom nobody knows yet that it reads. */
