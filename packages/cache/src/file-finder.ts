@@ -218,9 +218,10 @@ export class FileFinder {
 
   private isUnlisted(hash: string): boolean {
     if (this.unlisted.size === 0) return false
-    const leaf = folderOf(this.folder.path, hash)
-    const branch = dirname(leaf)
-    return [leaf, branch, dirname(branch)].some((path) => this.unlisted.has(path))
+    const { path } = this.folder
+    const leaf = folderOf(path, hash)
+    // The folder itself by the text that it was given as: what is below it has that without `./` and a slash at the end.
+    return [leaf, dirname(leaf), path].some((each) => this.unlisted.has(each))
   }
 
   /** What is in a file: nothing where it is no entry, which is removed; the code of the error where it can't be read. */

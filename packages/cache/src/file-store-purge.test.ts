@@ -533,6 +533,24 @@ describe('a file store that cannot change its files', () => {
     expect(await found(folder, ['k'])).toEqual([undefined])
   })
 
+  it.each(['/', '/./'])(
+    'knows that a file may be there in a folder that it could not list, with %s at the end of its path',
+    async (end) => {
+      const folder = await filled()
+      const path = folder.path + end
+      const few = faultyFiles((call) => {
+        if (call.call === 'readdir' && call.path === path) throw systemError('EMFILE', call.call)
+      })
+      const store = own(fileStore({ folder: path }, { fs: few }))
+      await store.ready()
+      expect(store.stats.unread).toBe(1)
+      await store.delete('k')
+      expect(folder.files()).toHaveLength(1)
+      await store.close()
+      expect(await found(folder, ['k'])).toEqual([undefined])
+    },
+  )
+
   it('says so of what is too large by now', async () => {
     const { store, folder } = await started()
     await put(store, 'k', large)
