@@ -60,17 +60,10 @@ export class FileStorage implements FileStore, WriterHost {
     const { count: entries, bytes } = this.index
     const { reading, writing, failures: failed, damages: damaged } = this.folder
     const open = reading.open + writing.open
+    const { pending } = this
     const { count: unremoved } = this.removals
-    return {
-      entries,
-      bytes,
-      pending: this.pending,
-      open,
-      damaged,
-      failed,
-      unremoved,
-      unread: this.finder.count,
-    }
+    const { count: unread } = this.finder
+    return { entries, bytes, pending, open, damaged, failed, unremoved, unread }
   }
 
   ready(): Promise<void> {
@@ -280,7 +273,8 @@ export class FileStorage implements FileStore, WriterHost {
   private damaged(hash: string, slot: FileSlot | undefined): void {
     this.folder.damaged(hash)
     const now = this.index.peek(hash)
-    if (now === undefined ? this.mayRead(hash) : now === slot) void this.dropKey(hash)
+    if (now === undefined && this.mayRead(hash)) void this.line.run(hash, () => this.dropUnread(hash))
+    else if (now !== undefined && now === slot) void this.drop(now)
   }
 
   /** The disk is full: what was used least goes, some at a time. */
@@ -315,6 +309,10 @@ export class FileStorage implements FileStore, WriterHost {
     if (slot === undefined) return this.line.run(hash, () => this.dropUnknown(hash))
     await this.drop(slot)
     return this.removals.get(hash)?.kept
+  }
+
+  private async dropUnread(hash: string): Promise<void> {
+    if (this.index.peek(hash) === undefined) await this.dropUnknown(hash)
   }
 
   private async dropUnknown(hash: string): Promise<string | undefined> {

@@ -1,4 +1,12 @@
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type FileCall, faultyFiles, systemError } from '../../../test/kit/faulty-files.js'
@@ -550,6 +558,35 @@ describe('a file store that cannot change its files', () => {
       expect(await found(folder, ['k'])).toEqual([undefined])
     },
   )
+
+  it('does not drop what takes the place of a damaged file that was found before all are known', async () => {
+    const { store, folder } = await started()
+    await put(store, 'k', 5_000)
+    await store.close()
+    const [file = ''] = folder.files()
+    const bytes = readFileSync(file)
+    bytes[bytes.length - 10] = (bytes.at(-10) ?? 0) ^ 255
+    writeFileSync(file, bytes)
+    const listed = deferred()
+    const named = deferred()
+    const gates: Partial<Record<FileCall['call'], Promise<void>>> = {
+      readdir: listed.promise,
+      rename: named.promise,
+    }
+    let renamed = false
+    const next = again(folder, ({ call }) => {
+      renamed ||= call === 'rename'
+      return gates[call]
+    })
+    const replaced = put(next, 'k', 20)
+    await until(() => renamed, 'the new one to be about to get its name')
+    expect(await next.get('k')).toBeUndefined()
+    named.resolve()
+    await replaced
+    listed.resolve()
+    await next.close()
+    expect(await found(folder, ['k'])).toEqual([expect.objectContaining({ url })])
+  })
 
   it('says so of what is too large by now', async () => {
     const { store, folder } = await started()
