@@ -118,15 +118,20 @@ export class FileStorage implements FileStore, WriterHost {
     const stuck = this.removals.matching(what).filter(({ kept }) => kept !== undefined)
     const ban = this.finder.hold(what, soft)
     const before = ban?.hits ?? 0
-    if (this.closing !== undefined) {
-      if (slots.length + stuck.length > 0 || ban !== undefined) throw purgedTooLate(path)
-      return 0
-    }
     const doomed = [...this.writers].filter(({ head }) => purgeMatches(what, head))
     for (const writer of doomed) writer.doom()
-    const named = doomed.filter(({ hash }) => this.placing.has(hash))
+    const named = doomed
+      .filter(({ hash }) => this.placing.has(hash))
+      .map(({ hash }) => this.line.run(hash, async () => {}))
+    if (this.closing !== undefined) {
+      // What is on its way out is waited for.
+      await Promise.all(named)
+      const left = await this.removals.left(what)
+      if (slots.length > 0 || ban !== undefined || left !== undefined) throw purgedTooLate(path)
+      return 0
+    }
     await Promise.all([
-      ...named.map(({ hash }) => this.line.run(hash, async () => {})),
+      ...named,
       ...stuck.map((slot) => this.removals.again(slot)),
       ...slots.map((slot) => (soft ? this.markPurged(slot) : this.drop(slot))),
     ])

@@ -7,6 +7,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type FileCall, faultyFiles, systemError } from '../../../test/kit/faulty-files.js'
@@ -93,6 +94,11 @@ async function failure(purged: Promise<unknown>): Promise<NodeJS.ErrnoException>
     () => expect.fail('it was to reject'),
     (error: NodeJS.ErrnoException) => error,
   )
+}
+
+/** What has become of a purge: how many, or what it says. */
+async function outcome(purged: Promise<number>): Promise<number | string> {
+  return purged.catch((error: Error) => error.message)
 }
 
 /** What is there after a restart. */
@@ -363,6 +369,27 @@ describe.each([false, true])('a file store that cannot change its files, purged 
     // Of this it knows that there is none.
     expect(await next.purge({ url: 'http://c.example/' }, soft)).toBe(0)
     await next.delete('c')
+  })
+
+  it('has a purge that comes while it closes wait for what is being removed', async () => {
+    for (const code of ['EROFS', undefined]) {
+      const gate = deferred()
+      const { store, folder } = await started(async ({ call }) => {
+        if (call !== 'unlink') return
+        await gate.promise
+        if (code !== undefined) throw systemError(code, call)
+      })
+      await put(store, 'k')
+      const first = outcome(store.purge({ url }))
+      const closed = store.close()
+      const late = outcome(store.purge({ url }, soft)).then((told) => [told, folder.files().length])
+      // Whatever needs nothing of the disk is done by then.
+      await readdir(folder.path)
+      gate.resolve()
+      await closed
+      await first
+      expect(await late).toEqual(code === undefined ? [0, 0] : [expect.stringContaining('closed'), 1])
+    }
   })
 
   it('holds a purge against what can be read again when it closes', async () => {
