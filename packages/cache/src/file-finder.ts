@@ -52,6 +52,8 @@ export class FileFinder {
   private looking: Promise<void>
   /** The one after that. */
   private next: Promise<void> | undefined = undefined
+  /** That at the end, for which all purges that are held have come in time: none comes after it, the folder may be another store's by then. */
+  private last: Promise<void> | undefined = undefined
 
   constructor(
     private readonly folder: FileFolder,
@@ -92,14 +94,7 @@ export class FileFinder {
   /** Resolves when everything that was unknown at the call has been looked at once more. */
   async seen(): Promise<void> {
     await this.ready
-    if (!this.isScanned || this.isWhole) return
-    // The look that is under way may have passed what was missed.
-    this.next ??= this.looking.then(() => {
-      this.next = undefined
-      this.looking = this.look()
-      return this.looking
-    })
-    await this.next
+    await (this.last ?? this.lookAgain())
   }
 
   /** What still couldn't be read, and may be there after a restart. */
@@ -137,7 +132,19 @@ export class FileFinder {
   /** The store closes: purges that are held meet what can be read by now. */
   async end(): Promise<void> {
     await this.ready
-    if (!this.bans.isEmpty) await this.seen()
+    this.last = this.bans.isEmpty ? Promise.resolve() : this.lookAgain()
+    await this.last
+  }
+
+  private async lookAgain(): Promise<void> {
+    if (!this.isScanned || this.isWhole) return
+    // The look that is under way may have passed what was missed.
+    this.next ??= this.looking.then(() => {
+      this.next = undefined
+      this.looking = this.look()
+      return this.looking
+    })
+    await this.next
   }
 
   private get isWhole(): boolean {

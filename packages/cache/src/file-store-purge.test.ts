@@ -392,6 +392,34 @@ describe.each([false, true])('a file store that cannot change its files, purged 
     }
   })
 
+  it('looks at nothing any more once it is closed', async () => {
+    const folder = await filled()
+    const missed = folderOf(folder.path, hashOf('l'))
+    mkdirSync(missed, { recursive: true })
+    const removed = deferred()
+    const late = deferred()
+    let looks = 0
+    const store = again(folder, ({ call, path }) => {
+      if (call === 'unlink' || call === 'write') return removed.promise
+      if (call !== 'readdir' || path !== missed) return undefined
+      if (++looks < 3) throw systemError('EACCES', call)
+      return late.promise
+    })
+    await store.ready()
+    const purged = store.purge({ prefix: url }, soft)
+    const closed = store.close()
+    await until(() => looks === 2, 'the look at the end')
+    removed.resolve()
+    await closed
+    const next = again(folder)
+    await put(next, 'l')
+    late.resolve()
+    expect(await purged).toBe(1)
+    expect((await next.get('l'))?.head.purged).toBeUndefined()
+    expect((await next.get('l'))?.head.url).toBe(url)
+    expect(looks).toBe(2)
+  })
+
   it('holds a purge against what can be read again when it closes', async () => {
     const folder = await filled()
     let few = true
