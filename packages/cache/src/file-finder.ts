@@ -20,8 +20,11 @@ export interface FinderHost {
   stopped(): boolean
 }
 
-/** Faults that are over when the process is, or by themselves. */
-const passing = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'EINTR', 'ETIMEDOUT'])
+/** Faults that are over when the process is, or by themselves, or when a disk of the network is there again. */
+const passing = new Set([
+  ...['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'EINTR'],
+  ...['ETIMEDOUT', 'ESTALE', 'ENOTCONN', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENODEV'],
+])
 
 /** Faults that a file has for this user, whoever mounts its folder again. */
 const rights = new Set(['EACCES', 'EPERM'])

@@ -420,6 +420,22 @@ describe.each([false, true])('a file store that cannot change its files, purged 
     expect(looks).toBe(2)
   })
 
+  it.each(['ENOTCONN', 'ESTALE'])('says so where a disk of the network was away, for %s', async (code) => {
+    const folder = await filled()
+    const away = folderOf(folder.path, hashOf('k'))
+    const faults = new Faults(({ path }) => path.startsWith(away))
+    faults.code = code
+    const store = again(folder, faults.before)
+    await store.ready()
+    await expect(store.purge({ url }, soft)).rejects.toThrow(
+      `${away} (${code}) can't be read, and may be meant`,
+    )
+    await expect(store.delete('k')).rejects.toThrow(code)
+    faults.code = undefined
+    expect(await store.purge({ url: 'http://c.example/' }, soft)).toBe(0)
+    expect(await store.get('k')).toBeUndefined()
+  })
+
   it('holds a purge against what can be read again when it closes', async () => {
     const folder = await filled()
     let few = true
