@@ -9,7 +9,7 @@ export interface Sink {
   end(trailers?: HeaderList): void
   /** The body will never be whole: what was written so far must not pass for it. */
   abort(error: Error): void
-  /** Sets who hears, each time there is room again after a `write` that returned `false`. */
+  /** Sets who hears, each time there is room again after a `write` that returned `false`: whoever was set last, where bodies come one after the other. */
   onDrain(fn: () => void): void
 }
 

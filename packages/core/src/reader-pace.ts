@@ -25,13 +25,13 @@ export class ReaderPace {
 
   /**
    * @param shares it is one of those that share a connection of HTTP/2
-   * @param drain hears each time when there is room again
+   * @param drain hears each time when there is room again; another body of the same answer puts its own there
    * @param readers all that this process answers
    */
   constructor(
     private readonly res: ServerResponse | Http2ServerResponse,
     private readonly shares: boolean,
-    private readonly drain: (() => void) | undefined,
+    public drain: (() => void) | undefined,
     private readonly readers = stalledReaders,
   ) {}
 

@@ -263,6 +263,8 @@ export class Responder implements EndSink {
 
   onDrain(fn: () => void): void {
     this.drain = fn
+    // Bodies in a row come to it one after the other.
+    if (this.pace !== undefined) this.pace.drain = fn
   }
 
   get partAtMost(): number {
