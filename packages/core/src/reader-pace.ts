@@ -44,7 +44,8 @@ export class ReaderPace {
     const { res } = this
     const doubtful = this.isDoubtful(sent)
     let room: boolean
-    if (doubtful && writesUnseen(res as ServerResponse)) {
+    // Behind one that waits as well: the last that goes out tells of room.
+    if ((doubtful || this.stall !== undefined) && writesUnseen(res as ServerResponse)) {
       // Node itself asks to wait beyond 64 KB alone (22 and later), and tells of no room before.
       ;(res as ServerResponse).write(chunk, (error) => {
         if (error) return
