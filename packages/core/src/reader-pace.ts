@@ -50,7 +50,9 @@ export class ReaderPace {
       ;(res as ServerResponse).write(chunk, (error) => {
         if (error) return
         spent?.(chunk)
-        if (this.stall !== undefined && res.writableLength === 0) this.drained()
+        // Of what a connection that ends has dropped Node 20 tells without an error.
+        if (this.stall !== undefined && res.writableLength === 0 && res.socket?.destroyed === false)
+          this.drained()
       })
       room = res.writableLength === 0
     } else room = writeSpent(res as ServerResponse, chunk, spent) || this.hasRoom(doubtful)
