@@ -133,6 +133,44 @@ describe.each(http2Kinds(() => pair))(
       expect(refused).toEqual({})
     })
 
+    it('is let be while it takes answers whose heads have more in them than their bodies', async () => {
+      const body = Buffer.alloc(600)
+      const policy = 'x'.repeat(1_000)
+      const all = own(
+        await hardenedServer(
+          kind,
+          (_req, res) => void res.writeHead(200, { 'content-security-policy': policy }).end(body),
+          { slow: { minRate: 240, grace: 60, readGrace: 60 } },
+          true,
+        ),
+      )
+      const client = own(await frameClient(all.port, { tls }))
+      const taken = (): number =>
+        client.frames.reduce(
+          (sum, each) => sum + (each.type === frameTypes.data ? each.payload.length : 0),
+          0,
+        )
+      let next = 1
+      const ask = (): void => {
+        client.request(next)
+        next += 2
+      }
+      for (let i = 0; i < 130; i++) ask()
+      await until(() => taken() === windowOfConnection, 'all that there is room for')
+      for (let i = 1; i <= 8; i++) {
+        all.look(15)
+        while (all.turn());
+        for (let each = 0; each < 12; each++) ask()
+        client.write(room(12 * body.length, 0))
+        const most = windowOfConnection + i * 12 * body.length
+        await until(
+          () => taken() === most || all.refused['reader-too-slow'] !== undefined,
+          'what there is room for',
+        )
+      }
+      expect(all.refused).toEqual({})
+    })
+
     type Reader = Awaited<ReturnType<typeof reader>>
     it.each<[string, number, number, (reader: Reader, i: number) => Promise<unknown>]>([
       ['makes none', windowOfConnection, 240, () => Promise.resolve()],

@@ -78,6 +78,24 @@ describe('SentBodies', () => {
     expect(sent.sum(written + 240, 0, window) - before).toBe(240)
   })
 
+  it('counts what is seen to have gone, where heads have more in them than bodies', () => {
+    const sent = new SentBodies()
+    let written = 0
+    for (let i = 1; i <= 100; i++) {
+      sent.fields({ sentHeaders }, 0)
+      sent.ended()
+      sent.gone(40)
+      sent.gone(10)
+      // Alike as they are the heads are far smaller on the wire.
+      written += 20 + 59
+      expect(sent.sum(written, 0, window)).toBe(i * 50)
+    }
+    // It counts once beside all that is written, not on top of it.
+    sent.gone(100)
+    expect(sent.sum(written + 300, 0, window)).toBe(100 * 50 + 300)
+    expect(sent.sum(written + 300, 0, window)).toBe(100 * 50 + 300)
+  })
+
   it('takes a counter that went back for the beginning of another', () => {
     const sent = new SentBodies()
     sent.sum(1_000, 0, window)

@@ -25,15 +25,23 @@ export interface SentFields {
  * section 6.9). So all else is taken off, at the most that it may have been: else a client that gives bodies no room would pass for a reader by whatever
  * it has us write.
  *
- *   sum += max(0, written − heads and trailers − answers to PING and SETTINGS − ends − WINDOW_UPDATEs), all since the last look
+ *   sum += max(gone, written − heads and trailers − answers to PING and SETTINGS − ends − WINDOW_UPDATEs), all since the last look
  *
- * What is taken off too much is so for one look only, and never adds up: a head is some 300 bytes here, and 50 on the wire where the last one was alike.
+ * What is taken off too much is so for one look only, and never adds up: a head is some 300 bytes here, and 50 on the wire where the last one was alike. But where
+ * bodies are smaller than that, it would leave nothing of them at any look. So what has waited in a stream and is seen to have gone counts in any case. It may have gone in
+ * part before the last look, and have counted then: so a byte counts twice at most.
  */
 export class SentBodies {
   #written = 0
   #read = 0
   #others = 0
+  #gone = 0
   #sum = 0
+
+  /** So much of a body has waited for room, and gone. */
+  gone(bytes: number): void {
+    this.#gone += bytes
+  }
 
   /** A frame that a client may send at will has come, or we send one like it. */
   control(): void {
@@ -69,10 +77,11 @@ export class SentBodies {
   sum(written: number, read: number, window: number): number {
     // As half of a window has been read its client is told so, for the stream and for the connection.
     const updates = (read - this.#read) * 2 * ofUpdate * (1 / Math.max(1, window) + 1 / connectionWindow)
-    this.#sum += Math.max(0, written - this.#written - this.#others - updates)
+    this.#sum += Math.max(this.#gone, written - this.#written - this.#others - updates)
     this.#written = written
     this.#read = read
     this.#others = 0
+    this.#gone = 0
     return this.#sum
   }
 }

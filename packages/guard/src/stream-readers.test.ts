@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Lack, newReader, type Reader, StreamReaders } from './stream-readers.js'
+import { goneOf, type Lack, newReader, type Reader, StreamReaders } from './stream-readers.js'
 
 const rate = 240
 const grace = 60_000
@@ -48,6 +48,25 @@ function move(each: Stream): void {
   each.waiting -= each.flight
   each.flight = each.waiting
 }
+
+describe('goneOf', () => {
+  const waited: Reader = { waiting: 1_000, flight: 300, stood: 0, since: 0 }
+
+  it.each([
+    ['nothing', 1_000, 300, 0],
+    ['nothing, with more behind it', 2_000, 300, 0],
+    ['a part', 700, 300, 300],
+    ['a part, with more behind it', 5_000, 4_700, 300],
+    ['all', 0, 0, 1_000],
+  ])('tells that %s has gone', (_what, waiting, flight, gone) => {
+    expect(goneOf(waited, waiting, flight)).toBe(gone)
+  })
+
+  it('counts nothing anew of what has all gone, nor of a stream in which nothing waited', () => {
+    expect(goneOf({ ...waited, waiting: Number.POSITIVE_INFINITY }, 10, 10)).toBe(0)
+    expect(goneOf(newReader(), 10, 10)).toBe(0)
+  })
+})
 
 describe('StreamReaders', () => {
   describe('a client that is to be cut', () => {

@@ -93,6 +93,18 @@ export class StreamReaders {
   }
 }
 
+/**
+ * How much of what waited in a stream at the last look has gone for certain.
+ * @param waiting bytes that wait in it now
+ * @param flight those of them that Node has been given to send
+ */
+export function goneOf(reader: Reader, waiting: number, flight: number): number {
+  // All of it, which was counted as it went.
+  if (reader.waiting === Number.POSITIVE_INFINITY) return 0
+  // Node is given more when all that it had is sent; more may wait behind that.
+  return Math.max(0, reader.waiting - waiting, flight === reader.flight ? 0 : reader.flight)
+}
+
 /** A stream in which nothing waits yet. */
 export function newReader(): Reader {
   return { waiting: 0, flight: 0, stood: 0, since: 0 }

@@ -12,7 +12,7 @@ import type { Refusals } from './refusals.js'
 import { SentBodies } from './sent-bodies.js'
 import type { ServerGuardSettings } from './server-guard-options.js'
 import type { SlowSettings } from './slow-options.js'
-import { type Lack, newReader, type Reader, StreamReaders } from './stream-readers.js'
+import { goneOf, type Lack, newReader, type Reader, StreamReaders } from './stream-readers.js'
 import type { Connection } from './watched-connection.js'
 
 /** How long a connection may take to end once it was told to, in ms. */
@@ -116,7 +116,10 @@ export class WatchedSession {
     for (const stream of this.#streams) {
       const seen = stream[watched] as Watched
       seen.blocks = this.#sent.fields(stream, seen.blocks)
-      waits ||= seen.end === undefined && stream.writableLength > 0
+      if (seen.end !== undefined || stream.destroyed) continue
+      const { bufferSize, writableLength } = stream
+      this.#sent.gone(goneOf(seen.reader, writableLength, bufferSize - writableLength))
+      waits ||= writableLength > 0
     }
     const sent = this.#sent.sum(
       socket._handle?.bytesWritten ?? 0,
@@ -268,11 +271,20 @@ export class WatchedSession {
 
   closed(stream: WatchedStream): void {
     this.#streams.delete(stream)
-    if (this.#readers?.counts === true) {
-      this.#sent.fields(stream, stream[watched]?.blocks ?? 0)
+    const seen = stream[watched]
+    if (seen !== undefined && this.#readers?.counts === true) {
+      this.#sent.fields(stream, seen.blocks)
       this.#sent.ended()
+      if (stream.writableFinished) this.#sent.gone(goneOf(seen.reader, 0, 0))
     }
     if (this.#streams.size === 0) this.#restsSince = this.now()
+  }
+
+  /** All that waited in a stream has gone. */
+  drained({ reader }: Watched): void {
+    this.#sent.gone(goneOf(reader, 0, 0))
+    // As many bytes may wait at the next look, and be others.
+    reader.waiting = Number.POSITIVE_INFINITY
   }
 
   readonly #onControl = (): void => {
@@ -296,10 +308,9 @@ function onAborted(this: WatchedStream): void {
   this[watched]?.by.aborted(this)
 }
 
-/** As many bytes may wait at the next look, and be others. */
 function onDrain(this: WatchedStream): void {
   const seen = this[watched]
-  if (seen !== undefined) seen.reader.waiting = Number.POSITIVE_INFINITY
+  if (seen !== undefined) seen.by.drained(seen)
 }
 
 function onClose(this: WatchedStream): void {
