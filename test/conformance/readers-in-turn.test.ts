@@ -1,8 +1,11 @@
+import { once } from 'node:events'
 import type { RequestListener } from 'node:http'
 import { type ClientHttp2Session, connect } from 'node:http2'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 import type { SlowOptions } from '@sluice/guard'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { hardenedServer, http2Kinds } from '../kit/hardened-server.js'
+import { hardenedServer, http2Kinds, type ServerKind } from '../kit/hardened-server.js'
 import { frameClient, frameTypes, http2Frame } from '../kit/http2-frames.js'
 import { owner } from '../kit/owner.js'
 import { slowLine } from '../kit/slow-line.js'
@@ -39,6 +42,50 @@ function room(bytes: number, stream: number): Buffer {
   size.writeUInt32BE(bytes)
   return http2Frame(frameTypes.windowUpdate, 0, stream, size)
 }
+
+/** A connection that is no socket, as what an app makes of one. */
+function duplexOver(socket: Socket): Duplex {
+  const duplex = new Duplex({
+    read: () => void socket.resume(),
+    write: (bytes, _encoding, done) => void socket.write(bytes, () => done()),
+    destroy: (error, done) => {
+      socket.destroy()
+      done(error)
+    },
+  })
+  socket.on('data', (bytes) => duplex.push(bytes))
+  socket.on('close', () => duplex.destroy())
+  socket.on('error', () => {})
+  return duplex
+}
+
+it('resets streams for which no room is made, over what is no socket too', async () => {
+  const kind = http2Kinds(() => pair)[0] as ServerKind
+  const { look, refused, server, turn } = own(
+    await hardenedServer(kind, endless, { slow: { readGrace: 60 } }, true),
+  )
+  const front = createServer((socket) => void server.emit('connection', duplexOver(socket)))
+  own({ close: () => front.close() })
+  front.listen(0, '127.0.0.1')
+  await once(front, 'listening')
+  let count = 0
+  for (const window of [20_000, windowOfConnection]) {
+    count++
+    const client = own(await frameClient((front.address() as AddressInfo).port, { settings: { 4: window } }))
+    client.request(1)
+    let taken = 0
+    await until(() => {
+      taken = client.frames.reduce((sum, each) => sum + (each.type === 0 ? each.payload.length : 0), 0)
+      return taken === window
+    }, 'all that there is room for')
+    for (let i = 0; i < 7 && (refused['reader-too-slow'] ?? 0) < count; i++) {
+      look(15)
+      while (turn());
+    }
+    expect((await client.frame(frameTypes.reset, 1)).payload.readUInt32BE(0)).toBe(8)
+  }
+  expect(refused).toEqual({ 'reader-too-slow': 2 })
+})
 
 describe.each(http2Kinds(() => pair))(
   'over $name, a client whose streams share what room there is',

@@ -111,7 +111,9 @@ export class WatchedSession {
 
   /** What all of its readers have in common. */
   #lookAtReaders(elapsed: number, { minRate, readGrace }: SlowSettings): StreamReaders {
-    const { session, socket } = this
+    const { session } = this
+    // An app may have Node speak over any duplex: that tells neither, and what is seen to go in streams is all that counts.
+    const socket: Partial<Connection> = this.socket
     let waits = false
     for (const stream of this.#streams) {
       const seen = stream[watched] as Watched
@@ -123,7 +125,7 @@ export class WatchedSession {
     }
     const sent = this.#sent.sum(
       socket._handle?.bytesWritten ?? 0,
-      socket.bytesRead,
+      socket.bytesRead ?? 0,
       session.localSettings.initialWindowSize ?? 0,
     )
     this.#readers ??= new StreamReaders(minRate, readGrace)
