@@ -271,6 +271,12 @@ describe('StreamReaders', () => {
         expect(look('connection', [stream()], i % 59 === 0 ? 1 : 0)).toEqual([])
     })
 
+    it('has a new stream while its connection is behind, of which Node has nothing yet', () => {
+      const { look } = connection()
+      for (let i = 0; i < 60; i++) look('connection', [stream()])
+      expect(look('stream', [stream(10, 0)])).toEqual([])
+    })
+
     it('has been cut, and asks again: what comes then has all its time', () => {
       const client = connection()
       const { look } = client

@@ -5,7 +5,7 @@ export type Lack = 'nothing' | 'system' | 'connection' | 'stream'
 
 /** One stream, as it was at the last look. */
 export interface Reader {
-  /** Bytes that waited in it; infinitely many: all of them have gone since. */
+  /** Bytes that waited in it; infinitely many: all of them have gone since, or there was none. */
   waiting: number
   /** Those of them that Node had been given to send: the same until all of them are sent. */
   flight: number
@@ -105,7 +105,7 @@ export function goneOf(reader: Reader, waiting: number, flight: number): number 
   return Math.max(0, reader.waiting - waiting, flight === reader.flight ? 0 : reader.flight)
 }
 
-/** A stream in which nothing waits yet. */
+/** A stream that has not been looked at: its time begins then, also where whoever serves it has given Node nothing of it yet. */
 export function newReader(): Reader {
-  return { waiting: 0, flight: 0, stood: 0, since: 0 }
+  return { waiting: Number.POSITIVE_INFINITY, flight: 0, stood: 0, since: 0 }
 }
