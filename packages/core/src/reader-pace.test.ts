@@ -90,3 +90,12 @@ it('counts as one that takes nothing until it reads or leaves', () => {
   pace.closed()
   expect(readers.many).toBe(false)
 })
+
+it('counts for nothing once it has closed, whoever writes on', () => {
+  const { clock, pace, readers, res, room } = rig(15)
+  pace.closed()
+  res.writableLength = megabyte
+  expect(room(megabyte)).toBe(false)
+  clock.time += 1_000
+  expect(readers.many).toBe(false)
+})

@@ -22,6 +22,7 @@ export class ReaderPace {
   private reads = false
   private waiting: Waiting | undefined = undefined
   private listens = false
+  private isOver = false
 
   /**
    * @param shares it is one of those that share a connection of HTTP/2
@@ -66,6 +67,7 @@ export class ReaderPace {
   }
 
   closed(): void {
+    this.isOver = true
     if (this.stall !== undefined) this.readers.end(this.stall)
     this.stall = undefined
     if (this.waiting !== undefined) this.waiting.count--
@@ -85,6 +87,8 @@ export class ReaderPace {
   }
 
   private begin(): void {
+    // Whoever writes on to a response that has closed would count as stuck for good.
+    if (this.isOver) return
     this.stall ??= this.readers.begin()
     if (this.listens) return
     // Once for the body: it hears each time.
