@@ -190,16 +190,14 @@ export class FileStorage implements FileStore, WriterHost {
       if (slot !== undefined && this.index.peek(hash) === slot) this.index.delete(hash)
       return undefined
     }
-    let entry: Entry | 'damaged' | 'changed' | undefined
+    let entry: Entry | 'changed' | undefined
     try {
       entry = await this.entryIn(file, key, hash, slot, signal)
     } catch (error) {
       this.folder.failed(error)
     }
     if (!(entry instanceof FileEntry)) await this.folder.closeRead(file)
-    if (entry !== 'damaged') return entry
-    this.damaged(hash, slot)
-    return undefined
+    return entry
   }
 
   private async entryIn(
@@ -208,14 +206,14 @@ export class FileStorage implements FileStore, WriterHost {
     hash: string,
     slot: FileSlot | undefined,
     signal: AbortSignal | undefined,
-  ): Promise<Entry | 'damaged' | 'changed' | undefined> {
+  ): Promise<Entry | 'changed' | undefined> {
     const first = slot !== undefined && slot.length <= readAtOnce ? slot.length : firstRead
     // Twice: another process may be at giving it another head.
     const stored = (await readHead(file, first)) ?? (await readHead(file, first))
-    if (stored === undefined) return 'damaged'
+    if (stored === undefined) return this.damaged(hash, slot?.id)
     if (stored.key !== key) return undefined
     const body = await readStored(file, stored)
-    if (body === undefined) return 'damaged'
+    if (body === undefined) return this.damaged(hash, stored.head.id)
     const head = this.headNow(hash, slot, stored)
     if (head === 'changed' || head === undefined || signal?.aborted)
       return head === 'changed' ? head : undefined
@@ -227,7 +225,7 @@ export class FileStorage implements FileStore, WriterHost {
       () => this.folder.reading.give(),
       (error) => {
         if ('code' in error) this.folder.failed(error)
-        this.damaged(hash, this.index.peek(hash)?.id === head.id ? this.index.peek(hash) : undefined)
+        this.damaged(hash, head.id)
       },
     )
     return new FileEntry(head, header.bodySize, shared, body.trailers)
@@ -274,12 +272,16 @@ export class FileStorage implements FileStore, WriterHost {
     )
   }
 
-  /** Removes a file that isn't what was written, unless another one has its name by now. */
-  private damaged(hash: string, slot: FileSlot | undefined): void {
+  /**
+   * Removes a file that isn't what was written, unless another one has its name by now.
+   * @param id of the entry in it, where that is known
+   */
+  private damaged(hash: string, id: string | undefined): undefined {
     this.folder.damaged(hash)
     const now = this.index.peek(hash)
-    if (now === undefined && this.mayRead(hash)) void this.line.run(hash, () => this.dropUnread(hash))
-    else if (now !== undefined && now === slot) void this.drop(now)
+    if (now !== undefined) {
+      if (now.id === id) void this.drop(now)
+    } else if (this.mayRead(hash)) void this.line.run(hash, () => this.dropDamaged(hash, id))
   }
 
   /** The disk is full: what was used least goes, some at a time. */
@@ -316,8 +318,11 @@ export class FileStorage implements FileStore, WriterHost {
     return this.removals.get(hash)?.kept
   }
 
-  private async dropUnread(hash: string): Promise<void> {
-    if (this.index.peek(hash) === undefined) await this.dropUnknown(hash)
+  private async dropDamaged(hash: string, id: string | undefined): Promise<void> {
+    // It may have become known while its turn was waited for, and so may another one of its name.
+    const now = this.index.peek(hash)
+    if (now === undefined) await this.dropUnknown(hash)
+    else if (now.id === id) await this.dropNow(now)
   }
 
   private async dropUnknown(hash: string): Promise<string | undefined> {

@@ -1,9 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { faultyFiles } from '../../../test/kit/faulty-files.js'
 import { owner } from '../../../test/kit/owner.js'
 import { seeded } from '../../../test/kit/seeded.js'
 import { bodyBytes, entryHead, pattern } from '../../../test/kit/store-entries.js'
 import { type StoreFolder, storeFolder } from '../../../test/kit/store-folder.js'
+import { deferred } from '../../../test/kit/until.js'
 import { type EntryHead, type FileStore, fileStore } from './index.js'
 
 const own = owner()
@@ -146,5 +148,48 @@ describe.each([
     if (ready) await again.ready()
     expect(await again.get('other')).toBeUndefined()
     expect(folder.files()).toHaveLength(1)
+  })
+})
+
+describe('a file store', () => {
+  it.each([
+    ['short', 100],
+    ['long', 300_000],
+  ])('removes what it finds damaged in a %s body while it looks at its head', async (_, size) => {
+    const body = pattern(size, 6)
+    const { folder, file, whole } = await stored(body)
+    const changed = Buffer.from(whole)
+    const at = changed.indexOf(body.subarray(size / 2, size / 2 + 20))
+    changed[at] = (changed[at] as number) ^ 1
+    writeFileSync(file, changed)
+    const listing = deferred()
+    const looking = deferred()
+    const looked = deferred()
+    let asked = false
+    const store = own(
+      fileStore(
+        { folder: folder.path },
+        {
+          fs: faultyFiles(async ({ call }) => {
+            if (call === 'readdir') await listing.promise
+            if (call !== 'stat' || !asked) return
+            looking.resolve()
+            await looked.promise
+          }),
+        },
+      ),
+    )
+    const entry = size > 1_000 ? await store.get('key') : undefined
+    asked = true
+    listing.resolve()
+    await looking.promise
+    if (entry === undefined) expect(await store.get('key')).toBeUndefined()
+    else await expect(bodyBytes(entry.body())).rejects.toThrow('damaged')
+    entry?.release?.()
+    looked.resolve()
+    await store.ready()
+    await store.close()
+    expect(store.stats).toMatchObject({ entries: 0, damaged: 1 })
+    expect(folder.files()).toEqual([])
   })
 })
