@@ -87,6 +87,19 @@ it('resets streams for which no room is made, over what is no socket too', async
   expect(refused).toEqual({ 'reader-too-slow': 2 })
 })
 
+it('looks at the streams of many connections in several turns', async () => {
+  const kind = http2Kinds(() => pair)[0] as ServerKind
+  let open = 0
+  const { look, port, refused, turn } = own(await hardenedServer(kind, () => void open++, {}, true))
+  const clients = await Promise.all([1, 2, 3].map(async () => own(await frameClient(port))))
+  for (const client of clients) for (let i = 0; i < 60; i++) client.request(1 + 2 * i)
+  await until(() => open === 180, 'all requests')
+  look(15)
+  // The connections and two sessions; the third.
+  expect([turn(), turn()]).toEqual([true, false])
+  expect(refused).toEqual({})
+})
+
 describe.each(http2Kinds(() => pair))(
   'over $name, a client whose streams share what room there is',
   (kind) => {

@@ -32,7 +32,7 @@ export const realTime: Seams = {
 
 /** How often connections are looked at, at most, in ms. */
 const lookAtMost = 1_000
-/** Connections that are looked at in one turn of the event loop: half a millisecond's work. */
+/** Connections and streams that are looked at in one turn of the event loop: half a millisecond's work, and one more connection's. */
 const lookedAtInTurn = 100
 
 /** All connections of one server. One timer looks at them, while there are any. */
@@ -164,12 +164,13 @@ export class ServerWatch {
     const { settings, slow } = this
     const look = this.#current
     if (look === undefined) return
-    for (let left = lookedAtInTurn; left > 0; left--) {
+    for (let left = lookedAtInTurn; left > 0; ) {
       const { done, value } = look.all.next()
       if (done === true) {
         this.#current = undefined
         return
       }
+      left -= 1 + value.streams
       value.look(look.now, look.elapsed, settings, slow)
     }
     this.seams.soon(this.#goOn)

@@ -59,6 +59,11 @@ export class WatchedConnection implements SlowSender {
     this.#since = now
   }
 
+  /** Those of HTTP/2 are looked at by their session. */
+  get streams(): number {
+    return 0
+  }
+
   /** Ends it where its client is too slow. */
   look(
     now: number,

@@ -75,6 +75,11 @@ export class WatchedSession {
     session.on('priority', this.#onControl)
   }
 
+  /** How many streams it has. */
+  get streams(): number {
+    return this.#streams.size
+  }
+
   /** Hears of nothing more. */
   forget(): void {
     const { session } = this
