@@ -1,11 +1,12 @@
 // What 1,000 slow connections of slowhttptest do to everybody else:
-//   node test/bench/slow-clients.mjs [--seconds 10] [--only readers] [--mtu 1500] [--node-flags '']
-// A proxy serves 20 kept connections, 200 requests a second in all, for so many seconds (10), and then while it is attacked until all of
+//   node test/bench/slow-clients.mjs [--seconds 10] [--rate 200] [--only readers] [--mtu 1500] [--node-flags='']
+// A proxy serves 20 kept connections, so many requests a second in all (200), for so many seconds (10), and then while it is attacked until all of
 // the attack is cut. Beside it a bare server of `node:http`, which cuts nobody, has the same attack for as long: what that costs is Node's
 // own. Servers, load and attacker are processes of their own: who is attacked has a core for itself, and the attacker is nice to the load, so that
 // what it takes to attack isn't told as what it does.
 // Over the loopback interface the system takes 2 MB for each reader, of what it takes 90 KB over a network: with `--mtu` all of it runs in a network of its own whose
-// segments are as long as those of Ethernet. Both servers have a core each, so V8 has one thread beside it, where Node starts four.
+// segments are as long as those of Ethernet. Both servers have a core each and are started as README.md says: V8 has one thread beside it, where Node starts
+// four, and a heap that it lets grow.
 import { execFile, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, get } from 'node:http'
@@ -20,13 +21,14 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '10' },
     only: { type: 'string', default: '' },
     mtu: { type: 'string' },
-    'node-flags': { type: 'string', default: '--v8-pool-size=1' },
+    rate: { type: 'string', default: '200' },
+    'node-flags': { type: 'string', default: '--v8-pool-size=1 --initial-heap-size=256' },
   },
 })
 if (values.mtu !== undefined) process.exit(inNetworkOfOwn(values.mtu))
 const seconds = Number(values.seconds)
 const count = 1_000
-const rate = 200
+const rate = Number(values.rate)
 const limits = { head: 5_000, slow: { minRate: 240, grace: 5_000, readGrace: 10_000 } }
 const reader = ['-X', '-w', '256', '-y', '512', '-n', '1', '-z', '8']
 /** Readers of what the system's buffers hold, which hides nothing that we do for them, and of what is more than they hold. */
