@@ -40,3 +40,13 @@ it('tell-tales go in a spelling with _ too, unless they are to stay', async () =
   const kept = anonymity({ fields: { keep: ['X_Powered_By'] } })(() => reply)
   expect(await kept(ctx())).toMatchObject({ headers: ['X_Powered_By', 'x', 'X_Own', '1'] })
 })
+
+it('fields that name files of a target go, which a server between it and us would have taken for its own', async () => {
+  const headers = [
+    ...['X-Accel-Redirect', '/internal/report.pdf', 'X-Sendfile', '/srv/app/report.pdf'],
+    ...['X-LIGHTTPD-send-file', '/srv/app/report.pdf', 'X-Reproxy-URL', 'http://files:7500/1'],
+    ...['X-Accel-Buffering', 'no', 'X-Own', '1'],
+  ]
+  const reply: Reply = { status: 200, headers, body: '' }
+  expect(await anonymity()(() => reply)(ctx())).toMatchObject({ headers: ['X-Own', '1'] })
+})
