@@ -8,10 +8,10 @@ import { type ConnectHook, lookupOf, refusal, refusedSocket } from './connect-ho
 import { Deadline, type Deadlines } from './deadlines.js'
 import { wireLimits } from './wire-limits.js'
 
-/** Bytes of one answer that a target may send ahead of its reader. So much is held for a client that has stopped. */
-const streamWindow = 256 * 1024
-/** The same for a whole connection. Node gives it back as bytes come, so one slow reader doesn't stop the others. */
-const connectionWindow = 4 * 1024 * 1024
+/** Answers that may come at full speed over one connection. Node gives its window back as bytes come, so one slow reader doesn't stop the others. */
+const answersAtOnce = 16
+/** RFC 9113 section 6.9.1. */
+const largestWindow = 2 ** 31 - 1
 
 /**
  * Megabytes that Node lets a connection hold. Bodies in memory count until the target has taken them, and past the limit Node
@@ -35,6 +35,8 @@ export interface Http2Address {
   readonly secure: boolean
   /** The target says by ALPN whether it speaks HTTP/2 (RFC 9113 section 3.2); else that is known before (3.3). */
   readonly alpn: boolean
+  /** Bytes of one answer that the target may send ahead of its reader. So much is held for a client that has stopped. */
+  readonly window: number
   /** Says where connections may go, and resolves names. */
   readonly hook?: ConnectHook | undefined
 }
@@ -52,7 +54,7 @@ export function connectHttp2(
   deadlines: Deadlines,
   told: Http2Connected,
 ): () => void {
-  const { target, secure, alpn } = address
+  const { target, secure, alpn, window } = address
   const socket = openSocket(address, timeout)
   let session: ClientHttp2Session | undefined
   let over = false
@@ -98,7 +100,7 @@ export function connectHttp2(
       maxSessionMemory,
       settings: {
         enablePush: false,
-        initialWindowSize: streamWindow,
+        initialWindowSize: window,
         maxHeaderListSize: wireLimits.head,
       },
     })
@@ -114,7 +116,8 @@ export function connectHttp2(
       // RFC 9113 section 6.5.2: no stream for now, which is not to last.
       if (maxConcurrentStreams === 0) return
       if (session === undefined || session.destroyed || !settle()) return
-      session.setLocalWindowSize(connectionWindow)
+      // SETTINGS can't say it (RFC 9113 section 6.9.2).
+      session.setLocalWindowSize(Math.min(answersAtOnce * window, largestWindow))
       told.connected(session, socket)
     })
   })

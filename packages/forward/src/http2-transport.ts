@@ -1,6 +1,6 @@
 import { type Outbound, ProxyError, type Reply } from '@sluice/core'
 import { has } from '@sluice/headers'
-import { type Duration, duration, integer, oneOf, parse, that, v } from '@sluice/options'
+import { type Duration, duration, integer, oneOf, parse, type Size, size, that, v } from '@sluice/options'
 import { connectionKey, onRetire, type Target } from '@sluice/upstream'
 import { type ConnectHook, connectHookTakes, isConnectHook } from './connect-hook.js'
 import { Deadlines } from './deadlines.js'
@@ -32,11 +32,19 @@ export interface Http2TransportOptions {
    */
   ping?: Duration
   /**
+   * Bytes of one answer that a target may send ahead of its reader: a download gets no more than that in a round trip, and so much of each is held where a client doesn't
+   * take it. Beside it a connection has 16 times as much for all its streams. `'64kb'` to less than `'2gb'`. Default 256kb.
+   */
+  window?: Size
+  /**
    * Says where connections may go, and resolves names: `safeTargets()` where targets follow from requests, or one's own.
    * Default: anywhere.
    */
   connect?: ConnectHook
 }
+
+/** What every stream begins with, and a connection can't go below (RFC 9113 section 6.9.2). */
+const leastWindow = 65_535
 
 const optionsSchema = v.strictObject({
   mode: v.optional(oneOf('alpn', 'prior-knowledge')),
@@ -45,12 +53,20 @@ const optionsSchema = v.strictObject({
   connections: v.optional(integer(0), 128),
   idle: v.optional(duration(), 60_000),
   ping: v.optional(duration(), 0),
+  window: v.optional(
+    v.pipe(
+      size(),
+      v.check((bytes) => bytes >= leastWindow && bytes < 2 ** 31, "'64kb' to less than '2gb'"),
+    ),
+    262_144,
+  ),
   connect: v.optional(that<ConnectHook>(isConnectHook, connectHookTakes)),
 })
 
 interface Http2Settings extends Http2PoolLimits {
   readonly mode?: 'alpn' | 'prior-knowledge'
   readonly connections: number
+  readonly window: number
   readonly connect?: ConnectHook
 }
 
@@ -158,7 +174,14 @@ class Http2Transport implements Transport, Http2PoolOwner {
   }
 
   private open(target: Target): Http2Pool {
-    const address = { target, secure: isSecure(target), alpn: this.byAlpn(target), hook: this.connect }
+    const { window } = this.settings
+    const address = {
+      target,
+      secure: isSecure(target),
+      alpn: this.byAlpn(target),
+      window,
+      hook: this.connect,
+    }
     const pool = new Http2Pool(address, this.settings, this.deadlines, this)
     const key = connectionKey(target)
     this.pools.set(key, pool)
