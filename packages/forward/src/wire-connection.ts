@@ -305,12 +305,10 @@ export class WireConnection implements ResponseEvents, Holder, Reader {
 
   /** How long it may rest, in ms: `limit`, or less if the target has said so; below 0 for not at all. 0: no limit. */
   idleLimit(limit: number): number {
-    const { keepAliveHint } = this.parser
-    if (keepAliveHint === undefined) return limit
-    const hint = /(?:^|[,;\s])timeout=(\d{1,9})/i.exec(keepAliveHint)
-    if (hint === null) return limit
+    const { keptFor } = this.parser
+    if (keptFor === undefined) return limit
     // A second before the target ends it, so that no request meets that end on its way.
-    const most = (Number(hint[1]) - 1) * 1_000
+    const most = (keptFor - 1) * 1_000
     return most <= 0 ? -1 : limit === 0 ? most : Math.min(limit, most)
   }
 

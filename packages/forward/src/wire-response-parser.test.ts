@@ -14,7 +14,7 @@ type Event =
 interface Read {
   readonly events: Event[]
   readonly error: string | undefined
-  readonly hint: string | undefined
+  readonly hint: number | undefined
   /** Bytes of the last piece that weren't read. */
   readonly unread: number
 }
@@ -69,7 +69,7 @@ function read(pieces: readonly Buffer[], asked: Asked = get, ends = false): Read
     if (!(thrown instanceof ProxyError)) throw thrown
     error = `${thrown.code}: ${thrown.message}`
   }
-  return { events, error, hint: parser.keepAliveHint, unread }
+  return { events, error, hint: parser.keptFor, unread }
 }
 
 const whole = (text: string): Buffer[] => [Buffer.from(text, 'latin1')]
@@ -422,15 +422,25 @@ it('a reply that was cut off, and its hint, are forgotten with the next request'
   const first = Buffer.from(`${ok}Keep-Alive: timeout=5\r\n${empty}`)
   parser.begin(get)
   parser.execute(first, 0, first.length)
-  expect(parser.keepAliveHint).toBe('timeout=5')
+  expect(parser.keptFor).toBe(5)
   for (let end = 1; end <= bytes.length; end++) {
     parser.begin(get)
     parser.execute(bytes, 0, end)
     body = ''
     parser.begin(get)
     parser.execute(bytes, 0, bytes.length)
-    expect([body, parser.ended, parser.keepAliveHint]).toEqual(['abc', true, undefined])
+    expect([body, parser.ended, parser.keptFor]).toEqual(['abc', true, undefined])
   }
+})
+
+it('a connection at rest holds nothing of the last reply but for how long it may', () => {
+  const parser = new ResponseParser({ informed() {}, answered() {}, data() {}, ended() {} })
+  const reply = Buffer.from(`HTTP/1.1 200 Fine\r\nKeep-Alive: timeout=5\r\n${empty}`)
+  parser.begin(get)
+  parser.execute(reply, 0, reply.length)
+  expect([parser.headers.length > 0, parser.reason]).toEqual([true, 'Fine'])
+  parser.forget()
+  expect([parser.headers, parser.reason, parser.keptFor]).toEqual([[], undefined, 5])
 })
 
 describe('a change of protocol (RFC 9110 section 15.2.2)', () => {
@@ -489,8 +499,14 @@ describe('whether the connection lasts (RFC 9112 section 9.3)', () => {
   })
 
   it('keeps the hint of how long', () => {
-    expect(read(whole(`${ok}Keep-Alive: timeout=5, max=9\r\n${empty}`)).hint).toBe('timeout=5, max=9')
-    expect(read(whole(ok + empty)).hint).toBeUndefined()
+    expect(read(whole(`${ok}Keep-Alive: max=9, Timeout=5\r\n${empty}`)).hint).toBe(5)
+    for (const said of [
+      '',
+      'Keep-Alive: max=9\r\n',
+      'Keep-Alive: timeout=soon\r\n',
+      'Keep-Alive: untimeout=5\r\n',
+    ])
+      expect(read(whole(ok + said + empty)).hint).toBeUndefined()
   })
 
   it.each([

@@ -45,6 +45,7 @@ export interface Asked {
 }
 
 const nothing: Asked = { method: 'GET', upgrade: false }
+const noHeaders: HeaderList = []
 
 type State = 'idle' | 'head' | 'length' | 'chunked' | 'trailers' | 'blank' | 'close' | 'ended'
 
@@ -68,12 +69,12 @@ export class ResponseParser implements ResponseHead {
   minor1 = true
   status = 0
   reason: string | undefined = undefined
-  headers: HeaderList = []
+  headers = noHeaders
   framing: ResponseHead['framing'] = 'none'
   length: number | undefined = undefined
   keepAlive = false
-  /** The value of Keep-Alive, a hint of how long the target keeps the connection (RFC 2068 section 19.7.1.1). */
-  keepAliveHint: string | undefined = undefined
+  /** For how many seconds the target keeps the connection, where Keep-Alive says so: a hint (RFC 2068 section 19.7.1.1). */
+  keptFor: number | undefined = undefined
   private state: State = 'idle'
   private asked: Asked = nothing
   /** What has come of a head or of trailers that aren't whole. */
@@ -92,9 +93,14 @@ export class ResponseParser implements ResponseHead {
     this.held = ''
   }
 
-  /** Its connection rests now, perhaps for hours: a request that it still knew would stay in memory, with its client's socket and its body. */
+  /**
+   * Its connection rests now, perhaps for hours: a request that it still knew would stay in memory, with its client's socket and its body, and so would
+   * a head with all its text.
+   */
   forget(): void {
     this.asked = nothing
+    this.headers = noHeaders
+    this.reason = undefined
   }
 
   /** No byte of a reply has come, informational ones included. */
@@ -226,13 +232,13 @@ export class ResponseParser implements ResponseHead {
     let close = false
     let keep = minor1
     let framed = false
-    this.keepAliveHint = undefined
+    this.keptFor = undefined
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] as string
       switch (name.length) {
         case 10: {
           const lower = name === 'Connection' ? 'connection' : name.toLowerCase()
-          if (lower === 'keep-alive') this.keepAliveHint = headers[i + 1]
+          if (lower === 'keep-alive') this.keptFor = timeoutIn(headers[i + 1] as string)
           else if (lower === 'connection') {
             const value = headers[i + 1] as string
             if (value === 'keep-alive') keep = true
@@ -342,6 +348,11 @@ function refuseEarly(text: string, from: number, head: boolean): void {
     if (text.charCodeAt(at + 1) !== 10) throw malformed('a carriage return that ends no line')
   for (let at = text.indexOf('\n', from); at !== -1; at = text.indexOf('\n', at + 1))
     if (at === 0 || text.charCodeAt(at - 1) !== 13) throw malformed('a line that ends with a line feed alone')
+}
+
+function timeoutIn(keepAlive: string): number | undefined {
+  const hint = /(?:^|[,;\s])timeout=(\d{1,9})/i.exec(keepAlive)
+  return hint === null ? undefined : Number(hint[1])
 }
 
 /**
