@@ -97,14 +97,22 @@ function attempt(handler: Handler<never>): Handler<never> {
   return (ctx: never) => {
     if ((ctx as Context) instanceof Exchange)
       return (ctx as Exchange).isUntied ? tied(handler, ctx) : handler(ctx)
-    refuseCopy(ctx)
+    refuseOther(ctx)
     return handler(ctx)
   }
 }
 
-/** A copy has the fields of an exchange and none of its methods, which somebody further in would miss, whom nobody knows. */
-function refuseCopy(ctx: Partial<Context>): void {
-  if (ctx.req === undefined || typeof ctx.onClose === 'function') return
+/**
+ * A copy has the fields of an exchange and none of its methods, which somebody further in would miss, whom nobody knows. A request has
+ * neither: a server or an app was given the handler as it is.
+ */
+function refuseOther(ctx: Partial<Context>): void {
+  if (typeof ctx.onClose === 'function') return
+  if ('rawHeaders' in ctx)
+    throw new TypeError(
+      'the handler of a chain was called with a request: it takes a context; a server or an app takes toListener(handler), and of a proxy its listener',
+    )
+  if (ctx.req === undefined) return
   throw new TypeError(
     'a layer has called next() with a copy of its context, as { ...ctx } is: it takes the context itself, with keys assigned to it, or ctx.fork() for a further attempt',
   )

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
-import { createServer, request, type Server } from 'node:http'
+import { createServer, IncomingMessage, request, type Server } from 'node:http'
 import { createServer as createHttp2Server } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, Socket } from 'node:net'
 import { format } from 'node:util'
 import { roundRobin, slowStart, weightedRoundRobin } from '@sluice/balance'
 import { chain, type ProxyError, unhandled } from '@sluice/core'
@@ -712,6 +712,13 @@ it('is a handler that ends a chain, and passes on what it does not take', async 
   own({ close: () => outer.close({ drain: 0 }) })
   const url = await urlOf(outer)
   expect([await text(`${url}/a`), await text(`${url}/b`)]).toEqual(['a /a', 'mine'])
+})
+
+it('says what a server takes where it was given the handler', () => {
+  const proxy = createProxy('http://127.0.0.1:1')
+  own({ close: () => proxy.close() })
+  const came = new IncomingMessage(new Socket())
+  expect(() => proxy.handler(came as never)).toThrow(/takes a context.*of a proxy its listener/)
 })
 
 it('keeps connections to clients and to targets', async () => {

@@ -5,6 +5,7 @@ import {
   type AttachableServer,
   attach,
   type Context,
+  chain,
   endConnectionIf,
   type Handler,
   type InboundRequest,
@@ -128,7 +129,7 @@ export class AssembledProxy implements Proxy {
     this.upstreams = parts.upstreams
     if (parts.cache !== undefined) this.cache = parts.cache
     if (parts.tls !== undefined) this.tls = parts.tls
-    this.handler = (ctx) => this.handle(ctx)
+    this.handler = chain().handle((ctx) => this.handle(ctx))
     this.listener = toListener(this.handler)
     this.upgrade = toUpgradeListener(this.handler)
     this.listeners = new Listeners((ctx) => (this.isShut ? this.handle(ctx) : this.serve(ctx)), parts, parts)
