@@ -124,13 +124,14 @@ describe('parse', () => {
       parse(schema, { foo: 1, count: 0, bar: 2, inner: { a: { x: 1, y: 2 } } }, 'health'),
     )
     expect(text.split('\n').sort()).toEqual([
-      'health.bar: unknown option',
+      'health.bar: unknown option, known are interval, limit, count, share, kind, inner, list',
       'health.count: got 0, takes a whole number from 1 to 10',
-      'health.foo: unknown option',
+      'health.foo: unknown option, known are interval, limit, count, share, kind, inner, list',
       'health.inner.a.name: got nothing, takes a text: it is required',
-      'health.inner.a.x: unknown option',
-      'health.inner.a.y: unknown option',
+      'health.inner.a.x: unknown option, known are name',
+      'health.inner.a.y: unknown option, known are name',
     ])
+    expect(fault(() => parse(v.strictObject({}), { a: 1 }, 'x'))).toBe('x.a: unknown option')
   })
 
   it.each([
@@ -141,7 +142,10 @@ describe('parse', () => {
     ['kindness', undefined],
     ['imner', 'inner'],
   ])('of %s it hints at %s', (name, hint) => {
-    const text = hint === undefined ? '' : `, did you mean ${hint}?`
+    const text =
+      hint === undefined
+        ? ', known are interval, limit, count, share, kind, inner, list'
+        : `, did you mean ${hint}?`
     expect(fault(() => parse(schema, { [name]: 1 }, ''))).toBe(`${name}: unknown option${text}`)
   })
 

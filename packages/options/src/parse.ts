@@ -18,8 +18,10 @@ function describe(issue: v.BaseIssue<unknown>, base: string, schema: v.GenericSc
   const path = pathOf(issue.path as PathItem[] | undefined, base)
   if (issue.type === 'strict_object' && issue.expected === 'never') {
     const item = issue.path?.at(-1) as PathItem
-    const close = nearest(String(item.key), Object.keys(entriesAround(schema, issue.path as PathItem[])))
-    return `${path}: unknown option${close === undefined ? '' : `, did you mean ${close}?`}`
+    const known = Object.keys(entriesAround(schema, issue.path as PathItem[]))
+    const close = nearest(String(item.key), known)
+    if (close !== undefined) return `${path}: unknown option, did you mean ${close}?`
+    return `${path}: unknown option${known.length === 0 ? '' : `, known are ${known.join(', ')}`}`
   }
   const missing =
     issue.type === 'strict_object' && issue.input === undefined && issue.expected?.startsWith('"')

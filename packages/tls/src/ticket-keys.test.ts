@@ -163,7 +163,7 @@ describe('wrong options of ticketKeys()', () => {
     ],
     [{ rotate: 0 }, 'ticketKeys.rotate: got 0, takes more than 0'],
     [{ keep: -1 }, 'ticketKeys.keep: got -1, takes a whole number from 0 to 100'],
-    [{ rotation: '1h' }, 'ticketKeys.rotation: unknown option'],
+    [{ rotation: '1h' }, 'ticketKeys.rotation: unknown option, known are secret, rotate, keep, clock'],
   ])('%j', (options, message) => {
     expect(() => ticketKeys(options as TicketKeysOptions)).toThrow(new TypeError(message))
   })
