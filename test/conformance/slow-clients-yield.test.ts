@@ -63,11 +63,15 @@ async function proxied() {
   }
   diagnostics.subscribe('sluice:request:end', hear)
   own({ close: () => diagnostics.unsubscribe('sluice:request:end', hear) })
+  let arrived = 0
+  const count = (): void => void arrived++
+  diagnostics.subscribe('sluice:request:start', count)
+  own({ close: () => diagnostics.unsubscribe('sluice:request:start', count) })
   const proxy = own(createProxy({ upstreams: { x: { targets: [origin.url], connections: limit } } }))
   const { port } = await proxy.listen()
   const client = own(httpClient({ port }))
   const raw = async (): Promise<RawClient> => own(await rawClient(port))
-  return { client, errors, most, origin, port, raw }
+  return { arrived: () => arrived, client, errors, most, origin, port, raw }
 }
 
 type Site = Awaited<ReturnType<typeof proxied>>
@@ -139,6 +143,7 @@ describe('bodies in drips', () => {
     await vi.advanceTimersByTimeAsync(1_900)
     const call = all.client.call({ method: 'POST', path: '/upload', open: true })
     call.body.write('the first part')
+    await until(() => all.arrived() === 4, 'the upload at the proxy')
     await new Promise((resolve) => setTimeout(resolve, 300))
     expect(all.origin.requests).toHaveLength(3)
     leap(300)
@@ -212,8 +217,9 @@ describe('readers that take nothing', () => {
     const busy = [1, 2, 3].map(() => all.client.ask({ path: '/mute' }))
     await until(() => all.origin.requests.length === limit, 'a pool that is full')
     const first = all.client.call({ path: '/first' })
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await until(() => all.arrived() === limit + 1, 'the first in line')
     const second = all.client.call({ path: '/second' })
+    await until(() => all.arrived() === limit + 2, 'the second in line')
     await new Promise((resolve) => setTimeout(resolve, 300))
     expect(all.origin.requests).toHaveLength(limit)
     leap(11_000)
