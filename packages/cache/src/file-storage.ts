@@ -59,11 +59,10 @@ export class FileStorage implements FileStore, WriterHost {
   get stats(): FileStoreStats {
     const { count: entries, bytes } = this.index
     const { reading, writing, failures: failed, damages: damaged } = this.folder
+    const { finder, pending, removals } = this
     const open = reading.open + writing.open
-    const { pending } = this
-    const { count: unremoved } = this.removals
-    const { count: unread } = this.finder
-    return { entries, bytes, pending, open, damaged, failed, unremoved, unread }
+    const { count: unremoved } = removals
+    return { entries, bytes, pending, open, damaged, failed, unremoved, unread: finder.count }
   }
 
   ready(): Promise<void> {
@@ -321,8 +320,7 @@ export class FileStorage implements FileStore, WriterHost {
   private async dropDamaged(hash: string, id: string | undefined): Promise<void> {
     // It may have become known while its turn was waited for, and so may another one of its name.
     const now = this.index.peek(hash)
-    if (now === undefined) await this.dropUnknown(hash)
-    else if (now.id === id) await this.dropNow(now)
+    if (now === undefined || now.id === id) await this.dropUnknown(hash)
   }
 
   private async dropUnknown(hash: string): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { runInNewContext } from 'node:vm'
 import express from 'express'
@@ -21,6 +21,18 @@ trapUnhandled()
 
 const answer = () => ({ status: 200, headers: [], body: null })
 const none: unknown[] = [undefined, null, {}, { handler: answer }, 'x']
+
+/** Asks a server with this listener once. */
+async function askOnce(listener: RequestListener): Promise<void> {
+  const server = createServer(listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  try {
+    await (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)).text()
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+}
 
 describe('a chain', () => {
   it.each<[name: string, layer: unknown, got: string]>([
@@ -80,14 +92,7 @@ describe('a chain', () => {
         ctx.onClose(() => {})
         return answer()
       })
-    const server = createServer(toListener(handler)).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    try {
-      await (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)).text()
-    } finally {
-      server.closeAllConnections()
-      server.close()
-    }
+    await askOnce(toListener(handler))
     expect(told).toEqual(
       new TypeError(
         'a layer has called next() with a copy of its context, as { ...ctx } is: it takes the context itself, with keys assigned to it, or ctx.fork() for a further attempt',
@@ -98,21 +103,14 @@ describe('a chain', () => {
   it('tells a server that was given a handler what it takes', async () => {
     let told: unknown
     const handler = chain().handle(answer) as unknown as (req: IncomingMessage) => unknown
-    const server = createServer((req, res) => {
+    await askOnce((req, res) => {
       try {
         handler(req)
       } catch (error) {
         told = error
       }
       res.end()
-    }).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    try {
-      await (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)).text()
-    } finally {
-      server.closeAllConnections()
-      server.close()
-    }
+    })
     expect(told).toEqual(
       new TypeError(
         'the handler of a chain was called with a request: it takes a context; a server or an app takes toListener(handler), and of a proxy its listener',
