@@ -1,66 +1,150 @@
 /** What a {@link KeyTable} holds. */
-export interface Hashed<T> {
+export interface Hashed {
   readonly key: string
-  /** Of the key; all those of a table by one function. */
+  /** Of the key, 32 bits with a sign; all those of a table by one function. */
   readonly hash: number
-  /** Another one of the same hash. The table's to write. */
-  twin: T | undefined
 }
 
+/** Buckets of an empty table. A power of two. */
+const fewest = 16
+
 /**
- * Holds much by keys, and finds it by their hashes. To look for a text in a `Map` of texts is to look into some others that stand beside it,
- * and where there are many each is somewhere else in memory; a number stands in the map itself. Two keys of one hash are linked.
+ * Holds much by keys, and finds it by their hashes. A `Map` of a million is copied as a whole now and then, also where it grows no more but
+ * what is in it changes, and all wait for 100 ms or a second then. This one uses places again, and grows by one bucket at a time (linear
+ * hashing: Litwin, VLDB 1980).
+ *
+ * What is held stands in the order in which it came, as far as places weren't free before: V8 looks through a list for what is young in it,
+ * and that is quick where the young are together. To look for what isn't there is to read numbers alone.
+ *
+ * Emptied it is small again; with less in it than there was it keeps its places, 24 bytes each.
  */
-export class KeyTable<T extends Hashed<T>> {
+export class KeyTable<T extends Hashed> {
   size = 0
-  private readonly byHash = new Map<number, T>()
+  /** By place; nobody is at 0. */
+  private ones: (T | undefined)[] = [undefined]
+  /** For each place the hash, and the next place in its bucket or among the free ones. */
+  private links = new Int32Array(fewest * 2)
+  private free = 0
+  /** For each bucket the first place. */
+  private heads = new Int32Array(fewest)
+  private buckets = fewest
+  /** So many there were when the last of them had been split: the buckets are up to twice as many. */
+  private level = fewest
 
   get(key: string, hash: number): T | undefined {
-    let one = this.byHash.get(hash)
-    while (one !== undefined && one.key !== key) one = one.twin
-    return one
+    const { links, ones } = this
+    for (let at = this.heads[this.bucket(hash)] as number; at !== 0; at = links[at * 2 + 1] as number) {
+      if (links[at * 2] !== hash) continue
+      const one = ones[at] as T
+      if (one.key === key) return one
+    }
+    return undefined
   }
 
   /** Takes one whose key isn't there yet. */
   add(one: T): void {
-    one.twin = this.byHash.get(one.hash)
-    this.byHash.set(one.hash, one)
-    this.size++
+    const at = this.place()
+    const bucket = this.bucket(one.hash)
+    this.ones[at] = one
+    this.links[at * 2] = one.hash
+    this.links[at * 2 + 1] = this.heads[bucket] as number
+    this.heads[bucket] = at
+    if (++this.size > this.buckets) this.split()
   }
 
   /** Puts one in the place of another of the same key. */
   replace(old: T, one: T): void {
-    one.twin = old.twin
-    this.link(old, one)
+    const { links, ones } = this
+    let at = this.heads[this.bucket(old.hash)] as number
+    while (ones[at] !== old) at = links[at * 2 + 1] as number
+    ones[at] = one
   }
 
   /** Takes out what is there. */
   remove(one: T): void {
-    this.link(one, one.twin)
-    this.size--
+    const { heads, links, ones } = this
+    const bucket = this.bucket(one.hash)
+    let before = 0
+    let at = heads[bucket] as number
+    while (ones[at] !== one) {
+      before = at
+      at = links[at * 2 + 1] as number
+    }
+    const next = links[at * 2 + 1] as number
+    if (before === 0) heads[bucket] = next
+    else links[before * 2 + 1] = next
+    ones[at] = undefined
+    links[at * 2 + 1] = this.free
+    this.free = at
+    if (--this.size === 0) this.clear()
   }
 
   /** All there is. What comes and goes between two steps does no harm: nothing that stays is left out. */
   *values(): IterableIterator<T> {
-    for (const first of this.byHash.values())
-      for (let one: T | undefined = first; one !== undefined; one = one.twin) yield one
+    for (let at = 1; at < this.ones.length; at++) {
+      const one = this.ones[at]
+      if (one !== undefined) yield one
+    }
   }
 
   clear(): void {
-    this.byHash.clear()
     this.size = 0
+    this.ones = [undefined]
+    this.links = new Int32Array(fewest * 2)
+    this.free = 0
+    this.heads = new Int32Array(fewest)
+    this.buckets = fewest
+    this.level = fewest
   }
 
-  /** Lets whatever leads to `old` lead to `to`. */
-  private link(old: T, to: T | undefined): void {
-    const { hash } = old
-    let one = this.byHash.get(hash)
-    if (one === old) {
-      if (to === undefined) this.byHash.delete(hash)
-      else this.byHash.set(hash, to)
-      return
-    }
-    while (one !== undefined && one.twin !== old) one = one.twin
-    if (one !== undefined) one.twin = to
+  private bucket(hash: number): number {
+    const { buckets, level } = this
+    const bucket = hash & (level * 2 - 1)
+    return bucket < buckets ? bucket : bucket & (level - 1)
   }
+
+  /** A free place. */
+  private place(): number {
+    const { free, links, ones } = this
+    if (free !== 0) {
+      this.free = links[free * 2 + 1] as number
+      return free
+    }
+    const at = ones.length
+    if (at * 2 === links.length) this.links = twice(links)
+    ones.push(undefined)
+    return at
+  }
+
+  /** Adds a bucket, and moves to it what is its own by one more bit of the hash. */
+  private split(): void {
+    const { buckets, level } = this
+    if (buckets === this.heads.length) this.heads = twice(this.heads)
+    const { heads, links } = this
+    const from = buckets - level
+    let at = heads[from] as number
+    let stays = 0
+    let goes = 0
+    while (at !== 0) {
+      const next = links[at * 2 + 1] as number
+      if (((links[at * 2] as number) & level) === 0) {
+        links[at * 2 + 1] = stays
+        stays = at
+      } else {
+        links[at * 2 + 1] = goes
+        goes = at
+      }
+      at = next
+    }
+    heads[from] = stays
+    heads[buckets] = goes
+    this.buckets++
+    if (this.buckets === level * 2) this.level = this.buckets
+  }
+}
+
+function twice(numbers: Int32Array): Int32Array<ArrayBuffer> {
+  const more = new Int32Array(numbers.length * 2)
+  more.set(numbers)
+  return more
 }

@@ -15,7 +15,6 @@ export class MemorySlot implements Held<MemorySlot> {
   place: Place = 0
   next: MemorySlot | undefined = undefined
   previous: MemorySlot | undefined = undefined
-  twin: MemorySlot | undefined = undefined
   /** Set once it is asked for often. */
   entry: MemoryEntry | undefined = undefined
   /** Coded forms of the body: passed on to the slot that takes this one's place with the same body. */
@@ -39,7 +38,7 @@ export class MemorySlot implements Held<MemorySlot> {
   ) {}
 }
 
-/** An object of 17 fields, its place in a map, and what is around its texts. Measured with a million of them. */
+/** An object of 16 fields, its place in a table, and what is around its texts. Measured with a million of them. */
 const perSlot = 320
 const perText = 32
 /** A tag: its text, its place in a list and in a map. */

@@ -297,7 +297,7 @@ class Memory implements MemoryStore {
     for (let i = 0; i < slice; i++) {
       const step = steps.next()
       if (step.done === true) return true
-      // One that has gone since the step before leads to those of its hash.
+      // One may have gone since it was found.
       if (step.value.place !== 0) this.apply(ban, step.value)
     }
     return false

@@ -9,7 +9,7 @@ const hashOf = (key: string) => keyHash(key, 1)
 interface One extends Held<One> {}
 const held = (key: string, cost = 1): One => ({
   ...{ key, hash: hashOf(key), cost, hits: 0, place: 0 },
-  ...{ next: undefined, previous: undefined, twin: undefined },
+  ...{ next: undefined, previous: undefined },
 })
 
 /** Asks for a key as a cache is asked: what isn't there is fetched and kept. True for a hit. */

@@ -4,7 +4,7 @@ import { type Hashed, KeyTable } from './key-table.js'
 import { type Linked, LinkedList } from './linked-list.js'
 
 /** What a {@link ProbationCache} holds. The fields below are the cache's to write, but for `hits`. */
-export interface Held<T> extends Linked<T>, Hashed<T> {
+export interface Held<T> extends Linked<T>, Hashed {
   /** Bytes it counts for: 1 or more. */
   cost: number
   /** How often it was used, up to a few. */
