@@ -13,6 +13,7 @@ export class MemorySlot implements Held<MemorySlot> {
   cost = 0
   hits = 0
   place: Place = 0
+  used = 0
   next: MemorySlot | undefined = undefined
   previous: MemorySlot | undefined = undefined
   /** Set once it is asked for often. */
@@ -38,7 +39,7 @@ export class MemorySlot implements Held<MemorySlot> {
   ) {}
 }
 
-/** An object of 16 fields, its place in a table, and what is around its texts. Measured with a million of them. */
+/** An object of 17 fields, its place in a table, and what is around its texts. Measured with a million of them. */
 const perSlot = 320
 const perText = 32
 /** A tag: its text, its place in a list and in a map. */

@@ -8,7 +8,7 @@ const hashOf = (key: string) => keyHash(key, 1)
 
 interface One extends Held<One> {}
 const held = (key: string, cost = 1): One => ({
-  ...{ key, hash: hashOf(key), cost, hits: 0, place: 0 },
+  ...{ key, hash: hashOf(key), cost, hits: 0, place: 0, used: 0 },
   ...{ next: undefined, previous: undefined },
 })
 
@@ -63,6 +63,27 @@ function rate(ask: Ask, next: () => string, times: number): number {
 }
 
 describe('ProbationCache', () => {
+  it('moves a few at a time, however many are proven when it has filled up', () => {
+    const gone: One[] = []
+    const cache = new ProbationCache<One>(10_000, (one) => gone.push(one))
+    const all = Array.from({ length: 10_000 }, (_, i) => held(`key ${i}`))
+    for (const one of all) {
+      cache.add(one)
+      one.hits = 2
+    }
+    const inMain = () => all.filter(({ place }) => place === 2).length
+    let before = 0
+    for (let i = 0; i < 200; i++) {
+      cache.add(held(`more ${i}`))
+      expect(inMain() - before).toBeLessThanOrEqual(100)
+      before = inMain()
+      expect([cache.bytes, cache.count]).toEqual([10_000, 10_000])
+    }
+    // A tenth is on probation, and those that came last of all are there.
+    expect(before).toBe(9_000)
+    expect(gone).toHaveLength(200)
+  })
+
   it.each([1, 2, 3])('keeps what is hot through a scan (seed %d)', (seed) => {
     const results: Record<string, number> = {}
     for (const [name, ask] of Object.entries({ ours: probation(1_500), lru: lru(1_500) })) {

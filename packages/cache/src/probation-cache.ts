@@ -1,10 +1,10 @@
-import { LRUCache } from 'lru-cache'
 import { Ghosts } from './ghosts.js'
 import { type Hashed, KeyTable } from './key-table.js'
 import { type Linked, LinkedList } from './linked-list.js'
+import { type Aged, ShardedLru } from './sharded-lru.js'
 
 /** What a {@link ProbationCache} holds. The fields below are the cache's to write, but for `hits`. */
-export interface Held<T> extends Linked<T>, Hashed {
+export interface Held<T> extends Linked<T>, Hashed, Aged {
   /** Bytes it counts for: 1 or more. */
   cost: number
   /** How often it was used, up to a few. */
@@ -24,6 +24,10 @@ const main = 2
 const onProbation = 0.1
 /** Uses during probation that prove it: with one, a page that a crawler asks for twice in a row would be. */
 const proof = 2
+/** So many go over to the main part at once: when it has filled up, and nothing had to leave before, all may be proven. */
+const promotedAtOnce = 100
+/** Bytes for which a shard of the main part is worth its own. */
+const perShard = 4 * 1024 * 1024
 
 /**
  * Bounded in bytes, and not to be flushed by a scan.
@@ -44,7 +48,8 @@ export class ProbationCache<T extends Held<T>> {
   private readonly all = new KeyTable<T>()
   private readonly queue = new LinkedList<T>()
   private queueBytes = 0
-  private readonly main: LRUCache<string, T>
+  private readonly main: ShardedLru<T>
+  private mainBytes = 0
   private readonly ghosts = new Ghosts()
 
   /**
@@ -55,13 +60,12 @@ export class ProbationCache<T extends Held<T>> {
     private readonly maxSize: number,
     private readonly letGo: (held: T) => void,
   ) {
-    // Its own bound is never reached: room is made here, over both parts.
-    this.main = new LRUCache({ maxSize: maxSize * 2 })
+    this.main = new ShardedLru(2 ** Math.floor(Math.log2(Math.max(1, maxSize / perShard))))
   }
 
   /** Bytes held. */
   get bytes(): number {
-    return this.queueBytes + this.main.calculatedSize
+    return this.queueBytes + this.mainBytes
   }
 
   /** How many are held. */
@@ -72,7 +76,7 @@ export class ProbationCache<T extends Held<T>> {
   /** What is held for a key; counts as a use in the main part, and in probation by its `hits`. */
   get(key: string, hash: number): T | undefined {
     const held = this.all.get(key, hash)
-    if (held !== undefined && held.place === main) this.main.get(key)
+    if (held !== undefined && held.place === main) this.main.use(held)
     return held
   }
 
@@ -126,20 +130,25 @@ export class ProbationCache<T extends Held<T>> {
     this.queue.clear()
     this.queueBytes = 0
     this.main.clear()
+    this.mainBytes = 0
   }
 
   private place(held: T, place: Place): void {
     held.place = place
-    if (place === main) this.main.set(held.key, held, { size: held.cost })
-    else {
+    if (place === main) {
+      this.main.add(held)
+      this.mainBytes += held.cost
+    } else {
       this.queue.add(held)
       this.queueBytes += held.cost
     }
   }
 
   private displace(held: T): void {
-    if (held.place === main) this.main.delete(held.key)
-    else {
+    if (held.place === main) {
+      this.main.remove(held)
+      this.mainBytes -= held.cost
+    } else {
       this.queue.remove(held)
       this.queueBytes -= held.cost
     }
@@ -147,30 +156,35 @@ export class ProbationCache<T extends Held<T>> {
   }
 
   private makeRoom(keep: T): void {
-    while (this.bytes > this.maxSize) {
+    for (let promoted = 0; this.bytes > this.maxSize; ) {
       const inMain = this.main.size
       const young = this.count - inMain > (keep.place === probation ? 1 : 0)
       const old = inMain > (keep.place === main ? 1 : 0)
-      if (young && (!old || this.queueBytes > this.maxSize * onProbation)) this.endProbation(keep)
-      else if (old) this.giveUp(keep)
+      const isMuch = this.queueBytes > this.maxSize * onProbation
+      if (young && (!old || (isMuch && promoted < promotedAtOnce))) {
+        if (this.endProbation(keep)) promoted++
+      } else if (old) this.giveUp(keep)
       else return
     }
   }
 
-  private endProbation(keep: T): void {
+  /** @returns whether the oldest has stayed */
+  private endProbation(keep: T): boolean {
     const held = this.queue.last as T
     if (held === keep || held.hits >= proof) {
       this.displace(held)
       this.place(held, held === keep ? probation : main)
-    } else {
-      this.remove(held)
-      this.ghosts.add(held.hash, this.count)
-      this.letGo(held)
+      return true
     }
+    this.remove(held)
+    this.ghosts.add(held.hash, this.count)
+    this.letGo(held)
+    return false
   }
 
   private giveUp(keep: T): void {
     const held = this.main.pop() as T
+    this.mainBytes -= held.cost
     if (held === keep) return this.place(held, main)
     held.place = nowhere
     this.all.remove(held)
