@@ -18,6 +18,7 @@ import { isEntry, isEntryHead } from './is-entry.js'
 import { type Kept, keep, type Times } from './keep.js'
 import { type CacheKey, createKey, type RefusedKey } from './key.js'
 import { Markers } from './markers.js'
+import { MemoryEntry } from './memory-entry.js'
 import { nameVerdicts } from './name-verdicts.js'
 import { passesAsItIs } from './no-answers.js'
 import { withAge } from './policy/age.js'
@@ -27,7 +28,7 @@ import { storable, storedFields } from './policy/storable.js'
 import { tagsOf } from './policy/tags.js'
 import type { PolicyResponse } from './policy/types.js'
 import { freshen, headUpdates } from './policy/validation.js'
-import { Prepared } from './prepared.js'
+import { type Preparable, Prepared } from './prepared.js'
 import { withoutCookies } from './private-cookies.js'
 import { createPurgeKey } from './purge-key.js'
 import { StatusText } from './status-text.js'
@@ -61,7 +62,6 @@ export class Engine {
   readonly now: () => number
   /** The cache that this is the engine of. */
   itself: Cache | undefined = undefined
-  readonly #prepared = new WeakMap<EntryHead, Prepared>()
   readonly #purgeKeyOf: ReturnType<typeof createPurgeKey>
   readonly budget: FillBudget
   readonly #statusText: StatusText
@@ -84,13 +84,16 @@ export class Engine {
   }
 
   /** What serving needs of a head: read once for each. */
-  prepare(head: EntryHead): Prepared {
-    let prepared = this.#prepared.get(head)
-    if (prepared === undefined) {
-      prepared = new Prepared(head, this.settings)
-      this.#prepared.set(head, prepared)
-    }
-    return prepared
+  prepare(head: Preparable): Prepared {
+    const { prepared } = head
+    if (prepared?.isFor(this.settings) === true) return prepared
+    head.prepared = new Prepared(head.head, this.settings)
+    return head.prepared
+  }
+
+  /** The same of an entry, of which only our own have room for it: others are mostly made anew each time. */
+  prepareEntry(entry: Entry): Prepared {
+    return entry instanceof MemoryEntry ? this.prepare(entry) : new Prepared(entry.head, this.settings)
   }
 
   /** An answer's body, to be stored while it comes. */
@@ -128,9 +131,9 @@ export class Engine {
 
   /** Whether what the store gave is what it was asked for. Everything else is a miss, since a wrong answer is worse than none. */
   isSound(entry: Entry, primary: string): boolean {
-    if (!isEntry(entry)) return false
+    // What has been in this process's memory since it was stored is what was stored.
+    if (!(entry instanceof MemoryEntry) && !(isEntry(entry) && isEntryHead(entry.head))) return false
     const { head, size } = entry
-    if (!this.#prepared.has(head) && !isEntryHead(head)) return false
     if (head.primary !== primary) return false
     const { length, part } = head
     return (length ?? size) === size && (part === undefined || part.last - part.first + 1 === size)

@@ -8,9 +8,11 @@ import type { Doomable } from './flights.js'
 import { type Kept, keep, type Times } from './keep.js'
 import { passesAsItIs } from './no-answers.js'
 import { noFields, type Plan, rangeFields, restOf } from './plan.js'
+import { life } from './policy/life.js'
 import { noDirectives } from './policy/request-directives.js'
 import { isFailure, mayServeOnError } from './policy/reuse.js'
 import { matchesValidator, validators } from './policy/validation.js'
+import type { Preparable } from './prepared.js'
 import type { Entry, EntryHead, EntryWriter } from './store.js'
 import { Waiters } from './waiters.js'
 import { withheldFields } from './withheld-fields.js'
@@ -20,7 +22,7 @@ export type Landing =
   /** An answer that may be stored, and is while it comes. It is theirs whose request has its key by what it varies on. */
   | { readonly kind: 'stored'; readonly kept: Kept; readonly fill: Fill; readonly stores: boolean }
   /** The stale entry is still the target's answer, with this head. With `why` for the one who has asked alone: that forbids to keep it. */
-  | { readonly kind: 'validated'; readonly head: EntryHead; readonly why: string | undefined }
+  | ({ readonly kind: 'validated'; readonly why: string | undefined } & Preparable)
   /** There was none, or one that says that the target has failed while something stale is there. */
   | { readonly kind: 'failed'; readonly error?: unknown }
   /** Another who shares the store has fetched it meanwhile. */
@@ -275,9 +277,9 @@ export class Flight implements Doomable {
     if (!isFailure(status)) return false
     if (typeof kept === 'string') return true
     // One that has to be asked for again at once spares the target nothing, and isn't worth what is there.
-    const came = engine.prepare(kept.head).life
+    const came = kept.life
     if (came.revalidate === 'always' || came.bornAt + came.freshFor <= engine.now()) return true
-    return mayServeOnError(engine.prepare(old).life, noDirectives, engine.now())
+    return mayServeOnError(life(old, engine.settings), noDirectives, engine.now())
   }
 
   #writer(
@@ -315,7 +317,7 @@ export class Flight implements Doomable {
     // What was confirmed before a purge was that of before.
     if (isForOthers && !this.doomed) void engine.renew(plan.entryKey, head, plan.vary)
     this.reply = reply
-    return this.#land({ kind: 'validated', head, why })
+    return this.#land({ kind: 'validated', head, prepared: undefined, why })
   }
 
   /** Those of the stored part, if there is room for them: else what is wanted is asked for as if it weren't there. */

@@ -30,3 +30,19 @@ it.each(['a POST', 'a purge'])(
     expect(again.headers.at(-1)).toMatch(/fwd=uri-miss/)
   },
 )
+
+it('each of two caches over one store judges what is in it by its own settings', async () => {
+  // In a second all is told alike.
+  const clock = () => 1_000_000
+  const store = memoryStore({ clock })
+  const one = createCache({ store, clock, statusName: 'one' })
+  const other = createCache({ store, clock, statusName: 'other' })
+  const fetch = () => ({ status: 200, headers: [...fresh], body: 'kept' })
+  const told = async (from: typeof one) => (await from.handle(asked('GET'), fetch)).headers.at(-1)
+  await told(one)
+  // So often that the store keeps the entry as it is given.
+  for (let i = 0; i < 6; i++) {
+    expect(await told(one)).toBe('one; hit; ttl=60')
+    expect(await told(other)).toBe('other; hit; ttl=60')
+  }
+})

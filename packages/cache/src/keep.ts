@@ -11,14 +11,14 @@ import { isWhole, partOf, shortPartOf } from './policy/partial.js'
 import { responseDirectives } from './policy/response-directives.js'
 import { storable, storedFields } from './policy/storable.js'
 import { tagsOf } from './policy/tags.js'
+import type { Preparable } from './prepared.js'
 import { withoutCookies } from './private-cookies.js'
 import type { EntryHead, StoredPart } from './store.js'
 import { variantKey } from './variant-key.js'
 
 /** An answer that may be stored: where, and with what head. */
-export interface Kept {
+export interface Kept extends Preparable {
   readonly key: string
-  readonly head: EntryHead
   /** Names of the request fields that choose it, sorted. */
   readonly vary: readonly string[]
   readonly life: Life
@@ -95,7 +95,7 @@ export function keep(
   if (part !== undefined && !whole) head.part = part
   const lived = life(head, settings)
   head.keepUntil = keepUntil(lived)
-  return { key, head, vary, life: lived }
+  return { key, head, prepared: undefined, vary, life: lived }
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }

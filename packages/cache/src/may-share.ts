@@ -9,6 +9,6 @@ import type { Entry } from './store.js'
 export function mayShare(engine: Engine, ask: RequestDirectives, entry: Entry | undefined): boolean {
   if (!engine.settings.coalesce || ask.noCache || ask.maxAge === 0) return false
   if (entry === undefined) return true
-  const { life } = engine.prepare(entry.head)
+  const { life } = engine.prepareEntry(entry)
   return life.revalidate !== 'always' && life.freshFor > 0
 }

@@ -1,6 +1,7 @@
 import type { BodyInit, Variants } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import type { MemorySlot } from './memory-slot.js'
+import type { Prepared } from './prepared.js'
 import type { Entry, EntryHead } from './store.js'
 
 /** Gives the coded forms of a slot's body. */
@@ -12,6 +13,8 @@ export interface FormsOf {
 export class MemoryEntry implements Entry {
   readonly size: number
   readonly trailers?: HeaderList
+  /** What the cache that served it last has read from its head. */
+  prepared: Prepared | undefined = undefined
 
   constructor(
     readonly head: EntryHead,

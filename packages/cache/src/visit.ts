@@ -102,7 +102,7 @@ export class Visit<T> implements Leader<Reply> {
 
   #judge(entry: Entry): Reply | Promise<Reply> {
     const { engine, now } = this
-    const prepared = engine.prepare(entry.head)
+    const prepared = engine.prepareEntry(entry)
     const { use, why } = reuse(prepared.life, this.ask, now)
     if (use === 'validate' || prepared.isOfLater(now)) {
       this.entry = entry
@@ -224,7 +224,7 @@ export class Visit<T> implements Leader<Reply> {
         const reply = firstReply(flight.reply as Reply, kept, fill, now)
         return this.#brought(reply, flight, ttlOf(kept.life, now), true, landing.stores)
       }
-      const prepared = engine.prepare(head)
+      const prepared = engine.prepare(kept)
       if (!own) {
         if (vary.length > 0) {
           const mine = variantKey(this.key.primary, vary, this.request.headers, this.request.caller)
@@ -251,14 +251,11 @@ export class Visit<T> implements Leader<Reply> {
     }
   }
 
-  #validated(
-    flight: Flight,
-    { head, why }: Landing & { kind: 'validated' },
-    own: boolean,
-  ): Reply | Promise<Reply> {
+  #validated(flight: Flight, landing: Landing & { kind: 'validated' }, own: boolean): Reply | Promise<Reply> {
     const { engine, entry, now } = this
+    const { head, why } = landing
     if (entry === undefined || entry.head.id !== head.id) return this.#lookAgain()
-    const prepared = engine.prepare(head)
+    const prepared = engine.prepare(landing)
     // Those who waited may have it if it needn't be asked for each time.
     if (!own && (why !== undefined || reuse(prepared.life, this.ask, now).use !== 'fresh'))
       return this.#pass(this.forwarded, why ?? 'unshared')
@@ -290,7 +287,7 @@ export class Visit<T> implements Leader<Reply> {
     const reply = own ? came : undefined
     const { engine, entry, now } = this
     if (entry !== undefined) {
-      const prepared = engine.prepare(entry.head)
+      const prepared = engine.prepareEntry(entry)
       if (mayServeOnError(prepared.life, this.ask, now, isDisconnected(error))) {
         const stale = this.#answer(entry, prepared)
         // Of what it can't ask for it can't deny anything.
