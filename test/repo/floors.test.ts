@@ -41,6 +41,7 @@ const engineMayUse = [
   'isOwnPage',
   'endOfTurn',
   'lingeringClose',
+  'LinkedList',
   'resetSocket',
   'freeMemory',
   'turnTime',

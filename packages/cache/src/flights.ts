@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
+import { type Linked, LinkedList } from '@sluice/core'
 import type { Flight } from './flight.js'
 import { keyHash } from './key-hash.js'
-import { type Linked, LinkedList } from './linked-list.js'
 import { purgeMatches } from './purge-matches.js'
 import type { EntryHead, PurgeKey } from './store.js'
 

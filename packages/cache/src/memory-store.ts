@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto'
 import type { Variants } from '@sluice/core'
+import { LinkedList } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
 import { CodedForms } from './coded-forms.js'
 import { FieldTable } from './field-table.js'
 import { flatCopy } from './flat-copy.js'
 import { keyHash } from './key-hash.js'
-import { LinkedList } from './linked-list.js'
 import { MemoryEntry } from './memory-entry.js'
 import { MemorySlot, slotCost } from './memory-slot.js'
 import {

@@ -1,5 +1,5 @@
+import type { Linked } from '@sluice/core'
 import type { HeaderList } from '@sluice/headers'
-import type { Linked } from './linked-list.js'
 import type { EntryHead, EntryWriter } from './store.js'
 
 /** Up to here a body is kept as a text: a buffer of its own would take 400 bytes beside it. */

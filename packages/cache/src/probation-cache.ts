@@ -1,6 +1,6 @@
+import { type Linked, LinkedList } from '@sluice/core'
 import { Ghosts } from './ghosts.js'
 import { type Hashed, KeyTable } from './key-table.js'
-import { type Linked, LinkedList } from './linked-list.js'
 import { type Aged, ShardedLru } from './sharded-lru.js'
 
 /** What a {@link ProbationCache} holds. The fields below are the cache's to write, but for `hits`. */

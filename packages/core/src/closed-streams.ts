@@ -1,4 +1,5 @@
 import type { ServerHttp2Stream } from 'node:http2'
+import { type Linked, LinkedList } from './linked-list.js'
 
 /** The real one: fake timers in an app's tests are there to stop its clock, and not its proxy's streams. */
 const immediately = setImmediate
@@ -6,7 +7,17 @@ const immediately = setImmediate
 /** How often streams are looked at, in ms. */
 const every = 1_000
 
-const open = new Set<ServerHttp2Stream>()
+/** A stream that hasn't closed. */
+class Open implements Linked<Open> {
+  next: Open | undefined = undefined
+  previous: Open | undefined = undefined
+
+  constructor(readonly stream: ServerHttp2Stream) {}
+}
+
+const open = new LinkedList<Open>()
+const place = Symbol('open')
+type Placed = ServerHttp2Stream & { [place]?: Open | undefined }
 let timer: NodeJS.Timeout | undefined
 
 /**
@@ -15,8 +26,10 @@ let timer: NodeJS.Timeout | undefined
  * and in the end the connection, though its client has left, would stay for ever.
  */
 export function watchClosed(stream: ServerHttp2Stream): void {
-  open.add(stream)
-  stream.once('close', forget)
+  const one = new Open(stream)
+  open.add(one)
+  ;(stream as Placed)[place] = one
+  stream.on('close', forget)
   timer ??= setInterval(sweep, every).unref()
 }
 
@@ -47,14 +60,19 @@ function destroy(stream: ServerHttp2Stream): void {
   stream.destroy()
 }
 
-function forget(this: ServerHttp2Stream): void {
-  open.delete(this)
+function forget(this: Placed): void {
+  open.remove(this[place] as Open)
+  this[place] = undefined
 }
 
 function sweep(): void {
-  // What has come and is still being read is read to its end.
-  for (const stream of open) if (stream.closed && stream.readableEnded) stream.destroy()
-  if (open.size > 0) return
+  open.forEach(endClosed, undefined)
+  if (open.first !== undefined) return
   clearInterval(timer)
   timer = undefined
+}
+
+/** What has come and is still being read is read to its end. */
+function endClosed({ stream }: Open): void {
+  if (stream.closed && stream.readableEnded) stream.destroy()
 }

@@ -9,11 +9,14 @@ import type { Reply } from './reply.js'
 import { report } from './report.js'
 import { isWaitedBehind } from './watch-queued.js'
 
-/** One who hears of the end, and the next one. */
-interface Closer {
-  readonly fn: (end: Outcome, arg: never) => void
-  readonly arg: unknown
-  next: Closer | undefined
+/** One who hears of the end, and the next one. A class, since it leads to all of an exchange: see docs/decisions/059. */
+class Closer {
+  next: Closer | undefined = undefined
+
+  constructor(
+    readonly fn: (end: Outcome, arg: never) => void,
+    readonly arg: unknown,
+  ) {}
 }
 
 interface Peer {
@@ -21,17 +24,20 @@ interface Peer {
   readonly port: number
 }
 
-/** Who is at the other end of a socket; read once for all its requests. */
-const peers = new WeakMap<object, Peer>()
+/**
+ * On a socket: who is at its other end, read once for all its requests. Over HTTP/2 each request has a socket object of its own, and what is set on
+ * that stands on the connection's; in a `WeakMap` each would have a place of its own, which collections of garbage go through.
+ */
+const peerKey = Symbol('peer')
 
-function peerOf(socket: Socket): Peer {
-  let peer = peers.get(socket)
+function peerOf(socket: Socket & { [peerKey]?: Peer }): Peer {
+  let peer = socket[peerKey]
   if (peer === undefined) {
     const { remoteAddress, remotePort = 0 } = socket
     // A Unix socket has no address; an IPv4 client of a dual-stack server is that IPv4 address.
     const address = remoteAddress === undefined ? '' : (cleanAddress(remoteAddress) ?? '')
     peer = { address, port: remotePort }
-    peers.set(socket, peer)
+    socket[peerKey] = peer
   }
   return peer
 }
@@ -125,7 +131,7 @@ export class Exchange implements Context {
 
   onClose<T>(fn: (end: Outcome, arg: T) => void, arg?: T): void {
     if (this.#outcome !== undefined) return fn(this.#outcome, arg as T)
-    const closer: Closer = { fn, arg, next: undefined }
+    const closer = new Closer(fn, arg)
     if (this.#lastCloser === undefined) this.#closers = closer
     else this.#lastCloser.next = closer
     this.#lastCloser = closer

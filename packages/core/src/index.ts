@@ -26,6 +26,7 @@ export { isInPlace } from './in-place.js'
 export { inform } from './inform.js'
 export { type Ingress, ingress } from './ingress.js'
 export { lingeringClose } from './lingering-close.js'
+export { type Linked, LinkedList } from './linked-list.js'
 export {
   type InboundRequest,
   type InboundResponse,

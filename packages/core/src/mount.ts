@@ -35,7 +35,7 @@ export type InboundResponse = ServerResponse | Http2ServerResponse
 export type Next = (error?: unknown) => void
 
 const mounted = Symbol('sluice.responder')
-type Marked = { [mounted]?: Responder }
+type Marked = { [mounted]?: Responder | undefined }
 
 /**
  * A handler as a request listener for `node:http`, `https`, `http2`, Express and Connect. Every error becomes a reply or
@@ -257,8 +257,12 @@ function refuse(reason: string, message: string): never {
   throw new ProxyError('http_request_error', { reason, message })
 }
 
+/** What Node keeps of a stream of HTTP/2 that has ended, some till the next full collection, shall not keep all that has served it. */
 function onClose(this: InboundResponse): void {
-  ;(this as Marked)[mounted]?.closed()
+  const marked = this as Marked
+  const responder = marked[mounted]
+  marked[mounted] = undefined
+  responder?.closed()
 }
 
 function publishEnd(outcome: Outcome, ctx: Context): void {

@@ -4,6 +4,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
+import { type Linked, LinkedList } from '@sluice/core'
 import { Budget } from './budget.js'
 import { isGrpcCall } from './is-grpc-call.js'
 import { Pace } from './pace.js'
@@ -23,24 +24,31 @@ const quietFor = 30_000
 const watched = Symbol('sluice.guard')
 
 /** A stream, as it was at the last look. */
-interface Watched {
-  readonly by: WatchedSession
-  /** Calls of gRPC are conversations: there may be nothing to say. */
-  readonly talks: boolean
-  readonly reader: Reader
+class Watched implements Linked<Watched> {
+  next: Watched | undefined = undefined
+  previous: Watched | undefined = undefined
+  readonly reader: Reader = newReader()
   /** Blocks of fields of its answer that have been counted. */
-  blocks: number
+  blocks = 0
   /** Ours to end: as soon as it is its turn, and then gone by the next look. */
-  end: 'due' | 'told' | undefined
+  end: 'due' | 'told' | undefined = undefined
   /** Whoever serves it closes it now. */
-  closes: boolean
+  closes = false
+
+  constructor(
+    readonly by: WatchedSession,
+    readonly stream: WatchedStream,
+    /** Calls of gRPC are conversations: there may be nothing to say. */
+    readonly talks: boolean,
+  ) {}
 }
 
 type WatchedStream = ServerHttp2Stream & { [watched]?: Watched | undefined }
 
 /** A connection of HTTP/2: what its client does with it beyond requests, and how slow it is on the streams that it has. */
 export class WatchedSession {
-  readonly #streams = new Set<WatchedStream>()
+  readonly #streams = new LinkedList<Watched>()
+  #count = 0
   readonly #resets: Budget
   readonly #controls: Budget
   readonly #sent = new SentBodies()
@@ -77,7 +85,7 @@ export class WatchedSession {
 
   /** How many streams it has. */
   get streams(): number {
-    return this.#streams.size
+    return this.#count
   }
 
   /** Hears of nothing more. */
@@ -87,7 +95,7 @@ export class WatchedSession {
     session.off('ping', this.#onControl)
     session.off('remoteSettings', this.#onControl)
     session.off('priority', this.#onControl)
-    for (const stream of this.#streams) {
+    for (const { stream } of this.#streams) {
       stream[watched] = undefined
       delete (stream as Partial<ServerHttp2Stream>).close
       stream.off('priority', this.#onControl)
@@ -96,12 +104,12 @@ export class WatchedSession {
 
   look(now: number, elapsed: number, _: ServerGuardSettings, slow: SlowSettings | undefined): void {
     if (this.socket.destroyed || this.#isDead(elapsed)) return
-    if (this.#streams.size === 0) return this.#lookAtRest(now)
+    if (this.#count === 0) return this.#lookAtRest(now)
     if (slow === undefined) return
     const readers = this.#lookAtReaders(elapsed, slow)
     let owing = false
-    for (const stream of this.#streams) {
-      const seen = stream[watched] as Watched
+    for (const seen of this.#streams) {
+      const { stream } = seen
       if (seen.end !== undefined) {
         if (seen.end === 'told') this.#endAnyhow(stream)
         continue
@@ -120,8 +128,8 @@ export class WatchedSession {
     // An app may have Node speak over any duplex: that tells neither, and what is seen to go in streams is all that counts.
     const socket: Partial<Connection> = this.socket
     let waits = false
-    for (const stream of this.#streams) {
-      const seen = stream[watched] as Watched
+    for (const seen of this.#streams) {
+      const { stream } = seen
       seen.blocks = this.#sent.fields(stream, seen.blocks)
       if (seen.end !== undefined || stream.destroyed) continue
       const { bufferSize, writableLength } = stream
@@ -161,7 +169,7 @@ export class WatchedSession {
       }
     }
     const { bytesRead } = socket
-    this.#quiet = bytesRead === this.#read && this.#streams.size > 0 ? this.#quiet + elapsed : 0
+    this.#quiet = bytesRead === this.#read && this.#count > 0 ? this.#quiet + elapsed : 0
     this.#read = bytesRead
     if (this.#quiet >= quietFor) this.#ask()
     return false
@@ -186,7 +194,8 @@ export class WatchedSession {
     // It may have begun only now.
     if (this.#sends === undefined) this.#sends = new Pace(minRate, grace, bytesRead)
     else if (this.#sends.isLate(bytesRead, elapsed))
-      for (const stream of this.#streams) if (owesContent(stream)) this.#endSoon(stream, 'body-too-slow', 408)
+      for (const { stream } of this.#streams)
+        if (owesContent(stream)) this.#endSoon(stream, 'body-too-slow', 408)
   }
 
   /** Without a stream it serves nothing, whatever goes over it: pings, or a head that never ends. */
@@ -259,9 +268,11 @@ export class WatchedSession {
 
   readonly #onStream = (stream: WatchedStream, headers: IncomingHttpHeaders): void => {
     this.#served = true
-    this.#streams.add(stream)
     const talks = isGrpcCall(headers['content-type'], headers.te, headers['content-length'])
-    stream[watched] = { by: this, talks, reader: newReader(), blocks: 0, end: undefined, closes: false }
+    const seen = new Watched(this, stream, talks)
+    stream[watched] = seen
+    this.#streams.add(seen)
+    this.#count++
     stream.close = closeByUs
     stream.on('aborted', onAborted)
     stream.on('priority', this.#onControl)
@@ -277,14 +288,17 @@ export class WatchedSession {
   }
 
   closed(stream: WatchedStream): void {
-    this.#streams.delete(stream)
     const seen = stream[watched]
-    if (seen !== undefined && this.#readers?.counts === true) {
+    if (seen === undefined) return
+    this.#streams.remove(seen)
+    this.#count--
+    stream[watched] = undefined
+    if (this.#readers?.counts === true) {
       this.#sent.fields(stream, seen.blocks)
       this.#sent.ended()
       if (stream.writableFinished) this.#sent.gone(goneOf(seen.reader, 0, 0))
     }
-    if (this.#streams.size === 0) this.#restsSince = this.now()
+    if (this.#count === 0) this.#restsSince = this.now()
   }
 
   /** All that waited in a stream has gone. */

@@ -9,7 +9,7 @@ export interface Linked<T> {
  * and V8 (to Node 26) links each old table to the next: once one of them has got old, all that comes after survives collections of young
  * garbage, which then took half of the time. Members of this one are let go of at once, links and all.
  */
-export class LinkedList<T extends Linked<T>> {
+export class LinkedList<T extends Linked<T>> implements Iterable<T> {
   first: T | undefined = undefined
   last: T | undefined = undefined
 
@@ -47,5 +47,12 @@ export class LinkedList<T extends Linked<T>> {
       fn(one, arg)
       one = next
     }
+  }
+
+  /** All that is in it now, whatever comes and goes meanwhile. */
+  [Symbol.iterator](): Iterator<T> {
+    const all: T[] = []
+    for (let one = this.first; one !== undefined; one = one.next) all.push(one)
+    return all[Symbol.iterator]()
   }
 }
