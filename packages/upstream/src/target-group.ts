@@ -21,17 +21,29 @@ interface Listeners {
   readonly panic: Set<(on: boolean) => void>
 }
 
+/** Who may be used, as `available` and `ranks` of an upstream tell. */
+interface Lists {
+  readonly available: readonly LiveTarget[]
+  readonly ranks: readonly (readonly LiveTarget[])[]
+}
+
 /**
  * The one place where targets and their health stand. Whoever judges them (probes, ejection, breakers) tells it, whoever picks
  * reads it.
  *
  * available = those that may be used, or in panic all that aren't draining; panic: usable < panic × all that aren't draining
+ *
+ * A change counts; the lists are made when somebody reads them. When a probe's path has gone from ten thousand targets at once, ten thousand lists
+ * that nobody has read would hold up all requests for seconds.
  */
 export class TargetGroup implements Upstream, LeaseEnds {
   all: readonly LiveTarget[] = Object.freeze([])
-  available: readonly LiveTarget[] = Object.freeze([])
-  ranks: readonly (readonly LiveTarget[])[] = []
   panicking = false
+  /** As they were when they were last read; `undefined` since something has changed. */
+  private lists: Lists | undefined = undefined
+  private members: ReadonlySet<LiveTarget> = new Set()
+  private undrained = 0
+  private usable = 0
   private readonly listeners: Listeners = {
     state: new Set(),
     targets: new Set(),
@@ -55,6 +67,16 @@ export class TargetGroup implements Upstream, LeaseEnds {
     private readonly tls: TargetTls | undefined,
     private readonly panic: number,
   ) {}
+
+  get available(): readonly LiveTarget[] {
+    this.lists ??= this.list()
+    return this.lists.available
+  }
+
+  get ranks(): readonly (readonly LiveTarget[])[] {
+    this.lists ??= this.list()
+    return this.lists.ranks
+  }
 
   now(): number {
     return this.clock()
@@ -148,6 +170,10 @@ export class TargetGroup implements Upstream, LeaseEnds {
     if (same && before.size === 0) return
     this.begun ||= next.length > 0
     this.all = Object.freeze(next)
+    this.members = new Set(next)
+    this.undrained = 0
+    this.usable = 0
+    for (const target of next) this.count(target, 1)
     this.refresh()
     for (const target of before.values()) {
       target.left = true
@@ -240,7 +266,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
   }
 
   private changeMember(target: Target, reason: string, edit: (target: LiveTarget) => void): void {
-    if (this.all.includes(target as LiveTarget)) this.change(target as LiveTarget, reason, edit)
+    if (this.members.has(target as LiveTarget)) this.change(target as LiveTarget, reason, edit)
   }
 
   /** By its id, or by its URL as people write it: with a slash behind the origin, or a port that goes without saying. */
@@ -256,27 +282,40 @@ export class TargetGroup implements Upstream, LeaseEnds {
     if (target === undefined) return
     const from = labelOf(target)
     const { usable } = target
+    this.count(target, -1)
     edit(target)
+    this.count(target, 1)
     if (labelOf(target) === from) return
     if (!usable && target.usable) target.since = this.clock()
     this.refresh()
     this.tell(target, from, labelOf(target), reason)
   }
 
+  private count({ draining, usable }: LiveTarget, by: 1 | -1): void {
+    if (!draining) this.undrained += by
+    if (usable) this.usable += by
+  }
+
   private refresh(): void {
-    const members = this.all.filter(({ draining }) => !draining)
-    const usable = members.filter((target) => target.usable)
+    this.lists = undefined
+    const { undrained, usable } = this
     // When nobody is known to be fit, somebody may be all the same, and 503 for all helps none.
-    const panicking =
-      members.length > 0 && (usable.length === 0 || usable.length < members.length * this.panic)
-    const rank = panicking ? panicRank(usable) : rankOf
-    const list = (panicking ? members : usable).sort((a, b) => rank(a) - rank(b) || a.priority - b.priority)
-    this.available = Object.freeze(list)
-    this.ranks = slices(this.available, (a, b) => rank(a) === rank(b) && a.priority === b.priority)
+    const panicking = undrained > 0 && (usable === 0 || usable < undrained * this.panic)
     if (panicking === this.panicking) return
     this.panicking = panicking
-    if (log.enabled) log('%s: panic %s: %d of %d fit', this.name, panicking, usable.length, members.length)
+    if (log.enabled) log('%s: panic %s: %d of %d fit', this.name, panicking, usable, undrained)
     this.announce(this.listeners.panic, () => panicking)
+  }
+
+  private list(): Lists {
+    const usable = this.all.filter((target) => target.usable)
+    const rank = this.panicking ? panicRank(usable) : rankOf
+    const list = this.panicking ? this.all.filter(({ draining }) => !draining) : usable
+    const available = Object.freeze(list.sort((a, b) => rank(a) - rank(b) || a.priority - b.priority))
+    return {
+      available,
+      ranks: slices(available, (a, b) => rank(a) === rank(b) && a.priority === b.priority),
+    }
   }
 
   private tell(target: Target, from: string, to: string, reason: string): void {

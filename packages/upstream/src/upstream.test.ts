@@ -591,3 +591,28 @@ it('keeps its counts under any order of leases, membership and verdicts', () => 
     }),
   )
 })
+
+it('makes its lists when they are read: of many targets that go at once, each makes none', () => {
+  const upstream = createUpstream({
+    name: 'api',
+    targets: Array.from({ length: 50 }, (_, i) => `http://t${i}`),
+  })
+  let looked = 0
+  for (const target of upstream.all) {
+    Object.defineProperty(target, 'priority', {
+      get() {
+        looked++
+        return 0
+      },
+    })
+  }
+  const panics: boolean[] = []
+  upstream.on('panic', (on) => panics.push(on))
+  for (const target of upstream.all) upstream.mark(target, 'unhealthy', 'probe failed')
+  for (const target of upstream.all) upstream.mark(target, 'healthy', 'probe passed')
+  expect([looked, panics, upstream.panicking]).toEqual([0, [true, false], false])
+  const { available, ranks } = upstream
+  expect([available.length, ranks[0]]).toEqual([50, available])
+  const once = looked
+  expect([upstream.available, upstream.ranks, looked]).toEqual([available, ranks, once])
+})
