@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { createRouter, type RouteMatch, route } from './index.js'
 
 function finder(...matches: RouteMatch[]) {
@@ -132,6 +132,14 @@ it('refuses twins and wrong rules, naming them', () => {
   expect(() => route([{ host: 'a b', handler }])).toThrow('routes[0].host')
   expect(() => route([{ path: '/x', handler: 5 as never }])).toThrow('routes[0].handler')
   expect(() => route([{ paht: '/x', handler } as never])).toThrow('did you mean path?')
+})
+
+it('looks at each of many routes of one path once, however many there are', () => {
+  const stringify = vi.spyOn(JSON, 'stringify')
+  const find = finder(...Array.from({ length: 50 }, (_, i) => ({ path: '/x', headers: { tenant: `t${i}` } })))
+  expect(stringify.mock.calls.length).toBeLessThanOrEqual(50)
+  stringify.mockRestore()
+  expect([0, 49].map((i) => find('/x', { headers: ['tenant', `t${i}`] })?.value)).toEqual([0, 49])
 })
 
 it.each([

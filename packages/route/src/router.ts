@@ -32,6 +32,9 @@ interface Rule<T> {
   readonly params: readonly (readonly [name: string, segment: number])[]
 }
 
+/** Rules of one place each by what they ask, while they are declared. */
+type Declared<T> = Map<Rule<T>[], Map<string, Rule<T>>>
+
 /** Routes by path segments: literal ones first, then the parameter, then what ends here. */
 interface Node<T> {
   readonly literals: Map<string, Node<T>>
@@ -58,6 +61,7 @@ export function createRouter<T>(routes: readonly { match: RouteMatch; value: T }
   const anyHost = node<T>()
   /** The length of the longest name behind a `*.`: no suffix beyond it can be one. */
   let longest = 0
+  const declared: Declared<T> = new Map()
   routes.forEach(({ match, value }, order) => {
     for (const name of listOf(match.host) ?? ['']) {
       const lower = name.toLowerCase()
@@ -65,9 +69,11 @@ export function createRouter<T>(routes: readonly { match: RouteMatch; value: T }
       if (wildcard) longest = Math.max(longest, lower.length - 2)
       const tree =
         lower === '' ? anyHost : treeFor(wildcard ? wildcards : hosts, wildcard ? lower.slice(2) : lower)
-      insert(tree, match, value, order)
+      insert(tree, match, value, order, declared)
     }
   })
+  for (const rules of declared.keys())
+    rules.sort((a, b) => specificity(b) - specificity(a) || a.order - b.order)
   return (request) => {
     const segments = segmentsOf(request.path)
     const host = hosts.size === 0 && longest === 0 ? '' : hostOf(request.authority)
@@ -100,7 +106,7 @@ function treeFor<T>(trees: Map<string, Node<T>>, host: string): Node<T> {
   return tree
 }
 
-function insert<T>(tree: Node<T>, match: RouteMatch, value: T, order: number): void {
+function insert<T>(tree: Node<T>, match: RouteMatch, value: T, order: number, declared: Declared<T>): void {
   const { exact, segments, params } = readPath(match.path ?? '/')
   let at = tree
   for (const segment of segments) {
@@ -124,7 +130,9 @@ function insert<T>(tree: Node<T>, match: RouteMatch, value: T, order: number): v
     params,
   }
   const rules = exact ? at.exact : at.prefix
-  const twin = rules.find((other) => signature(other) === signature(rule))
+  const others = declared.get(rules) ?? new Map<string, Rule<T>>()
+  const asked = signature(rule)
+  const twin = others.get(asked)
   if (twin?.order === order)
     throw new TypeError(fault(`routes[${order}].host`, 'the same host twice', 'each one once'))
   if (twin !== undefined) {
@@ -133,7 +141,7 @@ function insert<T>(tree: Node<T>, match: RouteMatch, value: T, order: number): v
     )
   }
   rules.push(rule)
-  rules.sort((a, b) => specificity(b) - specificity(a) || a.order - b.order)
+  declared.set(rules, others.set(asked, rule))
 }
 
 function signature<T>({ methods, headers }: Rule<T>): string {
