@@ -91,7 +91,7 @@ export class Engine {
     return head.prepared
   }
 
-  /** The same of an entry, of which only our own have room for it: others are mostly made anew each time. */
+  /** Others than our own have no room for it, and are mostly made anew each time. */
   prepareEntry(entry: Entry): Prepared {
     return entry instanceof MemoryEntry ? this.prepare(entry) : new Prepared(entry.head, this.settings)
   }
@@ -131,7 +131,7 @@ export class Engine {
 
   /** Whether what the store gave is what it was asked for. Everything else is a miss, since a wrong answer is worse than none. */
   isSound(entry: Entry, primary: string): boolean {
-    // What has been in this process's memory since it was stored is what was stored.
+    // What has been in memory since is what was stored.
     if (!(entry instanceof MemoryEntry) && !(isEntry(entry) && isEntryHead(entry.head))) return false
     const { head, size } = entry
     if (head.primary !== primary) return false

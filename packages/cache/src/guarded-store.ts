@@ -27,7 +27,7 @@ export class GuardedStore {
   ) {}
 
   get(key: string): Entry | undefined | Promise<Entry | undefined> {
-    // A store that has answered at once so far has no use for a signal, and one costs more than its answer.
+    // A store that has answered at once so far needs no signal, which costs more than its answer.
     const controller = this.waits ? new AbortController() : undefined
     let found: Entry | undefined | Promise<Entry | undefined>
     try {

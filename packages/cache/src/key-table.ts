@@ -9,26 +9,21 @@ export interface Hashed {
 const fewest = 16
 
 /**
- * Holds much by keys, and finds it by their hashes. A `Map` of a million is copied as a whole now and then, also where it grows no more but
- * what is in it changes, and all wait for 100 ms or a second then. This one uses places again, and grows by one bucket at a time (linear
- * hashing: Litwin, VLDB 1980).
- *
- * What is held stands in the order in which it came, as far as places weren't free before: V8 looks through a list for what is young in it,
- * and that is quick where the young are together. To look for what isn't there is to read numbers alone.
- *
- * Emptied it is small again; with less in it than there was it keeps its places, 24 bytes each.
+ * Holds much by keys, and finds it by their hashes. A `Map` of a million is copied as a whole now and then, for a second; this one grows
+ * by a bucket at a time (linear hashing: Litwin, VLDB 1980), and by places that are used again, so that what is young stands together. With
+ * less in it than there was it keeps them, 24 bytes each.
  */
 export class KeyTable<T extends Hashed> {
   size = 0
   /** By place; nobody is at 0. */
   private ones: (T | undefined)[] = [undefined]
-  /** For each place the hash, and the next place in its bucket or among the free ones. */
+  /** For each place its hash, and the next place of its bucket, or free one. */
   private links = new Int32Array(fewest * 2)
   private free = 0
   /** For each bucket the first place. */
   private heads = new Int32Array(fewest)
   private buckets = fewest
-  /** So many there were when the last of them had been split: the buckets are up to twice as many. */
+  /** So many there were when the last had been split: now up to twice as many. */
   private level = fewest
 
   get(key: string, hash: number): T | undefined {
@@ -79,7 +74,7 @@ export class KeyTable<T extends Hashed> {
     if (--this.size === 0) this.clear()
   }
 
-  /** All there is. What comes and goes between two steps does no harm: nothing that stays is left out. */
+  /** All there is. Nothing that stays is left out, whatever comes and goes between two steps. */
   *values(): IterableIterator<T> {
     for (let at = 1; at < this.ones.length; at++) {
       const one = this.ones[at]
@@ -116,7 +111,7 @@ export class KeyTable<T extends Hashed> {
     return at
   }
 
-  /** Adds a bucket, and moves to it what is its own by one more bit of the hash. */
+  /** Adds a bucket, with what is its own by one more bit of the hash. */
   private split(): void {
     const { buckets, level } = this
     if (buckets === this.heads.length) this.heads = twice(this.heads)

@@ -13,7 +13,7 @@ export interface FormsOf {
 export class MemoryEntry implements Entry {
   readonly size: number
   readonly trailers?: HeaderList
-  /** What the cache that served it last has read from its head. */
+  /** Of the cache that served it last. */
   prepared: Prepared | undefined = undefined
 
   constructor(

@@ -14,10 +14,7 @@ export interface Preparable {
   prepared: Prepared | undefined
 }
 
-/**
- * What serving an entry needs of its head, read once for all that it is served to. It stands beside the head: in a `WeakMap` by their heads, a hundred thousand
- * cost more at each collection of young garbage than to read one anew.
- */
+/** What serving an entry needs of its head, read once for all that it is served to. It stands beside the head: see docs/decisions/059. */
 export class Prepared {
   readonly life: Life
   readonly etag: string | undefined
@@ -53,7 +50,7 @@ export class Prepared {
     this.#size = sized ? -1 : undefined
   }
 
-  /** Whether it was read for a cache with these settings: several may share a store. */
+  /** Several caches may share a store. */
   isFor(settings: CacheSettings): boolean {
     return this.settings === settings
   }

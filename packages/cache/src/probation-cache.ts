@@ -24,9 +24,9 @@ const main = 2
 const onProbation = 0.1
 /** Uses during probation that prove it: with one, a page that a crawler asks for twice in a row would be. */
 const proof = 2
-/** So many go over to the main part at once: when it has filled up, and nothing had to leave before, all may be proven. */
+/** So many go over at once: when it has filled up all may be proven. */
 const promotedAtOnce = 100
-/** Bytes for which a shard of the main part is worth its own. */
+/** Bytes for each shard of the main part. */
 const perShard = 4 * 1024 * 1024
 
 /**
@@ -38,8 +38,7 @@ const perShard = 4 * 1024 * 1024
  * asked for once passes through the queue, however much there is of it, and what is asked for often stays.
  *
  * This is S3-FIFO (Yang et al., FIFO queues are all you need for cache eviction, SOSP 2023), as 2Q before it (Johnson and Shasha, VLDB 1994), with an LRU for
- * the main part. Not W-TinyLFU (Einziger et al., ACM Transactions on Storage 2017): it lets in what an estimate says is asked for more often than what would leave, and
- * estimates age with every request, so in a scan many times as long as the cache those of the entries that matter fade.
+ * the main part. Why not W-TinyLFU: docs/decisions/030.
  *
  * `add`, `replace` and `reweigh` never let go of what they were given: to make room for what is larger than the queue, the main part shrinks by as much.
  */

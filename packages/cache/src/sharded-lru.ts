@@ -8,14 +8,11 @@ export interface Aged {
   used: number
 }
 
-/** More are of no use: the oldest of each are looked through for each that leaves. */
 const mostShards = 64
 
 /**
- * Least recently used first, as one `LRUCache` would have it. That finds what it has by a `Map`, which is copied as a whole now and then while its members
- * come and go: half a second for a million. So there are several, and each remembers its oldest: the oldest of these is the oldest of all.
- *
- * They have no bound: who uses them takes out what is too much.
+ * Least recently used first, as one `LRUCache` without a bound would have it. The `Map` of that is copied as a whole now and then: so there are several, and
+ * the oldest of all is the oldest of theirs.
  */
 export class ShardedLru<T extends Aged> {
   size = 0
@@ -27,7 +24,7 @@ export class ShardedLru<T extends Aged> {
   /** @param shards how many: a power of two; 64 at most */
   constructor(shards: number) {
     const count = Math.min(shards, mostShards)
-    // A bound is asked for, and this one is never reached.
+    // A bound is asked for: it is never reached.
     this.shards = Array.from(
       { length: count },
       () => new LRUCache<T, T>({ maxSize: Number.MAX_SAFE_INTEGER, sizeCalculation: one }),
@@ -79,7 +76,6 @@ export class ShardedLru<T extends Aged> {
     this.oldest[at] = (this.shards[at] as LRUCache<T, T>).rvalues().next().value as T | undefined
   }
 
-  /** By high bits of the hash: tables use the low ones. */
   private shardOf({ hash }: T): number {
     return (hash >>> 16) & (this.shards.length - 1)
   }

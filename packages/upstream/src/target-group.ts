@@ -21,25 +21,21 @@ interface Listeners {
   readonly panic: Set<(on: boolean) => void>
 }
 
-/** Who may be used, as `available` and `ranks` of an upstream tell. */
+/** Who may be used. */
 interface Lists {
   readonly available: readonly LiveTarget[]
   readonly ranks: readonly (readonly LiveTarget[])[]
 }
 
 /**
- * The one place where targets and their health stand. Whoever judges them (probes, ejection, breakers) tells it, whoever picks
- * reads it.
+ * Where targets and their health stand. Whoever judges them (probes, ejection, breakers) tells it, whoever picks reads it.
  *
  * available = those that may be used, or in panic all that aren't draining; panic: usable < panic × all that aren't draining
- *
- * A change counts; the lists are made when somebody reads them. When a probe's path has gone from ten thousand targets at once, ten thousand lists
- * that nobody has read would hold up all requests for seconds.
  */
 export class TargetGroup implements Upstream, LeaseEnds {
   all: readonly LiveTarget[] = Object.freeze([])
   panicking = false
-  /** As they were when they were last read; `undefined` since something has changed. */
+  /** Made when read: thousands may change at once. */
   private lists: Lists | undefined = undefined
   private members: ReadonlySet<LiveTarget> = new Set()
   private undrained = 0
@@ -101,7 +97,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
     if (target.left && target.inFlight === 0) this.safely(() => retire(target))
     const { result: listeners } = this.listeners
     for (const fn of listeners) {
-      // No closure here: it is every request's way.
+      // No closure: it is every request's way.
       try {
         this.await(fn(target, result, lease))
       } catch (error) {
@@ -233,7 +229,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
       // A source that delivers nonsense must not take down what works.
       this.safely(() => this.replace(targets))
     }) as Disposable | undefined
-    // An async `watch` fits no type, but code without types has one: its rejection must not end the process.
+    // Code without types may have an async `watch`: its rejection must not end the process.
     this.await(watching)
     if (typeof watching?.[Symbol.dispose] !== 'function') {
       this.closed = true
@@ -269,7 +265,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
     if (this.members.has(target as LiveTarget)) this.change(target as LiveTarget, reason, edit)
   }
 
-  /** By its id, or by its URL as people write it: with a slash behind the origin, or a port that goes without saying. */
+  /** By its id, or by its URL as people write it: with a slash behind the origin, or the usual port. */
   private named(id: string): LiveTarget | undefined {
     let found = this.all.find((each) => each.id === id)
     const url = found === undefined && normaliseUrl(id, '', [])
@@ -298,12 +294,11 @@ export class TargetGroup implements Upstream, LeaseEnds {
 
   private refresh(): void {
     this.lists = undefined
-    const { undrained, usable } = this
-    // When nobody is known to be fit, somebody may be all the same, and 503 for all helps none.
-    const panicking = undrained > 0 && (usable === 0 || usable < undrained * this.panic)
+    // When nobody is known to be fit somebody may be: 503 for all helps none.
+    const panicking = this.undrained > 0 && (this.usable === 0 || this.usable < this.undrained * this.panic)
     if (panicking === this.panicking) return
     this.panicking = panicking
-    if (log.enabled) log('%s: panic %s: %d of %d fit', this.name, panicking, usable, undrained)
+    if (log.enabled) log('%s: panic %s: %d of %d fit', this.name, panicking, this.usable, this.undrained)
     this.announce(this.listeners.panic, () => panicking)
   }
 
@@ -377,7 +372,7 @@ function textOf(error: unknown): string {
   }
 }
 
-/** What events call a target's state: one that would rather not be used has none of its own. */
+/** A target's state as events call it: one that would rather not be used has none of its own. */
 function labelOf(target: LiveTarget): string {
   return target.degraded && target.usable ? 'degraded' : target.state
 }
