@@ -10,8 +10,8 @@ const fewest = 16
 
 /**
  * Holds much by keys, and finds it by their hashes. A `Map` of a million is copied as a whole now and then, for a second; this one grows
- * by a bucket at a time (linear hashing: Litwin, VLDB 1980), and by places that are used again, so that what is young stands together. With
- * less in it than there was it keeps them, 24 bytes each.
+ * by a bucket at a time (linear hashing: Litwin, VLDB 1980), and by places that are used again, so that what is young stands together. It
+ * keeps them, 24 bytes each.
  */
 export class KeyTable<T extends Hashed> {
   size = 0

@@ -59,7 +59,7 @@ export class ProbationCache<T extends Held<T>> {
     private readonly maxSize: number,
     private readonly letGo: (held: T) => void,
   ) {
-    this.main = new ShardedLru(2 ** Math.floor(Math.log2(Math.max(1, maxSize / perShard))))
+    this.main = new ShardedLru(2 ** Math.floor(Math.log2(Math.min(64, Math.max(1, maxSize / perShard)))))
   }
 
   /** Bytes held. */

@@ -8,8 +8,6 @@ export interface Aged {
   used: number
 }
 
-const mostShards = 64
-
 /**
  * Least recently used first, as one `LRUCache` without a bound would have it. The `Map` of that is copied as a whole now and then: so there are several, and
  * the oldest of all is the oldest of theirs.
@@ -21,9 +19,8 @@ export class ShardedLru<T extends Aged> {
   private readonly oldest: (T | undefined)[]
   private uses = 0
 
-  /** @param shards how many: a power of two; 64 at most */
-  constructor(shards: number) {
-    const count = Math.min(shards, mostShards)
+  /** @param count of shards: a power of two */
+  constructor(count: number) {
     // A bound is asked for: it is never reached.
     this.shards = Array.from(
       { length: count },

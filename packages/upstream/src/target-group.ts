@@ -124,7 +124,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
       for (const gate of this.gates) {
         if (gate(target)) continue
         const ms = this.openings.get(gate)?.(target)
-        // Full, for instance: it may have room any moment, so any other's time would be too long.
+        // Full, say: it may have room any moment, so any other's time would be too long.
         if (ms === undefined) return undefined
         all = Math.max(all, ms)
       }
@@ -162,7 +162,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
       same = !old.update(each) && same && old === this.all[i]
       return old
     })
-    // A source may deliver the same again and again: policies keep their tables.
+    // A source may deliver the same again: policies keep their tables.
     if (same && before.size === 0) return
     this.begun ||= next.length > 0
     this.all = Object.freeze(next)
@@ -254,7 +254,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
 
   private join(settings: ConstructorParameters<typeof LiveTarget>[0], old?: LiveTarget): LiveTarget {
     const target = new LiveTarget(settings, this)
-    // A person has drained a name: a new certificate is no reason to send requests there again.
+    // A person has drained a name: a new certificate is no reason to send requests there.
     if (old?.drainers.has(hand) === true) target.drainers.add(hand)
     // The first list is no news: nobody warms up towards nothing.
     if (this.begun) target.since = this.clock()
@@ -320,7 +320,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
     this.announce(this.listeners.state, () => change)
   }
 
-  /** One thing after the other: what a listener does about one is told when all have heard of that. */
+  /** One thing after the other: what a listener does about one is told when all have heard. */
   private announce<T>(listeners: ReadonlySet<(told: T) => void>, what: () => T): void {
     this.news.push(() => {
       for (const fn of listeners) this.safely(() => fn(what()))
@@ -332,7 +332,7 @@ export class TargetGroup implements Upstream, LeaseEnds {
     }
   }
 
-  /** A listener that throws, or a source that lies, is told of and harms nobody else. */
+  /** A listener that throws, or a source that lies, is told of and harms nobody. */
   private safely(fn: () => void): void {
     try {
       this.await(fn())
@@ -388,7 +388,7 @@ function rankOf({ degraded, verdict }: LiveTarget): number {
   return degraded ? 2 : verdict === 'unknown' ? 1 : 0
 }
 
-/** A sorted list in pieces that are alike; of one piece, which is nearly always so, the list itself: policies cache by it. */
+/** A sorted list in pieces that are alike; of one piece, as nearly always, the list itself: policies cache by it. */
 function slices<T>(list: readonly T[], alike: (a: T, b: T) => boolean): readonly (readonly T[])[] {
   const pieces: T[][] = []
   for (const each of list) {
