@@ -129,10 +129,10 @@ export class Engine {
     return !this.isUnkeyed(asked.headers) && this.isForOthers(asked, reply)
   }
 
-  /** Whether what the store gave is what it was asked for. Everything else is a miss, since a wrong answer is worse than none. */
+  /** Whether what the store gave is what it was asked for: looked at once, where there is room to know. Else it is a miss: better than a wrong answer. */
   isSound(entry: Entry, primary: string): boolean {
-    // What has been in memory since is what was stored.
-    if (!(entry instanceof MemoryEntry) && !(isEntry(entry) && isEntryHead(entry.head))) return false
+    const isKnown = entry instanceof MemoryEntry && entry.prepared !== undefined
+    if (!isKnown && !(isEntry(entry) && isEntryHead(entry.head))) return false
     const { head, size } = entry
     if (head.primary !== primary) return false
     const { length, part } = head

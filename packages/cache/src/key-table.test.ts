@@ -127,4 +127,13 @@ describe('KeyTable', () => {
     // A walk goes by places: each has the one that was there.
     expect([...table.values()]).toEqual(all)
   })
+
+  it('leaves alone what it does not have', () => {
+    const table = new KeyTable<One>()
+    const there = made('there', 1)
+    table.add(there)
+    table.remove(made('not there', 1))
+    table.replace(made('nor that', 1), made('nor that', 1))
+    expect([table.size, ...table.values()]).toEqual([1, there])
+  })
 })

@@ -51,8 +51,8 @@ export class KeyTable<T extends Hashed> {
   replace(old: T, one: T): void {
     const { links, ones } = this
     let at = this.heads[this.bucket(old.hash)] as number
-    while (ones[at] !== old) at = links[at * 2 + 1] as number
-    ones[at] = one
+    while (at !== 0 && ones[at] !== old) at = links[at * 2 + 1] as number
+    if (at !== 0) ones[at] = one
   }
 
   /** Takes out what is there. */
@@ -61,10 +61,11 @@ export class KeyTable<T extends Hashed> {
     const bucket = this.bucket(one.hash)
     let before = 0
     let at = heads[bucket] as number
-    while (ones[at] !== one) {
+    while (at !== 0 && ones[at] !== one) {
       before = at
       at = links[at * 2 + 1] as number
     }
+    if (at === 0) return
     const next = links[at * 2 + 1] as number
     if (before === 0) heads[bucket] = next
     else links[before * 2 + 1] = next

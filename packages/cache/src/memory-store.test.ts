@@ -173,6 +173,15 @@ describe('memoryStore()', () => {
 })
 
 describe('a purge of many', () => {
+  it.each([false, true])('ends where the store is closed meanwhile (soft: %s)', async (soft) => {
+    const store = memoryStore()
+    for (let i = 0; i < 3_000; i++) keep(store, `k${i}`, 'body', { tags: ['all'] })
+    const purging = store.purge({ tag: 'all' }, soft)
+    await store.close()
+    expect(await purging).toBeLessThan(3_000)
+    expect([store.count, store.bytes]).toEqual([0, 0])
+  })
+
   const many = 3_000
   function filled(): MemoryStore {
     const store = memoryStore()

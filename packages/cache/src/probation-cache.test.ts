@@ -84,6 +84,28 @@ describe('ProbationCache', () => {
     expect(gone).toHaveLength(200)
   })
 
+  it('makes room for what is large of those that were asked for once', () => {
+    const gone: One[] = []
+    const cache = new ProbationCache<One>(10_000, (one) => gone.push(one))
+    for (let i = 0; i < 10_000; i++) {
+      const one = held(`key ${i}`)
+      cache.add(one)
+      one.hits = i % 10 === 0 ? 2 : 0
+    }
+    cache.add(held('large', 2_000))
+    expect(gone).toHaveLength(2_000)
+    expect(gone.filter(({ hits }) => hits > 0)).toEqual([])
+  })
+
+  it('lets go of all when it is cleared: nothing has a place any more', () => {
+    const cache = new ProbationCache<One>(10, () => {})
+    const all = Array.from({ length: 8 }, (_, i) => held(`key ${i}`))
+    for (const one of all) cache.add(one)
+    cache.clear()
+    for (const one of all) cache.remove(one)
+    expect([cache.bytes, cache.count, ...all.map(({ place }) => place)]).toEqual([0, 0, ...all.map(() => 0)])
+  })
+
   it.each([1, 2, 3])('keeps what is hot through a scan (seed %d)', (seed) => {
     const results: Record<string, number> = {}
     for (const [name, ask] of Object.entries({ ours: probation(1_500), lru: lru(1_500) })) {

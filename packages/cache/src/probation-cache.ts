@@ -24,7 +24,7 @@ const main = 2
 const onProbation = 0.1
 /** Uses during probation that prove it: with one, a page that a crawler asks for twice in a row would be. */
 const proof = 2
-/** So many go over at once: when it has filled up all may be proven. */
+/** So many for each that leaves: when it has filled up all may be proven. */
 const promotedAtOnce = 100
 /** Bytes for each shard of the main part. */
 const perShard = 4 * 1024 * 1024
@@ -125,6 +125,7 @@ export class ProbationCache<T extends Held<T>> {
 
   /** Takes all out. */
   clear(): void {
+    for (const held of this.all.values()) held.place = nowhere
     this.all.clear()
     this.queue.clear()
     this.queueBytes = 0
@@ -155,13 +156,14 @@ export class ProbationCache<T extends Held<T>> {
   }
 
   private makeRoom(keep: T): void {
-    for (let promoted = 0; this.bytes > this.maxSize; ) {
+    for (let most = promotedAtOnce; this.bytes > this.maxSize; ) {
       const inMain = this.main.size
       const young = this.count - inMain > (keep.place === probation ? 1 : 0)
       const old = inMain > (keep.place === main ? 1 : 0)
       const isMuch = this.queueBytes > this.maxSize * onProbation
-      if (young && (!old || (isMuch && promoted < promotedAtOnce))) {
-        if (this.endProbation(keep)) promoted++
+      if (young && (!old || (isMuch && most > 0))) {
+        if (this.endProbation(keep)) most--
+        else most += promotedAtOnce
       } else if (old) this.giveUp(keep)
       else return
     }

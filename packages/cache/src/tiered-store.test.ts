@@ -6,6 +6,7 @@ import { bodyBytes, entryHead, pattern } from '../../../test/kit/store-entries.j
 import { storeFolder } from '../../../test/kit/store-folder.js'
 import { storeSuite } from '../../../test/kit/store-suite.js'
 import { deferred } from '../../../test/kit/until.js'
+import { createCache } from './create-cache.js'
 import { fileStore } from './file-store.js'
 import type { Entry, EntryHead, PurgeKey, Store } from './index.js'
 import { memoryStore } from './memory-store.js'
@@ -467,4 +468,37 @@ describe('tieredStore()', () => {
     )
     expect((await bodyOf(throwing, 'k'))?.equals(pattern(3_000, 1))).toBe(true)
   })
+})
+
+// What the near store has got of the far one comes out of memory from then on.
+it.each<[what: string, fields: Partial<EntryHead>]>([
+  ['a line break in a value', { headers: ['Cache-Control', 'max-age=60', 'X-A', 'b\r\nSet-Cookie: a=b'] }],
+  ['a status that is none', { status: 99_999 }],
+  ['a time that is none', { responseTime: Number.NaN }],
+])('never serves a head of the far store with %s', async (_what, fields) => {
+  const bytes = Buffer.from('far')
+  const far: Store = {
+    get: async (key) => ({
+      head: entryHead({ primary: key, url: key, ...fields }),
+      size: 3,
+      bytes,
+      body: () => bytes,
+    }),
+    put: () => undefined,
+    touch() {},
+    delete() {},
+    purge: async () => 0,
+    close: async () => {},
+  }
+  const cache = createCache({ store: tieredStore(memoryStore(), far) })
+  const request = { method: 'GET', scheme: 'http', authority: 'a.example', path: '/', headers: [] }
+  for (let i = 0; i < 4; i++) {
+    const reply = await cache.handle(request, () => ({
+      status: 500,
+      headers: ['Cache-Control', 'no-store'],
+      body: 'near',
+    }))
+    expect([reply.status, reply.body]).toEqual([500, 'near'])
+  }
+  await cache.close()
 })

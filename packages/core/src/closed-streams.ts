@@ -26,6 +26,8 @@ let timer: NodeJS.Timeout | undefined
  * and in the end the connection, though its client has left, would stay for ever.
  */
 export function watchClosed(stream: ServerHttp2Stream): void {
+  // Two mounts may have it, one after the other.
+  if ((stream as Placed)[place] !== undefined) return
   const one = new Open(stream)
   open.add(one)
   ;(stream as Placed)[place] = one

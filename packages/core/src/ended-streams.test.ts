@@ -6,6 +6,7 @@ import { trapUnhandled } from '../../../test/kit/trap-unhandled.js'
 import { chain } from './chain.js'
 import { Exchange } from './exchange.js'
 import { toListener } from './mount.js'
+import { unhandled } from './reply.js'
 
 trapUnhandled()
 
@@ -46,6 +47,27 @@ it('leads from a response of HTTP/2 to its exchange only as long as that is open
     if (!res.stream?.destroyed) await once(res, 'close')
     await new Promise(setImmediate)
     expect([isLed, isLedTo(res)]).toEqual([true, false])
+  } finally {
+    client.destroy()
+    server.close()
+  }
+})
+
+it('ends once what two mounts have served, one after the other', async () => {
+  const first = toListener(chain().handle(() => unhandled))
+  const second = toListener(chain().handle(() => ({ status: 201, headers: [], body: null })))
+  const server = createServer((req, res) => first(req, res, () => second(req, res))).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  try {
+    for (let i = 0; i < 3; i++) {
+      const stream = client.request({ ':path': '/' }).resume()
+      const [head] = (await once(stream, 'response')) as [Record<string, unknown>]
+      expect(head[':status']).toBe(201)
+      if (!stream.closed) await once(stream, 'close')
+      // What throws in a listener of the server's would end the process by now.
+      await new Promise(setImmediate)
+    }
   } finally {
     client.destroy()
     server.close()
