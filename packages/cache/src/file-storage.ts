@@ -103,10 +103,7 @@ export class FileStorage implements FileStore, WriterHost {
   async delete(key: string): Promise<void> {
     const { path } = this.folder
     const hash = hashOf(key)
-    if (this.closing !== undefined) {
-      if (this.mayStand(hash)) throw purgedTooLate(path)
-      return
-    }
+    if (this.closing !== undefined && this.mayStand(hash)) throw purgedTooLate(path)
     const code = await this.dropKey(hash)
     if (code !== undefined) throw purgeFailed(path, { path: this.folder.pathOf(hash), code, count: 1 })
   }

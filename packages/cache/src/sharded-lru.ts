@@ -8,74 +8,80 @@ export interface Aged {
   used: number
 }
 
+/** Some of all, by their hashes. */
+interface Shard<T extends Aged> {
+  readonly lru: LRUCache<T, T>
+  oldest: T | undefined
+}
+
 /**
  * Least recently used first, as one `LRUCache` without a bound would have it. The `Map` of that is copied as a whole now and then: so there are several, and
  * the oldest of all is the oldest of theirs.
  */
 export class ShardedLru<T extends Aged> {
   size = 0
-  private readonly shards: LRUCache<T, T>[]
-  /** Of each shard, by its number. */
-  private readonly oldest: (T | undefined)[]
+  private readonly shards: readonly Shard<T>[]
   private uses = 0
 
   /** @param count of shards: a power of two */
   constructor(count: number) {
-    // A bound is asked for: it is never reached.
-    this.shards = Array.from(
-      { length: count },
-      () => new LRUCache<T, T>({ maxSize: Number.MAX_SAFE_INTEGER, sizeCalculation: one }),
-    )
-    this.oldest = Array.from({ length: count }, () => undefined)
+    this.shards = Array.from({ length: count }, () => ({
+      // A bound that is never reached.
+      lru: new LRUCache<T, T>({ maxSize: Number.MAX_SAFE_INTEGER, sizeCalculation: one }),
+      oldest: undefined,
+    }))
   }
 
   /** Takes what isn't there, as just used. */
   add(added: T): void {
-    const at = this.shardOf(added)
+    const shard = this.shardOf(added)
     added.used = ++this.uses
-    ;(this.shards[at] as LRUCache<T, T>).set(added, added)
-    this.oldest[at] ??= added
+    shard.lru.set(added, added)
+    shard.oldest ??= added
     this.size++
   }
 
-  /** Says of what is there that it has been used. */
+  /** What is there has been used. */
   use(used: T): void {
-    const at = this.shardOf(used)
+    const shard = this.shardOf(used)
     used.used = ++this.uses
-    ;(this.shards[at] as LRUCache<T, T>).get(used)
-    if (this.oldest[at] === used) this.lookForOldest(at)
+    shard.lru.get(used)
+    if (shard.oldest === used) shard.oldest = oldestOf(shard)
   }
 
   /** Takes out what is there. */
   remove(removed: T): void {
-    const at = this.shardOf(removed)
-    ;(this.shards[at] as LRUCache<T, T>).delete(removed)
-    if (this.oldest[at] === removed) this.lookForOldest(at)
+    const shard = this.shardOf(removed)
+    shard.lru.delete(removed)
+    if (shard.oldest === removed) shard.oldest = oldestOf(shard)
     this.size--
   }
 
   /** Takes out what was used longest ago. */
   pop(): T | undefined {
-    let oldest: T | undefined
-    for (const each of this.oldest)
-      if (each !== undefined && (oldest === undefined || each.used < oldest.used)) oldest = each
-    if (oldest !== undefined) this.remove(oldest)
-    return oldest
+    let found: T | undefined
+    for (const { oldest } of this.shards)
+      if (oldest !== undefined && (found === undefined || oldest.used < found.used)) found = oldest
+    if (found !== undefined) this.remove(found)
+    return found
   }
 
   clear(): void {
-    for (const shard of this.shards) shard.clear()
-    this.oldest.fill(undefined)
+    for (const shard of this.shards) {
+      shard.lru.clear()
+      shard.oldest = undefined
+    }
     this.size = 0
   }
 
-  private lookForOldest(at: number): void {
-    this.oldest[at] = (this.shards[at] as LRUCache<T, T>).rvalues().next().value as T | undefined
+  private shardOf({ hash }: T): Shard<T> {
+    // By high bits: tables use the low ones.
+    return this.shards[(hash >>> 16) & (this.shards.length - 1)] as Shard<T>
   }
+}
 
-  private shardOf({ hash }: T): number {
-    return (hash >>> 16) & (this.shards.length - 1)
-  }
+function oldestOf<T extends Aged>({ lru }: Shard<T>): T | undefined {
+  return lru.rvalues().next().value as T | undefined
 }
 
 function one(): number {
